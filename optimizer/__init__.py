@@ -1,0 +1,25 @@
+"""metier: an automatic prompt optimizer that proves its prompt is better.
+
+The public names are loaded on first use, so that `metier --help` need not import dspy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from optimizer.prompt.saved import load_prompt
+    from optimizer.run import optimize
+    from optimizer.task.load import load_task
+
+__version__ = "0.1.0"
+__all__ = ["load_prompt", "load_task", "optimize"]
+
+_HOMES = {"load_prompt": "optimizer.prompt.saved", "load_task": "optimizer.task.load", "optimize": "optimizer.run"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'optimizer' has no attribute '{name}'")

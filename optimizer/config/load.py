@@ -1,0 +1,60 @@
+"""From a YAML file and `--set a.b=c` overrides to one frozen RunConfig."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from optimizer.config.schema import RunConfig
+from optimizer.config.strict import read_yaml, validate
+from optimizer.errors import ConfigError
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read a run's YAML file, apply `key=value` overrides, and validate the whole.
+
+    A relative `task` that is not found from the current folder is taken from the
+    config file's. Raises ConfigError with the place and the remedy.
+    """
+    source = Path(path)
+    data = read_yaml(source, ConfigError)
+    for override in overrides:
+        data = apply_override(data, override)
+    config = validate(RunConfig, data, str(source), ConfigError)
+    beside = source.parent / config.task
+    if not Path(config.task).exists() and beside.exists():
+        return config.model_copy(update={"task": str(beside)})
+    return config
+
+
+def apply_override(data: Mapping[str, Any], override: str) -> dict[str, Any]:
+    """Return `data` with one `a.b=value` set; the value is read as YAML. Raises ConfigError."""
+    key, separator, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not separator or not all(parts):
+        raise ConfigError(f"--set {override}: not of the form key=value", "Example: --set search.trials=20")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {override}: the value is not valid YAML", "Quote it, or check it.") from None
+    return _with(data, parts, value, override)
+
+
+def _with(data: Mapping[str, Any], parts: Sequence[str], value: Any, override: str) -> dict[str, Any]:
+    head, *rest = parts
+    if not rest:
+        return {**data, head: value}
+    below = data.get(head)
+    if isinstance(below, str) and head in {"task", "prompt", "judge"}:
+        below = {"model": below}
+    if below is not None and not isinstance(below, Mapping):
+        raise ConfigError(f"--set {override}: '{head}' is {below!r}, not a section", f"Set '{head}' itself.")
+    return {**data, head: _with(below or {}, rest, value, override)}
+
+
+def dump_config(config: RunConfig) -> str:
+    """Return a config as YAML, defaults filled in."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

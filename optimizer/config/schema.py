@@ -1,0 +1,118 @@
+"""What a run's YAML file may say: one frozen model a section, every key with its default."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from optimizer.config.strict import Strict
+from optimizer.types import Order, Policy
+
+FormatName = Literal["turns", "block", "chat", "json", "xml"]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class ModelConfig(Strict):
+    """One model: its name as litellm and DSPy spell it, and where it answers."""
+
+    model: str = Field(description="local/NAME, path/to/model.gguf, hf:owner/repo/file.gguf, or provider/model")
+    api_base: str | None = Field(None, description="the endpoint's URL, for openai/… and ollama_chat/… models")
+    api_key_env: str | None = Field(None, description="the environment variable that holds the key")
+    temperature: float = Field(0.0, ge=0, le=2)
+
+
+class Models(Strict):
+    """Which model answers in each role; a bare string is a model's name."""
+
+    task: ModelConfig = ModelConfig(model="local/smollm2-135m")
+    prompt: ModelConfig | None = Field(None, description="writes instructions; null: templates only")
+    judge: ModelConfig | None = None
+    api_base: str | None = Field(None, description="the endpoint of every model that names none of its own")
+    concurrency: Positive | None = Field(None, description="calls in flight; default 1 for a local model, 16 else")
+    timeout: float = Field(120.0, gt=0, description="seconds a call may take")
+
+    @field_validator("task", "prompt", "judge", mode="before")
+    @classmethod
+    def _from_name(cls, value: object) -> object:
+        return {"model": value} if isinstance(value, str) else value
+
+
+class Demos(Strict):
+    """The few-shot dimensions of the search."""
+
+    policies: tuple[Policy, ...] = Field(("static", "nearest", "diverse"), min_length=1)
+    counts: tuple[Annotated[int, Field(ge=0, le=64)], ...] = Field((0, 2, 4, 8, 16), min_length=1)
+    orders: tuple[Order, ...] = Field(("given", "reversed"), min_length=1)
+    sets: Positive = Field(4, description="static demo sets to draw")
+
+
+class Search(Strict):
+    """How candidates are searched."""
+
+    strategy: Literal["default", "random"] = "default"
+    trials: Positive = 40
+    formats: tuple[FormatName, ...] = Field(("turns", "block", "chat", "json", "xml"), min_length=1)
+    demos: Demos = Demos()
+    round: Positive = Field(4, description="candidates that race each other")
+    block: Positive = Field(10, description="validation examples between two decisions of the race")
+    instructions: Positive = Field(8, description="instructions in the pool, the seed's included")
+
+
+class Budget(Strict):
+    """What a run may spend; null is no limit. `calls` and `tokens` bound the search, the others the whole job."""
+
+    calls: Positive | None = None
+    tokens: Positive | None = None
+    usd: float | None = Field(None, gt=0)
+    seconds: float | None = Field(None, gt=0)
+    until: str | None = Field(None, description="a clock time such as '07:00', or an ISO time")
+
+    @field_validator("until", mode="before")
+    @classmethod
+    def _quoted(cls, value: object) -> object:
+        if isinstance(value, int):  # YAML 1.1 reads an unquoted 07:00 as a number in base sixty
+            raise ValueError("write the time in quotes, as in until: '07:00'")
+        return value
+
+
+class Failures(Strict):
+    """When calls fail."""
+
+    retries: int = Field(4, ge=0, description="further attempts at a call after a passing failure")
+    give_up_after: float = Field(300.0, gt=0, description="seconds of nothing but failures before the run stops")
+
+
+class Mlflow(Strict):
+    """Where trials are mirrored."""
+
+    uri: str | None = Field(None, description="default: a SQLite file mlflow.db beside the run")
+    experiment: str = "metier"
+
+
+class Tracking(Strict):
+    """Mirrors of the ledger."""
+
+    mlflow: Mlflow | None = Mlflow()
+
+
+class RunConfig(Strict):
+    """One run, whole."""
+
+    task: str = Field(description="a folder with task.yaml, or a YAML file")
+    models: Models = Models()
+    search: Search = Search()
+    budget: Budget = Budget()
+    failures: Failures = Failures()
+    tracking: Tracking = Tracking()
+    seed: int = Field(0, ge=0)
+    run_dir: str | None = Field(None, description="default: runs/<timestamp>-<task>-<id>")
+
+    @model_validator(mode="after")
+    def _some_demo_or_format(self) -> RunConfig:
+        if self.budget.calls is not None and self.budget.calls < 2 * self.search.block:
+            raise ValueError(
+                f"budget.calls={self.budget.calls} is too small to compare two prompts on one block of "
+                f"{self.search.block} examples; give at least {2 * self.search.block}"
+            )
+        return self

@@ -1,0 +1,87 @@
+"""Every error that metier raises on purpose, each with the exit code that it ends a command with.
+
+    MetierError                 2   bad input: one message, one remedy, no traceback
+    ├── ConfigError             2   the run's YAML, --set, or a command's arguments
+    ├── TaskError               2   task.yaml, its data, its metric, its program
+    ├── ModelError              2   a model that is unknown, unreadable, damaged or cannot be fetched
+    ├── LedgerError             2   a run directory that cannot be used
+    ├── CallError               -   one model call failed; carries the kind of failure
+    ├── BudgetSpent             -   a reservation was refused; ends the search normally
+    ├── StoppedByFailures       3   the provider failed for too long; the run can be resumed
+    └── Interrupted           130   SIGINT or SIGTERM; the run can be resumed
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from optimizer.types import FailureKind
+
+
+class MetierError(Exception):
+    """Something the user can mend: what was wrong, and what to do about it."""
+
+    exit_code = 2
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.what}\n  {self.remedy}" if self.remedy else self.what
+
+
+class ConfigError(MetierError):
+    """The configuration or the command line is wrong."""
+
+
+class TaskError(MetierError):
+    """The task's definition, data, metric or program is wrong."""
+
+
+class ModelError(MetierError):
+    """A model is unknown, unreadable, damaged or out of reach."""
+
+
+class LedgerError(MetierError):
+    """A run directory cannot be used as asked."""
+
+
+class CallError(MetierError):
+    """One model call failed; `kind` says how, `retry_after` (seconds) what the provider asked for."""
+
+    def __init__(self, kind: FailureKind, what: str, retry_after: float | None = None) -> None:
+        super().__init__(what)
+        self.kind = kind
+        self.retry_after = retry_after
+
+
+class BudgetSpent(MetierError):
+    """The budget has no room for one more call; `name` is the limit that was reached."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the budget's {name} are spent")
+        self.name = name
+
+
+class StoppedByFailures(MetierError):
+    """The run stopped because calls kept failing; what was paid is kept."""
+
+    exit_code = 3
+
+
+class Interrupted(MetierError):
+    """The run was asked to stop; what was paid is kept."""
+
+    exit_code = 130
+
+
+def did_you_mean(seen: str, known: Iterable[str]) -> str:
+    """Return ' (did you mean …?)' for the nearest known word, else the known words."""
+    words = sorted(known)
+    near = difflib.get_close_matches(seen, words, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean '{near[0]}'?"
+    return f"known: {', '.join(words)}." if words else ""

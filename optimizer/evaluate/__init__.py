@@ -1,0 +1,1 @@
+"""Runs candidates over examples; statistics."""

@@ -1,0 +1,1 @@
+"""The one truth: every call, trial and score of a run."""

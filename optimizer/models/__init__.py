@@ -1,0 +1,1 @@
+"""Local models, their server, and the way to every provider."""

@@ -1,0 +1,193 @@
+"""A llama.cpp server in a child process that never outlives us, reached over HTTP like any provider."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from optimizer.errors import ModelError
+
+START_SECONDS = 120.0
+STOP_SECONDS = 5.0
+_HOME = Path(__file__).resolve().parents[2]
+
+
+class EmbeddedServer:
+    """One model served on 127.0.0.1 with an OpenAI-compatible API; use it in a `with` statement.
+
+    `context` is in tokens and for each of the `slots`. A `port` of 0 is a free one; `threads` of 0
+    is one for each physical core. llama.cpp's messages are appended to `log_path`, if given.
+    """
+
+    def __init__(
+        self,
+        model_path: Path,
+        alias: str,
+        *,
+        slots: int = 1,
+        context: int = 8192,
+        port: int = 0,
+        threads: int = 0,
+        log_path: Path | None = None,
+    ) -> None:
+        self.model_path, self.alias = model_path, alias
+        self._options = {"slots": slots, "context": context, "port": port, "threads": threads}
+        self._log_path = log_path
+        self._child: subprocess.Popen[bytes] | None = None
+        self._address = ""
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.stop()
+
+    @property
+    def address(self) -> str:
+        """'http://127.0.0.1:PORT'; raises ModelError if the server is not running."""
+        if not self._address:
+            raise ModelError(f"the server of {self.alias} is not running", "Start it first.")
+        return self._address
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return int(self.address.rpartition(":")[2])
+
+    @property
+    def pid(self) -> int:
+        """The child's process id; raises ModelError if it is not running."""
+        if self._child is None:
+            raise ModelError(f"the server of {self.alias} is not running", "Start it first.")
+        return self._child.pid
+
+    def alive(self) -> bool:
+        """Tell if the child runs."""
+        return self._child is not None and self._child.poll() is None
+
+    def start(self) -> Self:
+        """Start the child and wait until it answers; raises ModelError with its reason if it does not."""
+        if self.alive():
+            return self
+        with self._open_log() as log, contextlib.ExitStack() as undo:
+            # A session of its own: Ctrl-C must not take the model from calls that are still draining.
+            self._child = subprocess.Popen(
+                self._command(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=_environment(),
+                start_new_session=True,
+            )
+            undo.callback(self.stop)
+            self._address = self._await_address(self._child, log)
+            undo.pop_all()
+        return self
+
+    def stop(self) -> None:
+        """End the child: close its standard input, wait 5 s, then kill it. Harmless if it is gone."""
+        child, self._child, self._address = self._child, None, ""
+        if child is None:
+            return
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                pipe.close()
+        try:
+            child.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+    def wait(self) -> int:
+        """Wait until the child ends by itself and return its exit code."""
+        return 0 if self._child is None else self._child.wait()
+
+    def _command(self) -> list[str]:
+        command = [sys.executable, "-P", "-m", "optimizer.models.serve", "--watch-stdin"]
+        command += ["--model", str(self.model_path), "--alias", self.alias]
+        for name, value in self._options.items():
+            command += [f"--{name}", str(value)]
+        return command
+
+    def _open_log(self) -> IO[bytes]:
+        if self._log_path is None:
+            return tempfile.TemporaryFile()
+        try:
+            self._log_path.parent.mkdir(parents=True, exist_ok=True)
+            return self._log_path.open("a+b")
+        except OSError as problem:
+            what = f"{self._log_path}: the model server's log cannot be written ({problem.strerror})"
+            raise ModelError(what, "Check the folder's permissions and space.") from None
+
+    def _await_address(self, child: subprocess.Popen[bytes], log: IO[bytes]) -> str:
+        start = log.seek(0, os.SEEK_END)
+        message = _first_message(child)
+        if address := message.get("address"):
+            return str(address)
+        child.kill()
+        code = child.wait()
+        log.seek(min(start, log.tell()))
+        text = log.read().decode("utf-8", errors="replace")
+        reasons = re.findall(r"error loading model: (.+)", text)
+        default = f"{self.alias}: the model server ended before it was ready (exit code {code})"
+        what = str(message.get("error") or default) + (f": {reasons[-1]}" if reasons else "")
+        place = f" llama.cpp's messages are in {self._log_path}." if self._log_path else ""
+        raise ModelError(what, str(message.get("remedy", "Check that there is memory for the model.")) + place)
+
+
+def serve_forever(
+    model_path: Path,
+    alias: str,
+    port: int,
+    *,
+    slots: int = 1,
+    context: int = 8192,
+    threads: int = 0,
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serve a model in the foreground until Ctrl-C; `ready` is told the address once it answers.
+
+    Raises ModelError if the model or the port cannot be used, or if the server dies.
+    """
+    server = EmbeddedServer(model_path, alias, slots=slots, context=context, port=port, threads=threads)
+    with contextlib.suppress(KeyboardInterrupt), server:
+        if ready is not None:
+            ready(server.address)
+        code = server.wait()
+        raise ModelError(f"the server of {alias} ended by itself (exit code {code})", "Start it again.")
+
+
+def _environment() -> dict[str, str]:
+    """Return our environment, with a source tree on the child's path; an installed package is there already."""
+    if str(_HOME) == sysconfig.get_path("purelib"):
+        return dict(os.environ)
+    paths = [str(_HOME), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+def _first_message(child: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """Return the child's JSON line, or an empty one if it ended without; it has 120 s."""
+    lines: list[bytes] = []
+    reader = threading.Thread(target=lambda: lines.append(_read_line(child)), daemon=True)
+    reader.start()
+    reader.join(START_SECONDS)
+    if reader.is_alive():
+        child.kill()
+        reader.join()
+        return {"error": f"the model server was not ready after {START_SECONDS:.0f} s"}
+    return dict(json.loads(lines[0])) if lines[0] else {}
+
+
+def _read_line(child: subprocess.Popen[bytes]) -> bytes:
+    return child.stdout.readline() if child.stdout is not None else b""

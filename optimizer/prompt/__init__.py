@@ -1,0 +1,1 @@
+"""From a candidate to a program that runs, and to files."""

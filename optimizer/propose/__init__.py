@@ -1,0 +1,1 @@
+"""Proposers of instructions and demo sets."""

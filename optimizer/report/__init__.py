@@ -1,0 +1,1 @@
+"""Files for people, written from the ledger."""

@@ -1,0 +1,1 @@
+"""The space, the sampler, the race, the loop, the verdict."""

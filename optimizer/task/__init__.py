@@ -1,0 +1,1 @@
+"""Tasks: fields, examples, splits, metrics."""

@@ -1,0 +1,104 @@
+"""From a path to a Task: the YAML read and checked, the data read, the splits made, the metric built."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from optimizer.config.strict import read_yaml, validate
+from optimizer.errors import TaskError, did_you_mean
+from optimizer.task.data import Row, read_rows
+from optimizer.task.hub import read_hub
+from optimizer.task.metrics.base import FieldMetric, Metric
+from optimizer.task.metrics.build import build_metric
+from optimizer.task.schema import TaskFile
+from optimizer.task.split import make_splits
+from optimizer.task.task import Task
+from optimizer.task.text import refuse
+from optimizer.task.userfile import find_file
+from optimizer.task.values import to_examples
+from optimizer.types import Example
+
+TASK_FILE = "task.yaml"
+_TASKS = Path("tasks")
+
+
+def load_task(path: str | Path) -> Task:
+    """Return the task at `path`: a folder with a task.yaml, a YAML file, or a name under ./tasks.
+
+    Raises TaskError for anything wrong in the YAML, the data, the splits, the metric or the program's path.
+    """
+    file = find_task(path)
+    written, folder = load_task_file(file)
+    source = str(file)
+    if written.program is not None:
+        find_file(written.program, folder, f"{source}: program")
+    metric = build_metric(written.metric, written.outputs, folder, source)
+    parts = _read_parts(written, folder)
+    for examples in parts.values():
+        _check_expected(metric, examples)
+    splits = make_splits(parts, written.split, written.outputs, source)
+    return Task(
+        name=written.name,
+        description=written.description,
+        instruction=written.instruction,
+        inputs=written.inputs,
+        outputs=written.outputs,
+        train=splits.train,
+        validation=splits.validation,
+        test=splits.test,
+        metric=metric,
+        folder=folder,
+        program=written.program,
+        notes=splits.notes,
+    )
+
+
+def load_task_file(path: str | Path) -> tuple[TaskFile, Path]:
+    """Return (the task.yaml as written, its folder) without reading the data; raises TaskError."""
+    file = find_task(path)
+    return validate(TaskFile, read_yaml(file, TaskError), str(file), TaskError), file.parent
+
+
+def find_task(path: str | Path) -> Path:
+    """Return the YAML file of the task at `path`; raises TaskError with the nearest names."""
+    place = Path(path)
+    if not place.exists() and not re.search(r"[/\\]", str(path)) and (_TASKS / place / TASK_FILE).is_file():
+        return _TASKS / place / TASK_FILE
+    if place.is_file():
+        return place
+    if place.is_dir():
+        if (place / TASK_FILE).is_file():
+            return place / TASK_FILE
+        others = sorted(found.name for found in place.glob("*.y*ml"))
+        remedy = f"Name the file itself: {place / others[0]}" if others else f"Write {place / TASK_FILE}."
+        raise TaskError(f"{place}: the folder has no {TASK_FILE}", remedy)
+    known = [found.parent.name for found in _TASKS.glob(f"*/{TASK_FILE}")]
+    hint = f" In ./tasks: {did_you_mean(place.name, known)}" if known else ""
+    raise TaskError(f"{path}: no such task", f"Give a folder with a {TASK_FILE}, or a YAML file.{hint}")
+
+
+def _read_parts(written: TaskFile, folder: Path) -> dict[str, tuple[Example, ...]]:
+    data = written.data
+    if data.hf is not None:
+        return {"all": _examples(written, read_hub(data.hf), f"hf: {data.hf}")}
+    files = {"all": data.path, "train": data.train, "validation": data.validation, "test": data.test}
+    return {
+        part: _examples(written, read_rows(folder / name, name), name)
+        for part, name in files.items()
+        if name is not None
+    }
+
+
+def _examples(written: TaskFile, rows: Sequence[Row], label: str) -> tuple[Example, ...]:
+    return to_examples(rows, written.inputs, written.outputs, written.fields, label)
+
+
+def _check_expected(metric: Metric, examples: Sequence[Example]) -> None:
+    # An expected answer that is itself scored under 1 can never be met: the label or the metric is wrong.
+    # The user's own function is not asked: it may be slow, or cost money.
+    if isinstance(metric, FieldMetric):
+        scored = ((example, *metric(example, example.outputs)) for example in examples)
+        problems = [f"{example.origin}: {metric.name}: {told}" for example, score, told in scored if score < 1]
+        refuse(problems, "The metric refuses the expected answer itself: correct it, or choose another metric.")

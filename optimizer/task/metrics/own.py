@@ -1,0 +1,78 @@
+"""python: the user's own function as a metric."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optimizer.errors import TaskError
+from optimizer.task.text import shorten
+from optimizer.task.userfile import UserFunction, load_function
+from optimizer.types import Example
+
+_WANTED = "Return a number from 0 to 1, True or False, or (number, feedback)."
+
+
+@dataclass(frozen=True)
+class PythonMetric:
+    """Calls score(example, answer) with plain dicts; `version` is the sha256 of the function's file."""
+
+    name: str
+    version: str
+    function: UserFunction
+
+    def __call__(self, example: Example, answer: Mapping[str, Any] | None) -> tuple[float, str]:
+        """Return (score in [0, 1], feedback).
+
+        Raises TaskError where the function fails or returns anything but a score in [0, 1].
+        """
+        if answer is None:
+            return 0.0, "the answer could not be read"
+        # Copies, so that a function which changes its arguments does not change the example.
+        known = copy.deepcopy({**example.inputs, **example.outputs})
+        about = f"on {example.origin or example.id} with the answer {shorten(dict(answer))}"
+        result = self.function.call(known, copy.deepcopy(dict(answer)), about=about)
+        if inspect.iscoroutine(result):
+            result.close()
+            raise TaskError(f"{self.function.place}: is async", "Write it as a plain 'def'.")
+        value, feedback = _unpacked(result)
+        number = _number(value)
+        if number is None or not 0 <= number <= 1:
+            raise TaskError(f"{self.function.place}: returned {shorten(result)} {about}", _WANTED)
+        return number, feedback or f"scored {number:g}"
+
+
+def python_metric(reference: str, folder: Path, source: str) -> PythonMetric:
+    """Return the metric behind 'file.py:function'; raises TaskError where there is none to call."""
+    function = load_function(reference, folder, f"{source}: metric")
+    try:
+        inspect.signature(function.function).bind({}, {})
+    except TypeError:
+        remedy = f"Define it as: def {function.name}(example, answer): …"
+        raise TaskError(f"{function.place}: must take two arguments", remedy) from None
+    return PythonMetric(f"python:{reference}", function.sha256, function)
+
+
+def _unpacked(result: Any) -> tuple[Any, str]:
+    if isinstance(result, tuple) and len(result) == 2:
+        return result[0], _told(result[1])
+    if hasattr(result, "score"):
+        return result.score, _told(getattr(result, "feedback", ""))
+    return result, ""
+
+
+def _told(feedback: Any) -> str:
+    return "" if feedback is None else str(feedback)
+
+
+def _number(value: Any) -> float | None:
+    # numpy's numbers and one-element tensors give a plain number by .item().
+    value = value.item() if callable(getattr(value, "item", None)) and getattr(value, "size", 1) == 1 else value
+    if isinstance(value, (bool, int, float)) and math.isfinite(value):
+        return float(value)
+    return None

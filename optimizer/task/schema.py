@@ -1,0 +1,170 @@
+"""What a task.yaml may say: fields, data, split, metric, program."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, field_validator, model_validator
+
+from optimizer.config.strict import Strict
+from optimizer.errors import did_you_mean
+from optimizer.task.text import fold
+
+FieldType = Literal["str", "int", "float", "bool", "list[str]", "json"]
+Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+
+# What dspy.Signature and dspy.Predict take for themselves: a field of that name would be lost on its way.
+_SIGNATURE = {"append", "delete", "dump_state", "equals", "fields", "input_fields", "insert", "instructions"} | {
+    *("load_state", "mro", "output_fields", "prepend", "register", "signature"),
+    *("append_instructions", "with_instructions", "with_updated_fields"),
+}
+_PREDICT = {"config", "demos", "lm", "new_signature", "prediction", "self"}
+RESERVED = frozenset(_SIGNATURE | _PREDICT | {name for name in dir(BaseModel) if not name.startswith("_")})
+
+
+class FieldSpec(Strict):
+    """One input or output: what it is, its type, and for a label its choices and what each means."""
+
+    desc: str = ""
+    type: FieldType = "str"
+    choices: tuple[str, ...] | None = None
+    definitions: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _labels_are_text(cls, data: Any) -> Any:
+        if data is None:
+            return {}
+        if isinstance(data, dict):
+            for key in ("choices", "definitions"):
+                labels = data.get(key)
+                for label in labels if isinstance(labels, (list, tuple, dict)) else ():
+                    if not isinstance(label, str):
+                        raise ValueError(_unquoted(key, label))
+        return data
+
+    @model_validator(mode="after")
+    def _choices_can_be_told_apart(self) -> FieldSpec:
+        if self.choices is None:
+            if self.definitions:
+                raise ValueError("definitions explain choices, and there are none; add choices")
+            return self
+        if self.type != "str":
+            raise ValueError(f"choices are text, so the type cannot be {self.type}; leave out 'type'")
+        if len(self.choices) < 2:
+            raise ValueError(f"choices needs at least 2 labels, not {len(self.choices)}")
+        seen: dict[str, str] = {}
+        for choice in self.choices:
+            if not choice or choice != choice.strip():
+                raise ValueError(f"choice {choice!r} is empty or has spaces around it; trim it")
+            if (folded := fold(choice)) in seen:
+                raise ValueError(
+                    f"choices {seen[folded]!r} and {choice!r} differ at most in case; rename or remove one"
+                )
+            seen[folded] = choice
+        for label in self.definitions:
+            if label not in self.choices:
+                raise ValueError(f"definitions: '{label}' is not a choice; {did_you_mean(label, self.choices)}")
+        return self
+
+
+class DataSpec(Strict):
+    """Where the examples are: one file to split, two or three files, or a Hugging Face data set."""
+
+    path: str | None = None
+    train: str | None = None
+    validation: str | None = None
+    test: str | None = None
+    hf: str | None = None
+
+    @model_validator(mode="after")
+    def _one_way_only(self) -> DataSpec:
+        given = tuple(name for name in ("path", "train", "validation", "test", "hf") if getattr(self, name) is not None)
+        if given not in {("path",), ("hf",), ("train", "test"), ("train", "validation", "test")}:
+            seen = ", ".join(given) or "nothing"
+            raise ValueError(f"give path alone, or hf alone, or train and test (and validation), not {seen}")
+        return self
+
+
+class SplitSpec(Strict):
+    """The shares of the three splits, which sum to 1, and the seed that they are drawn with."""
+
+    train: Fraction = 0.4
+    validation: Fraction = 0.3
+    test: Fraction = 0.3
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _sums_to_one(self) -> SplitSpec:
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"train, validation and test must sum to 1, not {total:g}")
+        return self
+
+
+class TaskFile(Strict):
+    """A task.yaml as written, before its data is read."""
+
+    name: str
+    description: str = ""
+    inputs: dict[str, FieldSpec]
+    outputs: dict[str, FieldSpec]
+    instruction: str
+    data: DataSpec
+    fields: dict[str, str] = Field(default_factory=dict)
+    split: SplitSpec = Field(default_factory=SplitSpec)
+    metric: str | dict[str, Any]
+    program: str | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _usable_as_a_name(cls, name: str) -> str:
+        if not re.fullmatch(r"\w[\w.-]*", name):
+            raise ValueError("use letters, digits, '_', '-' and '.' only")
+        return name
+
+    @field_validator("instruction")
+    @classmethod
+    def _not_blank(cls, instruction: str) -> str:
+        if not instruction.strip():
+            raise ValueError("write the seed prompt, one sentence is enough")
+        # YAML's | block ends in a line end that nobody meant.
+        return instruction.strip()
+
+    @model_validator(mode="after")
+    def _fields_fit_together(self) -> TaskFile:
+        for side, specs in (("inputs", self.inputs), ("outputs", self.outputs)):
+            if not specs:
+                raise ValueError(f"'{side}' needs at least one field")
+            for name in specs:
+                _check_name(side, name)
+        if both := sorted(self.inputs.keys() & self.outputs.keys()):
+            raise ValueError(f"'{both[0]}' is in inputs and in outputs; rename one and map both under 'fields'")
+        self._check_columns()
+        return self
+
+    def _check_columns(self) -> None:
+        known = [*self.inputs, *self.outputs]
+        for name in self.fields:
+            if name not in known:
+                raise ValueError(f"fields: '{name}' is not an input or output; {did_you_mean(name, known)}")
+        taken: dict[str, str] = {}
+        for name in known:
+            column = self.fields.get(name, name)
+            if (other := taken.setdefault(column, name)) != name:
+                raise ValueError(f"fields: '{other}' and '{name}' are both read from the column '{column}'")
+
+
+def _unquoted(key: str, label: object) -> str:
+    text = "yes" if label is True else "no" if label is False else "null" if label is None else str(label)
+    return f'{key}: YAML reads {label!r} as {type(label).__name__}, not text; quote it, for example "{text}"'
+
+
+def _check_name(side: str, name: str) -> None:
+    if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
+        remedy = "use letters, digits and '_', and map the column under 'fields'"
+        raise ValueError(f"{side}: '{name}' cannot be a field's name; {remedy}")
+    if name in RESERVED:
+        raise ValueError(f"{side}: the name '{name}' is taken by DSPy; rename it and map the column under 'fields'")

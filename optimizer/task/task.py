@@ -1,0 +1,45 @@
+"""A task: what goes in, what comes out, its examples in three splits, and its metric."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from optimizer.task.metrics.base import Metric
+from optimizer.task.schema import FieldSpec
+from optimizer.task.userfile import file_sha256, find_file
+from optimizer.types import Example, digest
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task that was read and checked; `notes` is what its reader should tell the user."""
+
+    name: str
+    description: str
+    instruction: str
+    inputs: Mapping[str, FieldSpec]
+    outputs: Mapping[str, FieldSpec]
+    train: tuple[Example, ...]
+    validation: tuple[Example, ...]
+    test: tuple[Example, ...]
+    metric: Metric
+    folder: Path
+    program: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits that change with whatever changes scores: fields, examples, metric, program.
+
+        The instruction is not among them: it is what is optimized. Raises TaskError without a program's file.
+        """
+        program = None
+        if self.program is not None:
+            path, function = find_file(self.program, self.folder, "program")
+            program = [function, file_sha256(path)]
+        fields = [[[name, spec.model_dump()] for name, spec in side.items()] for side in (self.inputs, self.outputs)]
+        splits = [[example.id for example in split] for split in (self.train, self.validation, self.test)]
+        return digest([fields, splits, self.metric.name, self.metric.version, program])

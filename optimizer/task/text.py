@@ -1,0 +1,120 @@
+"""Small helpers that the room shares: text folded for comparison, strict JSON, many problems in one error."""
+
+from __future__ import annotations
+
+import json
+import math
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
+
+from optimizer.errors import TaskError
+
+SHOWN = 5
+DEEPEST = 100
+_TOO_DEEP = f"nested more than {DEEPEST} deep"
+
+
+def fold(text: str) -> str:
+    """Return text without case, surrounding space, repeated space or Unicode spelling variants."""
+    return unicodedata.normalize("NFC", " ".join(unicodedata.normalize("NFC", text).casefold().split()))
+
+
+def fold_all(value: object) -> Any:
+    """Return a JSON-like value with all of its text (not its keys) folded."""
+    if isinstance(value, str):
+        return fold(value)
+    if isinstance(value, dict):
+        return {key: fold_all(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [fold_all(item) for item in value]
+    return value
+
+
+def equal(one: object, two: object) -> bool:
+    """Whether two JSON-like values are equal: text folded, numbers to nine digits, true apart from 1."""
+    if isinstance(one, dict) and isinstance(two, dict):
+        return one.keys() == two.keys() and all(equal(one[key], two[key]) for key in one)
+    if isinstance(one, list) and isinstance(two, list):
+        return len(one) == len(two) and all(map(equal, one, two))
+    if isinstance(one, str) and isinstance(two, str):
+        return fold(one) == fold(two)
+    if isinstance(one, bool) or isinstance(two, bool):
+        return one is two
+    if isinstance(one, float) or isinstance(two, float):
+        return isinstance(one, (int, float)) and isinstance(two, (int, float)) and _close(one, two)
+    return one == two
+
+
+def shorten(value: object, width: int = 80) -> str:
+    """Return a value's repr, cut to `width` characters."""
+    text = repr(value)
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def parse_json(text: str) -> Any:
+    """Parse JSON; raises ValueError on NaN, Infinity, a repeated key or half a surrogate pair as well."""
+    try:
+        value = json.loads(text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_distinct)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    check_depth(value)
+    if "\\ud" in text.lower():
+        _encodable(json.dumps(value, ensure_ascii=False))
+    return value
+
+
+def check_depth(value: object) -> None:
+    """Raise ValueError for a value nested so deeply that Python's recursion would fail on it later."""
+    layer = [value]
+    for _ in range(DEEPEST):
+        layer = [item for one in layer if isinstance(one, (dict, list)) for item in _items(one)]
+        if not layer:
+            return
+    raise ValueError(_TOO_DEEP)
+
+
+def refuse(problems: Sequence[str], remedy: str) -> None:
+    """Raise one TaskError that shows the first five problems and counts the others; none, no error."""
+    if not problems:
+        return
+    more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
+    raise TaskError("\n".join([*problems[:SHOWN], *more]), remedy)
+
+
+def _items(container: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return container.values() if isinstance(container, dict) else container
+
+
+def _close(one: float, two: float) -> bool:
+    try:
+        return math.isclose(one, two)
+    except OverflowError:  # a whole number too large for a float
+        return one == two
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON value")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"the number {text} is too large")
+    return number
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key '{key}' is given twice")
+        found[key] = value
+    return found
+
+
+def _encodable(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as problem:
+        raise ValueError(f"half a surrogate pair (\\u{ord(text[problem.start]):04x})") from None

@@ -1,0 +1,114 @@
+"""The user's own Python: program.py and metric.py, imported by path, and blamed by name for their errors."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+from optimizer.errors import MetierError, TaskError, did_you_mean
+from optimizer.types import digest
+
+
+@dataclass(frozen=True)
+class UserFunction:
+    """A function in one of the user's files, and the sha256 of that file."""
+
+    function: Callable[..., Any]
+    path: Path
+    name: str
+    sha256: str
+
+    @property
+    def place(self) -> str:
+        """Where it is, such as 'metric.py:score'."""
+        return f"{self.path.name}:{self.name}"
+
+    def call(self, *arguments: Any, about: str = "") -> Any:
+        """Call it; whatever it raises becomes a TaskError that names the place, the line and `about`."""
+        with _blamed(self.path, self.place, about):
+            return self.function(*arguments)
+
+
+class _FreshLoader(SourceFileLoader):
+    """Compiles the source each time: no __pycache__ left in the user's folder, and no stale one read."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
+def find_file(reference: str, folder: Path, source: str) -> tuple[Path, str]:
+    """Return (file, function's name) for 'file.py:function', without importing it.
+
+    Raises TaskError, which starts with `source`, where it is not of that form or there is no such file.
+    """
+    file, colon, name = reference.rpartition(":")
+    if not colon or not file.endswith(".py") or not name.isidentifier():
+        raise TaskError(f"{source}: '{reference}' is not of the form file.py:function", "For example: metric.py:score")
+    path = folder / file
+    if not path.is_file():
+        near = did_you_mean(path.name, (found.name for found in path.parent.glob("*.py")))
+        remedy = f"Paths are taken from the folder of the task's file, {folder}; {near}".rstrip("; ")
+        raise TaskError(f"{source}: {file}: no such file", remedy)
+    return path, name
+
+
+def load_function(reference: str, folder: Path, source: str) -> UserFunction:
+    """Import the file of 'file.py:function' and return the function.
+
+    Raises TaskError, which starts with `source`, where the file is missing, fails, or has no such function.
+    """
+    path, name = find_file(reference, folder, source)
+    module = _import(path, source)
+    function = getattr(module, name, None)
+    if not callable(function):
+        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        what = f"{source}: {path.name} has no function '{name}'"
+        raise TaskError(what, f"In {path}, {did_you_mean(name, known) or f'define {name}.'}")
+    return UserFunction(function, path, name, file_sha256(path))
+
+
+def file_sha256(path: Path) -> str:
+    """Return the hex sha256 of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _import(path: Path, source: str) -> Any:
+    name = f"_metier_user_{path.stem}_{digest(str(path.resolve()))}"
+    spec = importlib.util.spec_from_file_location(name, path, loader=_FreshLoader(name, str(path)))
+    if spec is None or spec.loader is None:
+        raise TaskError(f"{source}: {path} cannot be imported", "Give a .py file.")
+    module = importlib.util.module_from_spec(spec)
+    folder = str(path.resolve().parent)
+    # dataclasses look their module up by name; files beside this one are importable while it runs.
+    sys.modules[name] = module
+    sys.path.insert(0, folder)
+    try:
+        with _blamed(path, f"{source}: {path.name}", "while it was imported"):
+            spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(folder)
+    return module
+
+
+@contextmanager
+def _blamed(path: Path, place: str, about: str) -> Iterator[None]:
+    try:
+        yield
+    except MetierError:
+        raise
+    except (Exception, SystemExit) as problem:
+        # The one place with a broad except: the user's code may raise anything at all.
+        lines = [f.lineno for f in traceback.extract_tb(problem.__traceback__) if f.filename == str(path)]
+        line = problem.lineno if isinstance(problem, SyntaxError) else lines[-1] if lines else None
+        where = f" (line {line})" if line else ""
+        what = f"{place}{where} raised {type(problem).__name__}: {problem} {about}".rstrip()
+        raise TaskError(what, f"Correct {path}.") from problem

@@ -1,0 +1,171 @@
+"""From rows to examples: columns found, every value checked against its field and brought to its type."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from optimizer.errors import TaskError, did_you_mean
+from optimizer.task.data import Row
+from optimizer.task.schema import FieldSpec
+from optimizer.task.text import check_depth, fold, parse_json, refuse, shorten
+from optimizer.types import Example
+
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def to_examples(
+    rows: Sequence[Row],
+    inputs: Mapping[str, FieldSpec],
+    outputs: Mapping[str, FieldSpec],
+    columns: Mapping[str, str],
+    label: str,
+) -> tuple[Example, ...]:
+    """Return the rows as examples; `columns` maps a field to its column where their names differ.
+
+    Raises TaskError for a column that no row has, else one that shows the first five values that are wrong.
+    """
+    _find_columns(rows, [*inputs, *outputs], columns, label)
+    examples, problems = [], []
+    for row in rows:
+        given, wrong_in = _values(row, inputs, columns)
+        expected, wrong_out = _values(row, outputs, columns)
+        blank = [f"'{columns.get(name, name)}' is empty" for name, value in expected.items() if _is_blank(value)]
+        if not wrong_in and all(map(_is_blank, given.values())):
+            blank.append(f"the input {', '.join(inputs)} is empty")
+        problems += [f"{row.origin}: {what}" for what in (*wrong_in, *wrong_out, *blank)]
+        examples.append(Example(given, expected, row.origin))
+    refuse(problems, "Correct these in the file, or the field's type or choices in the task's YAML.")
+    return tuple(examples)
+
+
+def coerce(spec: FieldSpec, value: Any) -> Any:
+    """Return a value brought to its field's type; raises ValueError that says what is wrong with it."""
+    if value is None:
+        raise ValueError("is empty")
+    if spec.choices is not None:
+        return _label(spec.choices, _text(value))
+    return _READERS[spec.type](value)
+
+
+def _find_columns(rows: Sequence[Row], names: Sequence[str], columns: Mapping[str, str], label: str) -> None:
+    there = {column for row in rows for column in row.values}
+    for name in names:
+        column = columns.get(name, name)
+        if column not in there:
+            hint = did_you_mean(column, there)
+            remedy = f"In the file's columns, {hint} Or map it in the task's YAML, fields: {{{name}: column}}."
+            raise TaskError(f"{label}: no column '{column}' for the field '{name}'", remedy)
+
+
+def _values(row: Row, specs: Mapping[str, FieldSpec], columns: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    values, problems = {}, []
+    for name, spec in specs.items():
+        column = columns.get(name, name)
+        if column not in row.values:
+            problems.append(f"'{column}' is missing; {did_you_mean(column, row.values)}")
+            continue
+        try:
+            values[name] = coerce(spec, row.values[column])
+        except ValueError as problem:
+            problems.append(f"'{column}' {problem}")
+    return values, problems
+
+
+def _is_blank(value: object) -> bool:
+    return isinstance(value, str) and not value.strip()
+
+
+def _label(choices: Sequence[str], text: str) -> str:
+    if text in choices:
+        return text
+    for choice in choices:
+        if fold(choice) == fold(text):
+            raise ValueError(f"is {text!r}, which differs from the choice only in case or spaces; write {choice!r}")
+    if not text.strip():
+        raise ValueError("is empty")
+    raise ValueError(f"is {shorten(text)}, not one of the choices; {did_you_mean(text, choices)}")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"is {shorten(value)}, with half a surrogate pair; write the whole character") from None
+        return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        return str(value)
+    raise ValueError(f'is {shorten(value)}, {_kind(value)}, not text; write it as "…"')
+
+
+def _int(value: Any) -> int:
+    if isinstance(value, str) and re.fullmatch(r"\s*[+-]?[0-9]{1,1000}\s*", value):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ValueError(f"is {shorten(value)}, {_kind(value)}, not a whole number")
+
+
+def _float(value: Any) -> float:
+    if isinstance(value, (int, float, str)) and not isinstance(value, bool) and "_" not in str(value):
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            number = math.nan
+        if math.isfinite(number):
+            return number
+    raise ValueError(f"is {shorten(value)}, {_kind(value)}, not a finite number")
+
+
+def _bool(value: Any) -> bool:
+    if isinstance(value, (bool, int, str)) and (truth := _TRUTH.get(fold(str(value)))) is not None:
+        return truth
+    raise ValueError(f"is {shorten(value)}, {_kind(value)}, not true or false (or yes, no, 1, 0)")
+
+
+def _list(value: Any) -> list[str]:
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            value = parse_json(value)
+        except ValueError as problem:
+            raise ValueError(f"is {shorten(value)}, a list that cannot be read ({problem})") from None
+    elif isinstance(value, str):
+        value = [item.strip() for item in value.split(",") if item.strip()]
+    if isinstance(value, list) and all(isinstance(item, (str, int, float)) for item in value):
+        return [_text(item) for item in value]
+    raise ValueError(f"is {shorten(value)}, {_kind(value)}, not a list of texts")
+
+
+def _json(value: Any) -> Any:
+    found = value
+    try:
+        if isinstance(value, str):
+            found = parse_json(value)
+        check_depth(found)
+        json.dumps(found, allow_nan=False)
+    except (ValueError, TypeError) as problem:
+        raise ValueError(f"is {shorten(value)}, which is not JSON ({problem})") from None
+    if isinstance(found, (dict, list)):
+        return found
+    raise ValueError(f"is {shorten(value)}, {_kind(value)}, not a JSON object or array")
+
+
+def _kind(value: Any) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    "str": _text,
+    "int": _int,
+    "float": _float,
+    "bool": _bool,
+    "list[str]": _list,
+    "json": _json,
+}

@@ -1,0 +1,1 @@
+"""Shipped for tests: a fake model server, synthetic tasks."""

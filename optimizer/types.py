@@ -1,0 +1,141 @@
+"""The frozen values that travel between the rooms; nothing here imports anything of ours."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Policy = Literal["static", "nearest", "diverse"]
+Order = Literal["given", "reversed"]
+Role = Literal["task", "prompt", "judge"]
+Phase = Literal["search", "test"]
+FailureKind = Literal[
+    "rate_limit",
+    "timeout",
+    "transport",
+    "server",
+    "authentication",
+    "unknown_model",
+    "context_too_long",
+    "content_filter",
+    "malformed",
+    "truncated",
+    "program",
+]
+
+
+def canonical_json(value: object) -> str:
+    """Serialize to JSON with sorted keys and no spaces: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+def digest(value: object, length: int = 16) -> str:
+    """Return the first `length` hex digits of the sha256 of a value's canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:length]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One labelled example; `origin` is where it was read (file and line)."""
+
+    inputs: Mapping[str, Any]
+    outputs: Mapping[str, Any]
+    origin: str = ""
+
+    @property
+    def id(self) -> str:
+        """16 hex digits that name this example by its content."""
+        return digest([dict(self.inputs), dict(self.outputs)])
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What one predictor is told: instruction, format, and which demos it is shown.
+
+    `demos` holds the chosen examples, in order, when `policy` is `static`; the
+    other policies choose `count` demos for each input when the prompt is run.
+    """
+
+    instruction: str
+    format: str = "turns"
+    policy: Policy = "static"
+    count: int = 0
+    order: Order = "given"
+    demos: tuple[Example, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return this prompt as plain data, demos in full."""
+        data = {name: getattr(self, name) for name in ("instruction", "format", "policy", "count", "order")}
+        demos = [{"inputs": dict(d.inputs), "outputs": dict(d.outputs)} for d in self.demos]
+        return {**data, "demos": demos}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Prompt:
+        """Rebuild a prompt from `to_json`'s data. Raises KeyError or TypeError if it is not that."""
+        demos = tuple(Example(d["inputs"], d["outputs"]) for d in data["demos"])
+        return cls(**{**data, "demos": demos})
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A prompt for each predictor of the program, and who proposed it."""
+
+    prompts: Mapping[str, Prompt]
+    origin: str = "seed"
+
+    @property
+    def id(self) -> str:
+        """12 hex digits that name this candidate by its prompts, whoever proposed it."""
+        return digest(self.to_json(), 12)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the prompts as plain data, by predictor."""
+        return {name: prompt.to_json() for name, prompt in self.prompts.items()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], origin: str = "file") -> Candidate:
+        """Rebuild a candidate from `to_json`'s data."""
+        return cls({name: Prompt.from_json(prompt) for name, prompt in data.items()}, origin)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How good one answer was: `value` in [0, 1]; a wrong or unparsable answer is a score."""
+
+    value: float
+    answer: Mapping[str, Any] = field(default_factory=dict)
+    feedback: str = ""
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An answer that never came: infrastructure, so never a score of zero."""
+
+    kind: FailureKind
+    message: str
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Calls and tokens spent; `cached_calls` were answered by the ledger and cost nothing."""
+
+    calls: int = 0
+    cached_calls: int = 0
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    output_tokens: int = 0
+    usd: float = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        mine, theirs = asdict(self), asdict(other)
+        return Usage(**{name: mine[name] + theirs[name] for name in mine})
+
+    @property
+    def tokens(self) -> int:
+        """Input and output tokens together."""
+        return self.input_tokens + self.output_tokens

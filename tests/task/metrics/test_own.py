@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from optimizer.errors import TaskError
+from optimizer.task.metrics.own import PythonMetric, python_metric
+from optimizer.types import Example
+
+EXAMPLE = Example({"x": "q"}, {"y": ["a"]}, "a.jsonl:7")
+
+
+def metric(folder: Path, code: str) -> PythonMetric:
+    (folder / "metric.py").write_text(code)
+    return python_metric("metric.py:score", folder, "task.yaml")
+
+
+@pytest.mark.parametrize(
+    ("body", "result"),
+    [
+        ("return 0.5", (0.5, "scored 0.5")),
+        ("return True", (1.0, "scored 1")),
+        ("return 0", (0.0, "scored 0")),
+        ("return 0.25, 'near'", (0.25, "near")),
+        ("return False, None", (0.0, "scored 0")),
+        ("import numpy; return numpy.float32(0.5)", (0.5, "scored 0.5")),
+        ("import numpy; return numpy.bool_(True)", (1.0, "scored 1")),
+        ("import dspy; return dspy.Prediction(score=0.5, feedback='so so')", (0.5, "so so")),
+        ("import types; return types.SimpleNamespace(score=1)", (1.0, "scored 1")),
+        ("return float(example['x'] == 'q' and answer['y'] == ['a'])", (1.0, "scored 1")),
+    ],
+)
+def test_results(tmp_path: Path, body: str, result: tuple[float, str]) -> None:
+    assert metric(tmp_path, f"def score(example, answer):\n    {body}\n")(EXAMPLE, {"y": ["a"]}) == result
+
+
+def test_an_unparsable_answer_is_not_shown_to_the_function(tmp_path: Path) -> None:
+    assert metric(tmp_path, "def score(e, a): 1/0\n")(EXAMPLE, None) == (0.0, "the answer could not be read")
+
+
+def test_the_function_cannot_change_the_example(tmp_path: Path) -> None:
+    answer: dict[str, Any] = {"y": ["b"]}
+    metric(tmp_path, "def score(e, a):\n    e['y'].clear(); a['y'].clear()\n    return 1\n")(EXAMPLE, answer)
+    assert (EXAMPLE.outputs, answer) == ({"y": ["a"]}, {"y": ["b"]})
+
+
+def test_the_version_is_the_files_hash(tmp_path: Path) -> None:
+    code = "def score(e, a, trace=None): return 1\n"
+    assert metric(tmp_path, code).version == hashlib.sha256(code.encode()).hexdigest()
+    assert metric(tmp_path, code).name == "python:metric.py:score"
+
+
+@pytest.mark.parametrize(
+    ("body", "parts"),
+    [
+        ("return 1.5", ["metric.py:score: returned 1.5 on a.jsonl:7", "{'y': 'b'}", "from 0 to 1"]),
+        ("return -0.1", ["returned -0.1"]),
+        ("return float('nan')", ["returned nan"]),
+        ("return None", ["returned None", "Return a number"]),
+        ("return 'good'", ["returned 'good'"]),
+        ("return 2, 'fine'", ["returned (2, 'fine')"]),
+        ("return 1/0", ["metric.py:score (line 2) raised ZeroDivisionError", "a.jsonl:7", "{'y': 'b'}"]),
+    ],
+)
+def test_refuses_what_is_no_score(tmp_path: Path, body: str, parts: list[str]) -> None:
+    with pytest.raises(TaskError) as caught:
+        metric(tmp_path, f"def score(example, answer):\n    {body}\n")(EXAMPLE, {"y": "b"})
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_refuses_an_async_function(tmp_path: Path) -> None:
+    with pytest.raises(TaskError, match=r"is async\n.*plain 'def'"):
+        metric(tmp_path, "async def score(e, a): return 1\n")(EXAMPLE, {})
+
+
+@pytest.mark.parametrize("arguments", ["", "example", "a, b, c", "a, b, *, c"])
+def test_refuses_a_function_of_other_arguments(tmp_path: Path, arguments: str) -> None:
+    with pytest.raises(TaskError, match=r"must take two arguments\n.*def score\(example, answer\)"):
+        metric(tmp_path, f"def score({arguments}): return 1\n")

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from optimizer.errors import TaskError
+from optimizer.task.data import Row, read_rows
+
+
+def read(folder: Path, name: str, content: str | bytes) -> list[Row]:
+    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_rows(folder / name)
+
+
+def test_json_lines_keep_their_line_numbers_over_blank_lines(tmp_path: Path) -> None:
+    rows = read(tmp_path, "a.jsonl", '\ufeff{"a": 1}\r\n\n  \n{"a": "x\u2028y"}\n')
+    assert rows == [Row({"a": 1}, "a.jsonl:1"), Row({"a": "x\u2028y"}, "a.jsonl:4")]
+
+
+def test_json_is_a_list_of_objects(tmp_path: Path) -> None:
+    rows = read(tmp_path, "a.json", '[{"a": 1},\n {"a": 2}]')
+    assert rows == [Row({"a": 1}, "a.json item 1"), Row({"a": 2}, "a.json item 2")]
+
+
+def test_csv_values_are_text_and_quoted_cells_may_span_lines(tmp_path: Path) -> None:
+    rows = read(tmp_path, "a.csv", 'a, b\n1,"x, ""y""\nz"\n\n2,w\n')
+    assert rows == [Row({"a": "1", "b": 'x, "y"\nz'}, "a.csv:2"), Row({"a": "2", "b": "w"}, "a.csv:5")]
+
+
+def test_tsv(tmp_path: Path) -> None:
+    assert read(tmp_path, "a.TSV", 'a\tb\n1,5\tsay "hi"\n') == [Row({"a": "1,5", "b": 'say "hi"'}, "a.TSV:2")]
+
+
+def test_parquet(tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    pyarrow.parquet.write_table(pyarrow.table({"a": ["x", None], "n": [1, 2]}), tmp_path / "a.parquet")
+    rows = read_rows(tmp_path / "a.parquet", "data/a.parquet")
+    expected = [Row({"a": "x", "n": 1}, "data/a.parquet row 1"), Row({"a": None, "n": 2}, "data/a.parquet row 2")]
+    assert rows == expected
+
+
+@settings(max_examples=50)
+@given(st.lists(st.dictionaries(st.text(), st.text() | st.integers() | st.booleans()), min_size=1))
+def test_json_lines_round_trip(tmp_path_factory: pytest.TempPathFactory, values: list[dict[str, Any]]) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    rows = read(folder, "round.jsonl", "\n".join(json.dumps(value, ensure_ascii=True) for value in values))
+    assert [row.values for row in rows] == values
+
+
+BAD: list[tuple[str, str | bytes, list[str]]] = [
+    ("a.jsonl", "", ["a.jsonl: has no examples"]),
+    ("a.jsonl", "\n \n", ["a.jsonl: has no examples"]),
+    ("a.jsonl", '{"a": 1}\n{"a": 2,}\n', ["a.jsonl:2: not valid JSON", "column 9", "'}'"]),
+    ("a.jsonl", '{"a": 1}\n[1, 2]\n', ["a.jsonl:2: must be an object, not [1, 2]", '{"column": value']),
+    ("a.jsonl", '{"a": NaN}\n', ["a.jsonl:1", "NaN is not a JSON value"]),
+    ("a.jsonl", '{"a": "\\ud800"}', ["a.jsonl:1", "surrogate"]),
+    ("a.jsonl", b'{"a": 1}\n{"a": "caf\xe9"}\n', ["a.jsonl:2: not valid UTF-8 (byte 0xe9)", "iconv"]),
+    ("a.json", '{"a": 1}', ["a.json: must be a list of objects, not {'a': 1}", "call it .jsonl"]),
+    ("a.json", '[{"a": 1},\n{"a": }]', ["a.json:2: not valid JSON"]),
+    ("a.json", '[{"a": 1}, 5]', ["a.json item 2: must be an object, not 5"]),
+    ("a.json", "[]", ["a.json: has no examples"]),
+    ("a.json", "", ["a.json: has no examples"]),
+    ("a.csv", "", ["a.csv: has no examples"]),
+    ("a.csv", "a,b\n", ["a.csv: has no examples"]),
+    ("a.csv", "a,b\n1,2\n1,2,3\n", ["a.csv:3: has 3 cells where the header has 2", "['1', '2', '3']"]),
+    ("a.csv", "a,a\n1,2\n", ["a.csv:1: the column 'a' is there twice"]),
+    ("a.csv", 'a,b\n1,2\n1,"open\n\n', ["a.csv:3: not a valid table", "close each one"]),
+    ("a.parquet", "no", ["a.parquet: cannot be read as Parquet"]),
+    ("a.xlsx", "no", ["a.xlsx: unknown kind of file '.xlsx'", ".jsonl, .json, .csv"]),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "parts"), BAD)
+def test_refuses(tmp_path: Path, name: str, content: str | bytes, parts: list[str]) -> None:
+    with pytest.raises(TaskError) as caught:
+        read(tmp_path, name, content)
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_a_missing_file_names_the_nearest_one(tmp_path: Path) -> None:
+    (tmp_path / "examples.jsonl").touch()
+    with pytest.raises(TaskError, match=r"example.jsonl: no such file\n.*did you mean 'examples.jsonl'"):
+        read_rows(tmp_path / "example.jsonl")
+
+
+def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").mkdir()
+    with pytest.raises(TaskError, match="is a folder"):
+        read_rows(tmp_path / "a.jsonl")
+
+
+def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(TaskError, match="pip install pyarrow"):
+        read(tmp_path, "a.parquet", "")

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from optimizer.errors import TaskError
+from optimizer.task.metrics.build import build_metric
+from optimizer.task.schema import FieldSpec
+from optimizer.task.task import Task
+from optimizer.types import Example
+
+OUTPUTS = {"y": FieldSpec()}
+ONE, TWO = Example({"x": "1"}, {"y": "a"}), Example({"x": "2"}, {"y": "b"})
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Task:
+    (tmp_path / "program.py").write_text("def build(): ...\n")
+    metric = build_metric("exact_match", OUTPUTS, tmp_path)
+    return Task("t", "", "Do it.", {"x": FieldSpec()}, OUTPUTS, (ONE,), (TWO,), (), metric, tmp_path)
+
+
+def test_the_fingerprint_ignores_what_does_not_change_scores(task: Task) -> None:
+    other = replace(task, name="u", description="d", instruction="Do that.", notes=("n",), folder=Path("elsewhere"))
+    assert other.fingerprint == task.fingerprint
+    moved = replace(task, train=(replace(ONE, origin="b.jsonl:9"),))
+    assert moved.fingerprint == task.fingerprint
+    assert len(task.fingerprint) == 16
+
+
+def test_the_fingerprint_changes_with_what_changes_scores(task: Task, tmp_path: Path) -> None:
+    variants = [
+        replace(task, inputs={"x": FieldSpec(desc="said")}),
+        replace(task, outputs={"y": FieldSpec(choices=("a", "b"))}),
+        replace(task, train=(TWO,), validation=(ONE,)),
+        replace(task, test=(TWO,)),
+        replace(task, metric=build_metric("contains", OUTPUTS, tmp_path)),
+        replace(task, metric=build_metric({"name": "numeric", "tolerance": 1}, OUTPUTS, tmp_path)),
+        replace(task, metric=build_metric({"name": "numeric", "tolerance": 2}, OUTPUTS, tmp_path)),
+        replace(task, program="program.py:build"),
+        replace(task, program="program.py:other"),
+    ]
+    prints = [variant.fingerprint for variant in (task, *variants)]
+    assert len(set(prints)) == len(prints)
+
+
+def test_the_fingerprint_follows_the_programs_file(task: Task, tmp_path: Path) -> None:
+    before = replace(task, program="program.py:build").fingerprint
+    (tmp_path / "program.py").write_text("def build(): pass\n")
+    assert replace(task, program="program.py:build").fingerprint != before
+    with pytest.raises(TaskError, match=r"gone\.py: no such file"):
+        assert replace(task, program="gone.py:build").fingerprint

@@ -1,0 +1,53 @@
+"""The door as DSPy sees it: an engine with `complete(Request) -> Response`, sync and async."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from optimizer.door.door import Door
+from optimizer.types import Role
+
+if TYPE_CHECKING:
+    import dspy
+    from dspy.lm15 import Request, Response
+
+
+class SyncEngine:
+    """A DSPy engine that sends each request through the door and waits for it."""
+
+    def __init__(self, door: Door, role: Role) -> None:
+        self._door, self._role = door, role
+
+    def complete(self, request: Request) -> Response:
+        """Return the response; raises what `Door.submit` raises."""
+        return self._door.submit(self._role, request).result()
+
+    def close(self) -> None:
+        """Do nothing: the door outlives its engines."""
+
+
+class AsyncEngine:
+    """The same for async programs."""
+
+    def __init__(self, door: Door, role: Role) -> None:
+        self._door, self._role = door, role
+
+    async def complete(self, request: Request) -> Response:
+        """Return the response; raises what `Door.submit` raises."""
+        return await asyncio.wrap_future(self._door.submit(self._role, request))
+
+    async def aclose(self) -> None:
+        """Do nothing: the door outlives its engines."""
+
+
+def language_model(door: Door, role: Role, model: str, temperature: float) -> dspy.LM:
+    """Return the dspy.LM that programs of a role are run with: no cache and no retries of its own."""
+    import dspy
+
+    engines = {"engine": SyncEngine(door, role), "async_engine": AsyncEngine(door, role)}
+    try:
+        return dspy.LM(model, cache=False, num_retries=0, temperature=temperature, **engines)
+    except dspy.utils.exceptions.LMConfigurationError:
+        # Reasoning models refuse a temperature.
+        return dspy.LM(model, cache=False, num_retries=0, **engines)

@@ -1,0 +1,39 @@
+"""Sentence embeddings with the stored MiniLM; never touches the network by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MODEL = "all-minilm-l6-v2"
+
+
+class Embedder:
+    """Texts to unit vectors, each text encoded once (Reimers & Gurevych 2019, arXiv:1908.10084)."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._model: Any = None
+        self._known: dict[str, NDArray[np.float32]] = {}
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return an array of shape (len(texts), 384), rows of length 1."""
+        new = list(dict.fromkeys(text for text in texts if text not in self._known))
+        if new:
+            if self._model is None:
+                self._model = _load(self._folder)
+            vectors = self._model.encode(new, normalize_embeddings=True, show_progress_bar=False)
+            self._known.update(zip(new, np.asarray(vectors, dtype=np.float32), strict=True))
+        return np.stack([self._known[text] for text in texts])
+
+
+def _load(folder: Path) -> Any:
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(str(folder), device="cpu", local_files_only=True)

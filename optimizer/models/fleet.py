@@ -1,0 +1,73 @@
+"""Starts what a run's models need, and stops it with the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from optimizer.config.schema import ModelConfig, Models
+from optimizer.models.progress import Bar
+from optimizer.models.providers import Endpoint, is_local, remote
+from optimizer.models.seals import sha256_of
+from optimizer.models.server import EmbeddedServer
+from optimizer.models.store import Store
+from optimizer.types import Role
+
+Say = Callable[[str], None]
+
+
+class Fleet:
+    """The endpoints of a run by role; use it in a `with` statement. A local model is served once."""
+
+    def __init__(self, models: Models, log_dir: Path | None = None, say: Say = lambda text: None) -> None:
+        self._models = models
+        self._log_dir = log_dir
+        self._say = say
+        self._servers: dict[str, EmbeddedServer] = {}
+        self.endpoints: dict[Role, Endpoint] = {}
+
+    def __enter__(self) -> Fleet:
+        wanted: dict[Role, ModelConfig | None] = {
+            "task": self._models.task,
+            "prompt": self._models.prompt,
+            "judge": self._models.judge,
+        }
+        try:
+            self.endpoints = {role: self._endpoint(config) for role, config in wanted.items() if config is not None}
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End every server that was started."""
+        for server in self._servers.values():
+            server.stop()
+        self._servers.clear()
+
+    def _endpoint(self, config: ModelConfig) -> Endpoint:
+        limits = self._models
+        if not is_local(config.model):
+            based = config if config.api_base else config.model_copy(update={"api_base": limits.api_base})
+            return remote(based, limits.timeout, limits.concurrency or 16)
+        path = pull(config.model, self._say)
+        server = self._serve(config.model, path)
+        # One slot: answers then depend on the order of calls alone, and two slots were no faster on two cores.
+        identity = f"local:{sha256_of(path)[:16]}"
+        return Endpoint("openai/local", identity, f"{server.address}/v1", "none", limits.timeout, limits.concurrency or 1)
+
+    def _serve(self, name: str, path: Path) -> EmbeddedServer:
+        if name not in self._servers:
+            log = None if self._log_dir is None else self._log_dir / "server.log"
+            self._servers[name] = EmbeddedServer(path, name, log_path=log).start()
+        return self._servers[name]
+
+
+def pull(name: str, say: Say) -> Path:
+    """Return a local model's path, fetched with a progress bar if it is not there."""
+    with Bar(name) as bar:
+        return Store().resolve(name, bar, say)

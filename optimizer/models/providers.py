@@ -1,0 +1,66 @@
+"""From a model's name to the object that answers one request: the same code for every provider."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from optimizer.config.schema import ModelConfig
+from optimizer.errors import ModelError
+
+if TYPE_CHECKING:
+    import dspy
+
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+def is_local(model: str) -> bool:
+    """Tell if a model's name means the embedded server: local/…, hf:… or a .gguf file."""
+    return model.startswith(("local/", "hf:")) or model.endswith(".gguf")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where one model answers. `identity` names it in cache keys: stable over restarts and ports."""
+
+    model: str
+    identity: str
+    api_base: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    timeout: float = 120.0
+    concurrency: int = 16
+
+    def connect(self) -> dspy.LM:
+        """Return a bare dspy.LM: one attempt a call, no cache, no retries; the door adds its own.
+
+        Raises ModelError if DSPy does not know how to reach the model.
+        """
+        import dspy
+
+        settings: dict[str, Any] = {"api_base": self.api_base, "api_key": self.api_key, "timeout": self.timeout}
+        given = {name: value for name, value in settings.items() if value is not None}
+        try:
+            return dspy.LM(self.model, cache=False, num_retries=0, **given)
+        except ValueError as problem:
+            remedy = "Write provider/model, as in openai/gpt-4.1-mini, or local/smollm2-135m."
+            raise ModelError(f"model '{self.model}': {problem}", remedy) from None
+
+
+def remote(config: ModelConfig, timeout: float, concurrency: int) -> Endpoint:
+    """Return the endpoint of a provider's model; raises ModelError where its key is missing."""
+    if "/" not in config.model:
+        remedy = "Write provider/model, as in openai/gpt-4.1-mini, or local/smollm2-135m."
+        raise ModelError(f"model '{config.model}' names no provider", remedy)
+    key = None
+    if config.api_key_env is not None:
+        key = os.environ.get(config.api_key_env)
+        if not key:
+            remedy = f"Set it, as in: export {config.api_key_env}=…"
+            raise ModelError(f"model '{config.model}': {config.api_key_env} is not set", remedy)
+    elif config.api_base is not None and urlsplit(config.api_base).hostname in _LOOPBACK:
+        key = "none"  # a server on this machine asks for none, but the clients insist on sending one
+    base = config.api_base
+    identity = f"{config.model}@{base or 'default'}"
+    return Endpoint(config.model, identity, base, key, timeout, concurrency)

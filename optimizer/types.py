@@ -22,6 +22,7 @@ FailureKind = Literal[
     "context_too_long",
     "content_filter",
     "malformed",
+    "invalid_request",
     "truncated",
     "program",
 ]

@@ -15,13 +15,11 @@ _KINDS: tuple[tuple[str, FailureKind], ...] = (
     ("LMRateLimitError", "rate_limit"),
     ("LMTimeoutError", "timeout"),
     ("ContextWindowExceededError", "context_too_long"),
-    ("LMContextLengthError", "context_too_long"),
     ("LMUnsupportedModelError", "unknown_model"),
-    ("LMUnknownModelError", "unknown_model"),
     ("LMConfigurationError", "unknown_model"),
     ("LMServerError", "server"),
     ("LMTransportError", "transport"),
-    ("LMInvalidRequestError", "malformed"),
+    ("LMInvalidRequestError", "invalid_request"),
 )
 
 
@@ -34,9 +32,9 @@ def classify(problem: BaseException) -> CallError:
         return CallError("timeout", text or "timed out")
     kind = next((kind for name, kind in _KINDS if name in names), None)
     status = getattr(problem, "status", None)
-    if kind in {None, "malformed"} and status == 404:
+    if kind in {None, "invalid_request"} and status == 404:
         kind = "unknown_model"
-    if kind == "malformed" and status is not None and "content" in text and "filter" in text:
+    if kind == "invalid_request" and "content" in text and "filter" in text:
         kind = "content_filter"
     return CallError(kind or "malformed", text, retry_after)
 

@@ -1,1 +1,28 @@
-"""How a prompt is laid out in messages: DSPy adapters."""
+"""How a prompt is laid out in messages: DSPy adapters by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import dspy
+
+
+def adapter(name: str) -> dspy.Adapter:
+    """Return a new adapter: turns, block, or DSPy's own chat, json and xml.
+
+    DSPy's chat adapter asks a second time, in JSON, when it cannot read an answer; that
+    fallback is off, because it doubles the cost of exactly the weakest candidates.
+    """
+    import dspy
+
+    from optimizer.prompt.formats.plain import BlockAdapter, TurnsAdapter
+
+    makers = {
+        "turns": TurnsAdapter,
+        "block": BlockAdapter,
+        "chat": lambda: dspy.ChatAdapter(use_json_adapter_fallback=False),
+        "json": lambda: dspy.JSONAdapter(),
+        "xml": lambda: dspy.XMLAdapter(use_json_adapter_fallback=False),
+    }
+    return makers[name]()

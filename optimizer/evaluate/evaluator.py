@@ -1,0 +1,99 @@
+"""Runs candidates over examples and records what came of each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import dspy
+from dspy.utils.exceptions import AdapterParseError, LMError
+
+from optimizer.door.door import tag_of_call
+from optimizer.door.failures import metier_error_in
+from optimizer.errors import CallError
+from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.records import CallTag, put_scores
+from optimizer.task.metrics.base import Metric
+from optimizer.types import Candidate, Example, Failure, Phase, Score
+
+Result = Score | Failure
+
+
+class Builder(Protocol):
+    """What makes a runnable program of a candidate."""
+
+    def build(self, candidate: Candidate) -> dspy.Module:
+        """Return a program that runs the candidate's prompts."""
+
+
+@dataclass
+class Evaluator:
+    """Scores candidates on examples with one model; a failed call is a Failure, never a zero."""
+
+    programs: Builder
+    lm: dspy.LM
+    metric: Metric
+    outputs: Sequence[str]
+    ledger: Ledger
+    concurrency: int = 1
+
+    def __post_init__(self) -> None:
+        self._places = asyncio.Semaphore(self.concurrency)
+
+    async def run(
+        self, candidate: Candidate, examples: Sequence[Example], split: str, start: int = 0, tag: CallTag | None = None
+    ) -> list[Result]:
+        """Return a Score or Failure for each example, and record them.
+
+        `start` is the first example's place in the split's order. Raises BudgetSpent, StoppedByFailures,
+        and TaskError from the user's metric or program.
+        """
+        tag_of_call.set(tag or CallTag())
+        program = self.programs.build(candidate)
+        tasks = [asyncio.ensure_future(self._one(program, example)) for example in examples]
+        try:
+            results = await asyncio.gather(*tasks)
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            raise
+        version = f"{self.metric.name}@{self.metric.version}"
+        written = put_scores(self.ledger, candidate.id, split, start, [e.id for e in examples], version, results)
+        await asyncio.wrap_future(written)
+        return results
+
+    async def _one(self, program: dspy.Module, example: Example) -> Result:
+        async with self._places:
+            with dspy.context(lm=self.lm, disable_history=True, trace=[]):
+                try:
+                    prediction = await _call(program, example.inputs)
+                except (AdapterParseError, LMError) as problem:
+                    return self._explained(problem, example)
+        answer = {name: getattr(prediction, name, None) for name in self.outputs}
+        value, feedback = self.metric(example, answer)
+        return Score(value, answer, feedback)
+
+    def _explained(self, problem: Exception, example: Example) -> Result:
+        """Tell an unreadable answer, which is wrong, from an answer that never came."""
+        if isinstance(problem, AdapterParseError):
+            value, feedback = self.metric(example, None)
+            return Score(value, {"unreadable": problem.lm_response or ""}, feedback)
+        error = metier_error_in(problem)
+        if isinstance(error, CallError):
+            return Failure(error.kind, error.what)
+        raise error or problem
+
+
+async def _call(program: dspy.Module, inputs: Mapping[str, Any]) -> dspy.Prediction:
+    """Run a program on its own terms: a module without `aforward` runs in a thread."""
+    if hasattr(program, "aforward"):
+        return await program.acall(**inputs)
+    return await asyncio.to_thread(program, **inputs)
+
+
+def phase_tag(phase: Phase, trial: int | None = None) -> CallTag:
+    """Return the tag of the task model's calls in a phase."""
+    return CallTag("task", phase, trial)

@@ -1,0 +1,89 @@
+"""The two light formats, `turns` and `block`: no markers, so that small models can follow them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import dspy
+from dspy.utils.exceptions import AdapterParseError
+
+from optimizer.prompt.values import label_of, read, render
+
+Messages = list[dict[str, Any]]
+
+
+class PlainAdapter(dspy.Adapter):
+    """What both formats share: bare values for single fields, 'Name: value' lines for several."""
+
+    def parse(self, signature: type[dspy.Signature], completion: str) -> dict[str, Any]:
+        """Return the output fields; raises AdapterParseError where one cannot be read."""
+        texts = self.sections(signature.output_fields, completion)
+        try:
+            return {name: read(field.annotation, texts[name]) for name, field in signature.output_fields.items()}
+        except (KeyError, ValueError) as problem:
+            raise AdapterParseError(
+                adapter_name=type(self).__name__, signature=signature, lm_response=completion, message=str(problem)
+            ) from None
+
+    @staticmethod
+    def sections(fields: Mapping[str, Any], completion: str) -> dict[str, str]:
+        """Return each field's text: all of it for one field, else what follows its heading."""
+        if len(fields) == 1:
+            heading = re.escape(label_of(next(iter(fields))))
+            return {next(iter(fields)): re.sub(rf"^\s*{heading}\s*:\s*", "", completion, flags=re.IGNORECASE)}
+        names = {label_of(name).casefold(): name for name in fields}
+        pattern = "|".join(re.escape(heading) for heading in names)
+        pieces = re.split(rf"^\W*({pattern})\W*:", completion, flags=re.IGNORECASE | re.MULTILINE)
+        return {names[heading.casefold()]: text for heading, text in zip(pieces[1::2], pieces[2::2], strict=True)}
+
+    @staticmethod
+    def lines(fields: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+        """Return the values of `fields` as text: bare for one field, 'Name: value' lines for several."""
+        if len(fields) == 1:
+            return render(values[next(iter(fields))])
+        return "\n".join(f"{label_of(name)}: {render(values[name])}" for name in fields if name in values)
+
+
+class TurnsAdapter(PlainAdapter):
+    """Instruction as system message, each demo a user/assistant pair, the input as the last turn."""
+
+    def format(self, signature: type[dspy.Signature], demos: list[dict[str, Any]], inputs: dict[str, Any]) -> Messages:
+        """Return the chat messages; what is constant comes first, so that a cached prefix is reused."""
+        messages: Messages = [{"role": "system", "content": system_text(signature)}]
+        for demo in demos:
+            messages.append({"role": "user", "content": self.lines(signature.input_fields, demo)})
+            messages.append({"role": "assistant", "content": self.lines(signature.output_fields, demo)})
+        return [*messages, {"role": "user", "content": self.lines(signature.input_fields, inputs)}]
+
+
+class BlockAdapter(PlainAdapter):
+    """Everything in one user message: instruction, demos as 'Input/Output' blocks, then the input."""
+
+    def format(self, signature: type[dspy.Signature], demos: list[dict[str, Any]], inputs: dict[str, Any]) -> Messages:
+        """Return one user message that ends where the answer should begin."""
+        blocks = [system_text(signature)]
+        for demo in demos:
+            blocks.append(f"{self._inputs(signature, demo)}\n{self._outputs(signature, demo)}")
+        opening = f"{label_of(next(iter(signature.output_fields)))}:"
+        blocks.append(f"{self._inputs(signature, inputs)}\n{opening}")
+        return [{"role": "user", "content": "\n\n".join(blocks)}]
+
+    @staticmethod
+    def _inputs(signature: type[dspy.Signature], values: Mapping[str, Any]) -> str:
+        return "\n".join(f"{label_of(name)}: {render(values[name])}" for name in signature.input_fields)
+
+    @staticmethod
+    def _outputs(signature: type[dspy.Signature], values: Mapping[str, Any]) -> str:
+        fields = signature.output_fields
+        return "\n".join(f"{label_of(name)}: {render(values[name])}" for name in fields if name in values)
+
+
+def system_text(signature: type[dspy.Signature]) -> str:
+    """Return the instruction, and the headings to answer under where there are several outputs."""
+    outputs = signature.output_fields
+    if len(outputs) == 1:
+        return str(signature.instructions)
+    headings = "\n".join(f"{label_of(name)}: …" for name in outputs)
+    return f"{signature.instructions}\n\nAnswer in this form:\n{headings}"

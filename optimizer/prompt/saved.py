@@ -1,0 +1,113 @@
+"""A prompt as a file: `best.json` out, a program that answers in."""
+
+from __future__ import annotations
+
+import atexit
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optimizer.config.schema import ModelConfig, Models
+from optimizer.config.strict import read_text
+from optimizer.errors import TaskError
+from optimizer.models.embed import MODEL, Embedder
+from optimizer.models.fleet import Fleet, pull
+from optimizer.task.metrics.build import build_metric
+from optimizer.task.schema import FieldSpec
+from optimizer.task.task import Task
+from optimizer.types import Candidate, Example
+
+if TYPE_CHECKING:
+    import dspy
+
+VERSION = 1
+
+
+def dump_prompt(task: Task, candidate: Candidate, model: ModelConfig, note: dict[str, Any]) -> str:
+    """Return a candidate as JSON text, with all that it takes to run it again; no keys, no paths of data."""
+    retrieves = any(prompt.policy != "static" and prompt.count for prompt in candidate.prompts.values())
+    pool = task.train if retrieves else ()
+    data = {
+        "metier": VERSION,
+        "task": task.name,
+        **note,
+        "candidate_id": candidate.id,
+        "model": model.model_dump(mode="json", exclude_none=True),
+        "inputs": {name: spec.model_dump(mode="json") for name, spec in task.inputs.items()},
+        "outputs": {name: spec.model_dump(mode="json") for name, spec in task.outputs.items()},
+        "program": None if task.program is None else {"function": task.program, "folder": str(task.folder.resolve())},
+        "prompts": candidate.to_json(),
+        "pool": [{"inputs": dict(e.inputs), "outputs": dict(e.outputs)} for e in pool],
+    }
+    return json.dumps(data, ensure_ascii=False, indent=1)
+
+
+class SavedPrompt:
+    """A prompt read from a file; call it with the task's inputs."""
+
+    def __init__(self, task: Task, candidate: Candidate, model: ModelConfig) -> None:
+        self.task, self.candidate, self.model = task, candidate, model
+        self._program: dspy.Module | None = None
+        self._lm: dspy.LM | None = None
+
+    @property
+    def program(self) -> dspy.Module:
+        """The dspy.Module that runs this prompt, under whatever LM DSPy is configured with."""
+        if self._program is None:
+            from optimizer.prompt.program import Programs
+
+            embedder = Embedder(pull(MODEL, lambda text: None)) if self.task.train else _never_embeds
+            self._program = Programs(self.task, self.task.train, embedder).build(self.candidate)
+        return self._program
+
+    def __call__(self, **inputs: Any) -> dspy.Prediction:
+        """Answer one input with the model that the prompt was optimized for; it is started if it is local."""
+        import dspy
+
+        missing = [name for name in self.task.inputs if name not in inputs]
+        if missing:
+            raise TaskError(f"the input '{missing[0]}' is missing", f"Call it as prompt({missing[0]}=…).")
+        if self._lm is None:
+            fleet = Fleet(Models(task=self.model)).__enter__()
+            atexit.register(fleet.stop)
+            self._lm = fleet.endpoints["task"].connect().copy(temperature=self.model.temperature)
+        with dspy.context(lm=self._lm):
+            return self.program(**inputs)
+
+
+def load_prompt(path: str | Path) -> SavedPrompt:
+    """Return the prompt in a best.json, ready to be called; raises TaskError if it is not one."""
+    place = Path(path)
+    try:
+        data = json.loads(read_text(place, TaskError))
+        if data["metier"] != VERSION:
+            raise ValueError(f"version {data['metier']}")
+        return _from_json(data)
+    except (KeyError, TypeError, ValueError, AttributeError) as problem:
+        what = f"{place}: not a prompt that metier saved ({type(problem).__name__}: {problem})"
+        raise TaskError(what, "Give the best.json of a run.") from None
+
+
+def _from_json(data: dict[str, Any]) -> SavedPrompt:
+    outputs = {name: FieldSpec.model_validate(spec) for name, spec in data["outputs"].items()}
+    candidate = Candidate.from_json(data["prompts"])
+    program = data["program"]
+    folder = Path(program["folder"]) if program else Path()
+    task = Task(
+        name=data["task"],
+        description="",
+        instruction=next(iter(candidate.prompts.values())).instruction,
+        inputs={name: FieldSpec.model_validate(spec) for name, spec in data["inputs"].items()},
+        outputs=outputs,
+        train=tuple(Example(e["inputs"], e["outputs"]) for e in data["pool"]),
+        validation=(),
+        test=(),
+        metric=build_metric("exact_match", outputs, folder),
+        folder=folder,
+        program=program["function"] if program else None,
+    )
+    return SavedPrompt(task, candidate, ModelConfig.model_validate(data["model"]))
+
+
+def _never_embeds(texts: Any) -> Any:
+    raise TaskError("this prompt retrieves demos, but its file holds none", "Export it again with `metier run`.")

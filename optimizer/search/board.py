@@ -1,0 +1,72 @@
+"""What is known of every candidate on the seeded order of validation examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from optimizer.evaluate.statistics import mean
+from optimizer.types import Candidate, Failure, Score
+
+Result = Score | Failure
+MOST_FAILURES = 0.2
+
+
+class Board:
+    """Results by candidate; any two are compared on the examples that both have answered."""
+
+    def __init__(self) -> None:
+        self.candidates: dict[str, Candidate] = {}
+        self._results: dict[str, list[Result]] = {}
+        self.costs: dict[str, float] = {}
+
+    def add(self, candidate: Candidate, results: Sequence[Result]) -> None:
+        """Append the next block of a candidate's results."""
+        self.candidates[candidate.id] = candidate
+        self._results.setdefault(candidate.id, []).extend(results)
+
+    def results(self, candidate_id: str) -> list[Result]:
+        """Return a candidate's results in order."""
+        return self._results.get(candidate_id, [])
+
+    def scores(self, candidate_id: str) -> list[float]:
+        """Return the scores of the examples that were answered."""
+        return [r.value for r in self.results(candidate_id) if isinstance(r, Score)]
+
+    def failures(self, candidate_id: str) -> int:
+        """Return how many answers never came."""
+        return sum(isinstance(r, Failure) for r in self.results(candidate_id))
+
+    def too_many_failures(self, candidate_id: str) -> bool:
+        """Tell if a candidate has too many failures to be ranked."""
+        return self.failures(candidate_id) > MOST_FAILURES * max(1, len(self.results(candidate_id)))
+
+    def paired(self, one: str, two: str) -> tuple[list[float], list[float]]:
+        """Return both candidates' scores on the examples that both have answered."""
+        pairs = zip(self.results(one), self.results(two), strict=False)
+        both = [(a.value, b.value) for a, b in pairs if isinstance(a, Score) and isinstance(b, Score)]
+        return [a for a, _ in both], [b for _, b in both]
+
+    def estimate(self, candidate_id: str, reference: str | None) -> float:
+        """Return a candidate's score as if it had seen what the reference saw.
+
+        The mean over a few examples depends on how hard they are; the difference to the
+        reference on the same examples does not (a control variate).
+        """
+        if reference is None or reference == candidate_id:
+            return mean(self.scores(candidate_id))
+        mine, theirs = self.paired(candidate_id, reference)
+        return mean(mine) + mean(self.scores(reference)) - mean(theirs)
+
+    def leader(self, length: int) -> str | None:
+        """Return the best of those that have seen at least `length` examples; ties to the cheaper, then older."""
+        ranked = [
+            (mean(self.scores(cid)), -self.costs.get(cid, 0.0), -place, cid)
+            for place, cid in enumerate(self._results)
+            if len(self._results[cid]) >= length and not self.too_many_failures(cid)
+        ]
+        return max(ranked)[3] if ranked else None
+
+    def winner(self) -> str | None:
+        """Return the leader among those that have seen the most examples."""
+        ranked = [len(r) for cid, r in self._results.items() if not self.too_many_failures(cid)]
+        return self.leader(max(ranked)) if ranked else None

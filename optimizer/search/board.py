@@ -9,6 +9,7 @@ from optimizer.types import Candidate, Failure, Score
 
 Result = Score | Failure
 MOST_FAILURES = 0.2
+PRIOR = 10
 
 
 class Board:
@@ -67,6 +68,16 @@ class Board:
         return max(ranked)[3] if ranked else None
 
     def winner(self) -> str | None:
-        """Return the leader among those that have seen the most examples."""
-        ranked = [len(r) for cid, r in self._results.items() if not self.too_many_failures(cid)]
-        return self.leader(max(ranked)) if ranked else None
+        """Return the candidate with the best shrunken score; ties to the cheaper, then the older.
+
+        Each mean is drawn towards the mean of all candidates by `PRIOR` examples, so that a lucky
+        start on a few examples does not beat a good score on many.
+        """
+        sound = [cid for cid in self._results if self.scores(cid) and not self.too_many_failures(cid)]
+        middle = mean([mean(self.scores(cid)) for cid in sound])
+        ranked = []
+        for place, cid in enumerate(sound):
+            scores = self.scores(cid)
+            shrunken = (sum(scores) + PRIOR * middle) / (len(scores) + PRIOR)
+            ranked.append((round(shrunken, 9), -self.costs.get(cid, 0.0), -place, cid))
+        return max(ranked)[3] if ranked else None

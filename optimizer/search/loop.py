@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from optimizer.errors import BudgetSpent
 from optimizer.evaluate.evaluator import Evaluator, phase_tag
 from optimizer.search.board import Board
-from optimizer.search.race import PairedRace
+from optimizer.search.race import PairedRace, Race
 from optimizer.search.sampler import Asked, Sampler
 from optimizer.search.trials import TrialLog
-from optimizer.types import Example
+from optimizer.types import Candidate, Example
 
 
 @dataclass
@@ -24,17 +24,22 @@ class Search:
     log: TrialLog
     examples: Sequence[Example]
     block: int
-    race: PairedRace = field(default_factory=PairedRace)
+    race: Race = field(default_factory=PairedRace)
     board: Board = field(default_factory=Board)
 
-    async def run(self, first: Asked | None, trials: int, round_size: int) -> str | None:
-        """Run up to `trials` trials and return the id of the winner, None if nothing could be ranked."""
+    async def run(self, seed: Candidate, trials: int, rounds: Iterable[int]) -> str | None:
+        """Run up to `trials` trials, the seed first, in rounds of the given sizes; return the winner's id.
+
+        None is returned if no candidate could be ranked.
+        """
         number, spent = 0, False
-        while number < trials and not spent:
+        for size in rounds:
+            if number >= trials or spent:
+                break
             entrants: dict[int, Asked] = {}
-            for place in range(number, min(number + round_size, trials)):
+            for place in range(number, min(number + size, trials)):
                 known = {*self.board.candidates, *(asked.candidate.id for asked in entrants.values())}
-                entrants[place] = first if place == 0 and first else self.sampler.ask(known)
+                entrants[place] = Asked(seed) if place == 0 else self.sampler.ask(known)
                 self.log.begin(place, entrants[place])
             incumbent = self.board.winner()
             spent = await self._round(entrants)
@@ -56,8 +61,7 @@ class Search:
                 return True
             if problems := [outcome for outcome in outcomes if isinstance(outcome, BaseException)]:
                 raise problems[0]
-            leader = self.board.leader(start + len(block))
-            running = {n: asked for n, asked in running.items() if not self._leaves(n, asked.candidate.id, leader)}
+            running = self._survivors(running, start + len(block))
             if not running:
                 break
         return False
@@ -69,10 +73,12 @@ class Search:
         self.board.add(asked.candidate, await self.evaluator.run(asked.candidate, block, "validation", start, tag))
         self.log.progress(number, asked, self.board)
 
-    def _leaves(self, number: int, candidate: str, leader: str | None) -> bool:
-        if self.board.too_many_failures(candidate):
-            return True
-        if leader is None or leader == candidate or not self.race.leaves(*self.board.paired(candidate, leader)):
-            return False
-        self.log.raced_out(number, self.board, candidate, leader)
-        return True
+    def _survivors(self, running: dict[int, Asked], seen: int) -> dict[int, Asked]:
+        """Return who goes on after `seen` examples; why the others leave is noted."""
+        places = {number: asked.candidate.id for number, asked in running.items()}
+        sound = {n: cid for n, cid in places.items() if not self.board.too_many_failures(cid)}
+        staying = self.race.staying(self.board, list(dict.fromkeys(sound.values())), seen, self.block)
+        for number, candidate in sound.items():
+            if candidate not in staying:
+                self.log.raced_out(number, self.board, candidate, self.board.leader(seen) or candidate)
+        return {number: running[number] for number, candidate in sound.items() if candidate in staying}

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 import optuna
 
@@ -17,11 +16,10 @@ REDRAWS = 24
 
 @dataclass(frozen=True)
 class Asked:
-    """A candidate and the Optuna trial that asked for it."""
+    """A candidate and the Optuna trial that asked for it; None for the seed, which nobody asked for."""
 
     candidate: Candidate
-    trial: optuna.Trial
-    params: Mapping[str, Any]
+    trial: optuna.Trial | None = None
 
 
 class Sampler:
@@ -40,19 +38,24 @@ class Sampler:
 
     def ask(self, known: Collection[str]) -> Asked:
         """Return a candidate that is not among the `known` ids, if a few draws find one."""
+        asked = self._draw()
         for _ in range(REDRAWS):
-            self._study.sampler = self._reseeded()
-            self._asks += 1
-            trial = self._study.ask()
-            candidate = self._space.suggest(trial)
-            if candidate.id not in known:
+            if asked.candidate.id not in known:
                 break
-            # Told as failed it leaves no trace in the sampler; its value is known already.
-            self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        return Asked(candidate, trial, trial.params)
+            self.tell(asked, None)  # told as failed it leaves no trace in the model; its value is known already
+            asked = self._draw()
+        return asked
+
+    def _draw(self) -> Asked:
+        self._study.sampler = self._reseeded()
+        self._asks += 1
+        trial = self._study.ask()
+        return Asked(self._space.suggest(trial), trial)
 
     def tell(self, asked: Asked, value: float | None) -> None:
         """Report a candidate's estimated score; None for a trial that failed."""
+        if asked.trial is None:
+            return
         if value is None:
             self._study.tell(asked.trial, state=optuna.trial.TrialState.FAIL)
         else:
@@ -65,5 +68,5 @@ class Sampler:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             return optuna.samplers.TPESampler(
-                seed=seed, multivariate=True, group=True, n_startup_trials=self._startup, warn_independent_sampling=False
+                seed=seed, multivariate=True, group=True, n_startup_trials=self._startup
             )

@@ -68,7 +68,9 @@ class Space:
         """
         counts = self.counts(next(iter(self.pools.values())))
         levels = [list(self.formats), list(self.demos.policies), counts, list(self.demos.orders)]
-        open_trials = list(itertools.product(*levels))
+        first = (self.demos.policies[0], 0, self.demos.orders[0])
+        # Without demos their policy and order mean nothing: one trial a format will do.
+        open_trials = [t for t in itertools.product(*levels) if t[2] > 0 or t[1:] == first]
         rng = random.Random(seed)  # noqa: S311
         rng.shuffle(open_trials)
         covered: set[tuple[Any, ...]] = set()

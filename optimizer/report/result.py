@@ -1,0 +1,117 @@
+"""`result.json`: the outcome of a run as data, made from the ledger and the verdict."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.records import all_trials, usage_by_role
+from optimizer.types import Candidate, Phase, Usage
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Side:
+    """The seed's or the winner's figures on the test split."""
+
+    candidate: Candidate
+    test_score: float
+    test_ci95: Interval
+    tokens_per_call: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of a run; `to_json` gives the schema of result.json."""
+
+    run_id: str
+    task: str
+    run_dir: Path
+    verdict: str
+    seed: Side
+    winner: Side
+    validation_score: float
+    difference: float
+    difference_ci95: Interval
+    test_examples: int
+    usage: dict[str, Any]
+    test_usage: dict[str, Any]
+    trials: dict[str, int]
+    seconds: float
+    mlflow: dict[str, str] | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def recommendation(self) -> str:
+        """What to do with the winner, in one sentence."""
+        if self.verdict == "improved":
+            return "Use the winner: it is better than the seed on examples that neither has seen."
+        return "Keep the seed prompt: the winner is not proven better. It is saved beside it all the same."
+
+    def to_json(self) -> dict[str, Any]:
+        """Return result.json's content."""
+        winner = self.winner.candidate
+        return {
+            "run_id": self.run_id,
+            "task": self.task,
+            "status": "finished",
+            "verdict": self.verdict,
+            "seed": _side(self.seed),
+            "winner": {
+                "candidate_id": winner.id,
+                **_side(self.winner),
+                "validation_score": self.validation_score,
+                "prompt": winner.to_json(),
+            },
+            "difference": {"mean": self.difference, "ci95": list(self.difference_ci95)},
+            "usage": self.usage,
+            "test_usage": self.test_usage,
+            "trials": self.trials,
+            "seconds": self.seconds,
+            "mlflow": self.mlflow,
+            "recommendation": self.recommendation,
+            "test_examples": self.test_examples,
+        }
+
+
+def _side(side: Side) -> dict[str, Any]:
+    return {
+        "test_score": side.test_score,
+        "test_ci95": list(side.test_ci95),
+        "tokens_per_call": side.tokens_per_call,
+    }
+
+
+def usage_json(ledger: Ledger, phase: Phase) -> dict[str, Any]:
+    """Return what a phase cost, calls by role and the rest summed."""
+    roles = usage_by_role(ledger, phase)
+    total = sum(roles.values(), Usage())
+    calls = {role: roles.get(role, Usage()).calls for role in ("task", "prompt", "judge")}
+    return {**asdict(total), "calls": calls}
+
+
+def trial_counts(ledger: Ledger) -> dict[str, int]:
+    """Return the number of trials in each final state."""
+    states = [row["state"] for row in all_trials(ledger)]
+    return {state: states.count(state) for state in ("complete", "raced_out", "failed")}
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file whole or not at all: a reader never sees half of it."""
+    draft = path.with_name(f".{path.name}.draft")
+    with draft.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def write_result(report: Report) -> None:
+    """Write result.json into the run's folder."""
+    text = json.dumps(report.to_json(), ensure_ascii=False, indent=2)
+    write_atomically(report.run_dir / "result.json", text + "\n")

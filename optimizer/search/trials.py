@@ -1,0 +1,87 @@
+"""The trials as the ledger and the live view see them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from optimizer.evaluate.statistics import interval, mean
+from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.records import begin_trial, finish_trial, usage_by_role
+from optimizer.search.board import Board
+from optimizer.search.sampler import Asked
+from optimizer.types import Candidate, Score
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that a watcher may show: `kind` is started, block, ended."""
+
+    kind: str
+    number: int
+    candidate: Candidate
+    scores: list[float]
+    state: str = "running"
+    reason: str = ""
+
+
+@dataclass
+class TrialLog:
+    """Records how each trial starts and ends, and tells the watcher."""
+
+    ledger: Ledger
+    length: int
+    watch: Callable[[Event], None]
+    reasons: dict[int, tuple[str, str]] = field(default_factory=dict)
+
+    def begin(self, number: int, asked: Asked) -> None:
+        """Record that a trial starts."""
+        begin_trial(self.ledger, number, asked.candidate, parameters(asked.candidate)).result()
+        self.watch(Event("started", number, asked.candidate, []))
+
+    def progress(self, number: int, asked: Asked, board: Board) -> None:
+        """Tell the watcher that a block was scored."""
+        self.watch(Event("block", number, asked.candidate, board.scores(asked.candidate.id)))
+
+    def raced_out(self, number: int, board: Board, candidate: str, leader: str) -> None:
+        """Note why a trial leaves the race."""
+        mine, best = board.paired(candidate, leader)
+        text = f"{mean(mine):.2f} against {mean(best):.2f} of {leader} on the same {len(mine)} examples"
+        self.reasons[number] = ("raced_out", text)
+
+    def unfinished(self, running: dict[int, Asked]) -> None:
+        """Note that the budget ended while these were running."""
+        for number in running:
+            self.reasons[number] = ("raced_out", "the budget was spent before it had seen every example")
+
+    def finish(self, number: int, asked: Asked, board: Board, reference: str | None) -> float | None:
+        """Record how a trial ended; returns the estimate for the sampler, None if it failed."""
+        cid = asked.candidate.id
+        scores, failures = board.scores(cid), board.failures(cid)
+        state, reason = self.reasons.pop(number, ("complete", "saw every example of the race"))
+        if board.too_many_failures(cid):
+            kinds = ", ".join(sorted({r.kind for r in board.results(cid) if not isinstance(r, Score)}))
+            state, reason = "failed", f"{failures} of {len(board.results(cid))} answers never came ({kinds})"
+        spent = usage_by_role(self.ledger, "search", number).get("task")
+        if spent is not None and spent.calls:
+            board.costs[cid] = spent.tokens / spent.calls
+        value = board.estimate(cid, reference) if scores and state != "failed" else None
+        low, high = interval(scores)
+        ends: dict[str, Any] = {"low": low, "high": high, "seen": len(board.results(cid)), "failures": failures}
+        score = mean(scores) if scores else None
+        finish_trial(self.ledger, number, state=state, reason=reason, value=value, score=score, **ends).result()
+        self.watch(Event("ended", number, asked.candidate, scores, state, reason))
+        return value
+
+
+def parameters(candidate: Candidate) -> dict[str, Any]:
+    """Return every dimension of a candidate as flat, short values, by predictor."""
+    params: dict[str, Any] = {}
+    for name, prompt in candidate.prompts.items():
+        params[f"{name}.instruction"] = prompt.instruction
+        params[f"{name}.format"] = prompt.format
+        params[f"{name}.count"] = prompt.count
+        if prompt.count:
+            params |= {f"{name}.policy": prompt.policy, f"{name}.order": prompt.order}
+    return params

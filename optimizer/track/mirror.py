@@ -1,0 +1,155 @@
+"""MLflow, written from the ledger: one parent run a job, one child run a trial."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.records import all_trials, scores_of, usage_by_role
+from optimizer.types import Candidate, Usage
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+LONGEST_PARAM = 500
+ENDED = ("complete", "raced_out", "failed")
+Describe = Callable[[Candidate], str]
+
+
+def connect(uri: str, experiment: str, artifacts: Path | None) -> tuple[MlflowClient, str]:
+    """Return a client and the experiment's id, creating the database and the experiment if needed."""
+    os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    for noisy in ("mlflow", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    found = client.get_experiment_by_name(experiment)
+    if found is not None:
+        return client, found.experiment_id
+    location = artifacts.resolve().as_uri() if artifacts is not None else None
+    return client, client.create_experiment(experiment, artifact_location=location)
+
+
+class Mirror:
+    """Copies a run's ledger to MLflow from a thread of its own; the search never waits for it."""
+
+    def __init__(self, ledger: Ledger, client: MlflowClient, experiment: str, describe: Describe) -> None:
+        self._ledger, self._client, self._experiment, self._describe = ledger, client, experiment, describe
+        self._wake, self._stopped = threading.Event(), False
+        self._done: set[int] = set()
+        self._thread = threading.Thread(target=self._work, name="mirror", daemon=True)
+        self._problem: Exception | None = None
+        self.parent = ""
+
+    def start(self, name: str, params: dict[str, Any]) -> None:
+        """Open the parent run, or that of an earlier attempt, and start to copy."""
+        known = self._ledger.meta("mlflow") or {}
+        self._done = set(known.get("trials", {}).values()) and {int(n) for n in known["trials"]}
+        self.parent = known.get("run_id") or self._client.create_run(self._experiment, run_name=name).info.run_id
+        self._children: dict[str, str] = known.get("trials", {})
+        self._client.update_run(self.parent, "RUNNING")
+        if not known:
+            for key, value in params.items():
+                self._client.log_param(self.parent, key, str(value)[:LONGEST_PARAM])
+        self._remember()
+        self._thread.start()
+
+    def nudge(self) -> None:
+        """Tell the mirror that the ledger has something new."""
+        self._wake.set()
+
+    def finish(self, status: str, metrics: dict[str, float], tags: dict[str, str], files: dict[str, str]) -> None:
+        """Copy what is left, write the job's own figures and files, and close the parent run."""
+        self._stopped = True
+        self._wake.set()
+        self._thread.join()
+        if self._problem is not None:
+            raise self._problem
+        for name, value in metrics.items():
+            self._client.log_metric(self.parent, name, value)
+        for name, value in tags.items():
+            self._client.set_tag(self.parent, name, value)
+        for name, text in files.items():
+            self._client.log_text(self.parent, text, name)
+        self._client.set_terminated(self.parent, status)
+
+    def _remember(self) -> None:
+        self._ledger.put_meta("mlflow", {"run_id": self.parent, "trials": self._children})
+
+    def _work(self) -> None:
+        try:
+            while not self._stopped:
+                self._wake.wait(5)
+                self._wake.clear()
+                self._copy()
+            self._copy()
+        except Exception as problem:  # noqa: BLE001 - the boundary to MLflow; raised again in `finish`
+            self._problem = problem
+
+    def _copy(self) -> None:
+        for row in all_trials(self._ledger):
+            if row["number"] not in self._done and row["state"] in ENDED:
+                self._children[str(row["number"])] = self._log_trial(row)
+                self._done.add(row["number"])
+                self._remember()
+
+    def _log_trial(self, row: sqlite3.Row) -> str:
+        candidate = Candidate.from_json(json.loads(row["prompts"]), row["origin"])
+        tags = {
+            "mlflow.parentRunId": self.parent,
+            "candidate_id": row["candidate"],
+            "origin": row["origin"],
+            "state": row["state"],
+            "reason": row["reason"],
+        }
+        name = f"trial {row['number']:03d}"
+        started = int(row["started"] * 1000)
+        run = self._client.create_run(self._experiment, start_time=started, tags=tags, run_name=name).info.run_id
+        self._client.log_batch(run, metrics=self._metrics(row), params=_params(row))
+        self._client.log_text(run, self._describe(candidate), "prompt.md")
+        self._client.log_text(run, json.dumps(candidate.to_json(), ensure_ascii=False, indent=1), "prompt.json")
+        self._client.log_text(run, self._table(row["candidate"]), "examples.json")
+        self._client.set_tag(run, "mlflow.loggedArtifacts", json.dumps([{"path": "examples.json", "type": "table"}]))
+        status = "FAILED" if row["state"] == "failed" else "FINISHED"
+        self._client.set_terminated(run, status, end_time=int(row["ended"] * 1000))
+        return str(run)
+
+    def _metrics(self, row: sqlite3.Row) -> list[Any]:
+        from mlflow.entities import Metric
+
+        spent = usage_by_role(self._ledger, "search", row["number"]).get("task", Usage())
+        figures = {
+            "score": row["score"],
+            "score_low": row["low"],
+            "score_high": row["high"],
+            "estimate": row["value"],
+            "examples_seen": row["seen"],
+            "failures": row["failures"],
+            "calls": spent.calls,
+            "cached_calls": spent.cached_calls,
+            "input_tokens": spent.input_tokens,
+            "output_tokens": spent.output_tokens,
+            "usd": spent.usd,
+        }
+        when = int(row["ended"] * 1000)
+        return [Metric(name, float(value), when, 0) for name, value in figures.items() if value is not None]
+
+    def _table(self, candidate: str) -> str:
+        columns = ["example", "score", "answer", "feedback", "failure"]
+        rows = scores_of(self._ledger, candidate, "validation")
+        data = [[r["example"], r["value"], r["answer"], r["feedback"], r["failure"]] for r in rows]
+        return json.dumps({"columns": columns, "data": data}, ensure_ascii=False)
+
+
+def _params(row: sqlite3.Row) -> list[Any]:
+    from mlflow.entities import Param
+
+    return [Param(name, str(value)[:LONGEST_PARAM]) for name, value in json.loads(row["params"]).items()]

@@ -1,14 +1,14 @@
 """Every error that metier raises on purpose, each with the exit code that it ends a command with.
 
-    MetierError                 2   bad input: one message, one remedy, no traceback
-    ├── ConfigError             2   the run's YAML, --set, or a command's arguments
-    ├── TaskError               2   task.yaml, its data, its metric, its program
-    ├── ModelError              2   a model that is unknown, unreadable, damaged or cannot be fetched
-    ├── LedgerError             2   a run directory that cannot be used
-    ├── CallError               -   one model call failed; carries the kind of failure
-    ├── BudgetSpent             -   a reservation was refused; ends the search normally
-    ├── StoppedByFailures       3   the provider failed for too long; the run can be resumed
-    └── Interrupted           130   SIGINT or SIGTERM; the run can be resumed
+MetierError                 2   bad input: one message, one remedy, no traceback
+├── ConfigError             2   the run's YAML, --set, or a command's arguments
+├── TaskError               2   task.yaml, its data, its metric, its program
+├── ModelError              2   a model that is unknown, unreadable, damaged or cannot be fetched
+├── LedgerError             2   a run directory that cannot be used
+├── CallError               -   one model call failed; carries the kind of failure
+├── BudgetSpent             -   a reservation was refused; ends the search normally
+├── StoppedByFailures       3   the provider failed for too long; the run can be resumed
+└── Interrupted           130   SIGINT or SIGTERM; the run can be resumed
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from optimizer.report.markdown import best_md, candidate_md, report_md
 from optimizer.report.result import Report, Side, trial_counts, usage_json, write_atomically, write_result
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
-from optimizer.types import Candidate, Example, Phase, Role, Usage, digest
+from optimizer.types import Example, Phase, Role, Usage, digest
 
 if TYPE_CHECKING:
     from optimizer.models.prices import Price
@@ -109,7 +109,10 @@ class _Job:
 
     def _claim(self, ledger: Ledger) -> None:
         """Take the run directory for this config; a directory of another config is refused."""
-        wanted = {"config": dump_config(self.config.model_copy(update={"run_dir": None})), "task": self.task.fingerprint}
+        wanted = {
+            "config": dump_config(self.config.model_copy(update={"run_dir": None})),
+            "task": self.task.fingerprint,
+        }
         found = ledger.meta("identity")
         if found is not None and found != wanted:
             what = "task's data or metric" if found["config"] == wanted["config"] else "config"
@@ -252,7 +255,7 @@ def _run_dir(config: RunConfig, task: Task) -> Path:
     if config.run_dir is not None:
         place = Path(config.run_dir)
     else:
-        stamp = dt.datetime.now().strftime("%Y%m%d-%H%M%S")  # noqa: DTZ005 - people read it in their own time
+        stamp = dt.datetime.now().strftime("%Y%m%d-%H%M%S")
         place = Path("runs") / f"{stamp}-{task.name}-{secrets.token_hex(3)}"
     try:
         place.mkdir(parents=True, exist_ok=True)

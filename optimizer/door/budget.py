@@ -61,7 +61,9 @@ class Budget:
     def used(self) -> dict[str, tuple[float, float]]:
         """Return (spent, limit) for each limit that is set; seconds for the time limits."""
         with self._lock:
-            shown = {n: (self._spent[n], float(getattr(self.limits, n))) for n in self._spent if getattr(self.limits, n)}
+            shown = {
+                n: (self._spent[n], float(getattr(self.limits, n))) for n in self._spent if getattr(self.limits, n)
+            }
         if self._deadline is not None:
             shown["seconds"] = (self._clock() - self._start, self._deadline - self._start)
         return shown

@@ -23,7 +23,6 @@ from optimizer.models.providers import Endpoint
 from optimizer.types import Failure, Role, Usage
 
 if TYPE_CHECKING:
-    import dspy
     from dspy.lm15 import Request, Response
 
 tag_of_call: contextvars.ContextVar[CallTag] = contextvars.ContextVar("tag_of_call", default=CallTag())  # noqa: B039
@@ -57,8 +56,9 @@ class Door:
         self._thread.start()
 
     def submit(self, role: Role, request: Request) -> Future[Response]:
-        """Make a call on the door's own loop; the future gives its response or raises CallError,
-        BudgetSpent or StoppedByFailures.
+        """Make a call on the door's own loop; the future gives its response.
+
+        It raises CallError, BudgetSpent or StoppedByFailures.
         """
         return asyncio.run_coroutine_threadsafe(self._complete(role, request, tag_of_call.get()), self._loop)
 

@@ -56,7 +56,7 @@ def is_binary(scores: Sequence[float]) -> bool:
     return all(score in (0.0, 1.0) for score in scores)
 
 
-def _newcombe(ours: np.ndarray, theirs: np.ndarray) -> Interval:  # type: ignore[type-arg]
+def _newcombe(ours: np.ndarray, theirs: np.ndarray) -> Interval:
     n = len(ours)
     both, first = int((ours * theirs).sum()), int((ours * (1 - theirs)).sum())
     second = int((theirs * (1 - ours)).sum())
@@ -64,7 +64,7 @@ def _newcombe(ours: np.ndarray, theirs: np.ndarray) -> Interval:  # type: ignore
     p1, p2 = (both + first) / n, (both + second) / n
     (low1, high1), (low2, high2) = wilson(p1 * n, n), wilson(p2 * n, n)
     margins = (both + first) * (second + neither) * (both + second) * (first + neither)
-    excess = both * neither - first * second
+    excess = float(both * neither - first * second)
     # A continuity correction for a positive association, as Newcombe gives it.
     excess = max(excess - n / 2, 0.0) if excess > 0 else excess
     phi = excess / math.sqrt(margins) if margins else 0.0
@@ -74,7 +74,7 @@ def _newcombe(ours: np.ndarray, theirs: np.ndarray) -> Interval:  # type: ignore
     return gap - low, gap + high
 
 
-def _bootstrap(values: Sequence[float] | np.ndarray, low: float, high: float) -> Interval:  # type: ignore[type-arg]
+def _bootstrap(values: Sequence[float] | np.ndarray, low: float, high: float) -> Interval:
     from scipy.stats import bootstrap
 
     sample = np.asarray(values, dtype=float)

@@ -100,7 +100,13 @@ def all_trials(ledger: Ledger) -> list[sqlite3.Row]:
 
 
 def put_scores(
-    ledger: Ledger, candidate: str, split: str, start: int, examples: Sequence[str], metric: str, results: Sequence[Score | Failure]
+    ledger: Ledger,
+    candidate: str,
+    split: str,
+    start: int,
+    examples: Sequence[str],
+    metric: str,
+    results: Sequence[Score | Failure],
 ) -> Future[int]:
     """Record a block's results; `start` is the block's place in the split's order."""
     sql = "INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -108,6 +114,7 @@ def put_scores(
     future.set_result(0)
     for offset, (example, result) in enumerate(zip(examples, results, strict=True)):
         head = (candidate, split, start + offset, example, metric)
+        tail: tuple[Any, ...]
         if isinstance(result, Score):
             tail = (result.value, _json(dict(result.answer)), result.feedback, None, result.tokens)
         else:

@@ -58,7 +58,9 @@ class Fleet:
         server = self._serve(config.model, path)
         # One slot: answers then depend on the order of calls alone, and two slots were no faster on two cores.
         identity = f"local:{sha256_of(path)[:16]}"
-        return Endpoint("openai/local", identity, f"{server.address}/v1", "none", limits.timeout, limits.concurrency or 1)
+        return Endpoint(
+            "openai/local", identity, f"{server.address}/v1", "none", limits.timeout, limits.concurrency or 1
+        )
 
     def _serve(self, name: str, path: Path) -> EmbeddedServer:
         if name not in self._servers:

@@ -103,11 +103,7 @@ class EmbeddedServer:
         for pipe in (child.stdin, child.stdout):
             if pipe is not None:
                 pipe.close()
-        try:
-            child.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+        _end(child)
 
     def wait(self) -> int:
         """Wait until the child ends by itself and return its exit code."""
@@ -135,8 +131,8 @@ class EmbeddedServer:
         message = _first_message(child)
         if address := message.get("address"):
             return str(address)
-        child.kill()
-        code = child.wait()
+        # llama.cpp's log is written by a thread of its own, which a kill would cut short of the reason.
+        code = _end(child)
         log.seek(min(start, log.tell()))
         text = log.read().decode("utf-8", errors="replace")
         reasons = re.findall(r"error loading model: (.+)", text)
@@ -174,6 +170,15 @@ def _environment() -> dict[str, str]:
         return dict(os.environ)
     paths = [str(_HOME), os.environ.get("PYTHONPATH", "")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+def _end(child: subprocess.Popen[bytes]) -> int:
+    """Give the child 5 s to end by itself, then kill it; return its exit code."""
+    try:
+        return child.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        return child.wait()
 
 
 def _first_message(child: subprocess.Popen[bytes]) -> dict[str, Any]:

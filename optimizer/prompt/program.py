@@ -23,7 +23,9 @@ class Prompted(dspy.Predict):
     """A predictor that runs one Prompt: its instruction, its format, its demos for each input."""
 
     def __init__(self, base: dspy.Predict, prompt: Prompt, pool: DemoPool, max_tokens: int) -> None:
-        super().__init__(base.signature.with_instructions(prompt.instruction), **{"max_tokens": max_tokens, **base.config})
+        super().__init__(
+            base.signature.with_instructions(prompt.instruction), **{"max_tokens": max_tokens, **base.config}
+        )
         self.lm = base.lm
         self._prompt, self._pool = prompt, pool
         self._adapter = adapter(prompt.format)

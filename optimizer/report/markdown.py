@@ -123,7 +123,7 @@ def _paragraphs(parts: Sequence[str]) -> str:
     text, inside = "", False
     for part in parts:
         fence = part.startswith("```")
-        text += part + ("\n" if inside or fence and not inside else "\n\n")
+        text += part + ("\n" if inside or (fence and not inside) else "\n\n")
         if fence:
             text += "\n" if inside else ""
             inside = not inside

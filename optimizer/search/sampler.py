@@ -67,6 +67,4 @@ class Sampler:
             return optuna.samplers.RandomSampler(seed=seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return optuna.samplers.TPESampler(
-                seed=seed, multivariate=True, group=True, n_startup_trials=self._startup
-            )
+            return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, n_startup_trials=self._startup)

@@ -12,7 +12,7 @@ import optuna
 
 from optimizer.config.schema import Demos
 from optimizer.propose.base import Proposal
-from optimizer.types import Candidate, Example, Prompt
+from optimizer.types import Candidate, Example, Order, Policy, Prompt
 
 Params = Mapping[str, Any]
 
@@ -49,8 +49,8 @@ class Space:
         count = trial.suggest_categorical(f"{name}.count", counts) if len(counts) > 1 else counts[0]
         if count == 0:
             return Prompt(instruction, layout)
-        policy = trial.suggest_categorical(f"{name}.policy", list(self.demos.policies))
-        order = trial.suggest_categorical(f"{name}.order", list(self.demos.orders))
+        policy: Policy = trial.suggest_categorical(f"{name}.policy", list(self.demos.policies))  # type: ignore[assignment]
+        order: Order = trial.suggest_categorical(f"{name}.order", list(self.demos.orders))  # type: ignore[assignment]
         if policy != "static":
             return Prompt(instruction, layout, policy, count, order)
         chosen = trial.suggest_categorical(f"{name}.set", range(len(pool.sets)))
@@ -67,14 +67,14 @@ class Space:
         trial has the most pairs of levels that no earlier one had.
         """
         counts = self.counts(next(iter(self.pools.values())))
-        levels = [list(self.formats), list(self.demos.policies), counts, list(self.demos.orders)]
+        levels: list[list[Any]] = [list(self.formats), list(self.demos.policies), counts, list(self.demos.orders)]
         first = (self.demos.policies[0], 0, self.demos.orders[0])
         # Without demos their policy and order mean nothing: one trial a format will do.
         open_trials = [t for t in itertools.product(*levels) if t[2] > 0 or t[1:] == first]
         rng = random.Random(seed)  # noqa: S311
         rng.shuffle(open_trials)
         covered: set[tuple[Any, ...]] = set()
-        chosen = []
+        chosen: list[tuple[Any, ...]] = []
         while open_trials and len(chosen) < size:
             best = max(open_trials, key=lambda levels: len(_pairs(levels) - covered))
             open_trials.remove(best)

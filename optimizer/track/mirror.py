@@ -52,9 +52,9 @@ class Mirror:
     def start(self, name: str, params: dict[str, Any]) -> None:
         """Open the parent run, or that of an earlier attempt, and start to copy."""
         known = self._ledger.meta("mlflow") or {}
-        self._done = set(known.get("trials", {}).values()) and {int(n) for n in known["trials"]}
         self.parent = known.get("run_id") or self._client.create_run(self._experiment, run_name=name).info.run_id
         self._children: dict[str, str] = known.get("trials", {})
+        self._done = {int(number) for number in self._children}
         self._client.update_run(self.parent, "RUNNING")
         if not known:
             for key, value in params.items():
@@ -75,8 +75,8 @@ class Mirror:
             raise self._problem
         for name, value in metrics.items():
             self._client.log_metric(self.parent, name, value)
-        for name, value in tags.items():
-            self._client.set_tag(self.parent, name, value)
+        for name, tag in tags.items():
+            self._client.set_tag(self.parent, name, tag)
         for name, text in files.items():
             self._client.log_text(self.parent, text, name)
         self._client.set_terminated(self.parent, status)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -92,6 +93,15 @@ def test_a_truncated_model_is_one_json_line(truncated_path):
     code, message = run("--model", truncated_path)
     assert (code, message["error"]) == (2, f"{truncated_path}: llama.cpp could not load it")
     assert "complete" in message["remedy"]
+
+
+def test_it_ends_if_nobody_was_there_from_the_start(nonsense):
+    read, write = os.pipe()
+    os.close(write)
+    arguments = command("--model", nonsense, "--watch-stdin")
+    done = subprocess.run(arguments, stdin=read, capture_output=True, cwd=ROOT, timeout=10)
+    os.close(read)
+    assert (done.returncode, done.stdout) == (0, b"")
 
 
 @pytest.mark.real

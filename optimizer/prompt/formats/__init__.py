@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import dspy
@@ -18,11 +18,12 @@ def adapter(name: str) -> dspy.Adapter:
 
     from optimizer.prompt.formats.plain import BlockAdapter, TurnsAdapter
 
-    makers = {
+    makers: dict[str, Any] = {
         "turns": TurnsAdapter,
         "block": BlockAdapter,
         "chat": lambda: dspy.ChatAdapter(use_json_adapter_fallback=False),
-        "json": lambda: dspy.JSONAdapter(),
+        "json": dspy.JSONAdapter,
         "xml": lambda: dspy.XMLAdapter(use_json_adapter_fallback=False),
     }
-    return makers[name]()
+    made: dspy.Adapter = makers[name]()
+    return made

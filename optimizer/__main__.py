@@ -1,0 +1,5 @@
+"""`python -m optimizer` is `metier`."""
+
+from optimizer.cli.main import main
+
+main()

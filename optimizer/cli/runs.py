@@ -1,0 +1,81 @@
+"""`metier run`, `metier eval` and `metier ui`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from optimizer.report.result import Report
+
+
+@click.command()
+@click.argument("config", metavar="CONFIG")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key; may be repeated.")
+@click.option("--run-dir", metavar="DIR", help="Where the run's files go; the same folder continues a run.")
+@click.option("--quiet", is_flag=True, help="Print the result only.")
+def run(config: str, overrides: tuple[str, ...], run_dir: str | None, quiet: bool) -> None:
+    """Optimize the prompt that CONFIG describes."""
+    from optimizer.cli.live import make_watcher
+    from optimizer.config.load import load_config
+
+    settings = load_config(config, overrides)
+    if run_dir is not None:
+        settings = settings.model_copy(update={"run_dir": run_dir})
+    watcher = make_watcher(quiet)
+    watcher.say("Loading …")
+    from optimizer.run import optimize
+
+    report = optimize(settings, watcher)
+    _print_report(report)
+
+
+def _print_report(report: Report) -> None:
+    low, high = report.difference_ci95
+    usage = report.usage
+    click.echo("")
+    click.echo(f"{report.verdict}: {report.recommendation}")
+    for name, side in (("seed", report.seed), ("winner", report.winner)):
+        ci = side.test_ci95
+        click.echo(
+            f"  {name:7} {side.test_score:.3f}  [{ci[0]:.3f}, {ci[1]:.3f}]  {side.tokens_per_call:.0f} tokens a call"
+        )
+    click.echo(f"  paired  {report.difference:+.3f}  [{low:+.3f}, {high:+.3f}] on {report.test_examples} test examples")
+    paid, tokens = sum(usage["calls"].values()), usage["input_tokens"] + usage["output_tokens"]
+    done = sum(report.trials.values())
+    click.echo(f"  {done} trials, {paid} calls, {tokens:,} tokens, ${usage['usd']:.4f}, {report.seconds:.0f} s")
+    click.echo(f"The prompt: {report.run_dir / 'best.md'} (to run it: best.json)")
+    if report.mlflow:
+        click.echo(f"Every trial: metier ui {report.run_dir}")
+
+
+@click.command("eval")
+@click.argument("task", metavar="TASK")
+@click.option("--prompt", "prompt", required=True, metavar="FILE", help="The best.json of a run.")
+@click.option("--split", type=click.Choice(["train", "validation", "test"]), default="test", show_default=True)
+@click.option("--model", metavar="NAME", help="Another model than the one the prompt was optimized for.")
+@click.option("--api-base", metavar="URL", help="The endpoint of --model.")
+def evaluate(task: str, prompt: str, split: str, model: str | None, api_base: str | None) -> None:
+    """Score a saved prompt on a split of TASK."""
+    from optimizer.rescore import evaluate_saved
+
+    scored = evaluate_saved(task, prompt, split, model, api_base)
+    low, high = scored.ci95
+    click.echo(f"{scored.mean:.3f}  95 % interval [{low:.3f}, {high:.3f}]  {scored.answered} {split} examples")
+    if scored.failures:
+        click.echo(f"{scored.failures} answers never came and are left out", err=True)
+
+
+@click.command()
+@click.argument("run_dir", metavar="[RUN_DIR]", required=False)
+@click.option("--port", default=5000, show_default=True, help="The port on 127.0.0.1.")
+def ui(run_dir: str | None, port: int) -> None:
+    """Open the MLflow UI on 127.0.0.1 over the database of RUN_DIR (default: the latest run)."""
+    from optimizer.track.ui import serve, tracking_uri
+
+    uri = tracking_uri(Path(run_dir) if run_dir else None)
+    click.echo(f"http://127.0.0.1:{port} over {uri} (Ctrl-C ends it)")
+    sys.exit(serve(uri, port))

@@ -1,0 +1,58 @@
+"""The MLflow UI over a run's database, on 127.0.0.1 only."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from optimizer.errors import ConfigError
+
+
+def tracking_uri(run_dir: Path | None) -> str:
+    """Return the tracking URI of a run, or of the latest one below ./runs; raises ConfigError."""
+    if run_dir is None:
+        finished = sorted(Path("runs").glob("*/result.json"), key=lambda path: path.stat().st_mtime)
+        if not finished:
+            shared = Path("runs") / "mlflow.db"
+            if shared.exists():
+                return f"sqlite:///{shared.resolve()}"
+            raise ConfigError("no run below ./runs", "Name the run's folder: metier ui RUN_DIR")
+        run_dir = finished[-1].parent
+    return _of_run(run_dir)
+
+
+def _of_run(run_dir: Path) -> str:
+    result = run_dir / "result.json"
+    if result.exists():
+        mlflow = json.loads(result.read_text(encoding="utf-8")).get("mlflow")
+        if mlflow is None:
+            raise ConfigError(f"{run_dir}: this run was not mirrored to MLflow", "Run it with tracking.mlflow set.")
+        return str(mlflow["tracking_uri"])
+    for home in (run_dir, run_dir.parent):
+        if (home / "mlflow.db").exists():
+            return f"sqlite:///{(home / 'mlflow.db').resolve()}"
+    raise ConfigError(f"{run_dir}: no run with an MLflow database here", "Give the folder of a run.")
+
+
+def serve(uri: str, port: int) -> int:
+    """Serve the UI until it is interrupted; returns its exit code. Raises ConfigError if the port is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as problem:
+            remedy = "Give another one: metier ui --port 5001"
+            raise ConfigError(f"port {port} cannot be used ({problem.strerror})", remedy) from None
+        except OverflowError:
+            raise ConfigError(f"port {port} does not exist", "Give one from 1 to 65535.") from None
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    environment = {**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
+    try:
+        return subprocess.run(command, env=environment, check=False).returncode
+    except KeyboardInterrupt:
+        return 130

@@ -5,6 +5,7 @@ The public names are loaded on first use, so that `metier --help` need not impor
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from optimizer.prompt.saved import load_prompt
     from optimizer.run import optimize
     from optimizer.task.load import load_task
+
+# DSPy and litellm would ask the network for a price list at first use, and warn when offline.
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
 __version__ = "0.1.0"
 __all__ = ["load_prompt", "load_task", "optimize"]

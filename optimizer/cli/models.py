@@ -53,7 +53,12 @@ def serve(name: str, port: int) -> None:
     from optimizer.models.fleet import pull as fetch
     from optimizer.models.server import serve_forever
 
+    from optimizer.models.catalogue import CATALOGUE
+    from optimizer.models.reencode import reencoded
+
     model = fetch(name, lambda text: click.echo(text, err=True))
+    if name in CATALOGUE:
+        model = reencoded(model)  # as a run does, so that both give the same answers
     serve_forever(
         model, name, port, ready=lambda address: click.echo(f"{name} answers at {address}/v1 (Ctrl-C ends it)")
     )

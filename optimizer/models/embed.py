@@ -35,5 +35,8 @@ class Embedder:
 
 def _load(folder: Path) -> Any:
     from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
 
     return SentenceTransformer(str(folder), device="cpu", local_files_only=True)

@@ -19,9 +19,6 @@ class Price:
 
 def price_of(model: str) -> Price | None:
     """Return a provider model's price, or None where litellm's table does not have it."""
-    import os
-
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else the import asks the network
     import litellm
 
     entry = litellm.model_cost.get(model) or litellm.model_cost.get(model.partition("/")[2])

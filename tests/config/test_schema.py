@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from optimizer.config.schema import Budget, Demos, ModelConfig, Models, RunConfig, Search
+
+
+def test_the_defaults() -> None:
+    config = RunConfig(task="t")
+    assert config.models.task.model == "local/smollm2-135m"
+    assert config.models.prompt is None
+    assert (config.search.trials, config.search.round, config.search.block) == (40, 4, 10)
+    assert config.search.formats == ("turns", "block", "chat", "json", "xml")
+    assert config.search.demos.counts == (0, 2, 4, 8, 16)
+    assert config.budget == Budget(calls=None, tokens=None, usd=None, seconds=None, until=None)
+    assert (config.failures.retries, config.failures.give_up_after) == (4, 300.0)
+    assert config.tracking.mlflow is not None
+    assert config.tracking.mlflow.experiment == "metier"
+
+
+def test_a_bare_string_is_a_models_name() -> None:
+    models = Models.model_validate({"task": "openai/a", "prompt": "openai/b"})
+    assert models.task == ModelConfig(model="openai/a")
+    assert models.prompt == ModelConfig(model="openai/b")
+    assert models.judge is None
+
+
+@pytest.mark.parametrize("until", ["07:00", "2027-01-31T07:00"])
+def test_until_is_text(until: str) -> None:
+    assert Budget(until=until).until == until
+
+
+def test_an_unquoted_clock_time_is_explained() -> None:
+    with pytest.raises(ValidationError, match="write the time in quotes"):
+        Budget.model_validate({"until": 420})
+
+
+@pytest.mark.parametrize(
+    ("model", "data"),
+    [
+        (Budget, {"calls": 0}),
+        (Budget, {"tokens": -1}),
+        (Budget, {"usd": 0}),
+        (Budget, {"seconds": 0}),
+        (Search, {"trials": 0}),
+        (Search, {"strategy": "genetic"}),
+        (Search, {"formats": []}),
+        (Search, {"formats": ["yaml"]}),
+        (Search, {"unknown": 1}),
+        (Demos, {"counts": [65]}),
+        (Demos, {"counts": [-1]}),
+        (Demos, {"counts": []}),
+        (Demos, {"policies": ["best"]}),
+        (ModelConfig, {"model": "m", "temperature": 2.1}),
+        (Models, {"timeout": 0}),
+        (Models, {"concurrency": 0}),
+        (RunConfig, {"task": "t", "seed": -1}),
+        (RunConfig, {}),
+    ],
+)
+def test_bad_values_are_refused(model: Any, data: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        model.model_validate(data)
+
+
+def test_a_budget_must_let_two_prompts_see_one_block() -> None:
+    with pytest.raises(ValidationError, match=r"budget\.calls=19 is too small .* give at least 20"):
+        RunConfig.model_validate({"task": "t", "budget": {"calls": 19}})
+    assert RunConfig.model_validate({"task": "t", "budget": {"calls": 20}}).budget.calls == 20
+    assert RunConfig.model_validate({"task": "t", "budget": {"calls": 4}, "search": {"block": 2}}).budget.calls == 4
+
+
+def test_a_config_is_frozen_and_comparable() -> None:
+    one, two = RunConfig(task="t"), RunConfig(task="t")
+    assert one == two
+    with pytest.raises(ValidationError, match="frozen"):
+        one.seed = 3  # type: ignore[misc]
+
+
+def test_it_exports_a_json_schema() -> None:
+    schema = RunConfig.model_json_schema()
+    assert schema["required"] == ["task"]
+    assert schema["additionalProperties"] is False

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dspy.lm15 import Config, Message, Request, Response, Usage
+
+from optimizer.config.schema import Budget as Limits
+from optimizer.config.schema import Failures
+from optimizer.door import door as door_module
+from optimizer.door.budget import Budget
+from optimizer.door.door import Door
+from optimizer.ledger.ledger import Ledger
+from optimizer.models.prices import Price
+
+Act = Callable[[Request], Awaitable[Response]]
+
+
+def request(text: str = "hello", **config: Any) -> Request:
+    return Request("m", (Message.user(text),), config=Config(**{"max_tokens": 10, **config}))
+
+
+def response(text: str = "hi", sent: int = 7, made: int = 3) -> Response:
+    return Response("r", "m", Message.assistant(text), "stop", Usage(input_tokens=sent, output_tokens=made))
+
+
+@dataclass
+class FakeWire:
+    """Answers by a list of outcomes: an exception is raised, a text answered; the last is repeated."""
+
+    outcomes: list[Any] = field(default_factory=lambda: ["hi"])
+    delay: float = 0.0
+    calls: list[Request] = field(default_factory=list)
+    now: int = 0
+    most: int = 0
+    closed: bool = False
+    before: Callable[[], None] = lambda: None
+
+    async def acall(self, request: Request) -> Response:
+        self.before()
+        outcome = self.outcomes[min(len(self.calls), len(self.outcomes) - 1)]
+        self.calls.append(request)
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            await asyncio.sleep(self.delay)
+        finally:
+            self.now -= 1
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return response(outcome)
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+@dataclass
+class FakeEndpoint:
+    """What the door needs of an endpoint."""
+
+    wire: FakeWire = field(default_factory=FakeWire)
+    model: str = "fake/m"
+    identity: str = "fake/m@here"
+    timeout: float = 5.0
+    concurrency: int = 16
+
+    def connect(self) -> FakeWire:
+        return self.wire
+
+
+MakeDoor = Callable[..., Door]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    made = Ledger(tmp_path / "ledger.db")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def make_door(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeDoor]:
+    monkeypatch.setattr(door_module, "FIRST_WAIT", 0.001)
+    made: list[Door] = []
+
+    def make(*endpoints: FakeEndpoint, price: Price | None = None, **settings: Any) -> Door:
+        limits = Limits(**{k: settings.pop(k) for k in list(settings) if k in Limits.model_fields})
+        roles = dict(zip(("task", "prompt", "judge"), endpoints, strict=False))
+        prices = {} if price is None else dict.fromkeys(roles, price)
+        made.append(Door(ledger, Budget(limits), roles, prices, Failures(**settings)))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for door in made:
+        if not door._loop.is_closed():
+            door.close()

@@ -1,0 +1,317 @@
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import time
+from concurrent.futures import CancelledError, Future
+from typing import Any
+
+import pytest
+from dspy.lm15 import Request, Response
+from dspy.utils import exceptions as dspy_errors
+
+from optimizer.door import door as door_module
+from optimizer.door.door import Door, tag_of_call
+from optimizer.errors import BudgetSpent, CallError, StoppedByFailures
+from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.records import CallTag, usage_by_role
+from optimizer.models.prices import Price
+from optimizer.types import Usage
+
+from .conftest import FakeEndpoint, FakeWire, MakeDoor, request
+
+
+def ask(door: Door, asked: Request | None = None, role: Any = "task") -> Response:
+    return door.submit(role, asked or request()).result(10)
+
+
+def states(ledger: Ledger) -> list[str]:
+    return [row["state"] for row in ledger.read("SELECT state FROM calls ORDER BY id")]
+
+
+def test_an_answer_comes_back_and_is_recorded(make_door: MakeDoor, ledger: Ledger) -> None:
+    door = make_door(FakeEndpoint(), price=Price(0.5, 2.0))
+    assert ask(door).message.text == "hi"
+    assert states(ledger) == ["done"]
+    assert usage_by_role(ledger, "search") == {"task": Usage(1, 0, 7, 0, 3, 9.5)}
+
+
+def test_the_second_identical_call_is_answered_by_the_ledger(make_door: MakeDoor, ledger: Ledger) -> None:
+    endpoint = FakeEndpoint(FakeWire(["first", "second"]))
+    door = make_door(endpoint, calls=100)
+    assert [ask(door).message.text for _ in range(3)] == ["first", "first", "first"]
+    assert len(endpoint.wire.calls) == 1
+    assert usage_by_role(ledger, "search")["task"].cached_calls == 2
+    assert door.budget.used()["calls"] == (1.0, 100.0)
+
+
+def test_a_new_door_on_the_same_ledger_pays_nothing_twice(make_door: MakeDoor) -> None:
+    first = make_door(FakeEndpoint())
+    ask(first)
+    first.close()
+    endpoint = FakeEndpoint(FakeWire(["other"]))
+    assert ask(make_door(endpoint)).message.text == "hi"
+    assert endpoint.wire.calls == []
+
+
+def test_identical_calls_at_once_are_one_call(make_door: MakeDoor, ledger: Ledger) -> None:
+    endpoint = FakeEndpoint(FakeWire(delay=0.1))
+    door = make_door(endpoint)
+    futures = [door.submit("task", request()) for _ in range(20)]
+    assert {future.result(10).message.text for future in futures} == {"hi"}
+    assert len(endpoint.wire.calls) == 1
+    assert usage_by_role(ledger, "search")["task"] == Usage(1, 19, 7, 0, 3, 0.0)
+
+
+def test_a_failure_of_a_shared_call_is_everybodys(make_door: MakeDoor) -> None:
+    endpoint = FakeEndpoint(FakeWire([dspy_errors.LMInvalidRequestError("bad")], delay=0.05))
+    door = make_door(endpoint)
+    futures = [door.submit("task", request()) for _ in range(5)]
+    assert [type(future.exception(10)) for future in futures] == [CallError] * 5
+    assert len(endpoint.wire.calls) == 1
+
+
+@pytest.mark.parametrize("other", [request("other"), request(temperature=0.5), request(max_tokens=11), request(seed=1)])
+def test_another_text_or_sampling_is_another_call(make_door: MakeDoor, other: Request) -> None:
+    endpoint = FakeEndpoint()
+    door = make_door(endpoint)
+    ask(door)
+    ask(door, other)
+    assert len(endpoint.wire.calls) == 2
+
+
+def test_another_endpoint_is_another_call(make_door: MakeDoor) -> None:
+    one, two = FakeEndpoint(), FakeEndpoint(identity="fake/m@there")
+    door = make_door(one, two)
+    ask(door)
+    ask(door, role="prompt")
+    assert (len(one.wire.calls), len(two.wire.calls)) == (1, 1)
+
+
+def test_the_intent_is_on_disk_before_the_call(make_door: MakeDoor, ledger: Ledger) -> None:
+    seen: list[list[str]] = []
+    wire = FakeWire()
+    wire.before = lambda: seen.append(states(ledger))
+    ask(make_door(FakeEndpoint(wire)))
+    assert seen == [["intent"]]
+    assert states(ledger) == ["done"]
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        dspy_errors.LMServerError("down"),
+        dspy_errors.LMTransportError("cut"),
+        dspy_errors.LMTimeoutError("slow"),
+        dspy_errors.LMRateLimitError("busy"),
+    ],
+)
+def test_passing_failures_are_retried(make_door: MakeDoor, ledger: Ledger, problem: Exception) -> None:
+    endpoint = FakeEndpoint(FakeWire([problem, problem, "at last"]))
+    door = make_door(endpoint, retries=2, calls=100)
+    assert ask(door).message.text == "at last"
+    assert len(endpoint.wire.calls) == 3
+    row = ledger.read("SELECT state, attempts FROM calls")[0]
+    assert tuple(row) == ("done", 3)
+    assert door.budget.used()["calls"] == (1.0, 100.0)
+
+
+def test_a_failure_for_good_is_recorded_raised_and_costs_nothing(make_door: MakeDoor, ledger: Ledger) -> None:
+    endpoint = FakeEndpoint(FakeWire([dspy_errors.LMServerError("down")]))
+    door = make_door(endpoint, retries=2, calls=100)
+    with pytest.raises(CallError) as caught:
+        ask(door)
+    assert (caught.value.kind, caught.value.what) == ("server", "down")
+    assert len(endpoint.wire.calls) == 3
+    row = ledger.read("SELECT state, attempts, failure FROM calls")[0]
+    assert tuple(row) == ("failed", 3, '{"kind": "server", "message": "down"}')
+    assert door.budget.used()["calls"] == (0.0, 100.0)
+    assert door.budget._held["calls"] == 0.0
+
+
+def test_a_failed_call_is_not_cached(make_door: MakeDoor) -> None:
+    endpoint = FakeEndpoint(FakeWire([dspy_errors.LMInvalidRequestError("bad"), "good"]))
+    door = make_door(endpoint)
+    with pytest.raises(CallError):
+        ask(door)
+    assert ask(door).message.text == "good"
+
+
+@pytest.mark.parametrize(
+    "problem", [dspy_errors.LMInvalidRequestError("bad"), dspy_errors.ContextWindowExceededError(model="m")]
+)
+def test_lasting_failures_are_not_retried(make_door: MakeDoor, problem: Exception) -> None:
+    endpoint = FakeEndpoint(FakeWire([problem]))
+    with pytest.raises(CallError):
+        ask(make_door(endpoint, retries=4))
+    assert len(endpoint.wire.calls) == 1
+
+
+@pytest.mark.parametrize("problem", [dspy_errors.LMAuthError("wrong key"), dspy_errors.LMUnsupportedModelError("none")])
+def test_a_hopeless_failure_stops_the_run_at_once(make_door: MakeDoor, ledger: Ledger, problem: Exception) -> None:
+    endpoint = FakeEndpoint(FakeWire([problem]))
+    with pytest.raises(StoppedByFailures, match="fake/m: "):
+        ask(make_door(endpoint, retries=4))
+    assert len(endpoint.wire.calls) == 1
+    assert states(ledger) == ["failed"]
+
+
+def test_nothing_but_failures_for_too_long_stops_the_run(make_door: MakeDoor) -> None:
+    endpoint = FakeEndpoint(FakeWire([dspy_errors.LMServerError("down")]))
+    door = make_door(endpoint, retries=0, give_up_after=0.05)
+    with pytest.raises(CallError):
+        ask(door, request("a"))
+    time.sleep(0.06)
+    with pytest.raises(StoppedByFailures, match="nothing but failures"):
+        ask(door, request("b"))
+
+
+def test_one_answer_between_starts_the_clock_anew(make_door: MakeDoor) -> None:
+    down = dspy_errors.LMServerError("down")
+    door = make_door(FakeEndpoint(FakeWire([down, "up", down])), retries=0, give_up_after=0.05)
+    with pytest.raises(CallError):
+        ask(door, request("a"))
+    time.sleep(0.06)
+    ask(door, request("b"))
+    with pytest.raises(CallError):
+        ask(door, request("c"))
+
+
+def test_the_providers_delay_is_respected(make_door: MakeDoor) -> None:
+    busy = dspy_errors.LMRateLimitError("busy", retry_after=0.2)
+    door = make_door(FakeEndpoint(FakeWire([busy, "hi"])))
+    start = time.monotonic()
+    ask(door)
+    assert time.monotonic() - start >= 0.2
+
+
+def test_waits_grow_but_have_a_ceiling(make_door: MakeDoor, monkeypatch: pytest.MonkeyPatch) -> None:
+    door = make_door(FakeEndpoint())
+    monkeypatch.setattr(door_module, "FIRST_WAIT", 0.5)
+    monkeypatch.setattr(door._jitter, "uniform", lambda low, high: high)
+    waits = [door._wait(CallError("server", "x"), attempt) for attempt in range(1, 9)]
+    assert waits == sorted(waits)
+    assert waits[0] <= 1.0
+    assert waits[-1] == 30.0
+
+
+def test_a_call_that_hangs_times_out(make_door: MakeDoor) -> None:
+    endpoint = FakeEndpoint(FakeWire(delay=30), timeout=0.05)
+    with pytest.raises(CallError) as caught:
+        ask(make_door(endpoint, retries=1))
+    assert caught.value.kind == "timeout"
+    assert len(endpoint.wire.calls) == 2
+
+
+def test_a_spent_budget_refuses_before_the_call(make_door: MakeDoor, ledger: Ledger) -> None:
+    endpoint = FakeEndpoint()
+    door = make_door(endpoint, calls=2)
+    ask(door, request("a"))
+    ask(door, request("b"))
+    with pytest.raises(BudgetSpent) as caught:
+        ask(door, request("c"))
+    assert caught.value.name == "calls"
+    assert len(endpoint.wire.calls) == 2
+    assert states(ledger) == ["done", "done"]
+    assert ask(door, request("a")).message.text == "hi"
+
+
+def test_the_budget_holds_at_any_concurrency(make_door: MakeDoor) -> None:
+    endpoint = FakeEndpoint(FakeWire(delay=0.01), concurrency=50)
+    door = make_door(endpoint, calls=7)
+    futures = [door.submit("task", request(str(n))) for n in range(50)]
+    outcomes = [future.exception(10) for future in futures]
+    assert len(endpoint.wire.calls) == 7
+    assert outcomes.count(None) == 7
+    assert sum(isinstance(outcome, BudgetSpent) for outcome in outcomes) == 43
+
+
+def test_a_small_token_budget_admits_no_long_answer(make_door: MakeDoor) -> None:
+    endpoint = FakeEndpoint()
+    with pytest.raises(BudgetSpent) as caught:
+        ask(make_door(endpoint, tokens=100), request(max_tokens=200))
+    assert caught.value.name == "tokens"
+    assert endpoint.wire.calls == []
+
+
+def test_no_more_calls_in_flight_than_the_endpoint_takes(make_door: MakeDoor) -> None:
+    endpoint = FakeEndpoint(FakeWire(delay=0.01), concurrency=3)
+    door = make_door(endpoint)
+    for future in [door.submit("task", request(str(n))) for n in range(20)]:
+        future.result(10)
+    assert endpoint.wire.most == 3
+
+
+def test_two_roles_of_one_endpoint_share_its_places(make_door: MakeDoor) -> None:
+    wire = FakeWire(delay=0.02)
+    door = make_door(FakeEndpoint(wire, concurrency=2), FakeEndpoint(wire, concurrency=2))
+    roles: list[Any] = ["task", "prompt"] * 5
+    for future in [door.submit(role, request(str(n))) for n, role in enumerate(roles)]:
+        future.result(10)
+    assert wire.most == 2
+
+
+def test_a_call_is_booked_on_its_tag_and_its_role(make_door: MakeDoor, ledger: Ledger) -> None:
+    door = make_door(FakeEndpoint(), FakeEndpoint())
+    tag_of_call_context = contextvars.copy_context()
+
+    def tagged() -> Future[Response]:
+        tag_of_call.set(CallTag("task", "test", 7))
+        return door.submit("prompt", request())
+
+    tag_of_call_context.run(tagged).result(10)
+    assert tuple(ledger.read("SELECT role, phase, trial FROM calls")[0]) == ("prompt", "test", 7)
+
+
+def test_close_cancels_what_is_in_flight(make_door: MakeDoor, ledger: Ledger) -> None:
+    endpoint = FakeEndpoint(FakeWire(delay=60))
+    door = make_door(endpoint, calls=10)
+    future = door.submit("task", request())
+    while not endpoint.wire.calls:
+        time.sleep(0.01)
+    start = time.monotonic()
+    door.close()
+    assert time.monotonic() - start < 5
+    with pytest.raises(CancelledError):
+        future.result(1)
+    assert endpoint.wire.closed
+    assert states(ledger) == ["intent"]
+    assert door.budget._held["calls"] == 0.0
+
+
+def test_cancelling_the_future_gives_the_place_and_the_money_back(make_door: MakeDoor) -> None:
+    endpoint = FakeEndpoint(FakeWire(delay=60), concurrency=1)
+    door = make_door(endpoint, calls=1)
+    future = door.submit("task", request("a"))
+    while not endpoint.wire.calls:
+        time.sleep(0.01)
+    future.cancel()
+    endpoint.wire.delay = 0.0
+    deadline = time.monotonic() + 5
+    while door.budget._held["calls"] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert ask(door, request("b")).message.text == "hi"
+
+
+def test_a_cancelled_leader_does_not_cancel_who_waits_with_it(make_door: MakeDoor) -> None:
+    endpoint = FakeEndpoint(FakeWire(delay=0.3))
+    door = make_door(endpoint)
+    leader, follower = door.submit("task", request()), door.submit("task", request())
+    while not endpoint.wire.calls:
+        time.sleep(0.01)
+    leader.cancel()
+    assert follower.result(10).message.text == "hi"
+
+
+def test_an_unknown_role_is_refused(make_door: MakeDoor) -> None:
+    with pytest.raises(KeyError):
+        ask(make_door(FakeEndpoint()), role="judge")
+
+
+def test_calls_can_be_awaited_from_another_loop(make_door: MakeDoor) -> None:
+    door = make_door(FakeEndpoint())
+
+    async def several() -> list[Response]:
+        return await asyncio.gather(*(asyncio.wrap_future(door.submit("task", request(str(n)))) for n in range(5)))
+
+    assert len(asyncio.run(several())) == 5

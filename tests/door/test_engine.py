@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import asyncio
+
+import dspy
+import pytest
+from dspy.utils import exceptions as dspy_errors
+
+from optimizer.door.engine import AsyncEngine, SyncEngine, language_model
+from optimizer.door.failures import metier_error_in
+from optimizer.errors import BudgetSpent, CallError, StoppedByFailures
+from optimizer.ledger.ledger import Ledger
+from optimizer.prompt.formats.plain import TurnsAdapter
+
+from .conftest import FakeEndpoint, FakeWire, MakeDoor, request
+
+
+def test_both_engines_go_through_the_door(make_door: MakeDoor, ledger: Ledger) -> None:
+    endpoint = FakeEndpoint()
+    door = make_door(endpoint)
+    assert SyncEngine(door, "task").complete(request()).message.text == "hi"
+    assert asyncio.run(AsyncEngine(door, "task").complete(request())).message.text == "hi"
+    assert len(endpoint.wire.calls) == 1
+    assert ledger.read("SELECT hits FROM calls")[0]["hits"] == 1
+
+
+def test_closing_an_engine_leaves_the_door_open(make_door: MakeDoor) -> None:
+    door = make_door(FakeEndpoint())
+    SyncEngine(door, "task").close()
+    asyncio.run(AsyncEngine(door, "task").aclose())
+    assert SyncEngine(door, "task").complete(request()).message.text == "hi"
+
+
+def predict(lm: dspy.LM, question: str = "q") -> str:
+    with dspy.context(lm=lm, adapter=TurnsAdapter()):
+        return str(dspy.Predict("question -> answer")(question=question).answer)
+
+
+async def apredict(lm: dspy.LM, question: str = "q") -> str:
+    with dspy.context(lm=lm, adapter=TurnsAdapter()):
+        return str((await dspy.Predict("question -> answer").acall(question=question)).answer)
+
+
+def test_dspy_programs_answer_through_the_door_sync_and_async(make_door: MakeDoor) -> None:
+    endpoint = FakeEndpoint(FakeWire(["blue"]))
+    lm = language_model(make_door(endpoint), "task", "openai/gpt-4o-mini", 0.3)
+    assert predict(lm) == "blue"
+    assert asyncio.run(apredict(lm)) == "blue"
+    assert len(endpoint.wire.calls) == 1
+    assert endpoint.wire.calls[0].config.temperature == 0.3
+
+
+def test_dspy_neither_caches_nor_retries_on_its_own(make_door: MakeDoor, ledger: Ledger) -> None:
+    endpoint = FakeEndpoint(FakeWire([dspy_errors.LMServerError("down")]))
+    lm = language_model(make_door(endpoint, retries=0), "task", "openai/gpt-4o-mini", 0.0)
+    with pytest.raises(dspy_errors.LMError):
+        predict(lm)
+    assert len(endpoint.wire.calls) == 1
+    endpoint.wire.outcomes = ["up"]
+    assert predict(lm) == "up"
+    assert predict(lm) == "up"
+    assert ledger.read("SELECT hits FROM calls WHERE state = 'done'")[0]["hits"] == 1
+
+
+@pytest.mark.parametrize(
+    ("problem", "kind"),
+    [(dspy_errors.LMServerError("down"), CallError), (dspy_errors.LMAuthError("no"), StoppedByFailures)],
+)
+def test_our_errors_can_be_found_behind_dspys(make_door: MakeDoor, problem: Exception, kind: type[Exception]) -> None:
+    lm = language_model(make_door(FakeEndpoint(FakeWire([problem])), retries=0), "task", "openai/gpt-4o-mini", 0.0)
+    for run in (lambda: predict(lm), lambda: asyncio.run(apredict(lm))):
+        with pytest.raises(dspy_errors.LMError) as caught:
+            run()
+        assert type(metier_error_in(caught.value)) is kind
+
+
+def test_a_spent_budget_can_be_found_behind_dspys_error(make_door: MakeDoor) -> None:
+    lm = language_model(make_door(FakeEndpoint(), calls=2), "task", "openai/gpt-4o-mini", 0.0)
+    predict(lm, "a")
+    predict(lm, "b")
+    with pytest.raises(dspy_errors.LMError) as caught:
+        predict(lm, "c")
+    assert isinstance(metier_error_in(caught.value), BudgetSpent)
+
+
+def test_a_reasoning_model_is_built_without_the_temperature_it_refuses(make_door: MakeDoor) -> None:
+    lm = language_model(make_door(FakeEndpoint()), "task", "openai/o3", 0.0)
+    assert lm.kwargs.get("temperature") in (None, 1.0)

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import json
+import sqlite3
+
+import pytest
+
+from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.records import (
+    CallTag,
+    all_trials,
+    begin_call,
+    begin_trial,
+    count_hit,
+    fail_call,
+    find_call,
+    finish_call,
+    finish_trial,
+    put_scores,
+    scores_of,
+    usage_by_role,
+)
+from optimizer.types import Candidate, Failure, Prompt, Score, Usage
+
+CANDIDATE = Candidate({"predict": Prompt("Do it.")}, "templates")
+
+
+def paid(ledger: Ledger, key: str, tag: CallTag, usage: Usage, hits: int = 0) -> int:
+    row = begin_call(ledger, key, tag, {"messages": ["é"]}).result(5)
+    finish_call(ledger, row, {"text": "ü"}, usage, 2).result(5)
+    for _ in range(hits):
+        count_hit(ledger, row).result(5)
+    return row
+
+
+def test_an_intent_is_no_answer(ledger: Ledger) -> None:
+    begin_call(ledger, "k", CallTag(), {}).result(5)
+    assert find_call(ledger, "k") is None
+    assert ledger.read("SELECT state, response, ended FROM calls")[0][:] == ("intent", None, None)
+
+
+def test_a_committed_call_is_found_by_its_key(ledger: Ledger) -> None:
+    row = paid(ledger, "k", CallTag("judge", "test", 3), Usage(1, 0, 10, 4, 2, 0.5))
+    assert find_call(ledger, "k") == (row, {"text": "ü"})
+    assert find_call(ledger, "other") is None
+    found = ledger.read("SELECT * FROM calls")[0]
+    assert (found["role"], found["phase"], found["trial"], found["attempts"]) == ("judge", "test", 3, 2)
+    assert (found["input_tokens"], found["cached_tokens"], found["output_tokens"], found["usd"]) == (10, 4, 2, 0.5)
+    assert json.loads(found["request"]) == {"messages": ["é"]}
+    assert found["ended"] >= found["started"]
+
+
+def test_a_failed_call_is_no_answer_and_keeps_its_reason(ledger: Ledger) -> None:
+    row = begin_call(ledger, "k", CallTag(), {}).result(5)
+    fail_call(ledger, row, Failure("timeout", "too slow", 5)).result(5)
+    assert find_call(ledger, "k") is None
+    found = ledger.read("SELECT * FROM calls")[0]
+    assert (found["state"], found["attempts"]) == ("failed", 5)
+    assert json.loads(found["failure"]) == {"kind": "timeout", "message": "too slow"}
+
+
+def test_one_key_is_paid_once(ledger: Ledger) -> None:
+    paid(ledger, "k", CallTag(), Usage(1))
+    row = begin_call(ledger, "k", CallTag(), {}).result(5)
+    with pytest.raises(sqlite3.IntegrityError):
+        finish_call(ledger, row, {}, Usage(1), 1).result(5)
+
+
+def test_usage_is_summed_by_role_phase_and_trial(ledger: Ledger) -> None:
+    paid(ledger, "a", CallTag("task", "search", 0), Usage(1, 0, 10, 1, 2, 0.25), hits=2)
+    paid(ledger, "b", CallTag("task", "search", 1), Usage(1, 0, 20, 2, 3, 0.5))
+    paid(ledger, "c", CallTag("prompt", "search", None), Usage(1, 0, 40, 0, 5, 0.0))
+    paid(ledger, "d", CallTag("task", "test", 0), Usage(1, 0, 80, 0, 7, 0.0))
+    failed = begin_call(ledger, "e", CallTag("task", "search", 1), {}).result(5)
+    fail_call(ledger, failed, Failure("server", "down")).result(5)
+    assert usage_by_role(ledger, "search") == {
+        "task": Usage(2, 2, 30, 3, 5, 0.75),
+        "prompt": Usage(1, 0, 40, 0, 5, 0.0),
+    }
+    assert usage_by_role(ledger, "search", 1) == {"task": Usage(1, 0, 20, 2, 3, 0.5)}
+    assert usage_by_role(ledger, "test") == {"task": Usage(1, 0, 80, 0, 7, 0.0)}
+    assert usage_by_role(ledger, "test", 9) == {}
+
+
+def test_a_trial_begins_and_ends(ledger: Ledger) -> None:
+    begin_trial(ledger, 1, CANDIDATE, {"predict.count": 0}).result(5)
+    begin_trial(ledger, 0, CANDIDATE, {}).result(5)
+    finish_trial(ledger, 1, state="complete", reason="done", value=0.5, seen=10).result(5)
+    first, second = all_trials(ledger)
+    assert (first["number"], first["state"], first["value"], first["ended"]) == (0, "running", None, None)
+    assert (second["number"], second["state"], second["value"], second["seen"]) == (1, "complete", 0.5, 10)
+    assert (second["candidate"], second["origin"]) == (CANDIDATE.id, "templates")
+    assert Candidate.from_json(json.loads(second["prompts"])).id == CANDIDATE.id
+    assert json.loads(second["params"]) == {"predict.count": 0}
+    assert second["ended"] >= second["started"]
+
+
+def test_an_interrupted_trial_is_begun_anew(ledger: Ledger) -> None:
+    other = Candidate({"predict": Prompt("Other.")}, "grounded")
+    begin_trial(ledger, 0, CANDIDATE, {}).result(5)
+    begin_trial(ledger, 0, other, {"a": 1}).result(5)
+    (row,) = all_trials(ledger)
+    assert (row["candidate"], row["origin"], row["state"], row["params"]) == (other.id, "grounded", "running", '{"a": 1}')
+
+
+def test_scores_keep_their_place_and_failures_have_no_value(ledger: Ledger) -> None:
+    block = [Score(1.0, {"label": "é"}, "right", 7), Failure("server", "down"), Score(0.0)]
+    put_scores(ledger, "c", "validation", 10, ["x", "y", "z"], "choice@1", block).result(5)
+    put_scores(ledger, "c", "validation", 0, ["w"], "choice@1", [Score(0.5)]).result(5)
+    put_scores(ledger, "c", "test", 0, ["w"], "choice@1", [Score(0.25)]).result(5)
+    rows = scores_of(ledger, "c", "validation")
+    assert [(r["position"], r["example"], r["value"], r["failure"]) for r in rows] == [
+        (0, "w", 0.5, None),
+        (10, "x", 1.0, None),
+        (11, "y", None, "server"),
+        (12, "z", 0.0, None),
+    ]
+    assert json.loads(rows[1]["answer"]) == {"label": "é"}
+    assert (rows[1]["feedback"], rows[1]["tokens"], rows[2]["feedback"]) == ("right", 7, "down")
+    assert scores_of(ledger, "other", "validation") == []
+
+
+def test_scores_of_a_repeated_block_replace_the_old(ledger: Ledger) -> None:
+    put_scores(ledger, "c", "validation", 0, ["x"], "m@1", [Failure("server", "down")]).result(5)
+    put_scores(ledger, "c", "validation", 0, ["x"], "m@1", [Score(1.0)]).result(5)
+    assert [row["value"] for row in scores_of(ledger, "c", "validation")] == [1.0]
+
+
+def test_an_empty_block_is_no_write(ledger: Ledger) -> None:
+    assert put_scores(ledger, "c", "test", 0, [], "m@1", []).result(5) == 0
+
+
+def test_as_many_examples_as_results(ledger: Ledger) -> None:
+    with pytest.raises(ValueError, match="zip"):
+        put_scores(ledger, "c", "test", 0, ["x", "y"], "m@1", [Score(1.0)])
+
+
+def test_half_a_surrogate_pair_in_an_answer_is_recorded_all_the_same(ledger: Ledger) -> None:
+    put_scores(ledger, "c", "test", 0, ["x"], "m@1", [Score(0.0, {"a": "\ud83d"}, "\ud83d?")]).result(5)
+    row = begin_call(ledger, "k", CallTag(), {"m": "\ud83d"}).result(5)
+    finish_call(ledger, row, {"text": "a\ud83d"}, Usage(1), 1).result(5)
+    assert find_call(ledger, "k") == (row, {"text": "a?"})
+    assert scores_of(ledger, "c", "test")[0]["feedback"] == "??"

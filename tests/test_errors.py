@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from optimizer import errors
+from optimizer.errors import (
+    BudgetSpent,
+    CallError,
+    ConfigError,
+    Interrupted,
+    LedgerError,
+    MetierError,
+    ModelError,
+    StoppedByFailures,
+    TaskError,
+    did_you_mean,
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (MetierError, 2),
+        (ConfigError, 2),
+        (TaskError, 2),
+        (ModelError, 2),
+        (LedgerError, 2),
+        (StoppedByFailures, 3),
+        (Interrupted, 130),
+    ],
+)
+def test_each_error_has_its_exit_code(error: type[MetierError], code: int) -> None:
+    assert error("what", "remedy").exit_code == code
+
+
+def test_the_text_is_what_was_wrong_then_the_remedy() -> None:
+    assert str(ConfigError("a is wrong", "Mend a.")) == "a is wrong\n  Mend a."
+    assert str(ConfigError("a is wrong")) == "a is wrong"
+
+
+def test_call_error_carries_kind_and_delay() -> None:
+    error = CallError("rate_limit", "slow down", 2.5)
+    assert (error.kind, error.what, error.retry_after) == ("rate_limit", "slow down", 2.5)
+    assert CallError("server", "down").retry_after is None
+
+
+def test_budget_spent_names_the_limit() -> None:
+    error = BudgetSpent("tokens")
+    assert error.name == "tokens"
+    assert str(error) == "the budget's tokens are spent"
+
+
+def test_every_error_of_the_module_is_in_the_docstrings_tree() -> None:
+    found = [name for name, item in vars(errors).items() if inspect.isclass(item) and issubclass(item, MetierError)]
+    assert len(found) == 9
+    assert [name for name in found if name not in str(errors.__doc__)] == []
+
+
+@pytest.mark.parametrize(
+    ("seen", "known", "hint"),
+    [
+        ("trails", ["block", "trials"], "did you mean 'trials'?"),
+        ("zzz", ["b", "a"], "known: a, b."),
+        ("zzz", [], ""),
+    ],
+)
+def test_did_you_mean(seen: str, known: list[str], hint: str) -> None:
+    assert did_you_mean(seen, known) == hint

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from optimizer.types import Candidate, Example, Prompt, Usage, canonical_json, digest
+
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | text,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
+    max_leaves=6,
+)
+examples = st.builds(Example, st.dictionaries(text, plain, max_size=3), st.dictionaries(text, plain, max_size=3))
+prompts = st.builds(
+    Prompt,
+    instruction=text,
+    format=st.sampled_from(["turns", "block", "chat"]),
+    policy=st.sampled_from(["static", "nearest", "diverse"]),
+    count=st.integers(0, 64),
+    order=st.sampled_from(["given", "reversed"]),
+    demos=st.lists(examples, max_size=3).map(tuple),
+)
+usages = st.builds(Usage, *[st.integers(0, 10**6)] * 5, st.integers(0, 1000).map(float))
+
+
+@given(st.dictionaries(text, plain, max_size=4))
+def test_canonical_json_ignores_the_order_of_keys(value: dict[str, Any]) -> None:
+    backwards = dict(reversed(value.items()))
+    assert canonical_json(backwards) == canonical_json(value)
+    assert digest(backwards) == digest(value)
+
+
+def test_canonical_json_is_compact_and_readable() -> None:
+    assert canonical_json({"b": [1, "é"], "a": None}) == '{"a":null,"b":[1,"é"]}'
+
+
+def test_digest_is_the_start_of_the_sha256() -> None:
+    # sha256 of the two bytes `{}`
+    assert digest({}, 8) == "44136fa3"
+    assert len(digest({}, 32)) == 32
+    assert digest({}, 32).startswith(digest({}))
+
+
+@given(prompts)
+def test_a_prompt_survives_json(prompt: Prompt) -> None:
+    assert Prompt.from_json(json.loads(json.dumps(prompt.to_json()))) == prompt
+
+
+@given(st.dictionaries(text, prompts, max_size=3), text)
+def test_a_candidate_survives_json_with_its_id(by_name: dict[str, Prompt], origin: str) -> None:
+    candidate = Candidate(by_name, origin)
+    again = Candidate.from_json(json.loads(json.dumps(candidate.to_json())))
+    assert again.prompts == candidate.prompts
+    assert again.id == candidate.id
+    assert again.origin == "file"
+    assert len(again.id) == 12
+
+
+@given(prompts, text, text)
+def test_a_candidates_id_does_not_depend_on_its_origin(prompt: Prompt, one: str, two: str) -> None:
+    assert Candidate({"p": prompt}, one).id == Candidate({"p": prompt}, two).id
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"instruction": "other"},
+        {"format": "block"},
+        {"policy": "nearest"},
+        {"count": 4},
+        {"order": "reversed"},
+        {"demos": (Example({"a": "1"}, {"b": "2"}),)},
+    ],
+)
+def test_every_part_of_a_prompt_changes_the_id(change: dict[str, Any]) -> None:
+    prompt = Prompt("Do it.")
+    changed = dataclasses.replace(prompt, **change)
+    assert Candidate({"p": changed}).id != Candidate({"p": prompt}).id
+
+
+def test_the_order_of_demos_is_part_of_the_id() -> None:
+    one, two = Example({"a": "1"}, {"b": "2"}), Example({"a": "3"}, {"b": "4"})
+    first, second = Prompt("x", count=2, demos=(one, two)), Prompt("x", count=2, demos=(two, one))
+    assert Candidate({"p": first}).id != Candidate({"p": second}).id
+
+
+def test_from_json_refuses_what_is_no_prompt() -> None:
+    with pytest.raises(KeyError):
+        Prompt.from_json({"instruction": "x"})
+    with pytest.raises(TypeError):
+        Prompt.from_json({"instruction": "x", "demos": [], "unknown": 1})
+
+
+def test_an_examples_id_is_its_content_not_its_origin() -> None:
+    assert Example({"a": "1"}, {"b": "2"}, "x.csv:1").id == Example({"a": "1"}, {"b": "2"}, "y.csv:9").id
+    assert Example({"a": "1"}, {"b": "2"}).id != Example({"a": "1"}, {"b": "3"}).id
+    assert Example({"a": "1"}, {}).id != Example({}, {"a": "1"}).id
+
+
+@given(usages, usages, usages)
+def test_usage_adds_up(one: Usage, two: Usage, three: Usage) -> None:
+    assert (one + two) + three == one + (two + three)
+    assert one + Usage() == one
+    assert (one + two).tokens == one.tokens + two.tokens
+
+
+def test_usage_adds_field_by_field() -> None:
+    assert Usage(1, 2, 3, 4, 5, 0.5) + Usage(10, 20, 30, 40, 50, 0.25) == Usage(11, 22, 33, 44, 55, 0.75)
+    assert Usage(input_tokens=3, cached_input_tokens=2, output_tokens=5).tokens == 8
+
+
+def test_values_are_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Prompt("x").instruction = "y"  # type: ignore[misc]

@@ -47,8 +47,9 @@ class Budget:
 
     def settle(self, phase: Phase, tokens: int, usd: float, paid: Usage) -> None:
         """Replace a reservation by what the call really took."""
-        self.release(phase, tokens, usd)
         with self._lock:
+            for name, amount in self._amounts(phase, tokens, usd).items():
+                self._held[name] -= amount
             for name, amount in self._amounts(phase, paid.tokens, paid.usd).items():
                 self._spent[name] += amount
 

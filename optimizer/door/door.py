@@ -85,8 +85,14 @@ class Door:
         if known is not None:
             await asyncio.wrap_future(count_hit(self.ledger, known[0]))
             return response_from_json(known[1])
-        if key in self._in_flight:
-            row, response = await asyncio.shield(self._in_flight[key])
+        while key in self._in_flight:
+            try:
+                row, response = await asyncio.shield(self._in_flight[key])
+            except asyncio.CancelledError:
+                me = asyncio.current_task()
+                if me is None or me.cancelling():
+                    raise
+                continue  # only the caller that went first was cancelled: whoever waited makes the call
             await asyncio.wrap_future(count_hit(self.ledger, row))
             return response
         flight: asyncio.Future[tuple[int, Response]] = self._loop.create_future()

@@ -125,14 +125,14 @@ def _commit(connection: sqlite3.Connection, writes: Sequence[Write]) -> None:
             future.set_exception(error)
         return
     for (*_, future), outcome in zip(writes, outcomes, strict=True):
-        if isinstance(outcome, sqlite3.IntegrityError):
+        if isinstance(outcome, Exception):
             future.set_exception(outcome)
         else:
             future.set_result(outcome)
 
 
-def _execute(connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> int | sqlite3.IntegrityError:
+def _execute(connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> int | Exception:
     try:
         return connection.execute(sql, values).lastrowid or 0
-    except sqlite3.IntegrityError as problem:
-        return problem
+    except (sqlite3.IntegrityError, ValueError, OverflowError) as problem:
+        return problem  # a value that breaks a constraint, or that SQLite cannot hold

@@ -116,9 +116,9 @@ def put_scores(
         head = (candidate, split, start + offset, example, metric)
         tail: tuple[Any, ...]
         if isinstance(result, Score):
-            tail = (result.value, _json(dict(result.answer)), result.feedback, None, result.tokens)
+            tail = (result.value, _json(dict(result.answer)), _whole(result.feedback), None, result.tokens)
         else:
-            tail = (None, "{}", result.message, result.kind, 0)
+            tail = (None, "{}", _whole(result.message), result.kind, 0)
         future = ledger.write(sql, (*head, *tail))
     return future
 
@@ -129,4 +129,9 @@ def scores_of(ledger: Ledger, candidate: str, split: str) -> list[sqlite3.Row]:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return _whole(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _whole(text: str) -> str:
+    # An answer that was cut inside an emoji holds half a surrogate pair, which SQLite refuses.
+    return text.encode("utf-8", "replace").decode()

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dspy
+import pytest
+
+from optimizer.config.schema import ModelConfig
+from optimizer.errors import TaskError
+from optimizer.prompt.program import ROOT
+from optimizer.prompt.saved import dump_prompt, load_prompt
+from optimizer.task.schema import FieldSpec
+from optimizer.task.task import Task
+from optimizer.types import Candidate, Prompt
+
+MODEL = ModelConfig(model="openai/a", api_key_env="MY_KEY")
+
+
+@pytest.fixture
+def best(task: Task) -> Candidate:
+    return Candidate({ROOT: Prompt("Décide.", "turns", "static", 2, "reversed", task.train[:2])})
+
+
+def saved(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "best.json"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_prompt_comes_back_as_it_was(tmp_path: Path, task: Task, best: Candidate) -> None:
+    prompt = load_prompt(saved(tmp_path, dump_prompt(task, best, MODEL, {"verdict": "improved"})))
+    assert prompt.candidate.prompts == best.prompts
+    assert prompt.candidate.id == best.id
+    assert prompt.model == MODEL
+    assert prompt.task.name == "tiny"
+    assert prompt.task.inputs == task.inputs
+    assert prompt.task.outputs == task.outputs
+    assert prompt.task.train == ()
+
+
+def test_the_file_says_what_it_is(task: Task, best: Candidate) -> None:
+    data = json.loads(dump_prompt(task, best, MODEL, {"verdict": "improved"}))
+    assert (data["metier"], data["task"], data["verdict"], data["candidate_id"]) == (1, "tiny", "improved", best.id)
+    assert data["pool"] == []
+
+
+def test_no_key_is_written(task: Task, best: Candidate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "s3cret")
+    text = dump_prompt(task, best, MODEL, {})
+    assert "s3cret" not in text
+    assert "MY_KEY" in text
+
+
+@pytest.mark.parametrize("policy", ["nearest", "diverse"])
+def test_a_retrieving_prompt_takes_its_pool_along(tmp_path: Path, task: Task, policy: Any) -> None:
+    candidate = Candidate({ROOT: Prompt("i", "turns", policy, 2)})
+    prompt = load_prompt(saved(tmp_path, dump_prompt(task, candidate, MODEL, {})))
+    assert prompt.task.train == task.train
+    none = Candidate({ROOT: Prompt("i", "turns", policy, 0)})
+    assert json.loads(dump_prompt(task, none, MODEL, {}))["pool"] == []
+
+
+def test_a_loaded_prompt_runs_under_any_model(tmp_path: Path, task: Task, best: Candidate) -> None:
+    class Bill(dspy.utils.DummyLM):  # type: ignore[misc]
+        def _format_answer_fields(self, fields: dict[str, Any]) -> str:
+            return "bill"
+
+    prompt = load_prompt(saved(tmp_path, dump_prompt(task, best, MODEL, {})))
+    lm = Bill([{"x": "y"}])
+    with dspy.context(lm=lm):
+        assert prompt.program(message="now").intent == "bill"
+    contents = [m["content"] for m in lm.history[0]["messages"]]
+    assert contents == ["Décide.", "10 degrees", "card", "0 degrees", "bill", "now"]
+
+
+def test_a_missing_input_is_named(tmp_path: Path, task: Task, best: Candidate) -> None:
+    prompt = load_prompt(saved(tmp_path, dump_prompt(task, best, MODEL, {})))
+    with pytest.raises(TaskError, match="the input 'message' is missing"):
+        prompt(text="now")
+
+
+def test_a_users_program_is_found_again(tmp_path: Path, task_with: Callable[..., Task], best: Candidate) -> None:
+    task = task_with(program="program.py:build")
+    prompt = load_prompt(saved(tmp_path, dump_prompt(task, best, MODEL, {})))
+    assert (prompt.task.program, prompt.task.folder) == ("program.py:build", task.folder.resolve())
+
+
+def test_types_of_fields_are_kept(tmp_path: Path, task_with: Callable[..., Task], best: Candidate) -> None:
+    outputs = {"intent": FieldSpec(choices=("a", "b"), definitions={"a": "first"}), "n": FieldSpec(type="int")}
+    prompt = load_prompt(saved(tmp_path, dump_prompt(task_with(outputs=outputs), best, MODEL, {})))
+    assert prompt.task.outputs == outputs
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "not json", "[]", "3", "null", '"text"', "{}", '{"metier": 2}', '{"metier": 1, "prompts": 3}'],
+)
+def test_what_is_no_saved_prompt_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(TaskError, match="not a prompt that metier saved"):
+        load_prompt(saved(tmp_path, text))
+
+
+def test_a_file_without_prompts_is_refused(tmp_path: Path, task: Task, best: Candidate) -> None:
+    data = json.loads(dump_prompt(task, best, MODEL, {}))
+    with pytest.raises(TaskError, match="not a prompt that metier saved"):
+        load_prompt(saved(tmp_path, json.dumps({**data, "prompts": {}})))
+
+
+def test_an_absent_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TaskError, match="no such file"):
+        load_prompt(tmp_path / "absent.json")

@@ -47,6 +47,8 @@ def language_model(door: Door, role: Role, model: str, temperature: float) -> ds
 
     engines = {"engine": SyncEngine(door, role), "async_engine": AsyncEngine(door, role)}
     try:
+        # DSPy's check lets a temperature of 0 pass, which the provider then refuses: it is asked with another.
+        dspy.LM(model, cache=False, num_retries=0, temperature=temperature or 0.5, **engines)
         return dspy.LM(model, cache=False, num_retries=0, temperature=temperature, **engines)
     except dspy.utils.exceptions.LMConfigurationError:
         # Reasoning models refuse a temperature.

@@ -83,7 +83,7 @@ def load_prompt(path: str | Path) -> SavedPrompt:
         if data["metier"] != VERSION:
             raise ValueError(f"version {data['metier']}")
         return _from_json(data)
-    except (KeyError, TypeError, ValueError, AttributeError) as problem:
+    except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as problem:
         what = f"{place}: not a prompt that metier saved ({type(problem).__name__}: {problem})"
         raise TaskError(what, "Give the best.json of a run.") from None
 

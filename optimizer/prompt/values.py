@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any, Literal, get_args, get_origin
 
@@ -59,7 +60,12 @@ def _read_number(kind: type[int] | type[float], words: str) -> float | int:
     found = _NUMBER.findall(words)
     if not found:
         raise ValueError("holds no number")
-    number = float(found[-1].replace(",", ""))
+    digits = found[-1].replace(",", "")
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError("holds too large a number")
+    if kind is int and digits.lstrip("+-").isdecimal():
+        return int(digits)  # a float would lose the last digits of a long number
     if kind is int and number != int(number):
         raise ValueError(f"{number} is not a whole number")
     return kind(number)

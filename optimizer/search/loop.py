@@ -54,7 +54,8 @@ class Search:
         running = dict(entrants)
         for start in range(0, len(self.examples), self.block):
             block = self.examples[start : start + self.block]
-            calls = [self._block(number, asked, block, start) for number, asked in running.items()]
+            once = {asked.candidate.id: (number, asked) for number, asked in reversed(running.items())}
+            calls = [self._block(number, asked, block, start) for number, asked in reversed(once.values())]
             outcomes = await asyncio.gather(*calls, return_exceptions=True)
             if any(isinstance(outcome, BudgetSpent) for outcome in outcomes):
                 self.log.unfinished(running)

@@ -86,7 +86,9 @@ class Space:
         layout, policy, count, order = levels
         params: dict[str, Any] = {}
         for name, pool in self.pools.items():
-            params |= {f"{name}.format": layout, f"{name}.policy": policy, f"{name}.count": count}
+            # A predictor may have fewer examples than the first, for which the levels were chosen.
+            allowed = max((c for c in self.counts(pool) if c <= count), default=self.counts(pool)[0])
+            params |= {f"{name}.format": layout, f"{name}.policy": policy, f"{name}.count": allowed}
             params[f"{name}.order"] = order
             params[f"{name}.instruction"] = number % len(pool.instructions)
             params[f"{name}.set"] = number % max(1, len(pool.sets))

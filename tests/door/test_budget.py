@@ -38,7 +38,11 @@ def test_the_last_place_is_given_and_the_next_refused() -> None:
 
 @pytest.mark.parametrize(
     ("limits", "tokens", "usd", "name"),
-    [(Limits(tokens=10), 11, 0.0, "tokens"), (Limits(usd=1.0), 1, 1.5, "usd"), (Limits(calls=1, tokens=1), 2, 0.0, "tokens")],
+    [
+        (Limits(tokens=10), 11, 0.0, "tokens"),
+        (Limits(usd=1.0), 1, 1.5, "usd"),
+        (Limits(calls=1, tokens=1), 2, 0.0, "tokens"),
+    ],
 )
 def test_a_refusal_names_the_limit_and_holds_nothing(limits: Limits, tokens: int, usd: float, name: str) -> None:
     budget = Budget(limits)

@@ -83,6 +83,11 @@ def test_a_spent_budget_can_be_found_behind_dspys_error(make_door: MakeDoor) -> 
     assert isinstance(metier_error_in(caught.value), BudgetSpent)
 
 
-def test_a_reasoning_model_is_built_without_the_temperature_it_refuses(make_door: MakeDoor) -> None:
-    lm = language_model(make_door(FakeEndpoint()), "task", "openai/o3", 0.0)
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+def test_a_reasoning_model_is_built_without_the_temperature_it_refuses(make_door: MakeDoor, temperature: float) -> None:
+    lm = language_model(make_door(FakeEndpoint()), "task", "openai/o3", temperature)
     assert lm.kwargs.get("temperature") in (None, 1.0)
+
+
+def test_any_other_model_keeps_a_temperature_of_zero(make_door: MakeDoor) -> None:
+    assert language_model(make_door(FakeEndpoint()), "task", "openai/gpt-4o-mini", 0.0).kwargs["temperature"] == 0.0

@@ -51,7 +51,7 @@ def test_an_empty_message_is_named_after_its_class() -> None:
 def test_no_kind_is_both_retried_and_fatal() -> None:
     assert not RETRYABLE & FATAL
     assert "context_too_long" not in RETRYABLE | FATAL
-    assert FATAL == {"authentication", "unknown_model"}
+    assert {"authentication", "unknown_model"} == FATAL
 
 
 def test_our_error_is_found_behind_any_wrapping() -> None:
@@ -62,7 +62,8 @@ def test_our_error_is_found_behind_any_wrapping() -> None:
         except CallError as problem:
             raise dspy_errors.LMUnexpectedError("wrapped") from problem
     except dspy_errors.LMError as outer:
-        assert metier_error_in(outer) is ours
+        found = metier_error_in(outer)
+    assert found is ours
     assert metier_error_in(ours) is ours
 
 
@@ -74,7 +75,8 @@ def test_our_error_is_found_in_the_context_too() -> None:
         except BudgetSpent:
             raise RuntimeError("while handling")  # noqa: B904
     except RuntimeError as outer:
-        assert metier_error_in(outer) is ours
+        found = metier_error_in(outer)
+    assert found is ours
 
 
 def test_there_is_none_in_a_strangers_error() -> None:

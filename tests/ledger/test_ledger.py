@@ -46,7 +46,9 @@ def test_the_file_is_durable_by_its_settings(ledger: Ledger) -> None:
 
 
 def test_a_write_gives_its_row_id(ledger: Ledger) -> None:
-    sql = "INSERT INTO calls (key, role, phase, request, state, started) VALUES (?, 'task', 'search', '{}', 'intent', 0)"
+    sql = (
+        "INSERT INTO calls (key, role, phase, request, state, started) VALUES (?, 'task', 'search', '{}', 'intent', 0)"
+    )
     assert [ledger.write(sql, (str(n),)).result(5) for n in range(3)] == [1, 2, 3]
 
 

@@ -100,7 +100,12 @@ def test_an_interrupted_trial_is_begun_anew(ledger: Ledger) -> None:
     begin_trial(ledger, 0, CANDIDATE, {}).result(5)
     begin_trial(ledger, 0, other, {"a": 1}).result(5)
     (row,) = all_trials(ledger)
-    assert (row["candidate"], row["origin"], row["state"], row["params"]) == (other.id, "grounded", "running", '{"a": 1}')
+    assert (row["candidate"], row["origin"], row["state"], row["params"]) == (
+        other.id,
+        "grounded",
+        "running",
+        '{"a": 1}',
+    )
 
 
 def test_scores_keep_their_place_and_failures_have_no_value(ledger: Ledger) -> None:

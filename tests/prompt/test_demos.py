@@ -51,9 +51,9 @@ def test_more_demos_than_examples_gives_all_of_them(pool: DemoPool) -> None:
 
 
 def test_diverse_prefers_a_new_direction_to_a_near_copy() -> None:
-    pool = DemoPool([example(d) for d in (10, 11, 12, 350)], embed)
-    assert chosen(pool, Prompt("i", policy="nearest", count=2), 9) == [11, 10]
-    assert chosen(pool, Prompt("i", policy="diverse", count=2), 9) == [350, 10]
+    pool = DemoPool([example(d) for d in (0, 1, 90)], embed)
+    assert chosen(pool, Prompt("i", policy="nearest", count=2), 44) == [0, 1]
+    assert chosen(pool, Prompt("i", policy="diverse", count=2), 44) == [90, 1]
 
 
 def test_a_static_set_is_shown_as_it_is_and_embeds_nothing() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Literal
 
 import pytest
@@ -108,10 +109,8 @@ def test_a_babbled_number_is_read_or_is_a_value_error(annotation: Any, text: str
 @given(st.sampled_from([int, float, bool, str, list[str], Label, dict[str, Any] | list[Any]]), st.text(max_size=40))
 @example(int, "1e400")
 def test_reading_anything_gives_a_value_or_a_value_error(annotation: Any, text: str) -> None:
-    try:
-        read(annotation, text)
-    except ValueError as problem:
-        assert str(problem)
+    with suppress(ValueError):
+        assert read(annotation, text) is not None
 
 
 @given(st.integers())
@@ -135,6 +134,6 @@ def test_lists_of_text_survive(items: list[str]) -> None:
     assert read(list[str], render(items)) == items
 
 
-@given(st.dictionaries(st.text("abc", max_size=3), st.integers() | st.text("xyz{}[]\"", max_size=4), max_size=3))
+@given(st.dictionaries(st.text("abc", max_size=3), st.integers() | st.text('xyz{}[]"', max_size=4), max_size=3))
 def test_json_survives_words_around_it(value: dict[str, Any]) -> None:
     assert read(dict[str, Any] | list[Any], f"The answer: {render(value)}\nDone.") == value

@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dspy
+import pytest
+from dspy.utils.exceptions import AdapterParseError, LMServerError, LMUnexpectedError
+
+from optimizer.door.door import tag_of_call
+from optimizer.errors import BudgetSpent, CallError, MetierError, StoppedByFailures, TaskError
+from optimizer.evaluate.evaluator import Evaluator, phase_tag
+from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.records import CallTag, scores_of
+from optimizer.types import Candidate, Example, Failure, Prompt, Score
+
+CANDIDATE = Candidate({"predict": Prompt("i")})
+EXAMPLES = [Example({"n": n}, {"answer": str(n)}) for n in range(6)]
+SIGNATURE = dspy.Signature("n -> answer")
+Rule = Callable[[int], Any]
+
+
+class Metric:
+    name, version = "same", "3"
+
+    def __call__(self, example: Example, answer: Any) -> tuple[float, str]:
+        if answer is None:
+            return 0.0, "unreadable"
+        return float(answer["answer"] == example.outputs["answer"]), f"got {answer['answer']}"
+
+
+class Program(dspy.Module):  # type: ignore[misc]
+    """Answers by a rule; an exception from the rule is raised as DSPy would raise an engine's."""
+
+    def __init__(self, rule: Rule) -> None:
+        super().__init__()
+        self.rule, self.now, self.most, self.tags = rule, 0, 0, list[CallTag]()
+
+    async def aforward(self, n: int) -> dspy.Prediction:
+        self.tags.append(tag_of_call.get())
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            await asyncio.sleep(0.005)
+            said = self.rule(n)
+        finally:
+            self.now -= 1
+        if isinstance(said, MetierError):
+            raise LMUnexpectedError("engine failed") from said
+        if isinstance(said, BaseException):
+            raise said
+        return dspy.Prediction(answer=said)
+
+
+class Programs:
+    def __init__(self, program: dspy.Module) -> None:
+        self.program, self.built = program, list[Candidate]()
+
+    def build(self, candidate: Candidate) -> dspy.Module:
+        self.built.append(candidate)
+        return self.program
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    made = Ledger(tmp_path / "ledger.db")
+    yield made
+    made.close()
+
+
+def evaluator(ledger: Ledger, program: dspy.Module, concurrency: int = 4, metric: Any = None) -> Evaluator:
+    lm = dspy.utils.DummyLM([{}])
+    return Evaluator(Programs(program), lm, metric or Metric(), ["answer"], ledger, concurrency)
+
+
+def run(ledger: Ledger, rule: Rule, **settings: Any) -> list[Score | Failure]:
+    async def go() -> list[Score | Failure]:
+        return await evaluator(ledger, Program(rule), **settings).run(CANDIDATE, EXAMPLES, "validation", 12)
+
+    return asyncio.run(go())
+
+
+def unreadable(text: str) -> AdapterParseError:
+    return AdapterParseError("TurnsAdapter", SIGNATURE, text)
+
+
+def test_each_example_gets_its_score_in_order(ledger: Ledger) -> None:
+    results = run(ledger, lambda n: str(n) if n % 2 else "no")
+    assert results == [
+        Score(0.0, {"answer": "no"}, "got no"),
+        Score(1.0, {"answer": "1"}, "got 1"),
+        Score(0.0, {"answer": "no"}, "got no"),
+        Score(1.0, {"answer": "3"}, "got 3"),
+        Score(0.0, {"answer": "no"}, "got no"),
+        Score(1.0, {"answer": "5"}, "got 5"),
+    ]
+
+
+def test_what_came_is_in_the_ledger_at_its_place(ledger: Ledger) -> None:
+    run(ledger, lambda n: CallError("server", "down") if n == 2 else str(n))
+    rows = scores_of(ledger, CANDIDATE.id, "validation")
+    assert [row["position"] for row in rows] == [12, 13, 14, 15, 16, 17]
+    assert [row["value"] for row in rows] == [1.0, 1.0, None, 1.0, 1.0, 1.0]
+    assert [row["failure"] for row in rows] == [None, None, "server", None, None, None]
+    assert [row["example"] for row in rows] == [e.id for e in EXAMPLES]
+    assert {row["metric"] for row in rows} == {"same@3"}
+    assert json.loads(rows[1]["answer"]) == {"answer": "1"}
+
+
+def test_a_failure_is_never_a_zero(ledger: Ledger) -> None:
+    results = run(ledger, lambda n: CallError("rate_limit", "busy") if n < 2 else str(n))
+    assert results[:2] == [Failure("rate_limit", "busy")] * 2
+    assert [r.value for r in results if isinstance(r, Score)] == [1.0] * 4
+
+
+def test_an_unreadable_answer_is_a_zero_and_keeps_its_text(ledger: Ledger) -> None:
+    results = run(ledger, lambda n: unreadable("blah") if n == 0 else str(n))
+    assert results[0] == Score(0.0, {"unreadable": "blah"}, "unreadable")
+    assert results[1] == Score(1.0, {"answer": "1"}, "got 1")
+
+
+def test_an_answer_without_the_output_field_is_scored_not_raised(ledger: Ledger) -> None:
+    class Silent(dspy.Module):  # type: ignore[misc]
+        async def aforward(self, n: int) -> dspy.Prediction:
+            return dspy.Prediction(other="x")
+
+    async def go() -> list[Score | Failure]:
+        return await evaluator(ledger, Silent()).run(CANDIDATE, EXAMPLES[:1], "validation")
+
+    assert asyncio.run(go()) == [Score(0.0, {"answer": None}, "got None")]
+
+
+@pytest.mark.parametrize("error", [BudgetSpent("calls"), StoppedByFailures("no key")])
+def test_what_ends_the_run_is_raised_and_nothing_of_the_block_recorded(ledger: Ledger, error: MetierError) -> None:
+    with pytest.raises(type(error)) as caught:
+        run(ledger, lambda n: error if n == 3 else str(n))
+    assert caught.value is error
+    assert scores_of(ledger, CANDIDATE.id, "validation") == []
+
+
+def test_an_lm_error_that_is_not_ours_is_raised(ledger: Ledger) -> None:
+    with pytest.raises(LMServerError):
+        run(ledger, lambda n: LMServerError("down"))
+
+
+def test_an_error_of_the_metric_is_raised(ledger: Ledger) -> None:
+    class Broken(Metric):
+        def __call__(self, example: Example, answer: Any) -> tuple[float, str]:
+            raise TaskError("metric.py:3: division by zero")
+
+    with pytest.raises(TaskError, match="division by zero"):
+        run(ledger, str, metric=Broken())
+
+
+def test_one_error_cancels_the_rest_of_the_block(ledger: Ledger) -> None:
+    asked = []
+
+    def rule(n: int) -> Any:
+        asked.append(n)
+        return BudgetSpent("calls") if n == 0 else str(n)
+
+    with pytest.raises(BudgetSpent):
+        run(ledger, rule, concurrency=1)
+    assert asked == [0]
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_not_more_run_at_once_than_allowed(ledger: Ledger, concurrency: int) -> None:
+    program = Program(str)
+
+    async def go() -> None:
+        made = evaluator(ledger, program, concurrency)
+        others = [Candidate({"predict": Prompt(text)}) for text in "ab"]
+        await asyncio.gather(*(made.run(c, EXAMPLES, "validation") for c in others))
+
+    asyncio.run(go())
+    assert program.most == concurrency
+
+
+def test_calls_carry_the_tag_of_their_own_run(ledger: Ledger) -> None:
+    one, two = Program(str), Program(str)
+
+    async def go() -> None:
+        await asyncio.gather(
+            evaluator(ledger, one).run(CANDIDATE, EXAMPLES, "validation", 0, phase_tag("search", 4)),
+            evaluator(ledger, two).run(CANDIDATE, EXAMPLES, "test", 0, phase_tag("test", 1)),
+        )
+
+    asyncio.run(go())
+    assert set(one.tags) == {CallTag("task", "search", 4)}
+    assert set(two.tags) == {CallTag("task", "test", 1)}
+
+
+def test_a_program_without_an_async_way_runs_in_threads_with_the_tag(ledger: Ledger) -> None:
+    tags = []
+
+    class Plain(dspy.Module):  # type: ignore[misc]
+        def forward(self, n: int) -> dspy.Prediction:
+            tags.append(tag_of_call.get())
+            return dspy.Prediction(answer=str(n))
+
+    async def go() -> list[Score | Failure]:
+        return await evaluator(ledger, Plain()).run(CANDIDATE, EXAMPLES, "test", 0, phase_tag("test", 1))
+
+    assert [r.value for r in asyncio.run(go()) if isinstance(r, Score)] == [1.0] * 6
+    assert set(tags) == {CallTag("task", "test", 1)}
+
+
+def test_a_whole_program_is_built_once_a_block(ledger: Ledger) -> None:
+    made = evaluator(ledger, Program(str))
+    asyncio.run(made.run(CANDIDATE, EXAMPLES, "validation"))
+    assert made.programs.built == [CANDIDATE]  # type: ignore[attr-defined]
+
+
+def test_an_empty_block_is_no_trouble(ledger: Ledger) -> None:
+    assert asyncio.run(evaluator(ledger, Program(str)).run(CANDIDATE, [], "validation")) == []

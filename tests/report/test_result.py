@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.records import CallTag, begin_call, begin_trial, count_hit, finish_call, finish_trial
+from optimizer.report.result import Report, trial_counts, usage_json, write_atomically, write_result
+from optimizer.types import Candidate, Usage
+
+from .conftest import SEED, WINNER
+
+MakeReport = Callable[..., Report]
+
+
+def test_result_json_holds_the_outcome(report: MakeReport) -> None:
+    data = report().to_json()
+    assert (data["run_id"], data["task"], data["status"], data["verdict"]) == ("abcd", "tiny", "finished", "improved")
+    assert data["seed"] == {"test_score": 0.5, "test_ci95": [0.4, 0.6], "tokens_per_call": 10.4}
+    assert data["winner"]["candidate_id"] == WINNER.id
+    assert data["winner"]["validation_score"] == 0.8
+    assert data["winner"]["test_score"] == 0.75
+    assert data["difference"] == {"mean": 0.25, "ci95": [0.125, 0.375]}
+    assert data["trials"] == {"complete": 2, "raced_out": 3, "failed": 1}
+    assert data["test_examples"] == 40
+    assert data["mlflow"] is None
+    assert Candidate.from_json(data["winner"]["prompt"]).id == WINNER.id
+
+
+@pytest.mark.parametrize(
+    ("verdict", "advice"),
+    [("improved", "Use the winner"), ("inconclusive", "Keep the seed prompt"), ("worse", "Keep the seed prompt")],
+)
+def test_only_a_proven_winner_is_recommended(report: MakeReport, verdict: str, advice: str) -> None:
+    made = report(verdict=verdict)
+    assert made.recommendation.startswith(advice)
+    assert made.to_json()["recommendation"] == made.recommendation
+
+
+def test_result_json_is_written_whole(report: MakeReport, tmp_path: Path) -> None:
+    made = report(task="café")
+    write_result(made)
+    text = (tmp_path / "result.json").read_text(encoding="utf-8")
+    assert json.loads(text) == made.to_json()
+    assert "café" in text
+    assert text.endswith("}\n")
+    assert os.listdir(tmp_path) == ["result.json"]
+
+
+def test_writing_replaces_and_a_failure_leaves_the_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.json"
+    write_atomically(path, "old")
+    write_atomically(path, "newer")
+    assert path.read_text() == "newer"
+
+    def full(_: int) -> None:
+        raise OSError("no space")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        write_atomically(path, "broken")
+    assert path.read_text() == "newer"
+
+
+@pytest.fixture
+def ledger(tmp_path: Path):  # type: ignore[no-untyped-def]
+    made = Ledger(tmp_path / "ledger.db")
+    yield made
+    made.close()
+
+
+def test_usage_is_summed_with_calls_by_role(ledger: Ledger) -> None:
+    for key, tag, usage in (
+        ("a", CallTag("task", "search", 0), Usage(1, 0, 10, 2, 3, 0.25)),
+        ("b", CallTag("prompt", "search", None), Usage(1, 0, 20, 0, 4, 0.5)),
+        ("c", CallTag("task", "test", 0), Usage(1, 0, 99, 0, 99, 9.0)),
+    ):
+        row = begin_call(ledger, key, tag, {}).result(5)
+        finish_call(ledger, row, {}, usage, 1).result(5)
+        count_hit(ledger, row).result(5)
+    assert usage_json(ledger, "search") == {
+        "calls": {"task": 1, "prompt": 1, "judge": 0},
+        "cached_calls": 2,
+        "input_tokens": 30,
+        "cached_input_tokens": 2,
+        "output_tokens": 7,
+        "usd": 0.75,
+    }
+
+
+def test_usage_of_nothing_is_nought(ledger: Ledger) -> None:
+    found = usage_json(ledger, "test")
+    assert found["calls"] == {"task": 0, "prompt": 0, "judge": 0}
+    assert found["input_tokens"] == found["usd"] == 0
+
+
+def test_trials_are_counted_by_their_end(ledger: Ledger) -> None:
+    for number, state in enumerate(["complete", "raced_out", "raced_out", "failed", "running"]):
+        begin_trial(ledger, number, SEED, {}).result(5)
+        finish_trial(ledger, number, state=state).result(5)
+    assert trial_counts(ledger) == {"complete": 1, "raced_out": 2, "failed": 1}

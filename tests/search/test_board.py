@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from optimizer.search.board import Board
+
+from .conftest import candidate, scores
+
+ONE, TWO, THREE = candidate("one"), candidate("two"), candidate("three")
+values = st.lists(st.none() | st.sampled_from([0.0, 0.5, 1.0]), max_size=12)
+
+
+def board(**results: list[float | None]) -> Board:
+    made = Board()
+    for name, row in results.items():
+        made.add({"one": ONE, "two": TWO, "three": THREE}[name], scores(*row))
+    return made
+
+
+def test_blocks_are_appended() -> None:
+    made = board(one=[1.0, None])
+    made.add(ONE, scores(0.0))
+    assert made.results(ONE.id) == scores(1.0, None, 0.0)
+    assert made.scores(ONE.id) == [1.0, 0.0]
+    assert made.failures(ONE.id) == 1
+    assert made.results("nobody") == []
+
+
+@given(values, values)
+def test_pairs_are_only_what_both_have_answered(mine: list[float | None], theirs: list[float | None]) -> None:
+    found = board(one=mine, two=theirs).paired(ONE.id, TWO.id)
+    both = [(a, b) for a, b in zip(mine, theirs, strict=False) if a is not None and b is not None]
+    assert list(zip(*found, strict=True)) == both
+
+
+@pytest.mark.parametrize(
+    ("row", "too_many"),
+    [
+        ([], False),
+        ([None], True),
+        ([1.0] * 8 + [None] * 2, False),
+        ([1.0] * 7 + [None] * 3, True),
+        ([0.0] * 10, False),
+    ],
+)
+def test_a_fifth_may_fail(row: list[float | None], too_many: bool) -> None:
+    assert board(one=row).too_many_failures(ONE.id) is too_many
+
+
+def test_an_estimate_takes_the_difficulty_of_the_examples_out() -> None:
+    """One saw only the two hard examples; on those it is better than two by a half."""
+    made = board(two=[0.0, 0.5, 1.0, 1.0], one=[0.5, 1.0])
+    assert made.estimate(ONE.id, TWO.id) == pytest.approx(0.75 + 0.625 - 0.25)
+    assert made.estimate(ONE.id, None) == 0.75
+    assert made.estimate(TWO.id, TWO.id) == 0.625
+
+
+def test_failures_are_left_out_of_means() -> None:
+    made = board(one=[1.0, None, 1.0, 1.0, 1.0, 1.0])
+    assert made.estimate(ONE.id, None) == 1.0
+
+
+def test_the_leader_has_seen_enough_and_does_not_fail() -> None:
+    made = board(one=[1.0, 1.0], two=[0.5] * 4, three=[1.0, None, None, 1.0])
+    assert made.leader(4) == TWO.id
+    assert made.leader(2) == ONE.id
+    assert made.leader(5) is None
+
+
+def test_ties_go_to_the_cheaper_then_to_the_older() -> None:
+    made = board(one=[1.0] * 4, two=[1.0] * 4, three=[1.0] * 4)
+    assert made.leader(4) == made.winner() == ONE.id
+    made.costs = {ONE.id: 90.0, TWO.id: 30.0, THREE.id: 30.0}
+    assert made.leader(4) == made.winner() == TWO.id
+
+
+def test_a_lucky_start_does_not_win() -> None:
+    made = board(one=[1.0] * 3, two=[0.95] * 100, three=[0.0] * 3)
+    assert made.leader(1) == ONE.id
+    assert made.winner() == TWO.id
+
+
+def test_a_failing_candidate_never_wins() -> None:
+    made = board(one=[1.0] * 5 + [None] * 5, two=[0.1] * 10)
+    assert made.winner() == TWO.id
+    assert board(one=[None] * 3).winner() is None
+    assert Board().winner() is None
+
+
+@given(st.lists(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=6, max_size=6), min_size=1, max_size=3))
+def test_with_equal_sight_the_winner_has_the_best_mean(rows: list[list[float]]) -> None:
+    made = board(**dict(zip(("one", "two", "three"), rows, strict=False)))  # type: ignore[arg-type]
+    assert sum(made.scores(str(made.winner()))) == max(sum(row) for row in rows)

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from optimizer.errors import BudgetSpent, CallError, StoppedByFailures
+from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.records import all_trials, scores_of
+from optimizer.search.loop import Search
+from optimizer.types import Candidate
+
+from .conftest import VALIDATION, candidate, make_search, space
+
+SEED = candidate("the seed")
+
+
+def by_count(one: Candidate, n: int) -> float:
+    """More demos are better; the seed is worst."""
+    return min(1.0, 0.2 * one.prompts["predict"].count + 0.1 * (n % 2))
+
+
+def run(search: Search, trials: int, rounds: Any = None) -> str | None:
+    return asyncio.run(search.run(SEED, trials, rounds or itertools.repeat(4)))
+
+
+def test_the_seed_is_trial_nought_and_every_trial_is_in_the_ledger(ledger: Ledger) -> None:
+    search, _, events = make_search(ledger, by_count)
+    run(search, 10)
+    trials = all_trials(ledger)
+    assert [row["number"] for row in trials] == list(range(10))
+    assert (trials[0]["candidate"], trials[0]["origin"]) == (SEED.id, "seed")
+    started = [event for event in events if event.kind == "started"]
+    assert [(e.number, e.candidate.id) for e in started] == [(row["number"], row["candidate"]) for row in trials]
+    assert sorted(e.number for e in events if e.kind == "ended") == list(range(10))
+    assert {row["state"] for row in trials} <= {"complete", "raced_out", "failed"}
+    for row in trials:
+        assert Candidate.from_json(json.loads(row["prompts"])).id == row["candidate"]
+
+
+@pytest.mark.parametrize("trials", [1, 3, 6])
+def test_not_more_trials_than_asked(ledger: Ledger, trials: int) -> None:
+    search, *_ = make_search(ledger, by_count)
+    run(search, trials, [4, 4, 4])
+    assert len(all_trials(ledger)) == trials
+
+
+def test_the_rounds_bound_the_trials_too(ledger: Ledger) -> None:
+    search, *_ = make_search(ledger, by_count)
+    run(search, 99, [3, 2])
+    assert len(all_trials(ledger)) == 5
+
+
+def test_the_best_wins(ledger: Ledger) -> None:
+    search, *_ = make_search(ledger, by_count)
+    winner = run(search, 12)
+    assert search.board.candidates[str(winner)].prompts["predict"].count == 4
+    assert search.board.scores(str(winner)) == [pytest.approx(0.8 + 0.1 * (n % 2)) for n in range(20)]
+
+
+@pytest.mark.parametrize("strategy", ["default", "random"])
+def test_one_seed_gives_one_search(new_ledger: Callable[[], Ledger], strategy: str) -> None:
+    def outcome(seed: int) -> list[tuple[Any, ...]]:
+        ledger = new_ledger()
+        run(make_search(ledger, by_count, seed=seed, strategy=strategy)[0], 16)
+        columns = ("number", "candidate", "state", "value", "score", "seen", "reason")
+        return [tuple(row[name] for name in columns) for row in all_trials(ledger)]
+
+    assert outcome(1) == outcome(1)
+    assert outcome(1) != outcome(2)
+
+
+def test_the_raced_out_saw_fewer_examples(ledger: Ledger) -> None:
+    search, programs, _ = make_search(ledger, by_count)
+    run(search, 12)
+    calls = Counter(one for one, _ in programs.calls)
+    states = Counter()  # type: ignore[var-annotated]
+    for row in all_trials(ledger):
+        states[row["state"]] += 1
+        assert row["seen"] == calls[row["candidate"]]
+        assert (row["seen"] < 20) == (row["state"] == "raced_out")
+        if row["state"] == "raced_out":
+            assert "against" in row["reason"]
+    assert states["complete"] >= 1
+    assert states["raced_out"] >= 6
+
+
+def test_all_see_the_examples_in_one_order(ledger: Ledger) -> None:
+    search, *_ = make_search(ledger, by_count)
+    run(search, 8)
+    order = [e.id for e in VALIDATION]
+    for one in search.board.candidates:
+        rows = scores_of(ledger, one, "validation")
+        assert [row["position"] for row in rows] == list(range(len(rows)))
+        assert [row["example"] for row in rows] == order[: len(rows)]
+        assert [row["value"] for row in rows] == search.board.scores(one)
+
+
+def test_no_example_is_paid_twice_for_one_candidate(ledger: Ledger) -> None:
+    search, programs, _ = make_search(ledger, by_count)
+    run(search, 20)
+    assert max(Counter(programs.calls).values()) == 1
+
+
+def test_a_space_of_one_prompt_is_scored_once(ledger: Ledger) -> None:
+    """Every ask gives the same prompt: its results must not be added up."""
+    search, programs, _ = make_search(ledger, by_count, space(instructions=1, formats=("turns",), counts=(0,)))
+    run(search, 12)
+    assert max(Counter(programs.calls).values()) == 1
+    for one in search.board.candidates:
+        assert len(search.board.results(one)) <= len(VALIDATION)
+        assert [row["value"] for row in scores_of(ledger, one, "validation")] == search.board.scores(one)
+
+
+def test_a_failing_candidate_is_a_failed_trial_never_the_winner(ledger: Ledger) -> None:
+    def rule(one: Candidate, n: int) -> Any:
+        if one.prompts["predict"].count == 4:
+            return CallError("server", "down") if n % 2 else 1.0
+        return by_count(one, n)
+
+    search, *_ = make_search(ledger, rule)
+    winner = search.board.candidates[str(run(search, 12))]
+    assert winner.prompts["predict"].count == 2
+    failed = [row for row in all_trials(ledger) if row["state"] == "failed"]
+    assert failed
+    for row in failed:
+        assert row["value"] is None
+        assert row["failures"] > 0
+        assert "answers never came (server)" in row["reason"]
+    assert all(json.loads(row["params"])["predict.count"] == 4 for row in failed)
+
+
+def test_a_few_failures_do_not_lower_the_score(ledger: Ledger) -> None:
+    search, *_ = make_search(ledger, lambda one, n: CallError("timeout", "slow") if n == 1 else 1.0)
+    run(search, 1, [1])
+    (row,) = all_trials(ledger)
+    assert (row["state"], row["score"], row["value"], row["failures"], row["seen"]) == ("complete", 1.0, 1.0, 1, 20)
+
+
+def test_all_failing_leaves_no_winner(ledger: Ledger) -> None:
+    search, *_ = make_search(ledger, lambda one, n: CallError("server", "down"))
+    assert run(search, 4) is None
+    assert {row["state"] for row in all_trials(ledger)} == {"failed"}
+
+
+@pytest.mark.parametrize("calls", [25, 43, 90])
+def test_a_spent_budget_ends_the_search_with_a_winner(ledger: Ledger, calls: int) -> None:
+    made = itertools.count()
+
+    def rule(one: Candidate, n: int) -> Any:
+        return BudgetSpent("calls") if next(made) >= calls else by_count(one, n)
+
+    search, *_ = make_search(ledger, rule)
+    winner = run(search, 40)
+    assert winner in search.board.candidates
+    trials = all_trials(ledger)
+    assert len(trials) < 40
+    assert {row["state"] for row in trials} <= {"complete", "raced_out"}
+    assert any("the budget was spent" in row["reason"] for row in trials)
+    assert all(row["value"] is not None for row in trials if row["seen"])
+
+
+def test_a_budget_that_is_spent_at_once_leaves_no_winner_and_no_running_trial(ledger: Ledger) -> None:
+    search, *_ = make_search(ledger, lambda one, n: BudgetSpent("calls"))
+    assert run(search, 40) is None
+    assert {row["state"] for row in all_trials(ledger)} == {"raced_out"}
+    assert all(row["value"] is None for row in all_trials(ledger))
+
+
+def test_a_provider_that_is_gone_ends_the_search_with_its_error(ledger: Ledger) -> None:
+    search, *_ = make_search(ledger, lambda one, n: StoppedByFailures("no key"))
+    with pytest.raises(StoppedByFailures, match="no key"):
+        run(search, 4)
+
+
+def test_a_block_larger_than_the_examples_is_one_block(ledger: Ledger) -> None:
+    search, *_ = make_search(ledger, by_count, block=50)
+    run(search, 4)
+    assert {row["seen"] for row in all_trials(ledger)} == {20}

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from optimizer.config.schema import Demos, Search
+from optimizer.errors import BudgetSpent
+from optimizer.prompt.program import ROOT, Programs
+from optimizer.propose.base import Proposal, Subject
+from optimizer.search import pools as pools_module
+from optimizer.search.pools import make_space
+from optimizer.search.space import Pool, Space
+from optimizer.task.metrics.build import build_metric
+from optimizer.task.schema import FieldSpec
+from optimizer.task.task import Task
+from optimizer.types import Example
+
+OUTPUTS = {"intent": FieldSpec(choices=("bill", "card"))}
+
+
+class FakeGrounded:
+    """Writes `count` instructions, or runs out of budget."""
+
+    budget = True
+    asked: list[int] = []  # noqa: RUF012
+
+    def __init__(self, lm: Any) -> None:
+        pass
+
+    async def propose(self, subject: Subject, count: int) -> list[Proposal]:
+        self.asked.append(count)
+        if not self.budget:
+            raise BudgetSpent("calls")
+        return [Proposal(f"written {n}", "grounded") for n in range(count)]
+
+
+@pytest.fixture
+def grounded(monkeypatch: pytest.MonkeyPatch) -> type[FakeGrounded]:
+    class Fresh(FakeGrounded):
+        asked: list[int] = []  # noqa: RUF012
+
+    monkeypatch.setattr(pools_module, "Grounded", Fresh)
+    return Fresh
+
+
+def make_task(folder: Path, train: int = 20) -> Task:
+    return Task(
+        name="tiny",
+        description="Sort the mail.",
+        instruction="Classify.",
+        inputs={"message": FieldSpec()},
+        outputs=OUTPUTS,
+        train=tuple(Example({"message": str(n)}, {"intent": "bill" if n % 2 else "card"}) for n in range(train)),
+        validation=(),
+        test=(),
+        metric=build_metric("exact_match", OUTPUTS, folder),
+        folder=folder,
+    )
+
+
+def space_of(task: Task, config: Search, writer: Any = None, seed: int = 0) -> tuple[Space, Pool]:
+    programs = Programs(task, task.train, lambda texts: np.ones((len(texts), 1), np.float32))
+    made = asyncio.run(make_space(task, programs, config, seed, writer))
+    assert list(made.pools) == [ROOT]
+    return made, made.pools[ROOT]
+
+
+def test_the_seed_comes_first_and_templates_fill_the_pool(tmp_path: Path) -> None:
+    made, pool = space_of(make_task(tmp_path), Search(instructions=4, formats=("turns",)))
+    assert pool.instructions[0] == Proposal("Classify.", "seed")
+    assert [p.origin for p in pool.instructions] == ["seed", "templates", "templates", "templates"]
+    assert made.formats == ("turns",)
+
+
+def test_a_pool_of_one_is_the_seed(tmp_path: Path) -> None:
+    _, pool = space_of(make_task(tmp_path), Search(instructions=1))
+    assert pool.instructions == (Proposal("Classify.", "seed"),)
+
+
+def test_demo_sets_are_as_long_as_the_largest_count(tmp_path: Path) -> None:
+    _, pool = space_of(make_task(tmp_path), Search(demos=Demos(counts=(0, 3, 6), sets=5)))
+    assert [len(drawn) for drawn in pool.sets] == [6] * 5
+    assert pool.retrievable == 20
+
+
+def test_without_examples_there_are_no_demos(tmp_path: Path) -> None:
+    made, pool = space_of(make_task(tmp_path, train=0), Search())
+    assert pool.sets == ((),)
+    assert made.counts(pool) == [0]
+
+
+def test_the_seed_decides_the_sets(tmp_path: Path) -> None:
+    task = make_task(tmp_path)
+    assert space_of(task, Search(), seed=1)[1] == space_of(task, Search(), seed=1)[1]
+    assert space_of(task, Search(), seed=1)[1].sets != space_of(task, Search(), seed=2)[1].sets
+
+
+def test_a_writer_and_the_templates_share_the_pool(tmp_path: Path, grounded: type[FakeGrounded]) -> None:
+    _, pool = space_of(make_task(tmp_path), Search(instructions=7), writer=object())
+    assert [p.origin for p in pool.instructions] == ["seed"] + ["grounded"] * 3 + ["templates"] * 3
+    assert grounded.asked == [3]
+
+
+def test_a_spent_budget_leaves_what_there_is(tmp_path: Path, grounded: type[FakeGrounded]) -> None:
+    grounded.budget = False
+    _, pool = space_of(make_task(tmp_path), Search(instructions=7), writer=object())
+    assert pool.instructions[0] == Proposal("Classify.", "seed")
+    assert "grounded" not in {p.origin for p in pool.instructions}
+
+
+def test_what_is_written_twice_is_there_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Parrot(FakeGrounded):
+        async def propose(self, subject: Subject, count: int) -> list[Proposal]:
+            return [Proposal(f" {subject.instruction.upper()} ", "grounded")] * count
+
+    monkeypatch.setattr(pools_module, "Grounded", Parrot)
+    _, pool = space_of(make_task(tmp_path), Search(instructions=7), writer=object())
+    assert [p.origin for p in pool.instructions] == ["seed"] + ["templates"] * 3

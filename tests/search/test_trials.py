@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from optimizer.evaluate.statistics import wilson
+from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.records import CallTag, all_trials, begin_call, finish_call
+from optimizer.search.board import Board
+from optimizer.search.sampler import Asked
+from optimizer.search.trials import Event, TrialLog, parameters
+from optimizer.types import Candidate, Prompt, Usage
+
+from .conftest import TRAIN, candidate, scores
+
+ONE, TWO = candidate("one"), candidate("two")
+
+
+@pytest.fixture
+def events() -> list[Event]:
+    return []
+
+
+@pytest.fixture
+def log(ledger: Ledger, events: list[Event]) -> TrialLog:
+    return TrialLog(ledger, 4, events.append)
+
+
+def board() -> Board:
+    made = Board()
+    made.add(ONE, scores(1.0, 0.0, 1.0, 1.0))
+    made.add(TWO, scores(0.0, 0.0))
+    return made
+
+
+def test_a_complete_trial(log: TrialLog, ledger: Ledger, events: list[Event]) -> None:
+    log.begin(0, Asked(ONE))
+    assert log.finish(0, Asked(ONE), board(), None) == 0.75
+    (row,) = all_trials(ledger)
+    assert (row["state"], row["reason"]) == ("complete", "saw every example of the race")
+    assert (row["value"], row["score"], row["seen"], row["failures"]) == (0.75, 0.75, 4, 0)
+    assert (row["low"], row["high"]) == wilson(3, 4)
+    assert [(e.kind, e.number, e.state) for e in events] == [("started", 0, "running"), ("ended", 0, "complete")]
+    assert events[1].scores == [1.0, 0.0, 1.0, 1.0]
+
+
+def test_a_raced_out_trial_tells_against_whom(log: TrialLog, ledger: Ledger) -> None:
+    log.begin(3, Asked(TWO))
+    log.raced_out(3, board(), TWO.id, ONE.id)
+    assert log.finish(3, Asked(TWO), board(), ONE.id) == pytest.approx(0.0 + 0.75 - 0.5)
+    (row,) = all_trials(ledger)
+    assert row["state"] == "raced_out"
+    assert row["reason"] == f"0.00 against 0.50 of {ONE.id} on the same 2 examples"
+    assert (row["value"], row["score"]) == (0.25, 0.0)
+
+
+def test_a_reason_is_used_once(log: TrialLog, ledger: Ledger) -> None:
+    for number in (0, 1):
+        log.begin(number, Asked(ONE))
+    log.unfinished({0: Asked(ONE)})
+    for number in (0, 1):
+        log.finish(number, Asked(ONE), board(), None)
+    assert [row["state"] for row in all_trials(ledger)] == ["raced_out", "complete"]
+    assert log.reasons == {}
+
+
+def test_a_failed_trial_has_no_value(log: TrialLog, ledger: Ledger, events: list[Event]) -> None:
+    made = Board()
+    made.add(ONE, scores(1.0, None, None))
+    log.begin(0, Asked(ONE))
+    log.raced_out(0, made, ONE.id, ONE.id)
+    assert log.finish(0, Asked(ONE), made, None) is None
+    (row,) = all_trials(ledger)
+    assert (row["state"], row["value"], row["failures"]) == ("failed", None, 2)
+    assert row["reason"] == "2 of 3 answers never came (server)"
+    assert events[-1].state == "failed"
+
+
+def test_a_trial_that_saw_nothing_has_no_score(log: TrialLog, ledger: Ledger) -> None:
+    log.begin(0, Asked(ONE))
+    log.unfinished({0: Asked(ONE)})
+    assert log.finish(0, Asked(ONE), Board(), None) is None
+    (row,) = all_trials(ledger)
+    assert (row["score"], row["value"], row["seen"]) == (None, None, 0)
+
+
+def test_the_cost_of_a_candidate_is_its_tokens_a_call(log: TrialLog, ledger: Ledger) -> None:
+    for key, tokens in (("a", 10), ("b", 30)):
+        row = begin_call(ledger, key, CallTag("task", "search", 0), {}).result(5)
+        finish_call(ledger, row, {}, Usage(1, 0, tokens, 0, 2), 1).result(5)
+    made = board()
+    log.begin(0, Asked(ONE))
+    log.finish(0, Asked(ONE), made, None)
+    assert made.costs == {ONE.id: 22.0}
+
+
+def test_progress_shows_the_scores_so_far(log: TrialLog, events: list[Event]) -> None:
+    log.progress(1, Asked(TWO), board())
+    assert [(e.kind, e.number, e.scores) for e in events] == [("block", 1, [0.0, 0.0])]
+
+
+def test_parameters_are_flat_and_leave_out_what_means_nothing(log: TrialLog, ledger: Ledger) -> None:
+    two = Candidate(
+        {"a": Prompt("x", "block", "nearest", 4, "reversed"), "b": Prompt("y", "turns", "nearest", 0, "reversed")}
+    )
+    wanted = {
+        "a.instruction": "x",
+        "a.format": "block",
+        "a.count": 4,
+        "a.policy": "nearest",
+        "a.order": "reversed",
+        "b.instruction": "y",
+        "b.format": "turns",
+        "b.count": 0,
+    }
+    assert parameters(two) == wanted
+    log.begin(0, Asked(two))
+    assert json.loads(all_trials(ledger)[0]["params"]) == wanted
+
+
+def test_static_demos_are_no_parameter() -> None:
+    found = parameters(candidate("x", count=2, demos=TRAIN[:2]))
+    assert found["predict.count"] == 2
+    assert not any("text" in str(value) for value in found.values())

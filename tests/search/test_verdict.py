@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import dspy
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from optimizer.errors import BudgetSpent
+from optimizer.evaluate.evaluator import Evaluator
+from optimizer.evaluate.statistics import difference, wilson
+from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.records import scores_of
+from optimizer.search.verdict import Outcome, final_test, judge
+from optimizer.search.verdict import Tested as Side
+from optimizer.types import Example
+
+from .conftest import Metric, Programs, Rule, candidate, scores
+
+SEED, WINNER = candidate("seed"), candidate("winner")
+TEST = [Example({"n": n}, {"answer": "yes"}) for n in range(10)]
+
+
+def judged(seed: list[float | None], winner: list[float | None]) -> Outcome:
+    return judge(Side(SEED, scores(*seed)), Side(WINNER, scores(*winner)))
+
+
+@pytest.mark.parametrize(
+    ("seed", "winner", "verdict"),
+    [
+        ([0.0] * 20, [1.0] * 20, "improved"),
+        ([1.0] * 20, [0.0] * 20, "worse"),
+        ([1.0, 0.0] * 10, [0.0, 1.0] * 10, "inconclusive"),
+        ([0.0], [1.0], "inconclusive"),
+        ([], [], "inconclusive"),
+        ([None] * 5, [1.0] * 5, "inconclusive"),
+    ],
+)
+def test_the_interval_of_the_difference_decides(
+    seed: list[float | None], winner: list[float | None], verdict: str
+) -> None:
+    assert judged(seed, winner).verdict == verdict
+
+
+def test_only_examples_that_both_answered_count() -> None:
+    outcome = judged([0.0, None, 1.0, 1.0], [1.0, 1.0, None, 1.0])
+    assert outcome.examples == 2
+    assert outcome.mean == 0.5
+    assert outcome.ci95 == difference([1.0, 1.0], [0.0, 1.0])
+    assert outcome.winner.scores == [1.0, 1.0, 1.0]
+
+
+def test_a_side_has_its_own_mean_and_interval() -> None:
+    tested = Side(SEED, scores(1.0, 0.0, None, 1.0, 1.0))
+    assert tested.mean == 0.75
+    assert tested.ci95 == wilson(3, 4)
+    assert Side(SEED, []).mean == 0.0
+
+
+def test_unequal_lengths_are_a_mistake() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        judged([1.0], [1.0, 0.0])
+
+
+@given(st.lists(st.tuples(*[st.sampled_from([0.0, 1.0])] * 2), max_size=40))
+def test_swapping_the_sides_swaps_the_verdict(pairs: list[tuple[float, float]]) -> None:
+    ours, theirs = [a for a, _ in pairs], [b for _, b in pairs]
+    swapped = {"improved": "worse", "worse": "improved", "inconclusive": "inconclusive"}
+    assert judged(ours, theirs).verdict == swapped[judged(theirs, ours).verdict]  # type: ignore[arg-type]
+
+
+@given(st.lists(st.tuples(*[st.sampled_from([0.0, 1.0])] * 2), max_size=40))
+def test_improved_only_where_the_interval_lies_above_zero(pairs: list[tuple[float, float]]) -> None:
+    outcome = judged([b for _, b in pairs], [a for a, _ in pairs])
+    low, high = outcome.ci95
+    assert (outcome.verdict == "improved") == (low > 0)
+    assert (outcome.verdict == "worse") == (high < 0)
+
+
+def finals(ledger: Ledger, rule: Rule, one: Any, two: Any) -> tuple[Outcome, Programs]:
+    programs = Programs(rule)
+
+    async def go() -> Outcome:
+        evaluator = Evaluator(programs, dspy.utils.DummyLM([{}]), Metric(), ["answer"], ledger, 4)
+        return await final_test(evaluator, one, two, TEST)
+
+    return asyncio.run(go()), programs
+
+
+def test_both_prompts_answer_every_test_example_once(ledger: Ledger) -> None:
+    outcome, programs = finals(ledger, lambda one, n: float(one.id == WINNER.id), SEED, WINNER)
+    assert (outcome.verdict, outcome.mean, outcome.examples) == ("improved", 1.0, 10)
+    assert sorted(programs.calls) == sorted((one.id, n) for one in (SEED, WINNER) for n in range(10))
+    assert len(scores_of(ledger, SEED.id, "test")) == len(scores_of(ledger, WINNER.id, "test")) == 10
+    assert scores_of(ledger, SEED.id, "validation") == []
+
+
+def test_a_seed_that_won_is_tested_once_and_not_called_better(ledger: Ledger) -> None:
+    outcome, programs = finals(ledger, lambda one, n: 1.0, SEED, candidate("seed"))
+    assert len(programs.calls) == 10
+    assert (outcome.verdict, outcome.mean, outcome.ci95) == ("inconclusive", 0.0, (0.0, 0.0))
+    assert outcome.seed.mean == outcome.winner.mean == 1.0
+
+
+def test_a_budget_that_ends_in_the_test_is_told(ledger: Ledger) -> None:
+    with pytest.raises(BudgetSpent):
+        finals(ledger, lambda one, n: BudgetSpent("usd"), SEED, WINNER)

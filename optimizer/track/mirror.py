@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sqlite3
 import threading
@@ -26,8 +25,7 @@ Describe = Callable[[Candidate], str]
 def connect(uri: str, experiment: str, artifacts: Path | None) -> tuple[MlflowClient, str]:
     """Return a client and the experiment's id, creating the database and the experiment if needed."""
     os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
-    for noisy in ("mlflow", "alembic"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # else it reports the tables that it creates
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(tracking_uri=uri)

@@ -1,0 +1,112 @@
+"""The real thing in small: SmolLM2 from the store, MLflow, the saved prompt, the README's Python."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from optimizer.config.load import load_config
+from optimizer.config.schema import RunConfig
+from optimizer.report.result import Report
+from optimizer.run import optimize
+from optimizer.task.schema import TaskFile
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SMALL = ("budget.calls=60", "search.trials=4", "search.demos.counts=[0, 4]", "search.formats=[turns]")
+
+
+def blocks(kind: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="session")
+def small_task(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """support_intent with 20 test examples."""
+    folder = tmp_path_factory.mktemp("task")
+    source = ROOT / "tasks" / "support_intent"
+    lines = (source / "examples.jsonl").read_text(encoding="utf-8").splitlines()
+    (folder / "examples.jsonl").write_text("\n".join(lines[:200]) + "\n", encoding="utf-8")
+    written = yaml.safe_load((source / "task.yaml").read_text(encoding="utf-8"))
+    written["split"] = {"train": 0.7, "validation": 0.2, "test": 0.1, "seed": 0}
+    (folder / "task.yaml").write_text(yaml.safe_dump(written), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_run(small_task: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    run_dir = tmp_path_factory.mktemp("real") / "run"
+    config = load_config(ROOT / "configs" / "quickstart.yaml", [*SMALL, f"task={small_task}", f"run_dir={run_dir}"])
+    return optimize(config)
+
+
+@pytest.mark.real
+def test_a_small_model_learns_from_nearest_demos(real_run: Report) -> None:
+    result = json.loads((real_run.run_dir / "result.json").read_text(encoding="utf-8"))
+    assert result["verdict"] == "improved"
+    assert result["seed"]["test_score"] <= 0.2
+    assert result["winner"]["test_score"] >= 0.5
+    assert sum(result["usage"]["calls"].values()) <= 60
+    assert sum(result["trials"].values()) == 4
+
+
+@pytest.mark.real
+def test_the_embedded_server_is_gone(real_run: Report) -> None:
+    found = subprocess.run(["pgrep", "-f", f"optimizer.models.serve.*{real_run.run_id}"], capture_output=True)
+    assert found.stdout == b""
+
+
+@pytest.mark.real
+def test_eval_of_the_saved_prompt_gives_the_test_score(real_run: Report, small_task: Path) -> None:
+    command = [sys.executable, "-m", "optimizer", "eval", str(small_task)]
+    command += ["--prompt", str(real_run.run_dir / "best.json")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.startswith(f"{real_run.winner.test_score:.3f}  95 % interval")
+
+
+@pytest.mark.real
+def test_the_readmes_python_runs(real_run: Report, small_task: Path, tmp_path: Path) -> None:
+    (code,) = blocks("python")
+    config = tmp_path / "small.yaml"
+    config.write_text(yaml.safe_dump({"task": str(small_task), "budget": {"calls": 20}, "search": {"trials": 2}}))
+    code = code.replace("configs/quickstart.yaml", str(config)).replace("tasks/support_intent", str(small_task))
+    script = tmp_path / "readme.py"
+    script.write_text(code, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, cwd=tmp_path, env=_environment(), check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[0] in {"improved", "inconclusive", "worse"}
+
+
+def test_the_readmes_yaml_is_valid() -> None:
+    (task,), (config,) = blocks("yaml task"), blocks("yaml config")
+    TaskFile.model_validate(yaml.safe_load(task))
+    RunConfig.model_validate(yaml.safe_load(config))
+
+
+def test_the_readmes_commands_exist() -> None:
+    commands = [line for block in blocks("console") for line in block.splitlines() if line.startswith("$ metier")]
+    assert commands
+    for line in commands:
+        command = line.removeprefix("$ metier ").split()[0]
+        done = subprocess.run([sys.executable, "-m", "optimizer", command, "--help"], cwd=ROOT, check=False)
+        assert done.returncode == 0
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
+def test_the_shipped_configs_are_valid(path: Path) -> None:
+    config = load_config(path)
+    assert (ROOT / config.task / "task.yaml").exists()
+
+
+def _environment() -> dict[str, str]:
+    import os
+
+    return {**os.environ, "PYTHONPATH": str(ROOT)}

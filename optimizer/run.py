@@ -142,6 +142,7 @@ class _Job:
         from optimizer.search.verdict import final_test
 
         self.budget.restore(_total(ledger, "search"), _total(ledger, "test"))
+        self.budget.set_aside(2 * len(self.task.test))
         door = Door(ledger, self.budget, fleet.endpoints, self.prices, self.config.failures)
         with closing(door):
             programs = self._programs()
@@ -193,6 +194,8 @@ class _Job:
 
     def _report(self, ledger: Ledger, outcome: Outcome, validation: float, mirror: Mirror | None) -> Report:
         sides = [_side(ledger, tested, place) for place, tested in enumerate((outcome.seed, outcome.winner))]
+        if outcome.winner.candidate.id == outcome.seed.candidate.id:
+            sides[1] = sides[0]
         report = Report(
             run_id=self.run_id,
             task=self.task.name,

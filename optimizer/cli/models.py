@@ -50,11 +50,10 @@ def path(name: str) -> None:
 @click.option("--port", default=8080, show_default=True, help="The port on 127.0.0.1; 0 is a free one.")
 def serve(name: str, port: int) -> None:
     """Serve a local model on 127.0.0.1 in the foreground, OpenAI-compatible, until Ctrl-C."""
-    from optimizer.models.fleet import pull as fetch
-    from optimizer.models.server import serve_forever
-
     from optimizer.models.catalogue import CATALOGUE
+    from optimizer.models.fleet import pull as fetch
     from optimizer.models.reencode import reencoded
+    from optimizer.models.server import serve_forever
 
     model = fetch(name, lambda text: click.echo(text, err=True))
     if name in CATALOGUE:

@@ -25,12 +25,17 @@ class Budget:
         self._start = clock()
         self._deadline = deadline(limits, self._start)
         self._lock = threading.Lock()
+        self._test_calls, self._dearest = 0, 0.0
         self._spent = {"calls": 0.0, "tokens": 0.0, "usd": 0.0}
         self._held = {"calls": 0.0, "tokens": 0.0, "usd": 0.0}
 
     def restore(self, search: Usage, test: Usage) -> None:
         """Take what an earlier attempt at this run has paid as spent."""
         self._spent = {"calls": search.calls, "tokens": search.tokens, "usd": search.usd + test.usd}
+
+    def set_aside(self, calls: int) -> None:
+        """Keep the dollars of the test's calls out of the search, each as dear as the dearest."""
+        self._test_calls = calls
 
     def reserve(self, phase: Phase, tokens: int, usd: float) -> None:
         """Set one call's worst case aside; raises BudgetSpent naming the limit that has no room."""
@@ -40,6 +45,8 @@ class Budget:
         with self._lock:
             for name, amount in wanted.items():
                 limit = getattr(self.limits, name)
+                if limit is not None and name == "usd" and phase == "search":
+                    limit -= self._test_calls * self._dearest
                 if limit is not None and self._spent[name] + self._held[name] + amount > limit:
                     raise BudgetSpent(name)
             for name, amount in wanted.items():
@@ -52,6 +59,7 @@ class Budget:
                 self._held[name] -= amount
             for name, amount in self._amounts(phase, paid.tokens, paid.usd).items():
                 self._spent[name] += amount
+            self._dearest = max(self._dearest, paid.usd)
 
     def release(self, phase: Phase, tokens: int, usd: float) -> None:
         """Give a reservation back: the call was not made, or was not charged."""

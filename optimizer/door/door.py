@@ -137,9 +137,11 @@ class Door:
             else:
                 self._failing_since = None
                 return response, attempt
-            if error.kind not in RETRYABLE or attempt > self._failures.retries:
+            wait = self._wait(error, attempt)
+            # A provider that asks for more patience than the run has is a failure now, not after its hour.
+            if error.kind not in RETRYABLE or attempt > self._failures.retries or wait > self._failures.give_up_after:
                 break
-            await asyncio.sleep(self._wait(error, attempt))
+            await asyncio.sleep(wait)
         await asyncio.wrap_future(fail_call(self.ledger, row, Failure(error.kind, error.what, attempt)))
         self._give_up(error, role)
         raise error

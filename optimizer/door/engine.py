@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from optimizer.door.door import Door
@@ -41,6 +42,30 @@ class AsyncEngine:
         """Do nothing: the door outlives its engines."""
 
 
+class _Uncapped(SyncEngine):
+    """Sends requests without a limit on the answer: a reasoning model spends it before it answers."""
+
+    def complete(self, request: Request) -> Response:
+        """Return the response; raises what `Door.submit` raises."""
+        return super().complete(_without_limit(request))
+
+
+class _AsyncUncapped(AsyncEngine):
+    """The same for async programs."""
+
+    async def complete(self, request: Request) -> Response:
+        """Return the response; raises what `Door.submit` raises."""
+        return await super().complete(_without_limit(request))
+
+
+def _without_limit(request: Request) -> Request:
+    return replace(request, config=replace(request.config, max_tokens=None))
+
+
+def _uncapped(door: Door, role: Role) -> dict[str, SyncEngine | AsyncEngine]:
+    return {"engine": _Uncapped(door, role), "async_engine": _AsyncUncapped(door, role)}
+
+
 def language_model(door: Door, role: Role, model: str, temperature: float) -> dspy.LM:
     """Return the dspy.LM that programs of a role are run with: no cache and no retries of its own."""
     import dspy
@@ -52,4 +77,4 @@ def language_model(door: Door, role: Role, model: str, temperature: float) -> ds
         return dspy.LM(model, cache=False, num_retries=0, temperature=temperature, **engines)
     except dspy.utils.exceptions.LMConfigurationError:
         # Reasoning models refuse a temperature.
-        return dspy.LM(model, cache=False, num_retries=0, **engines)
+        return dspy.LM(model, cache=False, num_retries=0, **_uncapped(door, role))

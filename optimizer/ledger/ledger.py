@@ -65,6 +65,8 @@ class Ledger:
 
     def write(self, sql: str, values: Sequence[Any] = ()) -> Future[int]:
         """Queue one statement; the future gives its last row id once the commit is on disk."""
+        if not self._thread.is_alive():
+            raise LedgerError(f"{self.path}: is closed", "Open it again.")
         future: Future[int] = Future()
         self._queue.put((sql, values, future))
         return future

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import sqlite3
 from collections.abc import Sequence
 
@@ -18,8 +19,8 @@ def best_md(report: Report) -> str:
     parts = [f"# The best prompt for {report.task}", _headline(report), report.recommendation]
     for name, prompt in winner.prompts.items():
         parts.append(f"## {name}" if len(winner.prompts) > 1 else "## The prompt")
-        parts += [_settings(prompt), "```text", prompt.instruction, "```", *_demos(prompt)]
-        parts += ["### Before and after", "```diff", _diff(seed.prompts[name], prompt), "```"]
+        parts += [_settings(prompt), _fenced("text", prompt.instruction), *_demos(prompt)]
+        parts += ["### Before and after", _fenced("diff", _diff(seed.prompts[name], prompt))]
     return _paragraphs(parts)
 
 
@@ -82,7 +83,7 @@ def _demos(prompt: Prompt) -> list[str]:
     if prompt.policy != "static" or not prompt.demos:
         return []
     shown = prompt.demos[::-1] if prompt.order == "reversed" else prompt.demos
-    return ["### Demos", "```text", "\n".join(_line(demo) for demo in shown[:SHOWN_DEMOS]), "```"]
+    return ["### Demos", _fenced("text", "\n".join(_line(demo) for demo in shown[:SHOWN_DEMOS]))]
 
 
 def _line(demo: Example) -> str:
@@ -99,7 +100,8 @@ def _as_lines(prompt: Prompt) -> list[str]:
 
 
 def _trials_table(trials: Sequence[sqlite3.Row]) -> str:
-    head = "| # | candidate | from | state | score | 95 % interval | seen | why it ended |\n|---|---|---|---|---|---|---|---|"
+    names = ("#", "candidate", "from", "state", "score", "95 % interval", "seen", "why it ended")
+    head = f"| {' | '.join(names)} |\n|{'---|' * len(names)}"
     lines = []
     for row in trials:
         score = "–" if row["score"] is None else f"{row['score']:.3f} | [{row['low']:.2f}, {row['high']:.2f}]"
@@ -115,16 +117,16 @@ def candidate_md(candidate: Candidate) -> str:
     """Return one candidate's prompts as a person would read them (a trial's artifact)."""
     parts = []
     for name, prompt in candidate.prompts.items():
-        parts += [f"## {name}", _settings(prompt), "```text", prompt.instruction, "```", *_demos(prompt)]
+        parts += [f"## {name}", _settings(prompt), _fenced("text", prompt.instruction), *_demos(prompt)]
     return _paragraphs(parts)
 
 
+def _fenced(kind: str, text: str) -> str:
+    """Return a code block whose fence is longer than any run of backticks in the text."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{kind}\n{text}\n{fence}"
+
+
 def _paragraphs(parts: Sequence[str]) -> str:
-    text, inside = "", False
-    for part in parts:
-        fence = part.startswith("```")
-        text += part + ("\n" if inside or (fence and not inside) else "\n\n")
-        if fence:
-            text += "\n" if inside else ""
-            inside = not inside
-    return text.rstrip() + "\n"
+    return "\n\n".join(parts) + "\n"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from optimizer.evaluate.statistics import mean
+from optimizer.evaluate.statistics import mean, standard_error
 from optimizer.types import Candidate, Failure, Score
 
 Result = Score | Failure
 MOST_FAILURES = 0.2
-PRIOR = 10
 
 
 class Board:
@@ -68,16 +67,19 @@ class Board:
         return max(ranked)[3] if ranked else None
 
     def winner(self) -> str | None:
-        """Return the candidate with the best shrunken score; ties to the cheaper, then the older.
+        """Return the candidate with the best lower bound of its score; ties to the cheaper.
 
-        Each mean is drawn towards the mean of all candidates by `PRIOR` examples, so that a lucky
-        start on a few examples does not beat a good score on many.
+        The bound lies one standard error below the mean, so that a lucky start on a few
+        examples does not beat a good score on many.
         """
         sound = [cid for cid in self._results if self.scores(cid) and not self.too_many_failures(cid)]
-        middle = mean([mean(self.scores(cid)) for cid in sound])
-        ranked = []
-        for place, cid in enumerate(sound):
-            scores = self.scores(cid)
-            shrunken = (sum(scores) + PRIOR * middle) / (len(scores) + PRIOR)
-            ranked.append((round(shrunken, 9), -self.costs.get(cid, 0.0), -place, cid))
+        ranked = [
+            (
+                round(mean(self.scores(cid)) - standard_error(self.scores(cid)), 9),
+                -self.costs.get(cid, 0.0),
+                -place,
+                cid,
+            )
+            for place, cid in enumerate(sound)
+        ]
         return max(ranked)[3] if ranked else None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from optimizer.errors import BudgetSpent
 from optimizer.evaluate.evaluator import Evaluator, phase_tag
 from optimizer.search.board import Board
-from optimizer.search.race import PairedRace, Race
+from optimizer.search.race import PairedRace, Race, survivors
 from optimizer.search.sampler import Asked, Sampler
 from optimizer.search.trials import TrialLog
 from optimizer.types import Candidate, Example
@@ -28,10 +28,7 @@ class Search:
     board: Board = field(default_factory=Board)
 
     async def run(self, seed: Candidate, trials: int, rounds: Iterable[int]) -> str | None:
-        """Run up to `trials` trials, the seed first, in rounds of the given sizes; return the winner's id.
-
-        None is returned if no candidate could be ranked.
-        """
+        """Run up to `trials` trials, the seed first; return the winner's id, if any could be ranked."""
         number, spent = 0, False
         for size in rounds:
             if number >= trials or spent:
@@ -57,12 +54,18 @@ class Search:
             once = {asked.candidate.id: (number, asked) for number, asked in reversed(running.items())}
             calls = [self._block(number, asked, block, start) for number, asked in reversed(once.values())]
             outcomes = await asyncio.gather(*calls, return_exceptions=True)
-            if any(isinstance(outcome, BudgetSpent) for outcome in outcomes):
+            problems = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+            for problem in problems:
+                if not isinstance(problem, BudgetSpent):
+                    raise problem
+            if problems:
                 self.log.unfinished(running)
                 return True
-            if problems := [outcome for outcome in outcomes if isinstance(outcome, BaseException)]:
-                raise problems[0]
-            running = self._survivors(running, start + len(block))
+            places = {number: asked.candidate.id for number, asked in running.items()}
+            staying, leaving = survivors(self.race, self.board, places, start + len(block), self.block)
+            for number, leader in leaving.items():
+                self.log.raced_out(number, self.board, places[number], leader)
+            running = {number: running[number] for number in staying}
             if not running:
                 break
         return False
@@ -73,13 +76,3 @@ class Search:
         tag = phase_tag("search", number)
         self.board.add(asked.candidate, await self.evaluator.run(asked.candidate, block, "validation", start, tag))
         self.log.progress(number, asked, self.board)
-
-    def _survivors(self, running: dict[int, Asked], seen: int) -> dict[int, Asked]:
-        """Return who goes on after `seen` examples; why the others leave is noted."""
-        places = {number: asked.candidate.id for number, asked in running.items()}
-        sound = {n: cid for n, cid in places.items() if not self.board.too_many_failures(cid)}
-        staying = self.race.staying(self.board, list(dict.fromkeys(sound.values())), seen, self.block)
-        for number, candidate in sound.items():
-            if candidate not in staying:
-                self.log.raced_out(number, self.board, candidate, self.board.leader(seen) or candidate)
-        return {number: running[number] for number, candidate in sound.items() if candidate in staying}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
+from optimizer.evaluate.statistics import standard_error
 from optimizer.search.board import Board
 
 
@@ -17,6 +17,19 @@ class Race(Protocol):
 
     def staying(self, board: Board, running: Sequence[str], seen: int, block: int) -> set[str]:
         """Return which of the `running` candidates go on after `seen` examples in blocks of `block`."""
+
+
+def survivors(
+    race: Race, board: Board, running: Mapping[int, str], seen: int, block: int
+) -> tuple[list[int], dict[int, str]]:
+    """Return which trials go on, and for each that is behind the leader it is behind.
+
+    `running` gives each trial's candidate. One with too many failures is in neither: it has failed.
+    """
+    sound = {number: cid for number, cid in running.items() if not board.too_many_failures(cid)}
+    staying = race.staying(board, list(dict.fromkeys(sound.values())), seen, block)
+    leaving = {number: board.leader(seen) or cid for number, cid in sound.items() if cid not in staying}
+    return [number for number in sound if number not in leaving], leaving
 
 
 @dataclass(frozen=True)
@@ -45,8 +58,4 @@ class PairedRace:
     def behind(self, mine: Sequence[float], best: Sequence[float]) -> bool:
         """Tell if `mine` is clearly behind `best`; both are scores on the same examples."""
         gaps = np.asarray(mine, dtype=float) - np.asarray(best, dtype=float)
-        n = len(gaps)
-        if n == 0:
-            return False
-        variance = (float(((gaps - gaps.mean()) ** 2).sum()) + 2 * 0.25) / (n + 2)
-        return float(gaps.mean()) + self.z * math.sqrt(variance / n) < 0
+        return len(gaps) > 0 and float(gaps.mean()) + self.z * standard_error(gaps.tolist()) < 0

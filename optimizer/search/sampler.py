@@ -39,15 +39,16 @@ class Sampler:
     def ask(self, known: Collection[str]) -> Asked:
         """Return a candidate that is not among the `known` ids, if a few draws find one."""
         asked = self._draw()
-        for _ in range(REDRAWS):
+        for draw in range(REDRAWS):
             if asked.candidate.id not in known:
                 break
             self.tell(asked, None)  # told as failed it leaves no trace in the model; its value is known already
-            asked = self._draw()
+            asked = self._draw(widely=draw >= REDRAWS // 2)
         return asked
 
-    def _draw(self) -> Asked:
-        self._study.sampler = self._reseeded()
+    def _draw(self, widely: bool = False) -> Asked:
+        """Draw once; `widely` without the model, which may know only prompts that were tried."""
+        self._study.sampler = self._reseeded(widely or self._strategy == "random")
         self._asks += 1
         trial = self._study.ask()
         return Asked(self._space.suggest(trial), trial)
@@ -61,9 +62,9 @@ class Sampler:
         else:
             self._study.tell(asked.trial, value)
 
-    def _reseeded(self) -> optuna.samplers.BaseSampler:
+    def _reseeded(self, widely: bool) -> optuna.samplers.BaseSampler:
         seed = int(digest([self._seed, self._asks], 8), 16)
-        if self._strategy == "random":
+        if widely:
             return optuna.samplers.RandomSampler(seed=seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

@@ -129,7 +129,6 @@ def test_texts_are_deterministic_and_end_in_one_line_end(report: MakeReport) -> 
         assert "\n\n\n" not in text
 
 
-@pytest.mark.xfail(strict=True, reason="best.md fences an instruction with ``` whatever it holds")
 @pytest.mark.parametrize("instruction", ["```json\n{}\n```", "Answer so:\n```\nx\n```\nNow."])
 def test_an_instruction_with_a_fence_of_its_own_stays_in_one_block(instruction: str) -> None:
     text = candidate_md(Candidate({"predict": Prompt(instruction, "turns", "static", 2, "given", DEMOS)}))

@@ -70,3 +70,8 @@ def _check_fits(task: Task, prompt: SavedPrompt, path: str) -> None:
     if mine != theirs:
         what = f"{path}: its fields are {sorted(theirs[0] | theirs[1])}, the task's {sorted(mine[0] | mine[1])}"
         raise TaskError(what, "Give the best.json of a run of this task.")
+    try:
+        _ = prompt.program
+    except KeyError as problem:
+        what = f"{path}: it has prompts for {', '.join(prompt.candidate.prompts)}, none for {problem}"
+        raise TaskError(what, "Give the best.json of a run of this task.") from None

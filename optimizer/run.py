@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from optimizer.config.load import dump_config, load_config
 from optimizer.config.schema import RunConfig
 from optimizer.door.budget import Budget
-from optimizer.errors import ConfigError, Interrupted, LedgerError
+from optimizer.errors import ConfigError, Interrupted, LedgerError, StoppedByFailures
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import all_trials, usage_by_role
+from optimizer.ledger.records import all_trials, failures_by_kind, usage_by_role
 from optimizer.models.fleet import Fleet, pull
 from optimizer.models.providers import is_local
 from optimizer.report.markdown import best_md, candidate_md, report_md
@@ -154,11 +154,15 @@ class _Job:
             finally:
                 self.watcher.end()
             if best is None:
-                self.watcher.say("No candidate could be ranked; the seed is tested alone.")
-            winner = search.board.candidates[best] if best else seed
+                what = f"no candidate was answered often enough to be ranked ({_failures(ledger)})"
+                raise StoppedByFailures(what, f"Mend the cause, then run it again with --run-dir {self.run_dir}.")
+            winner = search.board.candidates[best]
             self.watcher.say(f"Testing the seed and the winner on {len(self.task.test)} held-out examples …")
             outcome = await final_test(search.evaluator, seed, winner, self.task.test)
-            return outcome, search.board.estimate(best, None) if best else 0.0
+            if not outcome.examples:
+                what = f"no test example was answered by both prompts ({_failures(ledger)})"
+                raise StoppedByFailures(what, f"Run it again with --run-dir {self.run_dir}: nothing paid is lost.")
+            return outcome, search.board.estimate(best, None)
 
     def _programs(self) -> Programs:
         from optimizer.models.embed import MODEL, Embedder
@@ -220,9 +224,13 @@ class _Job:
     def _write(self, report: Report, ledger: Ledger, mirror: Mirror | None) -> None:
         from optimizer.prompt.saved import dump_prompt
 
+        models = self.config.models
+        model = models.task
+        if model.api_base is None and not is_local(model.model):
+            model = model.model_copy(update={"api_base": models.api_base})
         note = {"run_id": report.run_id, "verdict": report.verdict, "test_score": report.winner.test_score}
         files = {
-            "best.json": dump_prompt(self.task, report.winner.candidate, self.config.models.task, note),
+            "best.json": dump_prompt(self.task, report.winner.candidate, model, note),
             "best.md": best_md(report),
             "report.md": report_md(report, all_trials(ledger)),
         }
@@ -289,6 +297,12 @@ def _prices(config: RunConfig) -> dict[Role, Price]:
 
 def _total(ledger: Ledger, phase: Phase) -> Usage:
     return sum(usage_by_role(ledger, phase).values(), Usage())
+
+
+def _failures(ledger: Ledger) -> str:
+    """Return how calls failed, by kind, with one message."""
+    kinds = failures_by_kind(ledger)
+    return "; ".join(f"{count} × {kind}: {message}" for kind, count, message in kinds) or "no call failed"
 
 
 def _side(ledger: Ledger, tested: Tested, place: int) -> Side:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from jobs import light_embeddings, make_task, metier, rows, rule, settings, writ
 from optimizer.cli.main import cli
 from optimizer.config.schema import ModelConfig
 from optimizer.testing.fake_server import FakeServer
+
+pytestmark = pytest.mark.timeout(60)
 
 
 @dataclass
@@ -143,7 +144,7 @@ def unknown_nested_key(bench: Bench) -> Bad:
 
 @case
 def number_as_key(bench: Bench) -> Bad:
-    return Bad(["run", bench.text("task: sorting\n7: x\n")], ["run.yaml", "'7'", "known: "])
+    return Bad(["run", bench.text("task: sorting\n7: x\n")], ["run.yaml: '7'", "should be strings", "(got 7)"])
 
 
 @case
@@ -196,14 +197,6 @@ def until_is_no_time(bench: Bench) -> Bad:
 
 @real
 def until_unquoted(bench: Bench) -> Bad:
-    bench.config()
-    return Bad(
-        ["run", bench.text("task: sorting\nbudget:\n  until: 07:00\n")], ["'budget.until'", "in quotes", "'07:00'"]
-    )
-
-
-@case
-def until_unquoted_with_minutes_over_octal(bench: Bench) -> Bad:
     bench.config()
     text = "task: sorting\nbudget:\n  until: 22:30\n"
     return Bad(["run", bench.text(text)], ["'budget.until'", "in quotes"])
@@ -419,7 +412,7 @@ def model_without_provider(bench: Bench) -> Bad:
 @case
 def unknown_provider(bench: Bench) -> Bad:
     name = bench.config(models={"task": "opnai/gpt-4.1-mini", "api_base": None})
-    return Bad(["run", name], ["opnai/gpt-4.1-mini", "provider"])
+    return Bad(["run", name], ["opnai/gpt-4.1-mini", "provider"], 3)  # litellm knows only when it is asked
 
 
 @real
@@ -596,20 +589,6 @@ def prompt_of_another_models_key(bench: Bench) -> Bad:
     return Bad(["eval", "sorting", "--prompt", name], ["NO_SUCH_KEY is not set", "export NO_SUCH_KEY="])
 
 
-@contextmanager
-def taken_port() -> Iterator[str]:
-    with closing(socket.socket()) as holder:
-        holder.bind(("127.0.0.1", 0))
-        holder.listen()
-        yield str(holder.getsockname()[1])
-
-
-@pytest.fixture
-def port() -> Iterator[str]:
-    with taken_port() as number:
-        yield number
-
-
 @case
 def port_of_the_ui_is_taken(bench: Bench) -> Bad:
     (bench.folder / "mlflow.db").touch()
@@ -687,7 +666,7 @@ def no_config_given(bench: Bench) -> Bad:
 def check(told: str, code: int | None, bad: Bad) -> None:
     assert "Traceback" not in told, told
     assert code == bad.code, told
-    assert told.count("Error:") == 1, told
+    assert sum(line.startswith("Error: ") for line in told.splitlines()) == 1, told
     for text in bad.says:
         assert text in told, f"{text!r} is not in: {told}"
 

@@ -17,6 +17,7 @@ from optimizer.report.result import Report
 from optimizer.run import optimize
 from optimizer.task.schema import TaskFile
 
+pytestmark = pytest.mark.filterwarnings("default")  # MLflow and SQLAlchemy deprecate things of each other
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SMALL = ("budget.calls=60", "search.trials=4", "search.demos.counts=[0, 4]", "search.formats=[turns]")

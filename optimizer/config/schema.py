@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -71,7 +72,7 @@ class Budget(Strict):
     @field_validator("until", mode="before")
     @classmethod
     def _quoted(cls, value: object) -> object:
-        if isinstance(value, int):  # YAML 1.1 reads an unquoted 07:00 as a number in base sixty
+        if isinstance(value, (int, dt.date)):  # YAML 1.1 reads an unquoted 22:30 as a number in base sixty
             raise ValueError("write the time in quotes, as in until: '07:00'")
         return value
 

@@ -46,7 +46,7 @@ def read_yaml(path: Path, error: type[MetierError]) -> dict[str, Any]:
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        detail = getattr(problem, "problem", None) or "cannot be parsed"
+        detail = getattr(problem, "problem", None) or getattr(problem, "reason", None) or "cannot be parsed"
         raise error(f"{path}{line}: not valid YAML ({detail})", "Check the indentation and the quotes.") from None
     if not isinstance(data, dict):
         kind = "empty" if data is None else f"a {type(data).__name__}"

@@ -34,6 +34,8 @@ def classify(problem: BaseException) -> CallError:
     status = getattr(problem, "status", None)
     if kind in {None, "invalid_request"} and status == 404:
         kind = "unknown_model"
+    if "LLM Provider NOT provided" in str(problem):
+        kind = "unknown_model"  # litellm's words for a provider that it does not know
     if kind == "invalid_request" and "content" in text and "filter" in text:
         kind = "content_filter"
     return CallError(kind or "malformed", text, retry_after)

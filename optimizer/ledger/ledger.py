@@ -68,6 +68,7 @@ class Ledger:
         if not self._thread.is_alive():
             raise LedgerError(f"{self.path}: is closed", "Open it again.")
         future: Future[int] = Future()
+        future.set_running_or_notify_cancel()  # a waiter that is cancelled must not cancel the write
         self._queue.put((sql, values, future))
         return future
 

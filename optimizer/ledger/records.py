@@ -77,6 +77,15 @@ def usage_by_role(ledger: Ledger, phase: Phase, trial: int | None = None) -> dic
     }
 
 
+def failures_by_kind(ledger: Ledger) -> list[tuple[str, int, str]]:
+    """Return (kind, how many calls failed that way for good, one of their messages)."""
+    sql = (
+        "SELECT failure ->> 'kind' AS kind, COUNT(*) AS n, MIN(failure ->> 'message') AS message"
+        " FROM calls WHERE state = 'failed' GROUP BY kind ORDER BY n DESC"
+    )
+    return [(row["kind"], row["n"], row["message"]) for row in ledger.read(sql)]
+
+
 def begin_trial(ledger: Ledger, number: int, candidate: Candidate, params: Mapping[str, Any]) -> Future[int]:
     """Record a trial that starts; a trial of an earlier, interrupted attempt is begun anew."""
     sql = (

@@ -15,7 +15,7 @@ from optimizer.types import Candidate, Example, Prompt
 
 ROOT = "predict"
 # Tokens: around an answer in a format, and of a field that no example shows (a rationale, say).
-MARKERS = {"turns": 8, "block": 16, "chat": 48, "json": 32, "xml": 40}
+MARKERS = {"turns": 4, "block": 16, "chat": 48, "json": 32, "xml": 40}
 UNSEEN_FIELD = 400
 
 
@@ -94,5 +94,5 @@ def _longest_outputs(examples: Sequence[Example]) -> dict[str, int]:
     longest: dict[str, int] = {}
     for example in examples:
         for name, value in example.outputs.items():
-            longest[name] = max(longest.get(name, 0), len(str(value)) // 2 + 4)
+            longest[name] = max(longest.get(name, 0), len(str(value)) // 2 + 2)
     return longest

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from optimizer.errors import ConfigError
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import all_trials, scores_of, usage_by_role
 from optimizer.types import Candidate, Usage
@@ -26,10 +27,15 @@ def connect(uri: str, experiment: str, artifacts: Path | None) -> tuple[MlflowCl
     """Return a client and the experiment's id, creating the database and the experiment if needed."""
     os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # else it reports the tables that it creates
+    from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
-    client = MlflowClient(tracking_uri=uri)
-    found = client.get_experiment_by_name(experiment)
+    try:
+        client = MlflowClient(tracking_uri=uri)
+        found = client.get_experiment_by_name(experiment)
+    except MlflowException as problem:
+        what = f"tracking.mlflow.uri: '{uri}' cannot be used ({str(problem).strip().splitlines()[0]})"
+        raise ConfigError(what, "Give sqlite:///path/mlflow.db, a server's http://…, or leave it out.") from None
     if found is not None:
         return client, found.experiment_id
     location = artifacts.resolve().as_uri() if artifacts is not None else None

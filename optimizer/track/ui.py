@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 from optimizer.errors import ConfigError
+
+# The UI only shows: it runs no jobs and unpickles nothing.
+SAFE = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
 
 
 def tracking_uri(run_dir: Path | None) -> str:
@@ -28,7 +33,10 @@ def tracking_uri(run_dir: Path | None) -> str:
 def _of_run(run_dir: Path) -> str:
     result = run_dir / "result.json"
     if result.exists():
-        mlflow = json.loads(result.read_text(encoding="utf-8")).get("mlflow")
+        try:
+            mlflow = json.loads(result.read_text(encoding="utf-8")).get("mlflow")
+        except (ValueError, AttributeError) as problem:
+            raise ConfigError(f"{result}: not a result of metier ({problem})", "Give the folder of a run.") from None
         if mlflow is None:
             raise ConfigError(f"{run_dir}: this run was not mirrored to MLflow", "Run it with tracking.mlflow set.")
         return str(mlflow["tracking_uri"])
@@ -51,8 +59,20 @@ def serve(uri: str, port: int) -> int:
             raise ConfigError(f"port {port} does not exist", "Give one from 1 to 65535.") from None
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    environment = {**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
-    try:
-        return subprocess.run(command, env=environment, check=False).returncode
-    except KeyboardInterrupt:
-        return 130
+    environment = {**os.environ, **SAFE}
+    # A session of its own: MLflow starts workers, which must end with it however we are asked to end.
+    with subprocess.Popen(command, env=environment, start_new_session=True) as child:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            return 130
+        finally:
+            _end(child)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End a child and all that it started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            os.killpg(child.pid, number)
+            child.wait(5)

@@ -93,13 +93,13 @@ def test_the_format_is_the_candidates_whatever_dspy_is_configured_with(programs:
 
 def test_the_answer_may_be_as_long_as_the_longest_seen(programs: Programs) -> None:
     lengths = {name: programs.build(Candidate({ROOT: Prompt("i", name)})).config["max_tokens"] for name in MARKERS}
-    assert lengths == {name: 4 // 2 + 4 + margin for name, margin in MARKERS.items()}
+    assert lengths == {name: 4 // 2 + 2 + margin for name, margin in MARKERS.items()}
 
 
 def test_an_output_without_examples_gets_the_large_allowance(task_with: Callable[..., Task]) -> None:
     task = task_with(outputs={"intent": FieldSpec(), "why": FieldSpec()})
     program = Programs(task, task.train, embed).build(Candidate({ROOT: Prompt("i")}))
-    assert program.config["max_tokens"] == 6 + UNSEEN_FIELD + MARKERS["turns"]
+    assert program.config["max_tokens"] == 4 + UNSEEN_FIELD + MARKERS["turns"]
 
 
 def test_building_leaves_the_base_as_it_was(programs: Programs) -> None:

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from optimizer.cli.live import Lines, LiveView, State, make_watcher
+from optimizer.config.schema import Budget as Limits
+from optimizer.config.schema import RunConfig
+from optimizer.door.budget import Budget
+from optimizer.ledger.ledger import Ledger
+from optimizer.run import Watcher
+from optimizer.search.trials import Event
+from optimizer.types import Candidate, Prompt, Usage
+
+SEED = Candidate({"predict": Prompt("Sort it.")})
+SHOWN = Candidate({"predict": Prompt("Sort it.", "block", "nearest", 4)}, "templates")
+TASK: Any = SimpleNamespace(name="sorting", train=[1] * 3, validation=[1] * 2, test=[1], notes=("a note",))
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Any:
+    ledger = Ledger(tmp_path / "ledger.db")
+    budget = Budget(Limits(calls=50))
+    yield State(RunConfig(task="x"), budget, ledger), budget, ledger
+    ledger.close()
+
+
+def test_the_view_fits_the_place() -> None:
+    assert type(make_watcher(quiet=True)) is Watcher
+    assert isinstance(make_watcher(quiet=False), Lines)  # pytest's stdout is no terminal
+
+
+def test_the_best_is_taken_among_those_that_saw_much(state: Any) -> None:
+    shown, _, _ = state
+    assert shown.best_text() == "none yet"
+    shown.take(Event("block", 0, SEED, [0.5] * 8))
+    shown.take(Event("ended", 1, SHOWN, [1.0], "raced_out"))
+    assert shown.best_text().startswith("0.500 ")
+    assert (shown.ended, shown.racing) == (1, {0})
+
+
+def test_the_budget_and_the_time_left_are_told(state: Any) -> None:
+    shown, budget, _ = state
+    assert shown.left_text() == "time left not known yet"
+    budget.restore(Usage(calls=25), Usage())
+    assert shown.spent_text() == "25 of 50 calls"
+    assert shown.left_text().startswith("about ")
+
+
+def test_lines_tell_the_task_its_notes_and_each_end(state: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    _, budget, ledger = state
+    view = Lines()
+    view.begin(RunConfig(task="x"), TASK, budget, ledger)
+    view.event(Event("started", 0, SEED, []))
+    view.event(Event("ended", 0, SEED, [1.0, 0.0], "complete"))
+    view.event(Event("ended", 1, SHOWN, [], "failed"))
+    told = capsys.readouterr().out.splitlines()
+    assert told[:2] == ["sorting: 3 train, 2 validation, 1 test", "note: a note"]
+    assert len(told) == 4
+    assert "0.500 on   2  complete" in told[2]
+    assert "seed: turns, no demos" in told[2]
+    assert "no score  failed" in told[3]
+    assert "templates: block, nearest 4" in told[3]
+
+
+def test_the_live_panel_shows_the_same(state: Any) -> None:
+    from rich.console import Console
+
+    _, budget, ledger = state
+    view = LiveView()
+    view.console = Console(force_terminal=False, width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    try:
+        view.begin(RunConfig(task="x"), TASK, budget, ledger)
+        view.event(Event("ended", 0, SHOWN, [1.0, 1.0], "complete"))
+        view.console.print(view._table())
+        view.end()
+        told = view.console.export_text()
+    finally:
+        view.console.file.close()
+    for text in ("sorting", "note: a note", "1 of at most 40", "0 of 50 calls", "block, nearest 4"):
+        assert text in told

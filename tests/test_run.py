@@ -1,0 +1,164 @@
+"""Whole runs against the fake server."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jobs import LABELS, TRUTH, light_embeddings, make_task, metier, rule, settings, write_config
+
+from optimizer import load_prompt, optimize
+from optimizer.report.result import Report
+from optimizer.testing.fake_server import FakeServer
+
+pytestmark = pytest.mark.timeout(60)
+TOP = {
+    "run_id",
+    "task",
+    "status",
+    "verdict",
+    "seed",
+    "winner",
+    "difference",
+    "usage",
+    "test_usage",
+    "trials",
+    "seconds",
+}
+# Beyond the schema of the issue: what a reader of result.json need not compute.
+ADDED = {"recommendation", "test_examples"}
+SIDE = {"test_score", "test_ci95", "tokens_per_call"}
+USAGE = {"calls", "cached_calls", "input_tokens", "cached_input_tokens", "output_tokens", "usd"}
+Run = Callable[..., Report]
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    with FakeServer(rule) as running:
+        yield running
+
+
+@pytest.fixture
+def run(tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> Run:
+    light_embeddings(monkeypatch.setattr)
+    task = make_task(tmp_path / "task")
+
+    def make(folder: str = "out", **changes: Any) -> Report:
+        data = settings(task, server.api_base, run_dir=str(tmp_path / folder), **changes)
+        return optimize(write_config(tmp_path / "run.yaml", data))
+
+    return make
+
+
+def result(report: Report) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((report.run_dir / "result.json").read_text())
+    return data
+
+
+def test_a_run_finds_the_better_prompt_and_writes_its_files(run: Run, server: FakeServer) -> None:
+    report = run()
+    data = result(report)
+    assert set(data) == TOP | {"mlflow"} | ADDED
+    assert set(data["seed"]) == SIDE
+    assert set(data["winner"]) == SIDE | {"candidate_id", "validation_score", "prompt"}
+    assert set(data["difference"]) == {"mean", "ci95"}
+    assert set(data["usage"]) == set(data["test_usage"]) == USAGE
+    assert set(data["usage"]["calls"]) == {"task", "prompt", "judge"}
+    assert set(data["trials"]) == {"complete", "raced_out", "failed"}
+    assert (data["status"], data["task"], data["mlflow"]) == ("finished", "sorting", None)
+    assert data["verdict"] == "improved"
+    # The rule answers "fruit" to a bare prompt, and a third of the test examples are fruit.
+    assert data["seed"]["test_score"] == pytest.approx(1 / 3, abs=0.1)
+    assert data["winner"]["test_score"] > 0.9
+    low, high = data["difference"]["ci95"]
+    assert 0 < low <= data["difference"]["mean"] <= high
+    for name in ("best.md", "report.md"):
+        assert "improved" in (report.run_dir / name).read_text()
+    assert json.loads((report.run_dir / "best.json").read_text())["candidate_id"] == data["winner"]["candidate_id"]
+
+
+def test_the_budget_holds_and_the_bill_is_right(run: Run, server: FakeServer) -> None:
+    data = result(run(budget={"calls": 60}))
+    assert data["usage"]["calls"]["task"] <= 60
+    assert data["usage"]["calls"]["prompt"] == data["usage"]["calls"]["judge"] == 0
+    assert server.count == data["usage"]["calls"]["task"] + data["test_usage"]["calls"]["task"]
+    assert data["usage"]["input_tokens"] > 0
+    assert data["usage"]["output_tokens"] >= data["usage"]["calls"]["task"]
+    assert 0 < data["usage"]["cached_input_tokens"] < data["usage"]["input_tokens"]
+    assert sum(data["trials"].values()) <= 8
+
+
+def test_calls_that_fail_for_a_while_do_not_break_the_budget(run: Run, server: FakeServer) -> None:
+    server.fail(429, retry_after=0.01)
+    server.fail(500)
+    server.hang_up()
+    data = result(run(budget={"calls": 40}))
+    assert data["usage"]["calls"]["task"] <= 40
+    assert server.answered == data["usage"]["calls"]["task"] + data["test_usage"]["calls"]["task"]
+    assert server.count == server.answered + 3
+
+
+def test_the_same_seed_gives_the_same_run(run: Run, server: FakeServer) -> None:
+    first = run("one")
+    requests = server.count
+    second = run("two")
+    assert server.count == 2 * requests
+    assert second.winner.candidate.id == first.winner.candidate.id
+    assert second.trials == first.trials
+    assert second.run_id != first.run_id
+
+
+def test_a_finished_run_run_again_pays_nothing(run: Run, server: FakeServer) -> None:
+    first = result(run())
+    requests = server.count
+    again = result(run())
+    assert server.count == requests
+    changing = {"seconds", "usage", "test_usage"}  # the answers that the ledger gave are counted again
+    assert {k: v for k, v in again.items() if k not in changing} == {
+        k: v for k, v in first.items() if k not in changing
+    }
+    for usage in ("usage", "test_usage"):
+        assert {**again[usage], "cached_calls": 0} == {**first[usage], "cached_calls": 0}
+
+
+def test_the_saved_prompt_answers(run: Run) -> None:
+    prompt = load_prompt(run().run_dir / "best.json")
+    for word in TRUTH:
+        assert prompt(text=f"the green store has {word}").kind == TRUTH[word]
+    assert set(LABELS) == set(TRUTH.values())
+
+
+def test_an_interrupted_run_is_finished_by_the_same_command(tmp_path: Path, server: FakeServer) -> None:
+    server.delay = 0.1
+    task = make_task(tmp_path / "task")
+    path = write_config(tmp_path / "run.yaml", settings(task, server.api_base))
+    command = ("run", path, "--run-dir", tmp_path / "out")
+    process = metier(*command, light=True)
+    try:
+        deadline = time.monotonic() + 30
+        while server.count < 12 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, told = process.communicate(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
+    assert process.returncode == 130, told
+    assert "Traceback" not in out + told
+    assert "--run-dir" in told
+    paid, server.delay = server.answered, 0.0
+    again = metier(*command, "--quiet", light=True)
+    out, told = again.communicate(timeout=40)
+    assert again.returncode == 0, told
+    data = json.loads((tmp_path / "out" / "result.json").read_text())
+    bill = data["usage"]["calls"]["task"] + data["test_usage"]["calls"]["task"]
+    assert paid >= 8
+    # At most the calls in flight (four) were paid twice.
+    assert bill <= server.answered <= bill + 4

@@ -89,6 +89,7 @@ class _Job:
         self.budget = Budget(config.budget)
         self.prices = _prices(config)
         self.run_dir = _run_dir(config, self.task)
+        self.uri = ""
 
     async def run(self) -> Report:
         """Run the whole job; cancelled by SIGINT and SIGTERM."""
@@ -97,8 +98,8 @@ class _Job:
             ledger = stack.enter_context(closing(Ledger(self.run_dir / "ledger.db")))
             self._claim(ledger)
             stack.enter_context(_log_to(self.run_dir / "run.log"))
-            mirror = self._mirror(ledger)
             fleet = stack.enter_context(Fleet(self.config.models, self.run_dir, self.watcher.say))
+            mirror = self._mirror(ledger)
             try:
                 outcome, validation = await self._search_and_test(ledger, fleet, mirror)
             except BaseException:
@@ -247,7 +248,9 @@ class _Job:
                 "validation_score": report.validation_score,
                 "calls": float(sum(report.usage["calls"].values())),
             }
-            mirror.finish("FINISHED", figures, {"verdict": report.verdict}, files)
+            problem = mirror.finish("FINISHED", figures, {"verdict": report.verdict}, files)
+            if problem:
+                self.watcher.say(f"MLflow could not be written ({problem}); the run's own files are whole.")
 
 
 def round_sizes(config: RunConfig) -> Iterator[int]:

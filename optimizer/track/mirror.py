@@ -50,7 +50,7 @@ class Mirror:
         self._wake, self._stopped = threading.Event(), False
         self._done: set[int] = set()
         self._thread = threading.Thread(target=self._work, name="mirror", daemon=True)
-        self._problem: Exception | None = None
+        self._problem = ""
         self.parent = ""
 
     def start(self, name: str, params: dict[str, Any]) -> None:
@@ -70,13 +70,22 @@ class Mirror:
         """Tell the mirror that the ledger has something new."""
         self._wake.set()
 
-    def finish(self, status: str, metrics: dict[str, float], tags: dict[str, str], files: dict[str, str]) -> None:
-        """Copy what is left, write the job's own figures and files, and close the parent run."""
+    def finish(self, status: str, metrics: dict[str, float], tags: dict[str, str], files: dict[str, str]) -> str:
+        """Copy what is left, write the job's own figures and files, and close the parent run.
+
+        Returns what went wrong, "" if nothing did: a mirror that fails must not fail the job.
+        """
         self._stopped = True
         self._wake.set()
         self._thread.join()
-        if self._problem is not None:
-            raise self._problem
+        if not self._problem:
+            try:
+                self._close(status, metrics, tags, files)
+            except Exception as problem:  # noqa: BLE001 - the boundary to MLflow
+                self._problem = str(problem) or type(problem).__name__
+        return self._problem
+
+    def _close(self, status: str, metrics: dict[str, float], tags: dict[str, str], files: dict[str, str]) -> None:
         for name, value in metrics.items():
             self._client.log_metric(self.parent, name, value)
         for name, tag in tags.items():
@@ -95,8 +104,8 @@ class Mirror:
                 self._wake.clear()
                 self._copy()
             self._copy()
-        except Exception as problem:  # noqa: BLE001 - the boundary to MLflow; raised again in `finish`
-            self._problem = problem
+        except Exception as problem:  # noqa: BLE001 - the boundary to MLflow; told by `finish`
+            self._problem = str(problem) or type(problem).__name__
 
     def _copy(self) -> None:
         for row in all_trials(self._ledger):

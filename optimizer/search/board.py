@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from optimizer.evaluate.statistics import mean, standard_error
+from optimizer.evaluate.statistics import mean
 from optimizer.types import Candidate, Failure, Score
 
 Result = Score | Failure
 MOST_FAILURES = 0.2
+WIDEST = 0.5
 
 
 class Board:
@@ -69,17 +71,14 @@ class Board:
     def winner(self) -> str | None:
         """Return the candidate with the best lower bound of its score; ties to the cheaper.
 
-        The bound lies one standard error below the mean, so that a lucky start on a few
-        examples does not beat a good score on many.
+        The bound lies below the mean by the widest standard error that scores in [0, 1] can
+        have, so that a lucky start on a few examples does not beat a good score on many,
+        while between candidates that saw equally much the mean alone decides.
         """
         sound = [cid for cid in self._results if self.scores(cid) and not self.too_many_failures(cid)]
-        ranked = [
-            (
-                round(mean(self.scores(cid)) - standard_error(self.scores(cid)), 9),
-                -self.costs.get(cid, 0.0),
-                -place,
-                cid,
-            )
-            for place, cid in enumerate(sound)
-        ]
+        ranked = []
+        for place, cid in enumerate(sound):
+            scores = self.scores(cid)
+            bound = round(mean(scores) - WIDEST / math.sqrt(len(scores)), 9)
+            ranked.append((bound, -self.costs.get(cid, 0.0), -place, cid))
         return max(ranked)[3] if ranked else None

@@ -120,6 +120,10 @@ def _start(options: argparse.Namespace) -> Any:
     params.n_parallel, params.n_ctx = options.slots, options.context * options.slots
     params.cpuparams.n_threads = options.threads or physical_cores()
     params.n_gpu_layers, params.cache_ram_mib = 0, 0
+    # With both halves of the cache in F16 an answer depends on how much of its prompt was cached: the first
+    # token's log-probability moved by up to 0.3. In this mixture llama.cpp takes another attention kernel,
+    # whose results did not move at all (experiments/reproducible says what that costs).
+    params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_BF16
     # Sizes are given, so there is nothing to fit to the memory; it would load the model's head twice.
     params.fit_params = False
     # Errors only: at the next level every request that hits the cache writes two lines.

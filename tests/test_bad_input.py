@@ -109,6 +109,12 @@ def invalid_yaml(bench: Bench) -> Bad:
 
 
 @case
+def key_stands_twice(bench: Bench) -> Bad:
+    name = bench.text("task: sorting\nseed: 1\nseed: 2\n")
+    return Bad(["run", name], ["run.yaml:3: 'seed' stands here a second time", "line 2"])
+
+
+@case
 def control_character_in_yaml(bench: Bench) -> Bad:
     return Bad(["run", bench.text("task: a\x00b\n")], ["run.yaml", "not valid YAML", "special characters"])
 
@@ -132,7 +138,7 @@ def config_not_utf8(bench: Bench) -> Bad:
 @real
 def unknown_key(bench: Bench) -> Bad:
     return Bad(
-        ["run", bench.config(serach={"trials": 3})], ["run.yaml: unknown key 'serach'", "did you mean 'search'?"]
+        ["run", bench.config(serach={"trials": 3})], ["run.yaml:28: unknown key 'serach'", "did you mean 'search'?"]
     )
 
 
@@ -144,7 +150,7 @@ def unknown_nested_key(bench: Bench) -> Bad:
 
 @case
 def number_as_key(bench: Bench) -> Bad:
-    return Bad(["run", bench.text("task: sorting\n7: x\n")], ["run.yaml: '7'", "should be strings", "(got 7)"])
+    return Bad(["run", bench.text("task: sorting\n7: x\n")], ["run.yaml:2: '7'", "should be strings", "(got 7)"])
 
 
 @case
@@ -159,7 +165,7 @@ def wrong_type(bench: Bench) -> Bad:
 
 @case
 def section_is_a_word(bench: Bench) -> Bad:
-    return Bad(["run", bench.config(budget="large")], ["run.yaml: 'budget'", "'large'", "Correct"])
+    return Bad(["run", bench.config(budget="large")], ["run.yaml:23: 'budget'", "'large'", "Correct"])
 
 
 @case
@@ -250,7 +256,7 @@ def folder_without_task(bench: Bench) -> Bad:
 @case
 def task_unknown_key(bench: Bench) -> Bad:
     bench.task(metrics="choice")
-    return Bad(["run", bench.config()], ["sorting/task.yaml: unknown key 'metrics'", "did you mean 'metric'?"])
+    return Bad(["run", bench.config()], ["sorting/task.yaml:19: unknown key 'metrics'", "did you mean 'metric'?"])
 
 
 @case

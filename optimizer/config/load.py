@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 
 from optimizer.config.schema import RunConfig
-from optimizer.config.strict import read_yaml, validate
+from optimizer.config.strict import validate
+from optimizer.config.yamlfile import read_yaml
 from optimizer.errors import ConfigError
 
 
@@ -23,7 +24,9 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     data = read_yaml(source, ConfigError)
     for override in overrides:
         data = apply_override(data, override)
-    config = validate(RunConfig, data, str(source), ConfigError)
+    # What --set changed has no line in the file.
+    place = f"{source} with --set" if overrides else str(source)
+    config = validate(RunConfig, data, place, ConfigError)
     beside = source.parent / config.task
     if not Path(config.task).exists() and beside.exists():
         return config.model_copy(update={"task": str(beside)})

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
+from optimizer.config.yamlfile import line_of
 from optimizer.errors import MetierError, did_you_mean
 
 
@@ -22,45 +22,21 @@ class Strict(BaseModel):
 Model = TypeVar("Model", bound=Strict)
 
 
-def read_text(path: Path, error: type[MetierError]) -> str:
-    """Return a UTF-8 file's text; raises `error` where it is missing, a folder, or not UTF-8."""
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise error(f"{path}: no such file", "Check the path; it is taken from the current folder.") from None
-    except IsADirectoryError:
-        raise error(f"{path}: is a folder, not a file", "Name the file inside it.") from None
-    except UnicodeDecodeError as problem:
-        line = problem.object[: problem.start].count(b"\n") + 1
-        remedy = f"Save it as UTF-8, for example: iconv -f latin1 -t utf-8 {path.name}"
-        raise error(f"{path}:{line}: not valid UTF-8 (byte 0x{problem.object[problem.start]:02x})", remedy) from None
-    except OSError as problem:
-        raise error(f"{path}: cannot be read ({problem.strerror})", "Check its permissions.") from None
-
-
-def read_yaml(path: Path, error: type[MetierError]) -> dict[str, Any]:
-    """Return a YAML file's mapping; raises `error` with the line where it is not one."""
-    text = read_text(path, error)
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as problem:
-        mark = getattr(problem, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        detail = getattr(problem, "problem", None) or getattr(problem, "reason", None) or "cannot be parsed"
-        raise error(f"{path}{line}: not valid YAML ({detail})", "Check the indentation and the quotes.") from None
-    if not isinstance(data, dict):
-        kind = "empty" if data is None else f"a {type(data).__name__}"
-        raise error(f"{path}: must be a mapping of keys to values, not {kind}", "Start from a file in configs/.")
-    return data
-
-
 def validate(model: type[Model], data: Mapping[str, Any], source: str, error: type[MetierError]) -> Model:
-    """Return `data` as `model`; raises `error` naming each wrong key, the value seen and the remedy."""
+    """Return `data` as `model`; raises `error` naming each wrong key, its value and the remedy.
+
+    Where `source` is the path of a YAML file, the key's line is told as well.
+    """
     try:
         return model.model_validate(data)
     except ValidationError as problem:
-        lines = [_describe(model, detail) for detail in problem.errors()]
-        raise error("\n".join(f"{source}: {what}" for what, _ in lines), lines[0][1]) from None
+        found = [(_place(source, detail["loc"]), *_describe(model, detail)) for detail in problem.errors()]
+        raise error("\n".join(f"{place}: {what}" for place, what, _ in found), found[0][2]) from None
+
+
+def _place(source: str, keys: tuple[int | str, ...]) -> str:
+    line = line_of(Path(source), keys)
+    return source if line is None else f"{source}:{line}"
 
 
 def _describe(model: type[BaseModel], detail: ErrorDetails) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.config.schema import ModelConfig, Models
-from optimizer.config.strict import read_text
+from optimizer.config.yamlfile import read_text
 from optimizer.errors import TaskError
 from optimizer.models.embed import MODEL, Embedder
 from optimizer.models.fleet import Fleet, pull

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from optimizer.config.strict import read_text
+from optimizer.config.yamlfile import read_text
 from optimizer.errors import TaskError, did_you_mean
 from optimizer.task.text import parse_json, shorten
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from optimizer.config.strict import read_yaml, validate
+from optimizer.config.strict import validate
+from optimizer.config.yamlfile import read_yaml
 from optimizer.errors import TaskError, did_you_mean
 from optimizer.task.data import Row, read_rows
 from optimizer.task.hub import read_hub

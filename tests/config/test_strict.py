@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import Field, ValidationError
 
-from optimizer.config.strict import Strict, read_text, read_yaml, validate
+from optimizer.config.strict import Strict, validate
+from optimizer.config.yamlfile import read_yaml
 from optimizer.errors import ConfigError, TaskError
 
 
@@ -75,37 +76,11 @@ def test_the_error_is_of_the_asked_class() -> None:
         validate(Outer, {}, "task.yaml", TaskError)
 
 
-def test_read_text_drops_the_byte_order_mark(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"\xef\xbb\xbfname: x")
-    assert read_text(tmp_path / "a", ConfigError) == "name: x"
-
-
-def test_read_text_tells_what_is_wrong(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no such file"):
-        read_text(tmp_path / "absent", ConfigError)
-    with pytest.raises(ConfigError, match="is a folder, not a file"):
-        read_text(tmp_path, ConfigError)
-    (tmp_path / "latin").write_bytes(b"a: 1\nb: caf\xe9\n")
-    with pytest.raises(ConfigError, match=r"latin:2: not valid UTF-8 \(byte 0xe9\)"):
-        read_text(tmp_path / "latin", ConfigError)
-
-
-@pytest.mark.parametrize(
-    ("text", "what"),
-    [
-        ("a: [1\nb: 2\n", r"x\.yaml:2: not valid YAML"),
-        ("", "must be a mapping of keys to values, not empty"),
-        ("- 1\n- 2\n", "must be a mapping of keys to values, not a list"),
-        ("just words", "must be a mapping of keys to values, not a str"),
-    ],
-)
-def test_read_yaml_refuses_what_is_no_mapping(tmp_path: Path, text: str, what: str) -> None:
-    (tmp_path / "x.yaml").write_text(text)
-    with pytest.raises(ConfigError, match=what):
-        read_yaml(tmp_path / "x.yaml", ConfigError)
-
-
-def test_read_yaml_builds_no_objects(tmp_path: Path) -> None:
-    (tmp_path / "x.yaml").write_text("a: !!python/object/apply:os.getcwd []\n")
-    with pytest.raises(ConfigError, match="not valid YAML"):
-        read_yaml(tmp_path / "x.yaml", ConfigError)
+def test_the_line_of_a_wrong_key_in_a_file_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("name: x\n\ninner:\n  colour: blue\n  size: 0\n")
+    with pytest.raises(ConfigError, match=r"run\.yaml:5: 'inner\.size': Input should be greater than 0"):
+        validate(Outer, read_yaml(path, ConfigError), str(path), ConfigError)
+    path.write_text("inner: {}\n")
+    with pytest.raises(ConfigError, match=r"run\.yaml: 'name' is missing"):
+        validate(Outer, read_yaml(path, ConfigError), str(path), ConfigError)

@@ -179,14 +179,14 @@ BAD: dict[str, Case] = {
         {"metric": "python: metric.py:score"},
         ["task.yaml: metric: metric.py has no function 'score'", "did you mean 'scores'?"],
     ),
-    "unknown key": ({}, {"instructions": "x"}, ["task.yaml: unknown key 'instructions'", "mean 'instruction'?"]),
+    "unknown key": ({}, {"instructions": "x"}, ["task.yaml:15: unknown key 'instructions'", "mean 'instruction'?"]),
     "missing key": ({}, {"instruction": None}, ["task.yaml: 'instruction' is missing", "Add 'instruction'"]),
     "yes and no": (
         {},
         {"outputs": {"intent": {"choices": [True, False]}}},
-        ["task.yaml: 'outputs.intent'", "True as bool", 'quote it, for example "yes"'],
+        ["task.yaml:6: 'outputs.intent'", "True as bool", 'quote it, for example "yes"'],
     ),
-    "shares": ({}, {"split": {"train": 0.9}}, ["task.yaml: 'split'", "sum to 1, not 1.5"]),
+    "shares": ({}, {"split": {"train": 0.9}}, ["task.yaml:15: 'split'", "sum to 1, not 1.5"]),
 }
 
 

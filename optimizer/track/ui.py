@@ -61,13 +61,23 @@ def serve(uri: str, port: int) -> int:
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     environment = {**os.environ, **SAFE}
     # A session of its own: MLflow starts workers, which must end with it however we are asked to end.
-    with subprocess.Popen(command, env=environment, start_new_session=True) as child:
-        try:
-            return child.wait()
-        except KeyboardInterrupt:
-            return 130
-        finally:
-            _end(child)
+    before = [(number, signal.signal(number, _interrupt)) for number in (signal.SIGTERM, signal.SIGHUP)]
+    try:
+        with subprocess.Popen(command, env=environment, start_new_session=True) as child:
+            try:
+                return child.wait()
+            except KeyboardInterrupt:
+                return 130
+            finally:
+                _end(child)
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """End like Ctrl-C: by default these signals would end us alone, and leave the server behind."""
+    raise KeyboardInterrupt
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

@@ -22,7 +22,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_the_ui_serves_on_this_machine_only_until_sigint(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_ui_serves_on_this_machine_only_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
     (tmp_path / "mlflow.db").touch()
     port = free_port()
     # A session of its own: a terminal's Ctrl-C goes to the command and to its server, as killpg does below.
@@ -43,7 +44,7 @@ def test_the_ui_serves_on_this_machine_only_until_sigint(tmp_path: Path) -> None
         assert found.status_code == 200
         with pytest.raises(OSError), socket.create_connection(("127.0.0.2", port), timeout=2):
             pass
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, told = process.communicate(timeout=30)
         assert "Traceback (most recent call last)" not in told
         with pytest.raises(OSError), socket.create_connection(("127.0.0.1", port), timeout=2):

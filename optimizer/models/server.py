@@ -165,11 +165,14 @@ def serve_forever(
 
 
 def _environment() -> dict[str, str]:
-    """Return our environment, with a source tree on the child's path; an installed package is there already."""
+    """Return our environment, with a source tree on the child's path if we run from one."""
+    # llama.cpp's threads spin while they wait for each other, also for one that another program has pushed
+    # off its core: on a busy machine that made a call about five times slower (experiments/reproducible).
+    found = {"OMP_WAIT_POLICY": "passive", **os.environ}
     if str(_HOME) == sysconfig.get_path("purelib"):
-        return dict(os.environ)
+        return found
     paths = [str(_HOME), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    return {**found, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def _end(child: subprocess.Popen[bytes]) -> int:

@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import all_trials, failures_by_kind, usage_by_role
 from optimizer.models.fleet import Fleet, pull
 from optimizer.models.providers import is_local
-from optimizer.report.markdown import best_md, candidate_md, report_md
+from optimizer.report.markdown import best_md, report_md
 from optimizer.report.result import Report, Side, trial_counts, usage_json, write_atomically, write_result
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
@@ -102,9 +103,9 @@ class _Job:
             mirror = self._mirror(ledger)
             try:
                 outcome, validation = await self._search_and_test(ledger, fleet, mirror)
-            except BaseException:
-                if mirror is not None:
-                    mirror.finish("KILLED", {}, {}, {})
+            except BaseException as problem:
+                asked = not isinstance(problem, Exception) or isinstance(problem, Interrupted)
+                self._end_mirror(mirror, "KILLED" if asked else "FAILED")
                 raise
             return self._report(ledger, outcome, validation, mirror)
 
@@ -127,16 +128,28 @@ class _Job:
         where = self.config.tracking.mlflow
         if where is None:
             return None
-        from optimizer.track.mirror import Mirror, connect
+        from optimizer.track.address import checked
+        from optimizer.track.mirror import Mirror
 
         home = self.run_dir if self.config.run_dir else self.run_dir.parent
-        self.uri = where.uri or f"sqlite:///{(home / 'mlflow.db').resolve()}"
-        artifacts = None if where.uri else home / "mlartifacts"
-        client, experiment = connect(self.uri, where.experiment, artifacts)
-        mirror = Mirror(ledger, client, experiment, candidate_md)
+        self.uri = checked(where.uri or f"sqlite:///{home.resolve() / 'mlflow.db'}")
         params = {"task": self.task.name, "task_model": self.config.models.task.model, "seed": self.config.seed}
-        mirror.start(f"{self.task.name} {self.run_id}", {**params, "config": dump_config(self.config)})
+        mirror = Mirror(ledger, self.run_dir, self.watcher.say)
+        mirror.start(
+            {
+                "uri": self.uri,
+                "experiment": where.experiment,
+                "name": f"{self.task.name} {self.run_id}",
+                "params": params,
+                "config": dump_config(self.config.model_copy(update={"run_dir": None})),
+            }
+        )
         return mirror
+
+    def _end_mirror(self, mirror: Mirror | None, status: str) -> None:
+        problem = mirror.finish(status) if mirror is not None else ""
+        if problem:
+            self.watcher.say(f"MLflow was not reached ({problem}); later: metier track sync {self.run_dir}")
 
     async def _search_and_test(self, ledger: Ledger, fleet: Fleet, mirror: Mirror | None) -> tuple[Outcome, float]:
         from optimizer.door.door import Door
@@ -219,10 +232,15 @@ class _Job:
             mlflow={"tracking_uri": self.uri, "run_id": mirror.parent} if mirror else None,
             notes=self.task.notes,
         )
-        self._write(report, ledger, mirror)
+        self._write(report, ledger)
+        if mirror is None:
+            return report
+        self._end_mirror(mirror, "FINISHED")
+        report = replace(report, mlflow={"tracking_uri": self.uri, "run_id": mirror.parent})
+        write_result(report)
         return report
 
-    def _write(self, report: Report, ledger: Ledger, mirror: Mirror | None) -> None:
+    def _write(self, report: Report, ledger: Ledger) -> None:
         from optimizer.prompt.saved import dump_prompt
 
         models = self.config.models
@@ -238,19 +256,6 @@ class _Job:
         for name, text in files.items():
             write_atomically(self.run_dir / name, text)
         write_result(report)
-        if mirror is not None:
-            figures = {
-                "seed_test_score": report.seed.test_score,
-                "winner_test_score": report.winner.test_score,
-                "difference": report.difference,
-                "difference_low": report.difference_ci95[0],
-                "difference_high": report.difference_ci95[1],
-                "validation_score": report.validation_score,
-                "calls": float(sum(report.usage["calls"].values())),
-            }
-            problem = mirror.finish("FINISHED", figures, {"verdict": report.verdict}, files)
-            if problem:
-                self.watcher.say(f"MLflow could not be written ({problem}); the run's own files are whole.")
 
 
 def round_sizes(config: RunConfig) -> Iterator[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from optimizer import __version__
-from optimizer.cli import configs, models, runs, tasks
+from optimizer.cli import configs, models, runs, tasks, track
 from optimizer.errors import MetierError
 
 
@@ -33,7 +33,7 @@ def cli() -> None:
     """
 
 
-for command in (runs.run, runs.evaluate, runs.ui, tasks.tasks, models.models, configs.config):
+for command in (runs.run, runs.evaluate, runs.ui, tasks.tasks, models.models, configs.config, track.track):
     cli.add_command(command)
 
 

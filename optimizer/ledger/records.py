@@ -64,17 +64,17 @@ def usage_by_role(ledger: Ledger, phase: Phase, trial: int | None = None) -> dic
         " SUM(cached_tokens) AS cached_tokens, SUM(output_tokens) AS output_tokens, SUM(usd) AS usd"
         " FROM calls WHERE phase = ? AND (?2 IS NULL OR trial = ?2) GROUP BY role"
     )
-    return {
-        row["role"]: Usage(
-            calls=row["calls"],
-            cached_calls=row["hits"],
-            input_tokens=row["input_tokens"],
-            cached_input_tokens=row["cached_tokens"],
-            output_tokens=row["output_tokens"],
-            usd=row["usd"],
-        )
-        for row in ledger.read(sql, (phase, trial))
-    }
+    return {row["role"]: _usage(row) for row in ledger.read(sql, (phase, trial))}
+
+
+def usage_by_trial(ledger: Ledger) -> dict[int, Usage]:
+    """Return what the task model's calls of each trial cost in the search, by the trial's number."""
+    sql = (
+        "SELECT trial, SUM(state = 'done') AS calls, SUM(hits) AS hits, SUM(input_tokens) AS input_tokens,"
+        " SUM(cached_tokens) AS cached_tokens, SUM(output_tokens) AS output_tokens, SUM(usd) AS usd"
+        " FROM calls WHERE phase = 'search' AND role = 'task' AND trial IS NOT NULL GROUP BY trial"
+    )
+    return {row["trial"]: _usage(row) for row in ledger.read(sql)}
 
 
 def failures_by_kind(ledger: Ledger) -> list[tuple[str, int, str]]:
@@ -135,6 +135,17 @@ def put_scores(
 def scores_of(ledger: Ledger, candidate: str, split: str) -> list[sqlite3.Row]:
     """Return a candidate's results on a split, in the split's order."""
     return ledger.read("SELECT * FROM scores WHERE candidate = ? AND split = ? ORDER BY position", (candidate, split))
+
+
+def _usage(row: sqlite3.Row) -> Usage:
+    return Usage(
+        calls=row["calls"],
+        cached_calls=row["hits"],
+        input_tokens=row["input_tokens"],
+        cached_input_tokens=row["cached_tokens"],
+        output_tokens=row["output_tokens"],
+        usd=row["usd"],
+    )
 
 
 def _json(value: object) -> str:

@@ -43,7 +43,7 @@ class Report:
     test_usage: dict[str, Any]
     trials: dict[str, int]
     seconds: float
-    mlflow: dict[str, str] | None
+    mlflow: dict[str, str | None] | None
     notes: tuple[str, ...] = ()
 
     @property
@@ -115,3 +115,12 @@ def write_result(report: Report) -> None:
     """Write result.json into the run's folder."""
     text = json.dumps(report.to_json(), ensure_ascii=False, indent=2)
     write_atomically(report.run_dir / "result.json", text + "\n")
+
+
+def set_mlflow(run_dir: Path, block: dict[str, str | None]) -> None:
+    """Write where a run lies in MLflow into its result.json, if it has one that says otherwise."""
+    path = run_dir / "result.json"
+    if path.exists():
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["mlflow"] != block:
+            write_atomically(path, json.dumps({**data, "mlflow": block}, ensure_ascii=False, indent=2) + "\n")

@@ -1,0 +1,40 @@
+"""`metier track`: the mirror in MLflow."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import click
+
+
+@click.group()
+def track() -> None:
+    """Write a run's trials to MLflow after the fact."""
+
+
+@track.command()
+@click.argument("run_dir", metavar="RUN_DIR")
+def sync(run_dir: str) -> None:
+    """Make MLflow say what the ledger of RUN_DIR says: from nothing, or what an outage left out."""
+    from optimizer.report.markdown import candidate_md
+    from optimizer.report.result import set_mlflow
+    from optimizer.track.worker import sync as rebuild
+
+    place = Path(run_dir)
+    uri, parent = rebuild(place, candidate_md, click.echo)
+    set_mlflow(place, {"tracking_uri": uri, "run_id": parent})
+
+
+@track.command(hidden=True)
+@click.argument("run_dir", metavar="RUN_DIR")
+def follow(run_dir: str) -> None:
+    """Mirror RUN_DIR beside the process that works on it, which holds our standard input."""
+    from optimizer.report.markdown import candidate_md
+    from optimizer.track.worker import follow as mirror
+
+    news = sys.stdout
+    with redirect_stdout(sys.stderr):  # what libraries print must not mix with the news
+        arrived = mirror(Path(run_dir), candidate_md, sys.stdin, news)
+    sys.exit(0 if arrived else 1)

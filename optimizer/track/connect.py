@@ -1,0 +1,54 @@
+"""A client of MLflow, its database and experiment created where they are missing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from optimizer.track.address import local_path
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+# Ours are the retries and the patience: MLflow's own would sit on one request for minutes.
+MANNERS = {
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",  # else it reports the tables that it creates
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+
+
+def connect(uri: str, experiment: str) -> tuple[MlflowClient, str]:
+    """Return a client and the experiment's id; raises what MLflow raises, in an outage for instance."""
+    for name, value in MANNERS.items():
+        os.environ.setdefault(name, value)
+    from mlflow.tracking import MlflowClient
+
+    file = local_path(uri)
+    # Processes that create the schema of one SQLite file at the same time break each other.
+    lock = contextlib.nullcontext() if file is None else FileLock(f"{file}.lock")
+    with lock:
+        client = MlflowClient(tracking_uri=uri)
+        return client, _experiment(client, experiment, file)
+
+
+def _experiment(client: MlflowClient, name: str, file: Path | None) -> str:
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        location = None if file is None else (file.parent / "mlartifacts").as_uri()
+        try:
+            return str(client.create_experiment(name, artifact_location=location))
+        except MlflowException:
+            found = client.get_experiment_by_name(name)  # another process may have been faster
+            if found is None:
+                raise
+    return str(found.experiment_id)

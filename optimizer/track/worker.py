@@ -1,0 +1,146 @@
+"""What runs beside a search, in a process of its own, and what rebuilds the mirror afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+from textwrap import shorten
+from typing import IO
+
+from filelock import FileLock, Timeout
+
+from optimizer.errors import ConfigError, LedgerError, StoppedByFailures
+from optimizer.ledger.ledger import Ledger
+from optimizer.track.address import checked
+from optimizer.track.content import Describe, read_result
+from optimizer.track.copier import Copier
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0  # seconds between two attempts
+LAST_SECONDS = 5.0  # for further attempts once the job has ended
+LONGEST_WHY = 200
+LOCK = "mirror.lock"
+LOCK_SECONDS = 60.0
+
+
+class Bell:
+    """Rings at each line of a stream; `over` from its end on, which is the end of the job."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._rung, self.over = threading.Event(), threading.Event()
+        threading.Thread(target=self._listen, args=(stream,), name="bell", daemon=True).start()
+
+    def wait(self) -> None:
+        """Wait for the next ring, or for the end."""
+        self._rung.wait()
+        self._rung.clear()
+
+    def _listen(self, stream: IO[str]) -> None:
+        for _ in stream:
+            self._rung.set()
+        self.over.set()
+        self._rung.set()
+
+
+def follow(run_dir: Path, describe: Describe, commands: IO[str], news: IO[str]) -> bool:
+    """Copy a run while another process works on it, and a little longer; returns whether all arrived.
+
+    A line from `commands` says that the ledger has something new, its end that the job has ended, or
+    was killed. `news` gets a JSON line for each run written, and for each outage.
+    """
+    bell = Bell(commands)
+    if hasattr(os, "nice"):
+        os.nice(5)  # the search comes first
+    with FileLock(run_dir / LOCK), closing(Ledger(run_dir / "ledger.db", exclusive=False)) as ledger:
+        copier = Copier(ledger, run_dir, describe, told=lambda: _tell(news, run_id=copier.parent))
+        attempts, deadline = 0, None
+        while True:
+            over = bell.over.is_set()
+            if over and deadline is None:
+                deadline = time.monotonic() + LAST_SECONDS
+            problem = _attempt(copier, final_status(ledger, run_dir) if over else "RUNNING")
+            _tell(news, run_id=copier.parent, problem=problem)
+            if not problem:
+                attempts = 0
+                if over:
+                    return True
+                bell.wait()
+            elif deadline is not None and time.monotonic() > deadline:
+                return False
+            else:
+                attempts += 1
+                _pause(bell, attempts)
+
+
+def _attempt(copier: Copier, status: str) -> str:
+    """Copy once; returns what went wrong, "" if nothing did."""
+    try:
+        copier.copy(status)
+    except Exception as problem:  # noqa: BLE001 - the boundary to MLflow, which raises what its drivers raise
+        copier.forget()
+        return _why(problem)
+    return ""
+
+
+def _why(problem: BaseException) -> str:
+    """Return a problem in one short line: MLflow wraps the cause, a refused connection say, in pages."""
+    told, cause = problem, problem.__cause__ or problem.__context__
+    while cause is not None:
+        if isinstance(cause, OSError | sqlite3.Error):
+            told = cause
+        cause = cause.__cause__ or cause.__context__
+    text = getattr(told, "strerror", None) or str(told).strip() or type(told).__name__
+    return shorten(text.splitlines()[0], LONGEST_WHY)
+
+
+def _pause(bell: Bell, attempts: int) -> None:
+    """Wait before the next attempt: exponentially longer with full jitter; the job's end cuts it short."""
+    longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attempts, 10))
+    if bell.over.is_set():
+        time.sleep(FIRST_PAUSE)
+    else:
+        bell.over.wait(random.uniform(FIRST_PAUSE, longest))  # noqa: S311 - not for secrets
+
+
+def _tell(news: IO[str], **what: object) -> None:
+    with suppress(OSError):  # nobody may be listening any more
+        print(json.dumps(what), file=news, flush=True)
+
+
+def final_status(ledger: Ledger, run_dir: Path) -> str:
+    """Return how a job ended, in MLflow's words: FINISHED, FAILED or KILLED."""
+    status = str(ledger.meta("tracking")["status"])
+    if status != "RUNNING":
+        return status
+    outcome = read_result(run_dir)  # it was killed, perhaps after its result was written
+    return "FINISHED" if outcome is not None and outcome.get("run_id") == ledger.meta("run_id") else "KILLED"
+
+
+def sync(run_dir: Path, describe: Describe, say: Callable[[str], None]) -> tuple[str, str]:
+    """Rebuild a run's mirror from its ledger and files; returns MLflow's address and the parent's id.
+
+    Raises LedgerError (no run, or one at work), ConfigError (not mirrored), StoppedByFailures (an outage).
+    """
+    if not (run_dir / "ledger.db").exists():
+        raise LedgerError(f"{run_dir}: no run here", "Give the folder of a run.")
+    with closing(Ledger(run_dir / "ledger.db")) as ledger:
+        about = ledger.meta("tracking")
+        if about is None:
+            raise ConfigError(f"{run_dir}: this run was not mirrored to MLflow", "Run it with tracking.mlflow set.")
+        checked(about["uri"])
+        copier = Copier(ledger, run_dir, describe, told=lambda: None)
+        try:
+            with FileLock(run_dir / LOCK, timeout=LOCK_SECONDS):
+                problem = _attempt(copier, final_status(ledger, run_dir))
+        except Timeout:
+            raise LedgerError(f"{run_dir}: another process mirrors this run", "Wait for it to end.") from None
+    if problem:
+        raise StoppedByFailures(f"MLflow at {about['uri']} was not reached ({problem})", "Run this again once it is.")
+    say(f"{copier.written} of {copier.size} MLflow runs written at {about['uri']}")
+    return str(about["uri"]), str(copier.parent)

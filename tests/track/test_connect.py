@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import multiprocessing
+import traceback
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from optimizer.track.connect import connect
+
+# MLflow's own code is not free of warnings.
+pytestmark = [pytest.mark.timeout(280), pytest.mark.filterwarnings("default")]
+
+
+def start(folder: str, rounds: int, barrier: Any, outcomes: Any) -> None:
+    """Connect to the same fresh database as the others at the same moment, and use it, round after round."""
+    import mlflow.tracking  # noqa: F401 - it takes seconds, which would spread the others out
+
+    for number in range(rounds):
+        try:
+            barrier.wait(200)
+            client, experiment = connect(f"sqlite:///{folder}/round-{number}.db", "metier")
+            run = client.create_run(experiment).info.run_id
+            client.log_metric(run, "score", 1.0)
+            outcomes.put((number, experiment))
+        except Exception:
+            outcomes.put((number, traceback.format_exc()))
+
+
+def race(folder: Path, processes: int, rounds: int) -> list[tuple[int, str]]:
+    context = multiprocessing.get_context("spawn")  # nothing of ours may be shared but the file
+    barrier, outcomes = context.Barrier(processes), context.Queue()
+    workers = [context.Process(target=start, args=(str(folder), rounds, barrier, outcomes)) for _ in range(processes)]
+    for worker in workers:
+        worker.start()
+    try:
+        return [outcomes.get(timeout=240) for _ in range(processes * rounds)]
+    finally:
+        for worker in workers:
+            worker.join(10)
+            worker.kill()
+            worker.join()
+
+
+@pytest.mark.parametrize(
+    ("processes", "rounds"), [(3, 1), pytest.param(8, 20, marks=pytest.mark.slow)], ids=["3 once", "8 in 20 rounds"]
+)
+def test_processes_that_start_on_a_fresh_database_at_once(tmp_path: Path, processes: int, rounds: int) -> None:
+    outcomes = race(tmp_path, processes, rounds)
+    assert [told for _, told in outcomes if not told.isdigit()] == []
+    # All found, or made, one and the same experiment.
+    assert len(set(outcomes)) == rounds
+    for number in range(rounds):
+        client, experiment = connect(f"sqlite:///{tmp_path}/round-{number}.db", "metier")
+        assert len(client.search_runs([experiment])) == processes
+        if rounds > 1:
+            break

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.config.load import dump_config, load_config
 from optimizer.config.schema import RunConfig
-from optimizer.door.budget import Budget
+from optimizer.door.budget import Budget, refuse_past
 from optimizer.errors import ConfigError, Interrupted, LedgerError, StoppedByFailures
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import all_trials, failures_by_kind, usage_by_role
@@ -26,7 +26,7 @@ from optimizer.report.markdown import best_md, report_md
 from optimizer.report.result import Report, Side, trial_counts, usage_json, write_atomically, write_result
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
-from optimizer.types import Example, Phase, Role, Usage, digest
+from optimizer.types import Example, Role, Usage, digest
 
 if TYPE_CHECKING:
     from optimizer.models.prices import Price
@@ -88,8 +88,11 @@ class _Job:
         self.started = time.time()
         self.task = load_task(config.task)
         self.budget = Budget(config.budget)
-        self.prices = _prices(config)
+        self.prices = prices_of(config)
         self.run_dir = _run_dir(config, self.task)
+        if not (self.run_dir / "ledger.db").exists():  # a run that was begun may be resumed after its time
+            refuse_past(config.budget, self.started)
+        self.notes = self.task.notes
         self.uri = ""
 
     async def run(self) -> Report:
@@ -155,11 +158,11 @@ class _Job:
         from optimizer.door.door import Door
         from optimizer.search.verdict import final_test
 
-        self.budget.restore(_total(ledger, "search"), _total(ledger, "test"))
-        self.budget.set_aside(2 * len(self.task.test))
         door = Door(ledger, self.budget, fleet.endpoints, self.prices, self.config.failures)
         with closing(door):
             programs = self._programs()
+            test_calls = 2 * len(self.task.test) * len(programs.predictors)
+            self.budget.begin(ledger, test_calls, fleet.endpoints["task"].concurrency)
             search = await self._prepare(door, fleet, programs, mirror)
             self.watcher.begin(self.config, self.task, self.budget, ledger)
             seed = programs.seed(self.config.search.formats[0])
@@ -168,12 +171,16 @@ class _Job:
             finally:
                 self.watcher.end()
             if best is None:
+                _refuse_small(self.budget)
                 what = f"no candidate was answered often enough to be ranked ({_failures(ledger)})"
                 raise StoppedByFailures(what, f"Mend the cause, then run it again with --run-dir {self.run_dir}.")
             winner = search.board.candidates[best]
             self.watcher.say(f"Testing the seed and the winner on {len(self.task.test)} held-out examples …")
             outcome = await final_test(search.evaluator, seed, winner, self.task.test)
-            if not outcome.examples:
+            if len(outcome.seed.results) < len(self.task.test):
+                self.notes += (_cut_short(self.budget, outcome, len(self.task.test)),)
+                self.watcher.say(self.notes[-1])
+            elif not outcome.examples:
                 what = f"no test example was answered by both prompts ({_failures(ledger)})"
                 raise StoppedByFailures(what, f"Run it again with --run-dir {self.run_dir}: nothing paid is lost.")
             return outcome, search.board.estimate(best, None)
@@ -230,7 +237,7 @@ class _Job:
             trials=trial_counts(ledger),
             seconds=time.time() - self.started,
             mlflow={"tracking_uri": self.uri, "run_id": mirror.parent} if mirror else None,
-            notes=self.task.notes,
+            notes=self.notes,
         )
         self._write(report, ledger)
         if mirror is None:
@@ -284,27 +291,41 @@ def _run_dir(config: RunConfig, task: Task) -> Path:
     return place
 
 
-def _prices(config: RunConfig) -> dict[Role, Price]:
+def prices_of(config: RunConfig) -> dict[Role, Price]:
     """Return the price of each paid model; an unknown price with a budget in dollars is refused."""
     models = config.models
     configured: dict[Role, Any] = {"task": models.task, "prompt": models.prompt, "judge": models.judge}
     prices: dict[Role, Price] = {}
     for role, model in configured.items():
-        if model is None or is_local(model.model):
+        if model is None or (is_local(model.model) and model.price is None):
             continue
+        from optimizer.models.prices import configured as price_in
         from optimizer.models.prices import price_of
 
-        price = price_of(model.model)
+        price = price_of(model.model) if model.price is None else price_in(model.price)
         if price is not None:
             prices[role] = price
         elif config.budget.usd is not None:
-            remedy = "Leave budget.usd out and bound calls or tokens instead."
+            example = "{input: 0.4, output: 1.6} (dollars per million tokens)"
+            remedy = f"Give models.{role}.price, as in {example}. Or: Leave budget.usd out and bound calls or tokens."
             raise ConfigError(f"budget.usd is set, but the price of {model.model} is not known", remedy)
     return prices
 
 
-def _total(ledger: Ledger, phase: Phase) -> Usage:
-    return sum(usage_by_role(ledger, phase).values(), Usage())
+def _refuse_small(budget: Budget) -> None:
+    """Raise ConfigError if nothing could be ranked because the budget ended before the first block did."""
+    if budget.refused is not None:
+        key = "seconds or budget.until" if budget.refused == "time" else budget.refused
+        what = f"budget.{key}: too little to score one prompt on one block of examples and to test it"
+        raise ConfigError(what, "Give more, or fewer test examples; what was paid is kept in the run's folder.")
+
+
+def _cut_short(budget: Budget, outcome: Outcome, planned: int) -> str:
+    """Return what a reader must know of a test that the budget cut short."""
+    return (
+        f"the budget's {budget.refused or 'time'} ended during the test: "
+        f"the verdict rests on {outcome.examples} of {planned} test examples"
+    )
 
 
 def _failures(ledger: Ledger) -> str:

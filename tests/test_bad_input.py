@@ -430,7 +430,10 @@ def missing_key(bench: Bench) -> Bad:
 @case
 def unknown_price(bench: Bench) -> Bad:
     name = bench.config(budget={"usd": 3})
-    return Bad(["run", name], ["budget.usd", "price of openai/fake is not known", "Leave budget.usd out"])
+    return Bad(
+        ["run", name],
+        ["budget.usd", "price of openai/fake is not known", "Give models.task.price", "Leave budget.usd out"],
+    )
 
 
 @real

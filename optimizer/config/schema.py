@@ -14,6 +14,14 @@ FormatName = Literal["turns", "block", "chat", "json", "xml"]
 Positive = Annotated[int, Field(gt=0)]
 
 
+class ModelPrice(Strict):
+    """What a model costs, in dollars per million tokens."""
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+    cached: float | None = Field(None, ge=0, description="input answered from the provider's cache; default: input")
+
+
 class ModelConfig(Strict):
     """One model: its name as litellm and DSPy spell it, and where it answers."""
 
@@ -21,6 +29,7 @@ class ModelConfig(Strict):
     api_base: str | None = Field(None, description="the endpoint's URL, for openai/… and ollama_chat/… models")
     api_key_env: str | None = Field(None, description="the environment variable that holds the key")
     temperature: float = Field(0.0, ge=0, le=2)
+    price: ModelPrice | None = Field(None, description="default: litellm's table; dollars per million tokens")
 
 
 class Models(Strict):

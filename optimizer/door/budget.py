@@ -6,66 +6,126 @@ import datetime as dt
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 
 from optimizer.config.schema import Budget as Limits
+from optimizer.door.forecast import TestForecast
 from optimizer.errors import BudgetSpent, ConfigError
+from optimizer.ledger.clock import resume_clock, spells
+from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.records import CallTag, usage_by_role
 from optimizer.types import Phase, Usage
 
 
 class Budget:
     """What is left of a run's limits; safe from any thread.
 
-    `calls` and `tokens` bound the search; `usd`, `seconds` and `until` bound the whole job.
-    Call `reserve` before a call, then `settle` or `release` exactly once.
+    `calls` and `tokens` bound the search; `usd`, `seconds` and `until` bound the whole job, so what the
+    test will take is kept free from the start. `hold` before a call, then `settle` exactly once.
     """
 
     def __init__(self, limits: Limits, clock: Callable[[], float] = time.time) -> None:
+        """Raises ConfigError where `until` is not a time."""
         self.limits = limits
+        self.refused: str | None = None
         self._clock = clock
         self._start = clock()
+        self._earlier = 0.0
         self._deadline = deadline(limits, self._start)
         self._lock = threading.Lock()
-        self._test_calls, self._dearest = 0, 0.0
+        self._waiting: list[Future[None]] = []
+        self._in_flight = 0
+        self._forecast = TestForecast()
         self._spent = {"calls": 0.0, "tokens": 0.0, "usd": 0.0}
         self._held = {"calls": 0.0, "tokens": 0.0, "usd": 0.0}
 
-    def restore(self, search: Usage, test: Usage) -> None:
-        """Take what an earlier attempt at this run has paid as spent."""
+    def restore(self, search: Usage, test: Usage, seconds: float = 0.0, until: float | None = None) -> None:
+        """Take what earlier attempts at this run have paid as spent, and go on with their clock.
+
+        `until` is the moment that the first attempt was to end at.
+        """
         self._spent = {"calls": search.calls, "tokens": search.tokens, "usd": search.usd + test.usd}
+        self._earlier = seconds
+        self._deadline = deadline(self.limits, self._start, seconds, until)
 
-    def set_aside(self, calls: int) -> None:
-        """Keep the dollars of the test's calls out of the search, each as dear as the dearest."""
-        self._test_calls = calls
+    def begin(self, ledger: Ledger, calls: int, concurrency: int) -> None:
+        """Begin or go on with a run: the ledger tells what was paid and learnt, and its clock.
 
-    def reserve(self, phase: Phase, tokens: int, usd: float) -> None:
-        """Set one call's worst case aside; raises BudgetSpent naming the limit that has no room."""
-        if phase == "search" and self._deadline is not None and self._clock() >= self._deadline:
-            raise BudgetSpent("time")
-        wanted = self._amounts(phase, tokens, usd)
+        The dollars and the time of the test's `calls` are kept out of the search.
+        """
+        search, test = (sum(usage_by_role(ledger, phase).values(), Usage()) for phase in ("search", "test"))
+        text = self.limits.until
+        until = None if text is None else (text, moment(text, self._start))
+        self.restore(search, test, *resume_clock(ledger, self._start, until))
+        self.set_aside(calls, concurrency)
+        for spell in spells(ledger):
+            self._forecast.learn(
+                CallTag(spell.role, "search", spell.trial), Usage(), Usage(usd=spell.usd), spell.seconds
+            )
+
+    def set_aside(self, calls: int, concurrency: int = 1) -> None:
+        """Keep the dollars and the time of the test's calls out of the search."""
+        self._forecast = TestForecast(calls, concurrency)
+
+    def hold(self, tag: CallTag, most: Usage) -> Future[None] | None:
+        """Set a call's worst case aside; where others hold what it needs, return what to await.
+
+        Raises BudgetSpent naming the limit that has no room, even if all that is in flight cost nothing.
+        """
+        left = self.time_left(tag.phase, landing=False)
+        if left is not None and left <= 0:
+            raise self._refuse("time")
         with self._lock:
-            for name, amount in wanted.items():
-                limit = getattr(self.limits, name)
-                if limit is not None and name == "usd" and phase == "search":
-                    limit -= self._test_calls * self._dearest
-                if limit is not None and self._spent[name] + self._held[name] + amount > limit:
-                    raise BudgetSpent(name)
-            for name, amount in wanted.items():
+            if self._must_wait(tag, most):
+                waiter: Future[None] = Future()
+                waiter.set_running_or_notify_cancel()  # a call that is cancelled leaves a waiter which nobody misses
+                self._waiting.append(waiter)
+                return waiter
+            for name, amount in _amounts(tag.phase, most).items():
                 self._held[name] += amount
+            self._in_flight += most.calls
+        return None
 
-    def settle(self, phase: Phase, tokens: int, usd: float, paid: Usage) -> None:
-        """Replace a reservation by what the call really took."""
+    def _must_wait(self, tag: CallTag, most: Usage) -> bool:
+        searching = tag.phase == "search"
+        # What the test will cost is not known before one call has been paid, so the first one goes alone.
+        wait = searching and self.limits.usd is not None and self._forecast.blind and self._in_flight > 0
+        for name, amount in _amounts(tag.phase, most).items():
+            limit = getattr(self.limits, name)
+            if limit is None:
+                continue
+            room = limit - (self._forecast.dollars(tag, most) if searching and name == "usd" else 0.0)
+            if self._spent[name] + amount > room:
+                raise self._refuse(name)
+            wait = wait or self._spent[name] + self._held[name] + amount > room
+        return wait
+
+    def _refuse(self, name: str) -> BudgetSpent:
+        self.refused = self.refused or name
+        return BudgetSpent(name)
+
+    def settle(self, tag: CallTag, held: Usage, paid: Usage, seconds: float | None = None) -> None:
+        """Replace what a call held by what it really took; `seconds` where it was answered."""
         with self._lock:
-            for name, amount in self._amounts(phase, tokens, usd).items():
+            for name, amount in _amounts(tag.phase, held).items():
                 self._held[name] -= amount
-            for name, amount in self._amounts(phase, paid.tokens, paid.usd).items():
+            for name, amount in _amounts(tag.phase, paid).items():
                 self._spent[name] += amount
-            self._dearest = max(self._dearest, paid.usd)
+            self._in_flight -= held.calls
+            if seconds is not None:
+                self._forecast.learn(tag, held, paid, seconds)
+            woken, self._waiting = self._waiting, []
+        for waiter in woken:
+            waiter.set_result(None)
 
-    def release(self, phase: Phase, tokens: int, usd: float) -> None:
-        """Give a reservation back: the call was not made, or was not charged."""
-        with self._lock:
-            for name, amount in self._amounts(phase, tokens, usd).items():
-                self._held[name] -= amount
+    def time_left(self, phase: Phase, landing: bool = True) -> float | None:
+        """Return the seconds that a phase has; with `landing`, for calls that are in the air."""
+        if self._deadline is None:
+            return None
+        left = self._deadline - self._clock()
+        if phase == "test":
+            return left
+        return left - self._forecast.seconds() + (self._forecast.landing() if landing else 0.0)
 
     def used(self) -> dict[str, tuple[float, float]]:
         """Return (spent, limit) for each limit that is set; seconds for the time limits."""
@@ -74,34 +134,42 @@ class Budget:
                 n: (self._spent[n], float(getattr(self.limits, n))) for n in self._spent if getattr(self.limits, n)
             }
         if self._deadline is not None:
-            shown["seconds"] = (self._clock() - self._start, self._deadline - self._start)
+            begun = self._start - self._earlier
+            shown["seconds"] = (self._clock() - begun, self._deadline - begun)
         return shown
 
-    @staticmethod
-    def _amounts(phase: Phase, tokens: int, usd: float) -> dict[str, float]:
-        bounded_by_search = {"calls": 1.0, "tokens": float(tokens)} if phase == "search" else {}
-        return {**bounded_by_search, "usd": usd}
+
+def _amounts(phase: Phase, usage: Usage) -> dict[str, float]:
+    bounded = {"calls": float(usage.calls), "tokens": float(usage.tokens)} if phase == "search" else {}
+    return {**bounded, "usd": usage.usd}
 
 
-def deadline(limits: Limits, now: float) -> float | None:
-    """Return the time (seconds since the epoch) at which the search must end, or None; raises ConfigError."""
-    ends = [] if limits.seconds is None else [now + limits.seconds]
+def deadline(limits: Limits, now: float, earlier: float = 0.0, until: float | None = None) -> float | None:
+    """Return when the job must end (seconds since the epoch), or None; raises ConfigError.
+
+    `earlier` seconds are used up already; `until` replaces the moment that the config's text means now.
+    """
+    ends = [] if limits.seconds is None else [now - earlier + limits.seconds]
     if limits.until is not None:
-        ends.append(_moment(limits.until, now))
+        ends.append(moment(limits.until, now) if until is None else until)
     return min(ends, default=None)
 
 
-def _moment(text: str, now: float) -> float:
+def moment(text: str, now: float) -> float:
+    """Return the next such clock time, or the ISO time, even if past; raises ConfigError."""
     here = dt.datetime.fromtimestamp(now).astimezone()
     try:
         if len(text) <= 8 and ":" in text:
             clock = dt.time.fromisoformat(text.zfill(5))
-            moment = dt.datetime.combine(here.date(), clock, here.tzinfo)
-            return (moment if moment > here else moment + dt.timedelta(days=1)).timestamp()
-        moment = dt.datetime.fromisoformat(text)
+            then = dt.datetime.combine(here.date(), clock, here.tzinfo)
+            return (then if then > here else then + dt.timedelta(days=1)).timestamp()
+        return dt.datetime.fromisoformat(text).timestamp()
     except ValueError:
         remedy = "Write a clock time such as '07:00', or an ISO time such as '2027-01-31T07:00'."
         raise ConfigError(f"budget.until: '{text}' is not a time", remedy) from None
-    if moment.timestamp() <= now:
-        raise ConfigError(f"budget.until: '{text}' is in the past", "Give a time to come.")
-    return moment.timestamp()
+
+
+def refuse_past(limits: Limits, now: float) -> None:
+    """Raise ConfigError for an `until` that has passed before the run begins."""
+    if limits.until is not None and moment(limits.until, now) <= now:
+        raise ConfigError(f"budget.until: '{limits.until}' is in the past", "Give a time to come.")

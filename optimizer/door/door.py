@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.config.schema import Failures
 from optimizer.door.budget import Budget
+from optimizer.door.charges import Charge, most_of
 from optimizer.door.failures import FATAL, RETRYABLE, classify
 from optimizer.door.keys import call_key, request_json, response_from_json, response_json
-from optimizer.errors import CallError, StoppedByFailures
+from optimizer.errors import BudgetSpent, CallError, StoppedByFailures
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import CallTag, begin_call, count_hit, fail_call, find_call, finish_call
-from optimizer.models.prices import Price
+from optimizer.models.prices import Price, metered
 from optimizer.models.providers import Endpoint
-from optimizer.types import Failure, Role, Usage
+from optimizer.types import Failure, Role
 
 if TYPE_CHECKING:
     from dspy.lm15 import Request, Response
@@ -111,22 +112,28 @@ class Door:
         self, role: Role, request: Request, data: Mapping[str, Any], key: str, tag: CallTag
     ) -> tuple[int, Response]:
         price = self._prices.get(role, Price())
-        tokens = _worst_case(request)
+        charge = Charge(self.budget, tag, price, most_of(data, price))
         async with self._places[self._endpoints[role].identity]:
-            self.budget.reserve(tag.phase, tokens, price.of(tokens, 0) + price.of(0, tokens))
-            held = (tag.phase, tokens, price.of(tokens, 0) + price.of(0, tokens))
+            await charge.reserve()
+            row, begun = None, time.monotonic()
             try:
-                row = await asyncio.wrap_future(begin_call(self.ledger, key, tag, data))
-                response, attempts = await self._attempt(role, request, row)
-            except BaseException:
-                self.budget.release(*held)
+                async with asyncio.timeout(self.budget.time_left(tag.phase)):
+                    row = await asyncio.wrap_future(begin_call(self.ledger, key, tag, data, charge.most))
+                    response, attempts = await self._attempt(role, request, row, charge)
+            except TimeoutError:  # the job's time; an attempt's own is sorted among the failures
+                paid, cut = charge.fail(cut=True), Failure("timeout", "cut when the budget's time was up")
+                if row is not None:
+                    await asyncio.wrap_future(fail_call(self.ledger, row, cut, paid))
+                raise BudgetSpent("time") from None
+            except BaseException as problem:
+                charge.fail(cut=isinstance(problem, asyncio.CancelledError))
                 raise
-            usage = _usage(response, price)
-            self.budget.settle(*held, usage)
-            await asyncio.wrap_future(finish_call(self.ledger, row, response_json(response), usage, attempts))
+            usage = metered(response.usage, self._endpoints[role].model, price, charge.most)
+            paid = charge.settle(usage, time.monotonic() - begun)
+            await asyncio.wrap_future(finish_call(self.ledger, row, response_json(response), paid, attempts))
             return row, response
 
-    async def _attempt(self, role: Role, request: Request, row: int) -> tuple[Response, int]:
+    async def _attempt(self, role: Role, request: Request, row: int, charge: Charge) -> tuple[Response, int]:
         """Call until an answer comes or the retries are used up; the failure is recorded."""
         for attempt in range(1, self._failures.retries + 2):
             try:
@@ -134,6 +141,7 @@ class Door:
                     response = await self._wires[role].acall(request)
             except Exception as problem:  # noqa: BLE001 - the boundary to code of all providers
                 error = classify(problem)
+                charge.lose(problem, error.kind)
             else:
                 self._failing_since = None
                 return response, attempt
@@ -141,8 +149,11 @@ class Door:
             # A provider that asks for more patience than the run has is a failure now, not after its hour.
             if error.kind not in RETRYABLE or attempt > self._failures.retries or wait > self._failures.give_up_after:
                 break
+            if not charge.renew():
+                break
             await asyncio.sleep(wait)
-        await asyncio.wrap_future(fail_call(self.ledger, row, Failure(error.kind, error.what, attempt)))
+        failure = Failure(error.kind, error.what, attempt)
+        await asyncio.wrap_future(fail_call(self.ledger, row, failure, charge.fail()))
         self._give_up(error, role)
         raise error
 
@@ -161,15 +172,3 @@ class Door:
         if now - self._failing_since >= self._failures.give_up_after:
             remedy = "Run the same command with the same --run-dir later: nothing paid is lost."
             raise StoppedByFailures(f"{model}: nothing but failures ({error.kind}: {error.what})", remedy)
-
-
-def _worst_case(request: Request) -> int:
-    """Return an upper estimate of a call's tokens: two characters a token, and the longest answer."""
-    text = sum(len(message.text or "") for message in request.messages) + len(str(request.system or ""))
-    return text // 2 + (request.config.max_tokens or 1024)
-
-
-def _usage(response: Response, price: Price) -> Usage:
-    used = response.usage
-    sent, made = used.input_tokens or 0, used.output_tokens or 0
-    return Usage(1, 0, sent, used.cache_read_tokens or 0, made, price.of(sent, made))

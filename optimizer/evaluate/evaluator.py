@@ -12,7 +12,7 @@ from dspy.utils.exceptions import AdapterParseError, LMError
 
 from optimizer.door.door import tag_of_call
 from optimizer.door.failures import metier_error_in
-from optimizer.errors import CallError
+from optimizer.errors import BudgetSpent, CallError
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import CallTag, put_scores
 from optimizer.task.metrics.base import Metric
@@ -52,26 +52,28 @@ class Evaluator:
         """
         tag_of_call.set(tag or CallTag())
         program = self.programs.build(candidate)
-        tasks = [asyncio.ensure_future(self._one(program, example)) for example in examples]
-        try:
-            results = await asyncio.gather(*tasks)
-        except BaseException:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            raise
+        spent: list[BudgetSpent] = []
+        tasks = [asyncio.ensure_future(self._one(program, example, spent)) for example in examples]
+        await landed(tasks)
+        results = [task.result() for task in tasks]
         version = f"{self.metric.name}@{self.metric.version}"
         written = put_scores(self.ledger, candidate.id, split, start, [e.id for e in examples], version, results)
         await asyncio.wrap_future(written)
         return results
 
-    async def _one(self, program: dspy.Module, example: Example) -> Result:
+    async def _one(self, program: dspy.Module, example: Example, spent: list[BudgetSpent]) -> Result:
         async with self._places:
+            if spent:
+                raise spent[0]  # the block cannot be completed, so no more is spent on it
             with dspy.context(lm=self.lm, disable_history=True, trace=[]):
                 try:
                     prediction = await _call(program, example.inputs)
                 except (AdapterParseError, LMError) as problem:
-                    return self._explained(problem, example)
+                    try:
+                        return self._explained(problem, example)
+                    except BudgetSpent as refused:
+                        spent.append(refused)
+                        raise
         answer = {name: getattr(prediction, name, None) for name in self.outputs}
         value, feedback = self.metric(example, answer)
         return Score(value, answer, feedback)
@@ -85,6 +87,25 @@ class Evaluator:
         if isinstance(error, CallError):
             return Failure(error.kind, error.what)
         raise error or problem
+
+
+async def landed(tasks: Sequence[asyncio.Future[Any]]) -> None:
+    """Wait for all tasks; where one fails the others are cancelled and its exception is raised.
+
+    A spent budget cancels nothing: what is in flight is paid for, so it may land. Ask the tasks.
+    """
+    pending = set(tasks)
+    try:
+        while pending:
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_EXCEPTION)
+            for problem in filter(None, (task.exception() for task in done)):
+                if not isinstance(problem, BudgetSpent):
+                    raise problem
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
 
 
 async def _call(program: dspy.Module, inputs: Mapping[str, Any]) -> dspy.Prediction:

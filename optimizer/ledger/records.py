@@ -23,10 +23,20 @@ class CallTag:
     trial: int | None = None
 
 
-def begin_call(ledger: Ledger, key: str, tag: CallTag, request: Mapping[str, Any]) -> Future[int]:
-    """Record that a call is about to be made; the future gives the row's id."""
-    sql = "INSERT INTO calls (key, role, phase, trial, request, state, started) VALUES (?, ?, ?, ?, ?, 'intent', ?)"
-    return ledger.write(sql, (key, tag.role, tag.phase, tag.trial, _json(request), time.time()))
+def begin_call(
+    ledger: Ledger, key: str, tag: CallTag, request: Mapping[str, Any], most: Usage | None = None
+) -> Future[int]:
+    """Record that a call is about to be made; the future gives the row's id.
+
+    It is booked at the `most` it can cost until its end is known: a kill in between may have been paid for.
+    """
+    sql = (
+        "INSERT INTO calls (key, role, phase, trial, request, state, started, input_tokens, output_tokens, usd)"
+        " VALUES (?, ?, ?, ?, ?, 'intent', ?, ?, ?, ?)"
+    )
+    most = most or Usage()
+    booked = (most.input_tokens, most.output_tokens, most.usd)
+    return ledger.write(sql, (key, tag.role, tag.phase, tag.trial, _json(request), time.time(), *booked))
 
 
 def finish_call(ledger: Ledger, row: int, response: Mapping[str, Any], usage: Usage, attempts: int) -> Future[int]:
@@ -39,11 +49,15 @@ def finish_call(ledger: Ledger, row: int, response: Mapping[str, Any], usage: Us
     return ledger.write(sql, (_json(response), attempts, *spent, time.time(), row))
 
 
-def fail_call(ledger: Ledger, row: int, failure: Failure) -> Future[int]:
-    """Record that a call failed for good."""
-    sql = "UPDATE calls SET state = 'failed', failure = ?, attempts = ?, ended = ? WHERE id = ?"
-    detail = {"kind": failure.kind, "message": failure.message}
-    return ledger.write(sql, (_json(detail), failure.attempts, time.time(), row))
+def fail_call(ledger: Ledger, row: int, failure: Failure, paid: Usage | None = None) -> Future[int]:
+    """Record that a call failed for good, and what its attempts may have cost."""
+    sql = (
+        "UPDATE calls SET state = 'failed', failure = ?, attempts = ?, input_tokens = ?, output_tokens = ?, usd = ?,"
+        " ended = ? WHERE id = ?"
+    )
+    detail, paid = {"kind": failure.kind, "message": failure.message}, paid or Usage()
+    booked = (paid.input_tokens, paid.output_tokens, paid.usd)
+    return ledger.write(sql, (_json(detail), failure.attempts, *booked, time.time(), row))
 
 
 def find_call(ledger: Ledger, key: str) -> tuple[int, dict[str, Any]] | None:

@@ -1,20 +1,49 @@
-"""What a model's tokens cost, from litellm's price table."""
+"""What a model's tokens cost: from the config, or from litellm's price table."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from optimizer.config.schema import ModelPrice
+from optimizer.types import Usage
+
+if TYPE_CHECKING:
+    from dspy.lm15 import Usage as Reported
+
+MILLION = 1_000_000
+# The longest answer assumed where a request sets no limit and litellm does not know the model's.
+LONGEST_ANSWER = 16_384
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Dollars for one input and one output token."""
+    """Dollars a token; None costs what any other input token costs."""
 
     input: float = 0.0
     output: float = 0.0
+    cached: float | None = None
+    written: float | None = None
+    longest: int = LONGEST_ANSWER
 
-    def of(self, input_tokens: int, output_tokens: int) -> float:
-        """Return the dollars of a call."""
-        return self.input * input_tokens + self.output * output_tokens
+    def of(self, input_tokens: int, output_tokens: int, cached: int = 0, written: int = 0) -> float:
+        """Return the dollars of a call; `cached` and `written` are part of `input_tokens`."""
+        plain = input_tokens - cached - written
+        read = self.input if self.cached is None else self.cached
+        write = self.input if self.written is None else self.written
+        return self.input * plain + read * cached + write * written + self.output * output_tokens
+
+    def most(self, input_tokens: int, output_tokens: int) -> Usage:
+        """Return the most that a call with so many tokens can cost, however they are booked."""
+        dearest = max(self.input, self.cached or 0.0, self.written or 0.0)
+        usd = dearest * input_tokens + self.output * output_tokens
+        return Usage(1, 0, input_tokens, 0, output_tokens, usd)
+
+
+def configured(price: ModelPrice) -> Price:
+    """Return the price that a config names, in dollars per million tokens."""
+    cached = None if price.cached is None else price.cached / MILLION
+    return Price(price.input / MILLION, price.output / MILLION, cached)
 
 
 def price_of(model: str) -> Price | None:
@@ -24,4 +53,30 @@ def price_of(model: str) -> Price | None:
     entry = litellm.model_cost.get(model) or litellm.model_cost.get(model.partition("/")[2])
     if not entry or "input_cost_per_token" not in entry:
         return None
-    return Price(float(entry["input_cost_per_token"]), float(entry.get("output_cost_per_token", 0.0)))
+    cached, written = entry.get("cache_read_input_token_cost"), entry.get("cache_creation_input_token_cost")
+    return Price(
+        input=float(entry["input_cost_per_token"]),
+        output=float(entry.get("output_cost_per_token", 0.0)),
+        cached=None if cached is None else float(cached),
+        written=None if written is None else float(written),
+        longest=int(entry.get("max_output_tokens") or LONGEST_ANSWER),
+    )
+
+
+def metered(used: Reported, model: str, price: Price, most: Usage) -> Usage:
+    """Return a response's usage in one convention; what is not reported counts as `most`.
+
+    Providers count differently, and lm15 hands their counters on as they are: Anthropic's input leaves
+    cached tokens out, which OpenAI's and Gemini's hold; Gemini's and xAI's output leaves reasoning out.
+    """
+    provider = model.partition("/")[0]
+    sent = most.input_tokens if used.input_tokens is None else used.input_tokens
+    made = most.output_tokens if used.output_tokens is None else used.output_tokens
+    read, written = used.cache_read_tokens or 0, used.cache_write_tokens or 0
+    if provider.endswith("anthropic") and used.input_tokens is not None:
+        sent += read + written
+    if provider in {"gemini", "vertex", "vertex-express", "xai"} and used.output_tokens is not None:
+        made += used.reasoning_tokens or 0
+    read = min(read, sent)
+    written = min(written, sent - read)
+    return Usage(1, 0, sent, read, made, price.of(sent, made, read, written))

@@ -32,7 +32,7 @@ def dump_prompt(task: Task, candidate: Candidate, model: ModelConfig, note: dict
         "task": task.name,
         **note,
         "candidate_id": candidate.id,
-        "model": model.model_dump(mode="json", exclude_none=True),
+        "model": model.model_dump(mode="json", exclude_none=True, exclude={"price"}),
         "inputs": {name: spec.model_dump(mode="json") for name, spec in task.inputs.items()},
         "outputs": {name: spec.model_dump(mode="json") for name, spec in task.outputs.items()},
         "program": None if task.program is None else {"function": task.program, "folder": str(task.folder.resolve())},

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+
+import numpy as np
 
 from optimizer.evaluate.statistics import mean
 from optimizer.types import Candidate, Failure, Score
@@ -60,25 +61,41 @@ class Board:
         return mean(mine) + mean(self.scores(reference)) - mean(theirs)
 
     def leader(self, length: int) -> str | None:
-        """Return the best of those that have seen at least `length` examples; ties to the cheaper, then older."""
-        ranked = [
-            (mean(self.scores(cid)), -self.costs.get(cid, 0.0), -place, cid)
-            for place, cid in enumerate(self._results)
-            if len(self._results[cid]) >= length and not self.too_many_failures(cid)
-        ]
-        return max(ranked)[3] if ranked else None
+        """Return the best of those that have seen at least `length` examples, example by example."""
+        return self._best([cid for cid in self._results if len(self._results[cid]) >= length], 0.0)
 
     def winner(self) -> str | None:
-        """Return the candidate with the best lower bound of its score; ties to the cheaper.
+        """Return the candidate that no other beats on the examples which both have answered.
 
-        The bound lies below the mean by the widest standard error that scores in [0, 1] can
-        have, so that a lucky start on a few examples does not beat a good score on many,
-        while between candidates that saw equally much the mean alone decides.
+        Who has seen less is given less credit: by the widest standard error that scores in [0, 1] can
+        have, so that a lucky start on a few examples does not beat a good score on many, while between
+        candidates that saw equally much the same examples alone decide.
         """
-        sound = [cid for cid in self._results if self.scores(cid) and not self.too_many_failures(cid)]
-        ranked = []
-        for place, cid in enumerate(sound):
-            scores = self.scores(cid)
-            bound = round(mean(scores) - WIDEST / math.sqrt(len(scores)), 9)
-            ranked.append((bound, -self.costs.get(cid, 0.0), -place, cid))
-        return max(ranked)[3] if ranked else None
+        return self._best(list(self._results), WIDEST)
+
+    def _best(self, candidates: Sequence[str], spread: float) -> str | None:
+        """Return the minimax winner: whose worst paired margin is the best; ties to the cheaper, then older.
+
+        A mean over what was answered would reward a candidate for failing on hard examples. Margins on
+        the same examples can form a cycle, which minimax resolves (Simpson 1969, Kramer 1977).
+        """
+        sound = [cid for cid in candidates if self.scores(cid) and not self.too_many_failures(cid)]
+        if not sound:
+            return None
+        worst = self._margins(sound, spread).min(axis=1).round(9)
+        ranked = [(worst[place], -self.costs.get(cid, 0.0), -place, cid) for place, cid in enumerate(sound)]
+        return max(ranked)[3]
+
+    def _margins(self, candidates: Sequence[str], spread: float) -> np.ndarray:
+        """Return candidate × candidate: how far the one is ahead of the other on the same examples."""
+        lengths = np.array([len(self._results[cid]) for cid in candidates])
+        values = np.zeros((len(candidates), lengths.max()))
+        answered = np.zeros_like(values)
+        for row, cid in enumerate(candidates):
+            for place, result in enumerate(self._results[cid]):
+                if isinstance(result, Score):
+                    values[row, place], answered[row, place] = result.value, 1.0
+        sums = values @ answered.T
+        gaps = (sums - sums.T) / np.maximum(answered @ answered.T, 1.0)
+        credit = -spread / np.sqrt(lengths)
+        return np.asarray(gaps + credit[:, None] - credit[None, :])

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from optimizer.evaluate.evaluator import Evaluator, phase_tag
+from optimizer.evaluate.evaluator import Evaluator, landed, phase_tag
 from optimizer.evaluate.statistics import Interval, difference, interval, mean
 from optimizer.types import Candidate, Example, Failure, Score
 
 Verdict = Literal["improved", "inconclusive", "worse"]
+RUN = 10
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,27 @@ class Outcome:
 
 
 async def final_test(evaluator: Evaluator, seed: Candidate, winner: Candidate, examples: Sequence[Example]) -> Outcome:
-    """Run the seed and the winner over the test examples, once, and compare them pair by pair."""
-    runs = {}
-    for place, candidate in enumerate((seed, winner)):
-        if candidate.id not in runs:
-            results = await evaluator.run(candidate, examples, "test", 0, phase_tag("test", place))
-            runs[candidate.id] = Tested(candidate, results)
-    return judge(runs[seed.id], runs[winner.id])
+    """Run the seed and the winner over the test examples, once, and compare them pair by pair.
+
+    They go side by side, in runs short enough to share a prefix, so that a budget which is spent on the
+    way leaves pairs to compare: the verdict is then that of the examples which both have answered.
+    """
+    tasks: dict[str, list[asyncio.Task[list[Score | Failure]]]] = {seed.id: [], winner.id: []}
+    sides = dict(enumerate((seed,) if seed.id == winner.id else (seed, winner)))
+    for start in range(0, len(examples), RUN):
+        for place, candidate in sides.items():
+            block = evaluator.run(candidate, examples[start : start + RUN], "test", start, phase_tag("test", place))
+            tasks[candidate.id].append(asyncio.ensure_future(block))
+    await landed([task for runs in tasks.values() for task in runs])
+    answered = {cid: [run.result() for run in _unspent(tasks.values(), runs)] for cid, runs in tasks.items()}
+    tested = [Tested(c, [result for run in answered[c.id] for result in run]) for c in (seed, winner)]
+    return judge(*tested)
+
+
+def _unspent(sides: Collection[list[asyncio.Task[Any]]], runs: list[asyncio.Task[Any]]) -> list[asyncio.Task[Any]]:
+    """Return those `runs` which no side lacks because the budget was spent."""
+    whole = [all(side[place].exception() is None for side in sides) for place in range(len(runs))]
+    return [run for run, keep in zip(runs, whole, strict=True) if keep]
 
 
 def judge(seed: Tested, winner: Tested) -> Outcome:

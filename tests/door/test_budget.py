@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.config.schema import Budget as Limits
-from optimizer.door.budget import Budget, deadline
+from optimizer.door.budget import Budget, deadline, refuse_past
 from optimizer.errors import BudgetSpent, ConfigError
+from optimizer.ledger.records import CallTag
 from optimizer.types import Usage
 
 NOON = dt.datetime(2026, 5, 4, 12, 0).astimezone().timestamp()
@@ -23,61 +24,85 @@ def local(text: str) -> float:
     return dt.datetime.fromisoformat(text).astimezone().timestamp()
 
 
+SEARCH, TEST = CallTag("task", "search", 0), CallTag("task", "test", 0)
+
+
+def cost(tokens: int = 5, usd: float = 0.0) -> Usage:
+    return Usage(1, 0, tokens, 0, 0, usd)
+
+
 def committed(budget: Budget, name: str) -> float:
     return budget._spent[name] + budget._held[name]
 
 
+def take(budget: Budget, most: Usage, tag: CallTag = SEARCH) -> None:
+    assert budget.hold(tag, most) is None
+
+
 def test_the_last_place_is_given_and_the_next_refused() -> None:
     budget = Budget(Limits(calls=2))
-    budget.reserve("search", 5, 0.0)
-    budget.reserve("search", 5, 0.0)
+    for _ in range(2):
+        take(budget, cost())
+        budget.settle(SEARCH, cost(), cost())
     with pytest.raises(BudgetSpent) as caught:
-        budget.reserve("search", 5, 0.0)
-    assert caught.value.name == "calls"
+        budget.hold(SEARCH, cost())
+    assert caught.value.name == budget.refused == "calls"
 
 
 @pytest.mark.parametrize(
-    ("limits", "tokens", "usd", "name"),
+    ("limits", "most", "name"),
     [
-        (Limits(tokens=10), 11, 0.0, "tokens"),
-        (Limits(usd=1.0), 1, 1.5, "usd"),
-        (Limits(calls=1, tokens=1), 2, 0.0, "tokens"),
+        (Limits(tokens=10), cost(11), "tokens"),
+        (Limits(usd=1.0), cost(1, 1.5), "usd"),
+        (Limits(calls=1, tokens=1), cost(2), "tokens"),
     ],
 )
-def test_a_refusal_names_the_limit_and_holds_nothing(limits: Limits, tokens: int, usd: float, name: str) -> None:
+def test_a_refusal_names_the_limit_and_holds_nothing(limits: Limits, most: Usage, name: str) -> None:
     budget = Budget(limits)
     with pytest.raises(BudgetSpent) as caught:
-        budget.reserve("search", tokens, usd)
+        budget.hold(SEARCH, most)
     assert caught.value.name == name
     assert budget._held == {"calls": 0.0, "tokens": 0.0, "usd": 0.0}
 
 
+def test_who_lacks_only_what_others_hold_waits_for_it() -> None:
+    budget = Budget(Limits(tokens=100))
+    take(budget, cost(60))
+    waiter = budget.hold(SEARCH, cost(60))
+    assert waiter is not None
+    assert not waiter.done()
+    assert committed(budget, "tokens") == 60
+    budget.settle(SEARCH, cost(60), cost(25))
+    assert waiter.done()
+    take(budget, cost(60))
+    budget.settle(SEARCH, cost(60), cost(60))
+    with pytest.raises(BudgetSpent):
+        budget.hold(SEARCH, cost(60))
+
+
 def test_settling_replaces_the_reservation_by_what_was_paid() -> None:
     budget = Budget(Limits(calls=10, tokens=100, usd=1.0))
-    budget.reserve("search", 60, 0.5)
-    with pytest.raises(BudgetSpent):
-        budget.reserve("search", 60, 0.1)
-    budget.settle("search", 60, 0.5, Usage(1, 0, 20, 0, 5, 0.125))
+    take(budget, cost(60, 0.5))
+    budget.settle(SEARCH, cost(60, 0.5), Usage(1, 0, 20, 0, 5, 0.125))
     assert budget.used() == {"calls": (1.0, 10.0), "tokens": (25.0, 100.0), "usd": (0.125, 1.0)}
-    budget.reserve("search", 60, 0.1)
 
 
-def test_releasing_gives_everything_back() -> None:
+def test_a_call_that_was_not_made_gives_everything_back() -> None:
     budget = Budget(Limits(calls=1, tokens=10, usd=1.0))
     for _ in range(5):
-        budget.reserve("search", 10, 1.0)
-        budget.release("search", 10, 1.0)
+        take(budget, cost(10, 1.0))
+        budget.settle(SEARCH, cost(10, 1.0), Usage())
     assert budget.used() == {"calls": (0.0, 1.0), "tokens": (0.0, 10.0), "usd": (0.0, 1.0)}
 
 
 def test_the_test_phase_is_not_bounded_by_calls_and_tokens_but_by_dollars() -> None:
     budget = Budget(Limits(calls=2, tokens=5, usd=1.0))
     for _ in range(5):
-        budget.reserve("test", 100, 0.1)
-        budget.settle("test", 100, 0.1, Usage(1, 0, 100, 0, 0, 0.1))
+        take(budget, cost(100, 0.1), TEST)
+        budget.settle(TEST, cost(100, 0.1), cost(100, 0.1))
     assert budget.used()["calls"] == (0.0, 2.0)
     with pytest.raises(BudgetSpent) as caught:
-        budget.reserve("test", 1, 0.6)
+        budget.hold(TEST, cost(1, 0.6))
     assert caught.value.name == "usd"
 
 
@@ -90,22 +115,88 @@ def test_restoring_counts_what_an_earlier_attempt_paid() -> None:
 def test_no_limit_no_refusal_and_nothing_to_show() -> None:
     budget = Budget(Limits())
     for _ in range(100):
-        budget.reserve("search", 10**9, 10**6)
+        take(budget, cost(10**9, 10**6))
     assert budget.used() == {}
 
 
-def test_the_clock_ends_the_search_not_the_test() -> None:
+def test_the_dollars_of_the_test_are_out_of_reach_of_the_search() -> None:
+    budget = Budget(Limits(usd=1.0))
+    budget.set_aside(10)
+    spent = 0
+    while True:
+        try:
+            take(budget, cost(10, 0.04))
+        except BudgetSpent:
+            break
+        budget.settle(SEARCH, cost(10, 0.04), cost(10, 0.02), seconds=0.1)
+        spent += 1
+    assert spent > 20
+    for _ in range(10):
+        take(budget, cost(10, 0.04), TEST)
+        budget.settle(TEST, cost(10, 0.04), cost(10, 0.02))
+
+
+def test_with_dollars_the_first_call_goes_alone_as_it_tells_what_the_test_costs() -> None:
+    budget = Budget(Limits(usd=1.0))
+    budget.set_aside(10)
+    take(budget, cost(10, 0.01))
+    assert budget.hold(SEARCH, cost(10, 0.01)) is not None
+    budget.settle(SEARCH, cost(10, 0.01), cost(10, 0.01), seconds=0.1)
+    take(budget, cost(10, 0.01))
+    take(budget, cost(10, 0.01))
+
+
+def test_a_prompt_too_dear_to_be_tested_is_not_begun() -> None:
+    budget = Budget(Limits(usd=1.0))
+    budget.set_aside(20)
+    take(budget, cost(10, 0.02))
+    budget.settle(SEARCH, cost(10, 0.02), cost(10, 0.01), seconds=0.1)
+    with pytest.raises(BudgetSpent):  # twenty of it would cost a dollar, though this one costs a tenth
+        budget.hold(SEARCH, cost(10, 0.1))
+
+
+def test_the_clock_ends_the_search_and_then_the_test() -> None:
     now = [NOON]
     budget = Budget(Limits(seconds=10), clock=lambda: now[0])
-    budget.reserve("search", 1, 0.0)
+    take(budget, cost())
     now[0] += 9.9
-    budget.reserve("search", 1, 0.0)
+    take(budget, cost())
+    take(budget, cost(), TEST)
     assert budget.used()["seconds"] == (pytest.approx(9.9), 10.0)
     now[0] += 0.1
-    with pytest.raises(BudgetSpent) as caught:
-        budget.reserve("search", 1, 0.0)
-    assert caught.value.name == "time"
-    budget.reserve("test", 1, 0.0)
+    for tag in (SEARCH, TEST):
+        with pytest.raises(BudgetSpent) as caught:
+            budget.hold(tag, cost())
+        assert caught.value.name == "time"
+
+
+def test_the_time_of_the_test_is_kept_free_at_the_concurrency_in_use() -> None:
+    now = [NOON]
+    budget = Budget(Limits(seconds=100), clock=lambda: now[0])
+    budget.set_aside(calls=40, concurrency=4)
+    for trial, seconds in ((0, 1.0), (1, 2.0), (2, 4.0)):
+        tag = CallTag("task", "search", trial)
+        take(budget, cost(), tag)
+        budget.settle(tag, cost(), cost(), seconds=seconds)
+    # Five rounds of four for the seed at 1 s and for the slowest trial at 4 s, a fifth more, and two calls to land.
+    left = budget.time_left("search", landing=False)
+    assert left == pytest.approx(100 - 1.2 * 5 * (1 + 4) - 8)
+    assert budget.time_left("search") == pytest.approx(left + 8)
+    assert budget.time_left("test") == pytest.approx(100)
+    now[0] += left + 0.01
+    with pytest.raises(BudgetSpent):
+        budget.hold(SEARCH, cost())
+    take(budget, cost(), TEST)
+
+
+def test_a_resumed_run_goes_on_with_its_clock() -> None:
+    budget = Budget(Limits(seconds=100), clock=lambda: NOON)
+    budget.restore(Usage(), Usage(), seconds=70)
+    assert budget.time_left("test") == 30
+    assert budget.used()["seconds"] == (70.0, 100.0)
+    budget = Budget(Limits(until="07:00"), clock=lambda: NOON)
+    budget.restore(Usage(), Usage(), seconds=5, until=NOON - 1)
+    assert budget.time_left("test") == -1
 
 
 @pytest.mark.parametrize(
@@ -135,7 +226,12 @@ def test_the_earlier_of_two_ends_counts() -> None:
 )
 def test_a_wrong_until_is_a_config_error(until: str, what: str) -> None:
     with pytest.raises(ConfigError, match=what):
-        Budget(Limits(until=until))
+        refuse_past(Limits(until=until), NOON)
+
+
+def test_a_budget_whose_time_is_past_is_a_spent_one_so_that_a_run_can_be_resumed() -> None:
+    with pytest.raises(BudgetSpent):
+        Budget(Limits(until="2020-01-01T00:00")).hold(TEST, cost())
 
 
 @settings(deadline=None, max_examples=20)
@@ -150,17 +246,19 @@ def test_many_threads_never_overspend(calls: int, tokens: int, usd: float, seed:
         paid_calls = paid_tokens = 0
         for _ in range(25):
             wanted, price = rng.randint(1, 40), rng.random() / 4
+            most = cost(wanted, price)
             try:
-                budget.reserve("search", wanted, price)
+                if budget.hold(SEARCH, most) is not None:
+                    continue
             except BudgetSpent:
                 continue
             with budget._lock:
                 worst.extend(n for n in budget._spent if committed(budget, n) > getattr(limits, n) + 1e-9)
             if rng.random() < 0.5:
-                budget.release("search", wanted, price)
+                budget.settle(SEARCH, most, Usage())
             else:
                 spent = rng.randint(0, wanted)
-                budget.settle("search", wanted, price, Usage(1, 0, spent, 0, 0, price / 2))
+                budget.settle(SEARCH, most, cost(spent, price / 2))
                 paid_calls, paid_tokens = paid_calls + 1, paid_tokens + spent
         return paid_calls, paid_tokens
 
@@ -195,12 +293,12 @@ def test_settling_leaves_no_moment_in_which_another_takes_the_place() -> None:
 
     def turn() -> None:
         try:
-            budget.reserve("search", 1, 0.0)
+            refused.append(budget.hold(SEARCH, cost()) is None)
         except BudgetSpent as problem:
-            refused.append(problem.name)
+            refused.append(problem.name == "tokens")
 
-    budget.reserve("search", 1, 0.0)
+    take(budget, cost())
     budget._lock = LockThatLetsAnotherIn(turn)  # type: ignore[assignment]
-    budget.settle("search", 1, 0.0, Usage(1))
-    assert set(refused) == {"calls"}
+    budget.settle(SEARCH, cost(), Usage(1))
+    assert refused == [False]
     assert committed(budget, "calls") == 1

@@ -155,7 +155,7 @@ def test_an_error_of_the_metric_is_raised(ledger: Ledger) -> None:
         run(ledger, str, metric=Broken())
 
 
-def test_one_error_cancels_the_rest_of_the_block(ledger: Ledger) -> None:
+def test_after_a_spent_budget_no_more_of_the_block_is_begun(ledger: Ledger) -> None:
     asked = []
 
     def rule(n: int) -> Any:
@@ -163,6 +163,35 @@ def test_one_error_cancels_the_rest_of_the_block(ledger: Ledger) -> None:
         return BudgetSpent("calls") if n == 0 else str(n)
 
     with pytest.raises(BudgetSpent):
+        run(ledger, rule, concurrency=1)
+    assert asked == [0]
+
+
+def test_what_is_in_flight_when_the_budget_is_spent_may_land(ledger: Ledger) -> None:
+    done = []
+
+    class Slow(dspy.Module):  # type: ignore[misc]
+        async def aforward(self, n: int) -> dspy.Prediction:
+            if n == 0:
+                await asyncio.sleep(0.01)
+                raise LMUnexpectedError("engine failed") from BudgetSpent("usd")
+            await asyncio.sleep(0.05)
+            done.append(n)
+            return dspy.Prediction(answer=str(n))
+
+    with pytest.raises(BudgetSpent):
+        asyncio.run(evaluator(ledger, Slow(), 3).run(CANDIDATE, EXAMPLES, "validation"))
+    assert done == [1, 2]
+
+
+def test_another_error_cancels_the_rest_of_the_block(ledger: Ledger) -> None:
+    asked = []
+
+    def rule(n: int) -> Any:
+        asked.append(n)
+        return StoppedByFailures("down") if n == 0 else str(n)
+
+    with pytest.raises(StoppedByFailures):
         run(ledger, rule, concurrency=1)
     assert asked == [0]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimizer.errors import BudgetSpent
+from optimizer.errors import BudgetSpent, StoppedByFailures
 from optimizer.evaluate.evaluator import Evaluator
 from optimizer.evaluate.statistics import difference, wilson
 from optimizer.ledger.ledger import Ledger
@@ -79,12 +79,12 @@ def test_improved_only_where_the_interval_lies_above_zero(pairs: list[tuple[floa
     assert (outcome.verdict == "worse") == (high < 0)
 
 
-def finals(ledger: Ledger, rule: Rule, one: Any, two: Any) -> tuple[Outcome, Programs]:
+def finals(ledger: Ledger, rule: Rule, one: Any, two: Any, over: Any = TEST) -> tuple[Outcome, Programs]:
     programs = Programs(rule)
 
     async def go() -> Outcome:
         evaluator = Evaluator(programs, dspy.utils.DummyLM([{}]), Metric(), ["answer"], ledger, 4)
-        return await final_test(evaluator, one, two, TEST)
+        return await final_test(evaluator, one, two, over)
 
     return asyncio.run(go()), programs
 
@@ -104,6 +104,25 @@ def test_a_seed_that_won_is_tested_once_and_not_called_better(ledger: Ledger) ->
     assert outcome.seed.mean == outcome.winner.mean == 1.0
 
 
-def test_a_budget_that_ends_in_the_test_is_told(ledger: Ledger) -> None:
-    with pytest.raises(BudgetSpent):
-        finals(ledger, lambda one, n: BudgetSpent("usd"), SEED, WINNER)
+def test_a_budget_that_ends_in_the_test_leaves_the_pairs_that_were_answered(ledger: Ledger) -> None:
+    over = [Example({"n": n}, {"answer": "yes"}) for n in range(35)]
+    spent = BudgetSpent("usd")
+
+    def rule(one: Any, n: int) -> Any:
+        return spent if n >= (25 if one.id == SEED.id else 15) else float(one.id == WINNER.id)
+
+    outcome, programs = finals(ledger, rule, SEED, WINNER, over)
+    # The seed answered two runs of ten, the winner one: that one is compared.
+    assert [len(side.results) for side in (outcome.seed, outcome.winner)] == [10, 10]
+    assert (outcome.examples, outcome.mean) == (10, 1.0)
+    assert len(set(programs.calls)) == len(programs.calls) == 70
+
+
+def test_a_budget_without_room_for_the_test_proves_nothing(ledger: Ledger) -> None:
+    outcome, _ = finals(ledger, lambda one, n: BudgetSpent("time"), SEED, WINNER)
+    assert (outcome.verdict, outcome.examples, outcome.ci95) == ("inconclusive", 0, (-1.0, 1.0))
+
+
+def test_another_error_in_the_test_ends_it(ledger: Ledger) -> None:
+    with pytest.raises(StoppedByFailures):
+        finals(ledger, lambda one, n: StoppedByFailures("down") if n == 3 else 1.0, SEED, WINNER)

@@ -1,0 +1,108 @@
+"""What one call can cost at most, what its lost attempts may have cost, and what is booked for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from optimizer.door.budget import Budget
+from optimizer.errors import BudgetSpent
+from optimizer.ledger.records import CallTag
+from optimizer.models.prices import Price
+from optimizer.types import FailureKind, Usage, canonical_json
+
+# Tokens that a provider adds to a request: a chat template's default system text, and what explains tools.
+TEMPLATE, TOOLS = 64, 640
+# An HTTP error is not charged, but behind these the model may have worked.
+DOUBTFUL_STATUS = frozenset({408, 499, 504, 524})
+FREE: frozenset[FailureKind] = frozenset(
+    {"rate_limit", "server", "authentication", "unknown_model", "context_too_long", "invalid_request", "content_filter"}
+)
+# Names, because three clients have them: the request never left this machine.
+NEVER_SENT = frozenset(
+    {"ConnectError", "ConnectTimeout", "PoolTimeout", "ConnectionRefusedError", "gaierror", "ClientConnectorError"}
+)
+
+
+def most_of(request: Mapping[str, Any], price: Price) -> Usage:
+    """Return an upper bound of one attempt: a token is at least a byte of the request's JSON.
+
+    It holds for every tokenizer of bytes and for any script; media that are named by a URL are not bounded.
+    """
+    added = TEMPLATE + (TOOLS if request.get("tools") else 0)
+    longest = (request.get("config") or {}).get("max_tokens") or price.longest
+    return price.most(len(canonical_json(request).encode("utf-8", "replace")) + added, longest)
+
+
+def maybe_charged(problem: BaseException, kind: FailureKind) -> bool:
+    """Tell if the provider may have worked, and so be paid, for an attempt that failed."""
+    chain = list(_causes(problem))
+    if any(cls.__name__ in NEVER_SENT for cause in chain for cls in type(cause).__mro__):
+        return False
+    if any(getattr(cause, "status", None) in DOUBTFUL_STATUS for cause in chain):
+        return True
+    return kind not in FREE
+
+
+def _causes(problem: BaseException) -> Iterator[BaseException]:
+    seen: BaseException | None = problem
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__
+
+
+class Charge:
+    """What one call holds of the budget over all its attempts.
+
+    An attempt that may have been charged without an answer is booked at the most it can have cost: the
+    input of the answer that came in the end, or else the request's bytes, and the longest answer allowed.
+    """
+
+    def __init__(self, budget: Budget, tag: CallTag, price: Price, most: Usage) -> None:
+        self.most = most
+        self._budget, self._tag, self._price = budget, tag, price
+        self._lost, self._holds = 0, 0
+        self._booked: Usage | None = None
+
+    async def reserve(self) -> None:
+        """Hold one attempt's worst case; waits while others hold what it needs; raises BudgetSpent."""
+        while (waiter := self._budget.hold(self._tag, self.most)) is not None:
+            await asyncio.wrap_future(waiter)
+        self._holds = 1
+
+    def lose(self, problem: BaseException, kind: FailureKind) -> None:
+        """Take note of a failed attempt."""
+        self._lost += maybe_charged(problem, kind)
+
+    def renew(self) -> bool:
+        """Hold enough for a further attempt; False where the budget has no room for it now."""
+        if self._holds > self._lost:
+            return True
+        try:
+            if self._budget.hold(self._tag, replace(self.most, calls=0)) is not None:
+                return False
+        except BudgetSpent:
+            return False
+        self._holds += 1
+        return True
+
+    def settle(self, usage: Usage, seconds: float) -> Usage:
+        """Book an answered call; returns what it cost with its lost attempts, for the ledger."""
+        lost = self._price.most(usage.input_tokens, self.most.output_tokens)
+        paid = usage + _times(lost, self._lost, 0)
+        # Only a call without lost attempts tells what a call costs.
+        self._budget.settle(self._tag, _times(self.most, self._holds, 1), paid, None if self._lost else seconds)
+        return paid
+
+    def fail(self, cut: bool = False) -> Usage:
+        """Book a call without an answer, `cut` if it was in the air; returns its possible cost."""
+        if self._booked is None:
+            self._booked = _times(self.most, self._lost + cut, 0)
+            self._budget.settle(self._tag, _times(self.most, self._holds, 1), self._booked)
+        return self._booked
+
+
+def _times(usage: Usage, count: int, calls: int) -> Usage:
+    return Usage(calls, 0, count * usage.input_tokens, 0, count * usage.output_tokens, count * usage.usd)

@@ -1,0 +1,73 @@
+"""What the test passes will take, judged by the calls of the search: so much must be left for them."""
+
+from __future__ import annotations
+
+import math
+
+from optimizer.ledger.records import CallTag
+from optimizer.types import Usage
+
+# Test examples are not the validation's: a tenth more in dollars, a fifth more in time.
+DOLLARS_MARGIN, TIME_MARGIN = 1.1, 1.2
+
+
+class TestForecast:
+    """Dollars and seconds of `calls` test calls, half for the seed and half for the winner.
+
+    In dollars each is as dear as the dearest call of its role yet; in time, the seed's are as slow as its
+    calls were on average, and the winner's as those of the slowest trial.
+    """
+
+    __test__ = False  # not a test, whatever pytest makes of its name
+
+    def __init__(self, calls: int = 0, concurrency: int = 1) -> None:
+        self._calls, self._concurrency = calls, concurrency
+        self._dearest: dict[str, float] = {}
+        self._share: dict[str, float] = {}
+        self._largest = 0.0
+        self._times: dict[int, tuple[int, float]] = {}
+
+    @property
+    def blind(self) -> bool:
+        """Whether there is a test to forecast, and nothing to judge it by."""
+        return self._calls > 0 and "task" not in self._dearest
+
+    def learn(self, tag: CallTag, held: Usage, paid: Usage, seconds: float) -> None:
+        """Take note of an answered call; writers of instructions have no part in the test."""
+        if tag.role == "prompt":
+            return
+        self._dearest[tag.role] = max(self._dearest.get(tag.role, 0.0), paid.usd)
+        self._largest = max(self._largest, held.usd)
+        if held.usd:
+            self._share[tag.role] = max(self._share.get(tag.role, 0.0), paid.usd / held.usd)
+        if tag.phase == "search" and tag.trial is not None:
+            count, total = self._times.get(tag.trial, (0, 0.0))
+            self._times[tag.trial] = (count + 1, total + seconds)
+
+    def dollars(self, tag: CallTag, most: Usage) -> float:
+        """Return what to keep for the test if a call that may cost `most` goes ahead.
+
+        A prompt dearer than any yet may become the winner, so its expected cost counts before it is paid.
+        """
+        if not self._calls:
+            return 0.0
+        dearest, largest = dict(self._dearest), self._largest
+        if tag.role != "prompt":
+            dearest[tag.role] = max(dearest.get(tag.role, 0.0), self._share.get(tag.role, 0.0) * most.usd)
+            largest = max(largest, most.usd)
+        # The last call of the test is reserved by its worst case like any other.
+        return DOLLARS_MARGIN * self._calls * sum(dearest.values()) + largest
+
+    def seconds(self) -> float:
+        """Return the time to keep for the test, and for what is in flight to land before it."""
+        if not self._calls or not self._times:
+            return 0.0
+        means = [total / count for count, total in self._times.values()]
+        first = self._times.get(0)
+        seed = max(means) if first is None else first[1] / first[0]
+        passes = math.ceil(self._calls / 2 / self._concurrency) * (seed + max(means))
+        return TIME_MARGIN * passes + self.landing()
+
+    def landing(self) -> float:
+        """Return how long a call of the search may still take when its time is up."""
+        return 2 * max((total / count for count, total in self._times.values()), default=0.0)

@@ -1,0 +1,55 @@
+"""How much of its time a run has used, over all its attempts, from the ledger's own timestamps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from optimizer.ledger.ledger import Ledger
+from optimizer.types import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """The answered calls of one role in one trial: the dearest of them, and their mean time."""
+
+    role: Role
+    trial: int | None
+    calls: int
+    usd: float
+    seconds: float
+
+
+def resume_clock(ledger: Ledger, now: float, until: tuple[str, float] | None) -> tuple[float, float | None]:
+    """Begin an attempt; returns the seconds that earlier ones took, and the moment to end at.
+
+    An attempt lasted from its start to the last thing it wrote, so a kill loses no more than the call in
+    flight, and the time in which nothing ran does not count. `until` is the config's text and what it means
+    now; what the same text meant when the run was begun stays valid.
+    """
+    kept: dict[str, Any] = ledger.meta("clock") or {"starts": [], "until": None}
+    starts: list[float] = kept["starts"]
+    bounds = zip(starts, [*starts, now][1:], strict=True)
+    earlier = sum(max(0.0, _last_sign(ledger, begun, end) - begun) for begun, end in bounds)
+    if until is not None and (kept["until"] is None or kept["until"][0] != until[0]):
+        kept["until"] = list(until)
+    ledger.put_meta("clock", {"starts": [*starts, now], "until": kept["until"]})
+    return earlier, None if until is None else kept["until"][1]
+
+
+def _last_sign(ledger: Ledger, begun: float, end: float) -> float:
+    sql = (
+        "SELECT MAX(t) AS t FROM (SELECT started AS t FROM calls UNION ALL SELECT ended FROM calls"
+        " UNION ALL SELECT started FROM trials UNION ALL SELECT ended FROM trials) WHERE t >= ? AND t < ?"
+    )
+    last = ledger.read(sql, (begun, end))[0]["t"]
+    return begun if last is None else float(last)
+
+
+def spells(ledger: Ledger) -> list[Spell]:
+    """Return what the search's answered calls were like, by role and trial."""
+    sql = (
+        "SELECT role, trial, COUNT(*) AS calls, MAX(usd) AS usd, AVG(ended - started) AS seconds"
+        " FROM calls WHERE state = 'done' AND phase = 'search' GROUP BY role, trial"
+    )
+    return [Spell(row["role"], row["trial"], row["calls"], row["usd"], row["seconds"]) for row in ledger.read(sql)]

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import pytest
+
+from optimizer.ledger.clock import resume_clock, spells
+from optimizer.ledger.ledger import Ledger
+
+
+def call(ledger: Ledger, started: float, ended: float | None, **columns: object) -> None:
+    row = {"key": str(started), "role": "task", "phase": "search", "request": "{}", "state": "done", **columns}
+    row |= {"started": started, "ended": ended}
+    marks = ", ".join("?" * len(row))
+    ledger.write(f"INSERT INTO calls ({', '.join(row)}) VALUES ({marks})", list(row.values())).result()
+
+
+def test_a_new_run_has_used_no_time(ledger: Ledger) -> None:
+    assert resume_clock(ledger, 1000.0, None) == (0.0, None)
+
+
+def test_each_attempt_lasts_until_its_last_sign_and_the_pauses_do_not_count(ledger: Ledger) -> None:
+    resume_clock(ledger, 1000.0, None)
+    call(ledger, 1010.0, 1012.0)
+    call(ledger, 1015.0, None)  # in flight at the kill
+    assert resume_clock(ledger, 5000.0, None) == (15.0, None)
+    call(ledger, 5001.0, 5030.0)
+    assert resume_clock(ledger, 9000.0, None) == (45.0, None)
+    assert resume_clock(ledger, 9900.0, None) == (45.0, None)  # an attempt that did nothing
+
+
+def test_a_clock_time_means_what_it_meant_when_the_run_was_begun(ledger: Ledger) -> None:
+    assert resume_clock(ledger, 10.0, ("07:00", 700.0)) == (0.0, 700.0)
+    assert resume_clock(ledger, 800.0, ("07:00", 2700.0))[1] == 700.0
+    assert resume_clock(ledger, 900.0, ("08:00", 2800.0))[1] == 2800.0
+    assert resume_clock(ledger, 950.0, None)[1] is None
+
+
+def test_the_search_is_told_by_role_and_trial(ledger: Ledger) -> None:
+    call(ledger, 0.0, 1.0, trial=0, usd=0.5)
+    call(ledger, 1.0, 4.0, trial=0, usd=0.25)
+    call(ledger, 2.0, 4.0, trial=1, usd=0.125)
+    call(ledger, 3.0, 9.0, trial=1, phase="test")
+    call(ledger, 4.0, 9.0, trial=1, state="failed")
+    found = [(s.role, s.trial, s.calls, s.usd, s.seconds) for s in spells(ledger)]
+    assert found == [("task", 0, 2, 0.5, pytest.approx(2.0)), ("task", 1, 1, 0.125, pytest.approx(2.0))]

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+from dspy.lm15 import Usage as Reported
+
+from optimizer.config.schema import ModelPrice
+from optimizer.models.prices import Price, configured, metered, price_of
+from optimizer.types import Usage
+
+PRICE = Price(1.0, 10.0, cached=0.1, written=1.25)
+MOST = Usage(1, 0, 1000, 0, 100, 2250.0)
+
+
+def test_a_price_in_the_config_is_by_the_million() -> None:
+    price = configured(ModelPrice(input=0.4, cached=0.1, output=1.6))
+    assert price.of(1_000_000, 0) == pytest.approx(0.4)
+    assert price.of(1_000_000, 0, cached=1_000_000) == pytest.approx(0.1)
+    assert price.of(0, 1_000_000) == pytest.approx(1.6)
+
+
+def test_cached_tokens_cost_as_others_where_nothing_else_is_said() -> None:
+    assert configured(ModelPrice(input=2.0, output=0.0)).of(10, 0, cached=10) == pytest.approx(2e-5)
+
+
+def test_litellms_table_knows_the_discount() -> None:
+    price = price_of("openai/gpt-4.1-mini")
+    assert price is not None
+    assert (price.input, price.cached, price.output) == (4e-7, 1e-7, 1.6e-6)
+    assert price.longest == 32768
+    assert price_of("openai/no-such-model") is None
+
+
+def test_openais_input_holds_its_cached_tokens() -> None:
+    used = metered(Reported(input_tokens=100, output_tokens=5, cache_read_tokens=80), "openai/x", PRICE, MOST)
+    assert used == Usage(1, 0, 100, 80, 5, pytest.approx(20 + 8 + 50))
+
+
+def test_anthropics_input_leaves_them_out() -> None:
+    counted = Reported(input_tokens=20, output_tokens=5, cache_read_tokens=80, cache_write_tokens=40)
+    used = metered(counted, "anthropic/x", PRICE, MOST)
+    assert used == Usage(1, 0, 140, 80, 5, pytest.approx(20 + 8 + 50 + 50))
+
+
+def test_geminis_output_leaves_its_reasoning_out_and_openais_does_not() -> None:
+    counted = Reported(input_tokens=10, output_tokens=5, reasoning_tokens=30)
+    assert metered(counted, "gemini/x", PRICE, MOST).output_tokens == 35
+    assert metered(counted, "openai/x", PRICE, MOST).output_tokens == 5
+
+
+def test_what_is_not_reported_is_booked_at_the_most_it_can_be() -> None:
+    used = metered(Reported(), "openai/x", PRICE, MOST)
+    assert (used.input_tokens, used.output_tokens) == (1000, 100)
+    assert used.usd == pytest.approx(2000.0)
+
+
+def test_a_cache_larger_than_the_input_does_not_make_a_call_cheaper_than_free() -> None:
+    used = metered(Reported(input_tokens=10, output_tokens=0, cache_read_tokens=50), "openai/x", PRICE, MOST)
+    assert used == Usage(1, 0, 10, 10, 0, pytest.approx(1.0))

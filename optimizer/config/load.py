@@ -11,6 +11,7 @@ import yaml
 from optimizer.config.schema import RunConfig
 from optimizer.config.strict import read_yaml, validate
 from optimizer.errors import ConfigError
+from optimizer.redact import scrub
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -56,5 +57,5 @@ def _with(data: Mapping[str, Any], parts: Sequence[str], value: Any, override: s
 
 
 def dump_config(config: RunConfig) -> str:
-    """Return a config as YAML, defaults filled in."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    """Return a config as YAML, defaults filled in, passwords in URLs left out."""
+    return scrub(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True))

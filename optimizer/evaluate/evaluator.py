@@ -12,7 +12,7 @@ from dspy.utils.exceptions import AdapterParseError, LMError
 
 from optimizer.door.door import tag_of_call
 from optimizer.door.failures import metier_error_in
-from optimizer.errors import CallError
+from optimizer.errors import BudgetSpent, CallError
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import CallTag, put_scores
 from optimizer.task.metrics.base import Metric
@@ -55,6 +55,9 @@ class Evaluator:
         tasks = [asyncio.ensure_future(self._one(program, example)) for example in examples]
         try:
             results = await asyncio.gather(*tasks)
+        except BudgetSpent:
+            await asyncio.gather(*tasks, return_exceptions=True)  # what is in flight is paid: it is recorded
+            raise
         except BaseException:
             for task in tasks:
                 task.cancel()

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import logging
 import secrets
-import signal
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,16 +17,21 @@ from optimizer.config.schema import RunConfig
 from optimizer.door.budget import Budget, refuse_past
 from optimizer.errors import ConfigError, Interrupted, LedgerError, StoppedByFailures
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import all_trials, failures_by_kind, usage_by_role
+from optimizer.ledger.records import all_trials, begin_attempt, failures_by_kind, lost_calls, usage_by_role
+from optimizer.logs import log_to
 from optimizer.models.fleet import Fleet, pull
 from optimizer.models.providers import is_local
+from optimizer.redact import scrub, without_credentials
 from optimizer.report.markdown import best_md, report_md
 from optimizer.report.result import Report, Side, trial_counts, usage_json, write_atomically, write_result
+from optimizer.resume import Claim, claim_run, finished_report, hide_passwords
+from optimizer.stopping import cancelled_by_signals
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
 from optimizer.types import Example, Role, Usage, digest
 
 if TYPE_CHECKING:
+    from optimizer.door.door import Door
     from optimizer.models.prices import Price
     from optimizer.prompt.program import Programs
     from optimizer.search.loop import Search
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from optimizer.track.mirror import Mirror
 
 SPREAD = 12
+DRAIN_SECONDS = 5.0
 
 
 class Watcher:
@@ -55,18 +59,30 @@ class Watcher:
         """The search is over; the test begins."""
 
 
-def optimize(config: RunConfig | str | Path, watcher: Watcher | None = None) -> Report:
+def optimize(
+    config: RunConfig | str | Path,
+    watcher: Watcher | None = None,
+    *,
+    wait: bool = False,
+    accept_changes: bool = False,
+) -> Report:
     """Optimize a task's prompt and return the report; its files lie in the run's folder.
 
+    A run directory that was begun before goes on; a finished one is read. `wait` for another
+    process that is working on it; `accept_changes` that are harmless.
     Raises MetierError: ConfigError, TaskError, ModelError, LedgerError, StoppedByFailures, Interrupted.
     """
     settings = config if isinstance(config, RunConfig) else load_config(config)
     job = _Job(settings, watcher or Watcher())
-    try:
-        return asyncio.run(job.run())
-    except asyncio.CancelledError:
-        remedy = f"Run it again with --run-dir {job.run_dir}: nothing paid is lost."
-        raise Interrupted("interrupted", remedy) from None
+    with closing(Ledger(job.run_dir / "ledger.db", wait=wait)) as ledger:
+        claim = claim_run(ledger, settings, job.task, accept_changes)
+        if claim.finished:
+            return finished_report(ledger, job.run_dir, job.task)
+        try:
+            return asyncio.run(job.run(ledger, claim))
+        except asyncio.CancelledError:
+            remedy = f"Go on with `metier resume {job.run_dir}`: nothing paid is lost."
+            raise Interrupted("interrupted", remedy) from None
 
 
 def validation_order(task: Task, config: RunConfig) -> list[Example]:
@@ -87,21 +103,20 @@ class _Job:
         self.config, self.watcher = config, watcher
         self.started = time.time()
         self.task = load_task(config.task)
-        self.budget = Budget(config.budget)
-        self.prices = prices_of(config)
         self.run_dir = _run_dir(config, self.task)
         if not (self.run_dir / "ledger.db").exists():  # a run that was begun may be resumed after its time
             refuse_past(config.budget, self.started)
         self.notes = self.task.notes
         self.uri = ""
+        hide_passwords(config)
 
-    async def run(self) -> Report:
+    async def run(self, ledger: Ledger, claim: Claim) -> Report:
         """Run the whole job; cancelled by SIGINT and SIGTERM."""
+        self.run_id, self.shape = claim.run_id, claim.shape
+        self._begin(ledger)
         with ExitStack() as stack:
-            stack.enter_context(_cancelled_by_signals())
-            ledger = stack.enter_context(closing(Ledger(self.run_dir / "ledger.db")))
-            self._claim(ledger)
-            stack.enter_context(_log_to(self.run_dir / "run.log"))
+            stack.enter_context(cancelled_by_signals(self._drain))
+            stack.enter_context(log_to(self.run_dir / "run.log"))
             fleet = stack.enter_context(Fleet(self.config.models, self.run_dir, self.watcher.say))
             mirror = self._mirror(ledger)
             try:
@@ -109,23 +124,25 @@ class _Job:
             except BaseException as problem:
                 asked = not isinstance(problem, Exception) or isinstance(problem, Interrupted)
                 self._end_mirror(mirror, "KILLED" if asked else "FAILED")
+                with suppress(LedgerError):
+                    ledger.put_meta("stopped", {"at": time.time(), "why": scrub(str(problem)) or "interrupted"})
                 raise
-            return self._report(ledger, outcome, validation, mirror)
+            report = self._report(ledger, outcome, validation, mirror)
+            ledger.put_meta("result", report.to_json())
+            return report
 
-    def _claim(self, ledger: Ledger) -> None:
-        """Take the run directory for this config; a directory of another config is refused."""
-        wanted = {
-            "config": dump_config(self.config.model_copy(update={"run_dir": None})),
-            "task": self.task.fingerprint,
-        }
-        found = ledger.meta("identity")
-        if found is not None and found != wanted:
-            what = "task's data or metric" if found["config"] == wanted["config"] else "config"
-            remedy = "Give another --run-dir, or undo the change."
-            raise LedgerError(f"{self.run_dir}: this run was begun with another {what}", remedy)
-        ledger.put_meta("identity", wanted)
-        self.run_id = ledger.meta("run_id") or secrets.token_hex(4)
-        ledger.put_meta("run_id", self.run_id)
+    def _begin(self, ledger: Ledger) -> None:
+        self.door: Door | None = None
+        self.budget = Budget(self.config.budget)
+        self.prices = prices_of(self.config)
+        ledger.put_meta("stopped", None)
+        lost = begin_attempt(ledger)
+        if lost:
+            self.watcher.say(f"{lost} calls were in flight when the run was cut off: they are made again.")
+
+    async def _drain(self) -> None:
+        if self.door is not None:
+            await asyncio.wrap_future(self.door.drain(DRAIN_SECONDS))
 
     def _mirror(self, ledger: Ledger) -> Mirror | None:
         where = self.config.tracking.mlflow
@@ -144,7 +161,7 @@ class _Job:
                 "experiment": where.experiment,
                 "name": f"{self.task.name} {self.run_id}",
                 "params": params,
-                "config": dump_config(self.config.model_copy(update={"run_dir": None})),
+                "config": scrub(dump_config(self.config.model_copy(update={"run_dir": None}))),
             }
         )
         return mirror
@@ -158,7 +175,7 @@ class _Job:
         from optimizer.door.door import Door
         from optimizer.search.verdict import final_test
 
-        door = Door(ledger, self.budget, fleet.endpoints, self.prices, self.config.failures)
+        self.door = door = Door(ledger, self.budget, fleet.endpoints, self.prices, self.config.failures)
         with closing(door):
             programs = self._programs()
             test_calls = 2 * len(self.task.test) * len(programs.predictors)
@@ -167,7 +184,7 @@ class _Job:
             self.watcher.begin(self.config, self.task, self.budget, ledger)
             seed = programs.seed(self.config.search.formats[0])
             try:
-                best = await search.run(seed, self.config.search.trials, round_sizes(self.config))
+                best = await search.run(seed, self.config.search.trials, round_sizes(self.shape))
             finally:
                 self.watcher.end()
             if best is None:
@@ -205,7 +222,7 @@ class _Job:
         if models.prompt is not None:
             writer = language_model(door, "prompt", endpoints["prompt"].model, max(0.7, models.prompt.temperature))
         space = await make_space(self.task, programs, config, self.config.seed, writer)
-        examples = validation_order(self.task, self.config)
+        examples = validation_order(self.task, self.shape)
 
         def watch(event: Event) -> None:
             self.watcher.event(event)
@@ -214,7 +231,7 @@ class _Job:
 
         names = list(self.task.outputs)
         evaluator = Evaluator(programs, lm, self.task.metric, names, door.ledger, endpoints["task"].concurrency)
-        sampler = Sampler(space, config.strategy, self.config.seed, next(round_sizes(self.config)) - 1)
+        sampler = Sampler(space, config.strategy, self.config.seed, next(round_sizes(self.shape)) - 1)
         return Search(sampler, evaluator, TrialLog(door.ledger, len(examples), watch), examples, config.block)
 
     def _report(self, ledger: Ledger, outcome: Outcome, validation: float, mirror: Mirror | None) -> Report:
@@ -236,14 +253,15 @@ class _Job:
             test_usage=usage_json(ledger, "test"),
             trials=trial_counts(ledger),
             seconds=time.time() - self.started,
-            mlflow={"tracking_uri": self.uri, "run_id": mirror.parent} if mirror else None,
+            mlflow={"tracking_uri": scrub(self.uri), "run_id": mirror.parent} if mirror else None,
+            lost_calls=lost_calls(ledger),
             notes=self.notes,
         )
         self._write(report, ledger)
         if mirror is None:
             return report
         self._end_mirror(mirror, "FINISHED")
-        report = replace(report, mlflow={"tracking_uri": self.uri, "run_id": mirror.parent})
+        report = replace(report, mlflow={"tracking_uri": scrub(self.uri), "run_id": mirror.parent})
         write_result(report)
         return report
 
@@ -254,6 +272,7 @@ class _Job:
         model = models.task
         if model.api_base is None and not is_local(model.model):
             model = model.model_copy(update={"api_base": models.api_base})
+        model = model.model_copy(update={"api_base": without_credentials(model.api_base)})
         note = {"run_id": report.run_id, "verdict": report.verdict, "test_score": report.winner.test_score}
         files = {
             "best.json": dump_prompt(self.task, report.winner.candidate, model, note),
@@ -337,42 +356,3 @@ def _failures(ledger: Ledger) -> str:
 def _side(ledger: Ledger, tested: Tested, place: int) -> Side:
     spent = usage_by_role(ledger, "test", place).get("task", Usage())
     return Side(tested.candidate, tested.mean, tested.ci95, spent.tokens / spent.calls if spent.calls else 0.0)
-
-
-@contextmanager
-def _cancelled_by_signals() -> Iterator[None]:
-    """Let the first SIGINT or SIGTERM cancel the job; only the main thread can be signalled."""
-    loop, job = asyncio.get_running_loop(), asyncio.current_task()
-    assert job is not None  # noqa: S101 - there is one inside a coroutine
-    installed = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError, ValueError, RuntimeError):
-            loop.add_signal_handler(number, job.cancel)
-            installed.append(number)
-    try:
-        yield
-    finally:
-        for number in installed:
-            loop.remove_signal_handler(number)
-
-
-@contextmanager
-def _log_to(path: Path) -> Iterator[None]:
-    """Send our messages and the libraries' warnings to the run's log, not to the screen."""
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    import dspy  # noqa: F401 - it sets its loggers up on import, which would undo this
-
-    logging.getLogger("dspy.clients.lm").setLevel(logging.ERROR)  # answers are cut short on purpose
-    names = ("optimizer", "dspy", "mlflow", "optuna", "sentence_transformers", "transformers", "LiteLLM")
-    loggers = [logging.getLogger(name) for name in names]
-    before = [(logger.handlers[:], logger.propagate) for logger in loggers]
-    for logger in loggers:
-        logger.handlers, logger.propagate = [handler], False
-    logging.getLogger("optimizer").setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        for logger, (handlers, propagate) in zip(loggers, before, strict=True):
-            logger.handlers, logger.propagate = handlers, propagate
-        handler.close()

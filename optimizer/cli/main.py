@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+import traceback
+from types import TracebackType
+
 import click
 
 from optimizer import __version__
-from optimizer.cli import configs, models, runs, tasks, track
+from optimizer.cli import configs, models, runs, status, tasks, track
 from optimizer.errors import MetierError
+from optimizer.redact import scrub
 
 
 class Cli(click.Group):
@@ -17,7 +23,7 @@ class Cli(click.Group):
         try:
             return super().invoke(ctx)
         except MetierError as problem:
-            click.echo(f"Error: {problem}", err=True)
+            click.echo(scrub(f"Error: {problem}"), err=True)
             ctx.exit(problem.exit_code)
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
@@ -33,10 +39,27 @@ def cli() -> None:
     """
 
 
-for command in (runs.run, runs.evaluate, runs.ui, tasks.tasks, models.models, configs.config, track.track):
+for command in (
+    runs.run,
+    runs.resume,
+    status.status,
+    runs.evaluate,
+    runs.ui,
+    tasks.tasks,
+    models.models,
+    configs.config,
+    track.track,
+):
     cli.add_command(command)
+
+
+def _print_scrubbed(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
+    """Print a traceback without secrets: a library's message may quote a URL with its password."""
+    click.echo(scrub("".join(traceback.format_exception(kind, problem, trace))), err=True, nl=False)
 
 
 def main() -> None:
     """Run the command line; the entry point of `metier`."""
+    sys.excepthook = _print_scrubbed
+    threading.excepthook = lambda told: _print_scrubbed(told.exc_type, told.exc_value, told.exc_traceback)  # type: ignore[arg-type]
     cli(prog_name="metier")

@@ -1,4 +1,4 @@
-"""`metier run`, `metier eval` and `metier ui`."""
+"""`metier run`, `metier resume`, `metier eval` and `metier ui`."""
 
 from __future__ import annotations
 
@@ -9,28 +9,56 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from optimizer.config.schema import RunConfig
     from optimizer.report.result import Report
+
+
+WAIT = click.option("--wait", is_flag=True, help="Wait for another process that works on the same folder.")
+ACCEPT = click.option("--accept-changes", is_flag=True, help="Go on in spite of changes that are harmless.")
+QUIET = click.option("--quiet", is_flag=True, help="Print the result only.")
+SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key; may be repeated.")
 
 
 @click.command()
 @click.argument("config", metavar="CONFIG")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key; may be repeated.")
+@SET
 @click.option("--run-dir", metavar="DIR", help="Where the run's files go; the same folder continues a run.")
-@click.option("--quiet", is_flag=True, help="Print the result only.")
-def run(config: str, overrides: tuple[str, ...], run_dir: str | None, quiet: bool) -> None:
+@QUIET
+@WAIT
+@ACCEPT
+def run(
+    config: str, overrides: tuple[str, ...], run_dir: str | None, quiet: bool, wait: bool, accept_changes: bool
+) -> None:
     """Optimize the prompt that CONFIG describes."""
-    from optimizer.cli.live import make_watcher
     from optimizer.config.load import load_config
 
     settings = load_config(config, overrides)
     if run_dir is not None:
         settings = settings.model_copy(update={"run_dir": run_dir})
+    _optimize(settings, quiet, wait, accept_changes)
+
+
+@click.command()
+@click.argument("run_dir", metavar="RUN_DIR")
+@SET
+@QUIET
+@WAIT
+@ACCEPT
+def resume(run_dir: str, overrides: tuple[str, ...], quiet: bool, wait: bool, accept_changes: bool) -> None:
+    """Go on with the run in RUN_DIR, with the config that it was begun with."""
+    from optimizer.resume import stored_config
+
+    _optimize(stored_config(run_dir, overrides), quiet, wait, accept_changes)
+
+
+def _optimize(settings: RunConfig, quiet: bool, wait: bool, accept_changes: bool) -> None:
+    from optimizer.cli.live import make_watcher
+
     watcher = make_watcher(quiet)
     watcher.say("Loading …")
     from optimizer.run import optimize
 
-    report = optimize(settings, watcher)
-    _print_report(report)
+    _print_report(optimize(settings, watcher, wait=wait, accept_changes=accept_changes))
 
 
 def _print_report(report: Report) -> None:
@@ -47,6 +75,8 @@ def _print_report(report: Report) -> None:
     paid, tokens = sum(usage["calls"].values()), usage["input_tokens"] + usage["output_tokens"]
     done = sum(report.trials.values())
     click.echo(f"  {done} trials, {paid} calls, {tokens:,} tokens, ${usage['usd']:.4f}, {report.seconds:.0f} s")
+    if report.lost_calls:
+        click.echo(f"  {report.lost_calls} calls were in flight when it was cut off, and were made again")
     click.echo(f"The prompt: {report.run_dir / 'best.md'} (to run it: best.json)")
     if report.mlflow:
         click.echo(f"Every trial: metier ui {report.run_dir}")

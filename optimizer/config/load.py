@@ -12,6 +12,7 @@ from optimizer.config.schema import RunConfig
 from optimizer.config.strict import validate
 from optimizer.config.yamlfile import read_yaml
 from optimizer.errors import ConfigError
+from optimizer.redact import scrub
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -59,5 +60,5 @@ def _with(data: Mapping[str, Any], parts: Sequence[str], value: Any, override: s
 
 
 def dump_config(config: RunConfig) -> str:
-    """Return a config as YAML, defaults filled in."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    """Return a config as YAML, defaults filled in, passwords in URLs left out."""
+    return scrub(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True))

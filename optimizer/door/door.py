@@ -47,6 +47,8 @@ class Door:
         self.ledger, self.budget = ledger, budget
         self._endpoints, self._prices, self._failures = endpoints, prices, failures
         self._wires = {role: endpoint.connect() for role, endpoint in endpoints.items()}
+        self._open, self._paying = asyncio.Event(), set[asyncio.Task[Any]]()
+        self._open.set()
         self._in_flight: dict[str, asyncio.Future[tuple[int, Response]]] = {}
         self._failing_since: float | None = None
         self._loop = asyncio.new_event_loop()
@@ -62,6 +64,15 @@ class Door:
         It raises CallError, BudgetSpent or StoppedByFailures.
         """
         return asyncio.run_coroutine_threadsafe(self._complete(role, request, tag_of_call.get()), self._loop)
+
+    def drain(self, seconds: float) -> Future[None]:
+        """Start no more calls, and give those in flight some seconds to be answered and recorded."""
+        return asyncio.run_coroutine_threadsafe(self._drain(seconds), self._loop)
+
+    async def _drain(self, seconds: float) -> None:
+        self._open.clear()
+        if self._paying:
+            await asyncio.wait(self._paying, timeout=seconds)
 
     def close(self) -> None:
         """Let go of the connections and end the thread."""
@@ -114,6 +125,7 @@ class Door:
         price = self._prices.get(role, Price())
         charge = Charge(self.budget, tag, price, most_of(data, price))
         async with self._places[self._endpoints[role].identity]:
+            await self._enter()
             await charge.reserve()
             row, begun = None, time.monotonic()
             try:
@@ -132,6 +144,14 @@ class Door:
             paid = charge.settle(usage, time.monotonic() - begun)
             await asyncio.wrap_future(finish_call(self.ledger, row, response_json(response), paid, attempts))
             return row, response
+
+    async def _enter(self) -> None:
+        """Wait for ever while the door is drained; else count the current task among those that pay."""
+        await self._open.wait()
+        me = asyncio.current_task()
+        if me is not None:
+            self._paying.add(me)
+            me.add_done_callback(self._paying.discard)
 
     async def _attempt(self, role: Role, request: Request, row: int, charge: Charge) -> tuple[Response, int]:
         """Call until an answer comes or the retries are used up; the failure is recorded."""

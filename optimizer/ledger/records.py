@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.reader import Reader
+from optimizer.redact import scrub, scrub_secrets
 from optimizer.types import Candidate, Failure, Phase, Role, Score, Usage
 
 
@@ -21,6 +24,26 @@ class CallTag:
     role: Role = "task"
     phase: Phase = "search"
     trial: int | None = None
+
+
+def begin_attempt(ledger: Ledger) -> int:
+    """Prepare what is recorded for a replay; returns how many calls were left in flight.
+
+    Those may have been paid and must be repeated. The replay asks for each committed call once
+    without that being a hit: hits are counted anew, from -1.
+    """
+    found = ledger.read("SELECT COUNT(*) AS n FROM calls WHERE state = 'intent'")[0]["n"]
+    ledger.write("UPDATE calls SET state = 'lost', ended = ? WHERE state = 'intent'", (time.time(),)).result()
+    ledger.write("UPDATE calls SET hits = -1 WHERE state = 'done'").result()
+    attempts = ledger.meta("attempts") or []
+    ledger.put_meta("attempts", [*attempts, {"started": time.time(), "pid": os.getpid(), "lost_before": found}])
+    return int(found)
+
+
+def lost_calls(ledger: Reader, phase: Phase | None = None) -> int:
+    """Return how many calls were in flight when a process died: perhaps paid, and made again."""
+    sql = "SELECT COUNT(*) AS n FROM calls WHERE state = 'lost' AND (?1 IS NULL OR phase = ?1)"
+    return int(ledger.read(sql, (phase,))[0]["n"])
 
 
 def begin_call(
@@ -55,14 +78,14 @@ def fail_call(ledger: Ledger, row: int, failure: Failure, paid: Usage | None = N
         "UPDATE calls SET state = 'failed', failure = ?, attempts = ?, input_tokens = ?, output_tokens = ?, usd = ?,"
         " ended = ? WHERE id = ?"
     )
-    detail, paid = {"kind": failure.kind, "message": failure.message}, paid or Usage()
+    detail, paid = {"kind": failure.kind, "message": scrub(failure.message)}, paid or Usage()
     booked = (paid.input_tokens, paid.output_tokens, paid.usd)
     return ledger.write(sql, (_json(detail), failure.attempts, *booked, time.time(), row))
 
 
-def find_call(ledger: Ledger, key: str) -> tuple[int, dict[str, Any]] | None:
+def find_call(ledger: Reader, key: str) -> tuple[int, dict[str, Any]] | None:
     """Return the row id and response of a committed call with this key, if there is one."""
-    rows = ledger.read("SELECT id, response FROM calls WHERE key = ? AND state = 'done'", (key,))
+    rows = ledger.read_whole("calls", "key = ? AND state = 'done'", (key,))
     return (rows[0]["id"], json.loads(rows[0]["response"])) if rows else None
 
 
@@ -71,17 +94,17 @@ def count_hit(ledger: Ledger, row: int) -> Future[int]:
     return ledger.write("UPDATE calls SET hits = hits + 1 WHERE id = ?", (row,))
 
 
-def usage_by_role(ledger: Ledger, phase: Phase, trial: int | None = None) -> dict[str, Usage]:
+def usage_by_role(ledger: Reader, phase: Phase, trial: int | None = None) -> dict[str, Usage]:
     """Return what was spent in a phase (of one trial, if given), by role."""
     sql = (
-        "SELECT role, SUM(state = 'done') AS calls, SUM(hits) AS hits, SUM(input_tokens) AS input_tokens,"
+        "SELECT role, SUM(state = 'done') AS calls, SUM(MAX(hits, 0)) AS hits, SUM(input_tokens) AS input_tokens,"
         " SUM(cached_tokens) AS cached_tokens, SUM(output_tokens) AS output_tokens, SUM(usd) AS usd"
         " FROM calls WHERE phase = ? AND (?2 IS NULL OR trial = ?2) GROUP BY role"
     )
     return {row["role"]: _usage(row) for row in ledger.read(sql, (phase, trial))}
 
 
-def usage_by_trial(ledger: Ledger) -> dict[int, Usage]:
+def usage_by_trial(ledger: Reader) -> dict[int, Usage]:
     """Return what the task model's calls of each trial cost in the search, by the trial's number."""
     sql = (
         "SELECT trial, SUM(state = 'done') AS calls, SUM(hits) AS hits, SUM(input_tokens) AS input_tokens,"
@@ -91,7 +114,7 @@ def usage_by_trial(ledger: Ledger) -> dict[int, Usage]:
     return {row["trial"]: _usage(row) for row in ledger.read(sql)}
 
 
-def failures_by_kind(ledger: Ledger) -> list[tuple[str, int, str]]:
+def failures_by_kind(ledger: Reader) -> list[tuple[str, int, str]]:
     """Return (kind, how many calls failed that way for good, one of their messages)."""
     sql = (
         "SELECT failure ->> 'kind' AS kind, COUNT(*) AS n, MIN(failure ->> 'message') AS message"
@@ -101,11 +124,12 @@ def failures_by_kind(ledger: Ledger) -> list[tuple[str, int, str]]:
 
 
 def begin_trial(ledger: Ledger, number: int, candidate: Candidate, params: Mapping[str, Any]) -> Future[int]:
-    """Record a trial that starts; a trial of an earlier, interrupted attempt is begun anew."""
+    """Record a trial that starts; one that had ended in an earlier attempt stays so."""
     sql = (
         "INSERT INTO trials (number, candidate, origin, prompts, params, state, started)"
         " VALUES (?, ?, ?, ?, ?, 'running', ?) ON CONFLICT (number) DO UPDATE SET candidate = excluded.candidate,"
-        " origin = excluded.origin, prompts = excluded.prompts, params = excluded.params, state = 'running'"
+        " origin = excluded.origin, prompts = excluded.prompts, params = excluded.params,"
+        " state = CASE WHEN candidate = excluded.candidate THEN state ELSE 'running' END"
     )
     values = (number, candidate.id, candidate.origin, _json(candidate.to_json()), _json(params), time.time())
     return ledger.write(sql, values)
@@ -113,13 +137,15 @@ def begin_trial(ledger: Ledger, number: int, candidate: Candidate, params: Mappi
 
 def finish_trial(ledger: Ledger, number: int, **columns: Any) -> Future[int]:
     """Record how a trial ended: state, reason, value, score, low, high, seen, failures."""
-    names = ", ".join(f"{name} = ?" for name in (*columns, "ended"))
-    return ledger.write(f"UPDATE trials SET {names} WHERE number = ?", (*columns.values(), time.time(), number))  # noqa: S608
+    names = ", ".join(f"{name} = ?" for name in columns)
+    # A replay ends a trial a second time, with the same figures: it ended when it first did.
+    sql = f"UPDATE trials SET {names}, ended = CASE state WHEN 'running' THEN ? ELSE ended END WHERE number = ?"  # noqa: S608
+    return ledger.write(sql, (*columns.values(), time.time(), number))
 
 
-def all_trials(ledger: Ledger) -> list[sqlite3.Row]:
+def all_trials(ledger: Reader) -> list[sqlite3.Row]:
     """Return the trials' rows in order."""
-    return ledger.read("SELECT * FROM trials ORDER BY number")
+    return ledger.read_whole("trials", "TRUE ORDER BY number")
 
 
 def put_scores(
@@ -131,24 +157,27 @@ def put_scores(
     metric: str,
     results: Sequence[Score | Failure],
 ) -> Future[int]:
-    """Record a block's results; `start` is the block's place in the split's order."""
-    sql = "INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    future: Future[int] = Future()
-    future.set_result(0)
-    for offset, (example, result) in enumerate(zip(examples, results, strict=True)):
-        head = (candidate, split, start + offset, example, metric)
-        tail: tuple[Any, ...]
-        if isinstance(result, Score):
-            tail = (result.value, _json(dict(result.answer)), _whole(result.feedback), None, result.tokens)
-        else:
-            tail = (None, "{}", _whole(result.message), result.kind, 0)
-        future = ledger.write(sql, (*head, *tail))
-    return future
+    """Record a block's results together; `start` is the block's place in the split's order."""
+    sql = (
+        "INSERT OR REPLACE INTO scores (candidate, split, position, example, metric,"
+        " value, answer, feedback, failure, tokens) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    )
+    rows = [
+        (candidate, split, start + offset, example, metric, *_outcome(result))
+        for offset, (example, result) in enumerate(zip(examples, results, strict=True))
+    ]
+    return ledger.write_rows(sql, rows)
 
 
-def scores_of(ledger: Ledger, candidate: str, split: str) -> list[sqlite3.Row]:
+def _outcome(result: Score | Failure) -> tuple[Any, ...]:
+    if isinstance(result, Score):
+        return result.value, _json(dict(result.answer)), _whole(result.feedback), None, result.tokens
+    return None, "{}", _whole(scrub(result.message)), result.kind, 0
+
+
+def scores_of(ledger: Reader, candidate: str, split: str) -> list[sqlite3.Row]:
     """Return a candidate's results on a split, in the split's order."""
-    return ledger.read("SELECT * FROM scores WHERE candidate = ? AND split = ? ORDER BY position", (candidate, split))
+    return ledger.read_whole("scores", "candidate = ? AND split = ? ORDER BY position", (candidate, split))
 
 
 def _usage(row: sqlite3.Row) -> Usage:
@@ -168,4 +197,4 @@ def _json(value: object) -> str:
 
 def _whole(text: str) -> str:
     # An answer that was cut inside an emoji holds half a surrogate pair, which SQLite refuses.
-    return text.encode("utf-8", "replace").decode()
+    return scrub_secrets(text.encode("utf-8", "replace").decode())

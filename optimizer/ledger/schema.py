@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-VERSION = 1
+VERSION = 2
+BIRTH = f"INSERT INTO meta (key, value) VALUES ('version', '{VERSION}');"  # noqa: S608
 
 TABLES = """
-CREATE TABLE IF NOT EXISTS meta (
+CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
-    value TEXT NOT NULL                -- JSON
+    value TEXT NOT NULL,               -- JSON
+    seal  INTEGER NOT NULL DEFAULT 0   -- a checksum of the row, kept by a trigger, in every table
 );
-CREATE TABLE IF NOT EXISTS calls (
+CREATE TABLE calls (
     id            INTEGER PRIMARY KEY,
     key           TEXT NOT NULL,       -- what makes two calls the same call
     role          TEXT NOT NULL,       -- task, prompt, judge
     phase         TEXT NOT NULL,       -- search, test
     trial         INTEGER,
     request       TEXT NOT NULL,       -- JSON
-    state         TEXT NOT NULL,       -- intent, done, failed
+    state         TEXT NOT NULL,       -- intent, done, failed, lost: in flight when its process died
     response      TEXT,                -- JSON
     failure       TEXT,                -- JSON: kind, message
     attempts      INTEGER NOT NULL DEFAULT 0,
@@ -24,12 +26,13 @@ CREATE TABLE IF NOT EXISTS calls (
     cached_tokens INTEGER NOT NULL DEFAULT 0,
     output_tokens INTEGER NOT NULL DEFAULT 0,
     usd           REAL NOT NULL DEFAULT 0,
-    hits          INTEGER NOT NULL DEFAULT 0,   -- times it was answered from here
+    hits          INTEGER NOT NULL DEFAULT 0,   -- times it was answered from here; see `begin_attempt`
     started       REAL NOT NULL,
-    ended         REAL
+    ended         REAL,
+    seal          INTEGER NOT NULL DEFAULT 0
 );
-CREATE UNIQUE INDEX IF NOT EXISTS calls_done ON calls (key) WHERE state = 'done';
-CREATE TABLE IF NOT EXISTS trials (
+CREATE UNIQUE INDEX calls_done ON calls (key) WHERE state = 'done';
+CREATE TABLE trials (
     number     INTEGER PRIMARY KEY,
     candidate  TEXT NOT NULL,
     origin     TEXT NOT NULL,
@@ -44,9 +47,10 @@ CREATE TABLE IF NOT EXISTS trials (
     seen       INTEGER NOT NULL DEFAULT 0,
     failures   INTEGER NOT NULL DEFAULT 0,
     started    REAL NOT NULL,
-    ended      REAL
+    ended      REAL,
+    seal       INTEGER NOT NULL DEFAULT 0
 );
-CREATE TABLE IF NOT EXISTS scores (
+CREATE TABLE scores (
     candidate  TEXT NOT NULL,
     split      TEXT NOT NULL,
     position   INTEGER NOT NULL,       -- place in the split's seeded order
@@ -57,6 +61,43 @@ CREATE TABLE IF NOT EXISTS scores (
     feedback   TEXT NOT NULL,
     failure    TEXT,                   -- the kind, where there is no value
     tokens     INTEGER NOT NULL DEFAULT 0,
+    seal       INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (candidate, split, position, metric)
 );
 """
+
+# What a row's seal is made of. `hits` is left out: it changes often, and a wrong one costs nobody anything.
+SEALED = {
+    "meta": ("key", "value"),
+    "calls": (
+        *("id", "key", "role", "phase", "trial", "request", "state", "response", "failure", "attempts"),
+        *("input_tokens", "cached_tokens", "output_tokens", "usd", "started", "ended"),
+    ),
+    "trials": (
+        *("number", "candidate", "origin", "prompts", "params", "state", "reason", "value", "score", "low", "high"),
+        *("seen", "failures", "started", "ended"),
+    ),
+    "scores": (
+        *("candidate", "split", "position", "example", "metric", "value", "answer", "feedback", "failure", "tokens"),
+    ),
+}
+
+
+_TRIGGER = """
+CREATE TRIGGER {table}_{name} AFTER {event} ON {table} BEGIN
+    UPDATE {table} SET seal = seal({columns}) WHERE rowid = NEW.rowid;
+END;
+"""
+
+
+def _triggers() -> str:
+    """Return the triggers that seal each row as it is written; `seal` is a function of ours."""
+    made = []
+    for table, names in SEALED.items():
+        columns = ", ".join(names)
+        for name, event in (("insert", "INSERT"), ("update", f"UPDATE OF {columns}")):
+            made.append(_TRIGGER.format(table=table, name=name, event=event, columns=columns))
+    return "".join(made)
+
+
+SCHEMA = TABLES + _triggers()

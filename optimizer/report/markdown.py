@@ -44,12 +44,22 @@ def report_md(report: Report, trials: Sequence[sqlite3.Row]) -> str:
         "## What it cost",
         f"Search: {paid} calls ({cached} more answered by the ledger), {tokens:,} tokens, ${usage['usd']:.4f}, "
         f"{report.seconds:.0f} s with the test. Test: {sum(test['calls'].values())} calls.",
+        *_lost(report),
         "## Trials",
         _trials_table(trials),
     ]
     if report.notes:
         parts += ["## Notes", "\n".join(f"- {note}" for note in report.notes)]
     return _paragraphs(parts)
+
+
+def _lost(report: Report) -> list[str]:
+    if not report.lost_calls:
+        return []
+    return [
+        f"{report.lost_calls} calls were in flight when the run was cut off. They were made again, and the provider "
+        "may have charged for them twice."
+    ]
 
 
 def _headline(report: Report) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from optimizer.errors import LedgerError
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import all_trials, usage_by_role
 from optimizer.types import Candidate, Phase, Usage
@@ -45,6 +47,7 @@ class Report:
     seconds: float
     mlflow: dict[str, str | None] | None
     notes: tuple[str, ...] = ()
+    lost_calls: int = 0
 
     @property
     def recommendation(self) -> str:
@@ -70,6 +73,7 @@ class Report:
             },
             "difference": {"mean": self.difference, "ci95": list(self.difference_ci95)},
             "usage": self.usage,
+            "lost_calls": self.lost_calls,
             "test_usage": self.test_usage,
             "trials": self.trials,
             "seconds": self.seconds,
@@ -77,6 +81,39 @@ class Report:
             "recommendation": self.recommendation,
             "test_examples": self.test_examples,
         }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], seed: Candidate, run_dir: Path, notes: tuple[str, ...] = ()) -> Report:
+        """Rebuild the report of a finished run from `to_json`'s data."""
+        winner = data["winner"]
+        return cls(
+            run_id=data["run_id"],
+            task=data["task"],
+            run_dir=run_dir,
+            verdict=data["verdict"],
+            seed=_side_from(data["seed"], seed),
+            winner=_side_from(winner, Candidate.from_json(winner["prompt"])),
+            validation_score=winner["validation_score"],
+            difference=data["difference"]["mean"],
+            difference_ci95=_interval(data["difference"]["ci95"]),
+            test_examples=data["test_examples"],
+            usage=data["usage"],
+            test_usage=data["test_usage"],
+            trials=data["trials"],
+            seconds=data["seconds"],
+            mlflow=data["mlflow"],
+            notes=notes,
+            lost_calls=data["lost_calls"],
+        )
+
+
+def _side_from(data: Mapping[str, Any], candidate: Candidate) -> Side:
+    return Side(candidate, data["test_score"], _interval(data["test_ci95"]), data["tokens_per_call"])
+
+
+def _interval(pair: Sequence[float]) -> Interval:
+    low, high = pair
+    return low, high
 
 
 def _side(side: Side) -> dict[str, Any]:
@@ -102,19 +139,30 @@ def trial_counts(ledger: Ledger) -> dict[str, int]:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a file whole or not at all: a reader never sees half of it."""
+    """Write a file whole or not at all; raises LedgerError where it cannot be written."""
+    try:
+        write_draft(path, text).replace(path)
+    except OSError as problem:
+        remedy = "Free some disk space, then run it again: nothing paid is lost."
+        raise LedgerError(f"{path}: cannot be written ({problem.strerror})", remedy) from None
+
+
+def write_draft(path: Path, text: str) -> Path:
+    """Write the draft of a file to disk and return its path: a reader never sees half of it."""
     draft = path.with_name(f".{path.name}.draft")
     with draft.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    draft.replace(path)
+    return draft
 
 
 def write_result(report: Report) -> None:
-    """Write result.json into the run's folder."""
-    text = json.dumps(report.to_json(), ensure_ascii=False, indent=2)
-    write_atomically(report.run_dir / "result.json", text + "\n")
+    """Write result.json into the run's folder, unless it is there already."""
+    path = report.run_dir / "result.json"
+    text = json.dumps(report.to_json(), ensure_ascii=False, indent=2) + "\n"
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        write_atomically(path, text)
 
 
 def set_mlflow(run_dir: Path, block: dict[str, str | None]) -> None:

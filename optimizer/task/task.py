@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from optimizer.task.metrics.base import Metric
 from optimizer.task.schema import FieldSpec
@@ -43,3 +44,15 @@ class Task:
         fields = [[[name, spec.model_dump()] for name, spec in side.items()] for side in (self.inputs, self.outputs)]
         splits = [[example.id for example in split] for split in (self.train, self.validation, self.test)]
         return digest([fields, splits, self.metric.name, self.metric.version, program])
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What makes a run of this task the same run, by name, so that a change can be told."""
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {
+            "name": self.name,
+            "instruction": self.instruction,
+            "metric": f"{self.metric.name}@{self.metric.version}",
+            "fingerprint": self.fingerprint,
+            **{name: f"{len(split)} examples {digest([e.id for e in split])}" for name, split in splits.items()},
+        }

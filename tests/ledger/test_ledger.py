@@ -12,7 +12,7 @@ import pytest
 from optimizer.errors import LedgerError
 from optimizer.ledger.ledger import Ledger
 
-PUT = "INSERT INTO meta VALUES (?, ?)"
+PUT = "INSERT INTO meta (key, value) VALUES (?, ?)"
 
 
 def count(path: Path) -> int:
@@ -131,7 +131,7 @@ def test_a_ledger_of_another_version_is_refused(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "l.db")
     ledger.put_meta("version", 99)
     ledger.close()
-    with pytest.raises(LedgerError, match="version 99, this metier writes 1"):
+    with pytest.raises(LedgerError, match="version 99, this metier writes 2"):
         Ledger(tmp_path / "l.db")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from optimizer.errors import LedgerError
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import CallTag, begin_call, begin_trial, count_hit, finish_call, finish_trial
 from optimizer.report.result import Report, trial_counts, usage_json, write_atomically, write_result
@@ -58,10 +59,10 @@ def test_writing_replaces_and_a_failure_leaves_the_old(tmp_path: Path, monkeypat
     assert path.read_text() == "newer"
 
     def full(_: int) -> None:
-        raise OSError("no space")
+        raise OSError(28, "no space")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(LedgerError, match="no space"):
         write_atomically(path, "broken")
     assert path.read_text() == "newer"
 

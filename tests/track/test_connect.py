@@ -24,7 +24,7 @@ def start(folder: str, rounds: int, barrier: Any, outcomes: Any) -> None:
             run = client.create_run(experiment).info.run_id
             client.log_metric(run, "score", 1.0)
             outcomes.put((number, experiment))
-        except Exception:
+        except Exception:  # noqa: BLE001 - told to the parent
             outcomes.put((number, traceback.format_exc()))
 
 

@@ -1,0 +1,57 @@
+"""Finds damage in a ledger: pages that SQLite refuses, tables not ours, rows that changed by themselves."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+
+from optimizer.ledger.schema import SCHEMA, SEALED, VERSION
+
+OBJECTS = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name"
+
+
+def seal(*values: object) -> int:
+    """Return a checksum of a row's values, as the signed 64 bits that SQLite holds."""
+    return int.from_bytes(hashlib.blake2b(repr(values).encode(), digest_size=8).digest(), "big", signed=True)
+
+
+def is_whole(table: str, row: sqlite3.Row) -> bool:
+    """Tell if a row, read with `SELECT *`, still is what was written."""
+    return bool(row["seal"] == seal(*(row[name] for name in SEALED[table])))
+
+
+def check(connection: sqlite3.Connection) -> None:
+    """Raise sqlite3.DatabaseError unless the whole file is what was written.
+
+    SQLite itself notices a damaged page, but not a flipped bit in a value: that is what the seals are for.
+    """
+    _check_version(connection)
+    problem = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if problem != "ok":
+        raise sqlite3.DatabaseError(str(problem).replace("\n", " "))
+    if _objects(connection) != _expected():
+        raise sqlite3.DatabaseError("its tables are not those of this version")
+    for table, columns in SEALED.items():
+        sql = f"SELECT COUNT(*) FROM {table} WHERE seal IS NOT seal({', '.join(columns)})"  # noqa: S608
+        damaged = connection.execute(sql).fetchone()[0]
+        if damaged:
+            raise sqlite3.DatabaseError(f"{damaged} of its rows in {table} changed by themselves")
+
+
+def _check_version(connection: sqlite3.Connection) -> None:
+    found = connection.execute("SELECT value FROM meta WHERE key = 'version'").fetchone()
+    version = "none" if found is None else found[0]
+    if version != str(VERSION):
+        raise sqlite3.DatabaseError(f"version {version}, this metier writes {VERSION}")
+
+
+def _expected() -> list[tuple[str, str]]:
+    model = sqlite3.connect(":memory:")
+    model.executescript(SCHEMA)
+    found = _objects(model)
+    model.close()
+    return found
+
+
+def _objects(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    return [(name, sql) for name, sql in connection.execute(OBJECTS)]

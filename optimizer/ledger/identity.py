@@ -1,0 +1,111 @@
+"""Whose run a ledger is: the config, task and packages it was begun with, and which may change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from optimizer.errors import LedgerError
+
+_LONGEST = 60
+_ABSENT = "(absent)"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One key whose value is no longer what the run was begun with."""
+
+    key: str
+    was: Any
+    now: Any
+
+    def __str__(self) -> str:
+        return f"{self.key}: {_short(self.was)} → {_short(self.now)}"
+
+
+def _any(was: Any, now: Any) -> bool:
+    return True
+
+
+def _grown(was: Any, now: Any) -> bool:
+    """Tell if a limit was raised, or taken away."""
+    return now is None or (was is not None and now >= was)
+
+
+# What may change under --accept-changes: none of it changes what a call answers or how an answer is scored.
+HARMLESS: dict[str, Callable[[Any, Any], bool]] = {
+    "config.search.trials": _grown,
+    "config.budget.calls": _grown,
+    "config.budget.tokens": _grown,
+    "config.budget.usd": _grown,
+    "config.budget.seconds": _grown,
+    "config.budget.until": _any,
+    "config.cache": _any,
+    "config.failures": _any,
+    "config.tracking": _any,
+    "config.models.concurrency": _any,
+    "config.models.timeout": _any,
+    "config.models.price": _any,
+    "config.models.task.api_key_env": _any,
+    "config.models.prompt.api_key_env": _any,
+    "config.models.judge.api_key_env": _any,
+}
+
+
+def changes(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
+    """Return the keys, dotted, whose values differ."""
+    before, after = dict(_flat(was)), dict(_flat(now))
+    keys = sorted({*before, *after})
+    pairs = [Change(key, before.get(key, _ABSENT), after.get(key, _ABSENT)) for key in keys]
+    return [change for change in pairs if change.was != change.now]
+
+
+def is_harmless(change: Change) -> bool:
+    """Tell if a run can go on in spite of a change."""
+    for key, rule in HARMLESS.items():
+        if change.key == key or change.key.startswith(f"{key}."):
+            return rule(change.was, change.now)
+    return False
+
+
+def check_changes(place: Path, found: list[Change], *, accept: bool, finished: bool) -> None:
+    """Raise LedgerError with the difference, unless every change is harmless and accepted."""
+    if not found:
+        return
+    harmful = [change for change in found if not is_harmless(change)]
+    lines = "".join(f"\n    {change}" for change in found)
+    what = f"{place}: this run was begun otherwise:{lines}"
+    if finished:
+        raise LedgerError(what, "It is finished, its test examples are seen: give another --run-dir.")
+    if harmful:
+        keys = ", ".join(change.key for change in harmful)
+        raise LedgerError(what, f"Undo the change of {keys}, or give another --run-dir.")
+    if not accept:
+        raise LedgerError(what, "These are harmless: go on with --accept-changes, or undo them.")
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Return the installed versions of packages; "none" for one that is not there."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "none"
+    return found
+
+
+def _flat(data: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in data.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{within}{name}.")
+        else:
+            yield f"{within}{name}", value
+
+
+def _short(value: Any) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -1,0 +1,87 @@
+"""Reading a ledger, also one that another process is writing."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from optimizer.errors import LedgerError
+from optimizer.ledger.checks import is_whole, seal
+
+
+class Reader:
+    """A ledger opened to read only, without a lock; safe from any thread."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file; raises LedgerError if there is none."""
+        self.path = path
+        self._local = threading.local()
+        if not path.is_file():
+            raise LedgerError(f"{path.parent}: no run lies here", "Give the folder of a run: it holds ledger.db.")
+
+    def _connect(self) -> sqlite3.Connection:
+        return connect(f"{self.path.resolve().as_uri()}?mode=ro")
+
+    def read(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """Return the rows of a query over what is committed."""
+        try:
+            connection = getattr(self._local, "connection", None)
+            if connection is None:
+                connection = self._local.connection = self._connect()
+            rows: list[sqlite3.Row] = connection.execute(sql, values).fetchall()
+        except sqlite3.DatabaseError as problem:
+            raise damaged(self.path, str(problem)) from None
+        return rows
+
+    def read_whole(self, table: str, condition: str = "TRUE", values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """Return a table's rows; raises LedgerError where one changed by itself."""
+        rows = self.read(f"SELECT * FROM {table} WHERE {condition}", values)  # noqa: S608 - names of ours
+        if not all(is_whole(table, row) for row in rows):
+            raise damaged(self.path, f"a row in {table} changed by itself")
+        return rows
+
+    def meta(self, key: str) -> Any:
+        """Return what `Ledger.put_meta` stored, or None."""
+        rows = self.read_whole("meta", "key = ?", (key,))
+        return json.loads(rows[0]["value"]) if rows else None
+
+    def close(self) -> None:
+        """Let go of this thread's connection."""
+        connection = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            del self._local.connection
+
+    def is_being_written(self) -> bool:
+        """Tell if a process holds the ledger's lock, as a run does from its start to its end."""
+        lock = FileLock(lock_path(self.path))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        lock.release()
+        return False
+
+
+def connect(target: str) -> sqlite3.Connection:
+    """Return a connection to a `file:` URI, with the function that the triggers use."""
+    connection = sqlite3.connect(target, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    connection.create_function("seal", -1, seal, deterministic=True)
+    return connection
+
+
+def lock_path(path: Path) -> str:
+    """Return the file whose lock says that a process is working on the run."""
+    return f"{path}.lock"
+
+
+def damaged(path: Path, problem: str) -> LedgerError:
+    """Return the error for a ledger that cannot be read."""
+    return LedgerError(f"{path}: not a usable ledger ({problem})", "Restore it from a copy, or give another --run-dir.")

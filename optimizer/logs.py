@@ -1,0 +1,40 @@
+"""Where messages go while a run works."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from optimizer.errors import LedgerError
+from optimizer.redact import ScrubbingFormatter
+
+
+@contextmanager
+def log_to(path: Path) -> Iterator[None]:
+    """Send our messages and the libraries' warnings to the run's log, not to the screen."""
+    handler = _log_file(path)
+    handler.setFormatter(ScrubbingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    import dspy  # noqa: F401 - it sets its loggers up on import, which would undo this
+
+    logging.getLogger("dspy.clients.lm").setLevel(logging.ERROR)  # answers are cut short on purpose
+    names = ("optimizer", "dspy", "mlflow", "optuna", "sentence_transformers", "transformers", "LiteLLM")
+    loggers = [logging.getLogger(name) for name in names]
+    before = [(logger.handlers[:], logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.handlers, logger.propagate = [handler], False
+    logging.getLogger("optimizer").setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        for logger, (handlers, propagate) in zip(loggers, before, strict=True):
+            logger.handlers, logger.propagate = handlers, propagate
+        handler.close()
+
+
+def _log_file(path: Path) -> logging.Handler:
+    try:
+        return logging.FileHandler(path, encoding="utf-8")
+    except OSError as problem:
+        raise LedgerError(f"{path}: cannot be written ({problem.strerror})", "Give another --run-dir.") from None

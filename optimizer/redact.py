@@ -1,0 +1,73 @@
+"""Keeps keys and passwords out of everything that is written or printed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+HIDDEN = "***"
+SHORTEST = 6
+_NAMES = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL")
+_PATTERNS = (
+    re.compile(r"(?<=://)[^/\s@'\"]+(?=@)"),  # user:password in a URL
+    re.compile(r"(?<=[Bb]earer )[\w.~+/=-]{8,}"),
+    re.compile(r"\bsk-[\w-]{16,}"),
+)
+_told: set[str] = set()
+
+
+def hide(secret: str | None) -> None:
+    """Take note of a secret; a very short one would hide words, and is left."""
+    if secret is not None and len(secret) >= SHORTEST:
+        _told.add(secret)
+
+
+def hide_credentials(url: str | None) -> None:
+    """Take note of the password in a URL."""
+    password = None if url is None else urlsplit(url).password
+    if password is not None:
+        hide(password)
+        hide(unquote(password))
+
+
+def without_credentials(url: str | None) -> str | None:
+    """Return a URL without its user and password."""
+    if url is None or "@" not in (parts := urlsplit(url)).netloc:
+        return url
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def scrub_secrets(text: str) -> str:
+    """Return a text without the secrets that are known: for data, which is left alone otherwise."""
+    for secret in _secrets():
+        if secret in text:
+            text = text.replace(secret, HIDDEN)
+    return text
+
+
+def scrub(text: str) -> str:
+    """Return a text without known secrets, and without whatever looks like one: for messages."""
+    text = scrub_secrets(text)
+    for pattern in _PATTERNS:
+        text = pattern.sub(HIDDEN, text)
+    return text
+
+
+class ScrubbingFormatter(logging.Formatter):
+    """Formats a log record, traceback included, without secrets."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as text."""
+        return scrub(super().format(record))
+
+
+def _secrets() -> list[str]:
+    """Return the secrets that are known, the longest first: one may be a part of another."""
+    found = {
+        value
+        for name, value in os.environ.items()
+        if len(value) >= SHORTEST and any(word in name.upper() for word in _NAMES)
+    }
+    return sorted(found | _told, key=len, reverse=True)

@@ -1,0 +1,109 @@
+"""What `metier status` tells of a run, from its ledger alone, while another process may be writing it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from optimizer.ledger.reader import Reader
+from optimizer.ledger.records import all_trials, failures_by_kind, lost_calls, usage_by_role
+from optimizer.types import Usage
+
+STATES = ("complete", "raced_out", "failed", "running")
+
+
+@dataclass(frozen=True)
+class Status:
+    """A run at one moment; `state` is running, interrupted or finished.
+
+    `spent` holds (spent, limit or None) by limit; `best` the trial with the best mean among those
+    that saw most; `seconds_left` is None where it cannot be told. Times are seconds.
+    """
+
+    state: str
+    task: str
+    stopped: str
+    trials: Mapping[str, int]
+    planned: int
+    best: Mapping[str, Any] | None
+    spent: Mapping[str, tuple[float, float | None]]
+    test_calls: int
+    failures: Mapping[str, int]
+    lost_calls: int
+    attempts: int
+    seconds_active: float
+    seconds_left: float | None
+    verdict: str | None
+
+
+def read_status(ledger: Reader) -> Status:
+    """Return how a run stands; raises LedgerError if its ledger cannot be read."""
+    identity, result = ledger.meta("identity") or {}, ledger.meta("result")
+    config = identity.get("config", {})
+    rows = all_trials(ledger)
+    counts = {state: sum(row["state"] == state for row in rows) for state in STATES}
+    planned = config.get("search", {}).get("trials", 0)
+    active = _active_seconds(ledger)
+    spent = _spent(ledger, config.get("budget", {}), active)
+    state = "running" if ledger.is_being_written() else "finished" if result else "interrupted"
+    ended = len(rows) - counts["running"]
+    return Status(
+        state=state,
+        task=identity.get("task", {}).get("name", ""),
+        stopped=(ledger.meta("stopped") or {}).get("why", "") if state == "interrupted" else "",
+        trials=counts,
+        planned=planned,
+        best=_best(rows),
+        spent=spent,
+        test_calls=sum(usage_by_role(ledger, "test").values(), Usage()).calls,
+        failures={kind: count for kind, count, _ in failures_by_kind(ledger)},
+        lost_calls=lost_calls(ledger),
+        attempts=len(ledger.meta("attempts") or ()),
+        seconds_active=active,
+        seconds_left=_left(spent, ended, planned, active) if state != "finished" else 0.0,
+        verdict=result["verdict"] if result else None,
+    )
+
+
+def _best(rows: list[Any]) -> dict[str, Any] | None:
+    """Return the best trial among those that saw at least half of what the longest saw."""
+    scored = [row for row in rows if row["score"] is not None and row["state"] != "failed"]
+    longest = max((row["seen"] for row in scored), default=0)
+    ranked = [row for row in scored if 2 * row["seen"] >= longest]
+    if not ranked:
+        return None
+    best = max(ranked, key=lambda row: (row["score"], -row["number"]))
+    names = {"number": "trial", "candidate": "candidate", "score": "score", "low": "low", "high": "high"}
+    return {**{told: best[name] for name, told in names.items()}, "examples": best["seen"]}
+
+
+def _spent(ledger: Reader, budget: Mapping[str, Any], active: float) -> dict[str, tuple[float, float | None]]:
+    search = sum(usage_by_role(ledger, "search").values(), Usage())
+    test = sum(usage_by_role(ledger, "test").values(), Usage())
+    figures = {
+        "calls": float(search.calls),
+        "tokens": float(search.tokens),
+        "usd": search.usd + test.usd,
+        "seconds": active,
+    }
+    return {name: (figure, budget.get(name)) for name, figure in figures.items()}
+
+
+def _active_seconds(ledger: Reader) -> float:
+    """Return the seconds in which a process worked on the run: each attempt, to its last sign of life."""
+    starts = [attempt["started"] for attempt in ledger.meta("attempts") or ()]
+    total = 0.0
+    for start, following in zip(starts, [*starts[1:], time.time()], strict=True):
+        sql = "SELECT MAX(MAX(started, COALESCE(ended, 0))) AS last FROM calls WHERE started BETWEEN ? AND ?"
+        last = ledger.read(sql, (start, following))[0]["last"]
+        total += 0.0 if last is None else min(last, following) - start
+    return total
+
+
+def _left(spent: Mapping[str, tuple[float, float | None]], ended: int, planned: int, active: float) -> float | None:
+    """Return a forecast: by the limit that is spent fastest, or the trials."""
+    shares = [figure / limit for figure, limit in spent.values() if limit]
+    share = max([*shares, ended / planned if planned else 0.0], default=0.0)
+    return None if share <= 0.02 else max(0.0, active * (1 / share - 1))

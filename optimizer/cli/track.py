@@ -16,15 +16,16 @@ def track() -> None:
 
 @track.command()
 @click.argument("run_dir", metavar="RUN_DIR")
-def sync(run_dir: str) -> None:
+@click.option("--uri", metavar="URI", help="Another MLflow than the run's own; it becomes the run's own.")
+def sync(run_dir: str, uri: str | None) -> None:
     """Make MLflow say what the ledger of RUN_DIR says: from nothing, or what an outage left out."""
     from optimizer.report.markdown import candidate_md
     from optimizer.report.result import set_mlflow
     from optimizer.track.worker import sync as rebuild
 
     place = Path(run_dir)
-    uri, parent = rebuild(place, candidate_md, click.echo)
-    set_mlflow(place, {"tracking_uri": uri, "run_id": parent})
+    where, parent = rebuild(place, candidate_md, click.echo, uri)
+    set_mlflow(place, {"tracking_uri": where, "run_id": parent})
 
 
 @track.command(hidden=True)

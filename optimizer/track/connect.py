@@ -26,7 +26,7 @@ MANNERS = {
 
 
 def connect(uri: str, experiment: str) -> tuple[MlflowClient, str]:
-    """Return a client and the experiment's id; raises what MLflow raises, in an outage for instance."""
+    """Return a client and the experiment's id; raises what MLflow raises."""
     for name, value in MANNERS.items():
         os.environ.setdefault(name, value)
     from mlflow.tracking import MlflowClient

@@ -79,7 +79,7 @@ def trial_entry(ledger: Ledger, row: sqlite3.Row, spent: Usage, describe: Descri
 
 
 def job_entry(run_dir: Path, about: Mapping[str, Any], status: str) -> Entry:
-    """Return the job as the parent run; its outcome is read from the run's files once it has finished."""
+    """Return the job as the parent run; once it has finished, with its outcome."""
     started = _ms(about["started"])
     ended = None if status == "RUNNING" else _ms(about.get("ended") or about["started"])
     files, tags, points = {"config.yaml": str(about["config"])}, {}, []

@@ -33,7 +33,6 @@ class Copier:
     def __init__(self, ledger: Ledger, run_dir: Path, describe: Describe, told: Callable[[], None]) -> None:
         """Take what is copied; `told` is called at each run that was written. Nothing is connected yet."""
         self._ledger, self._run_dir, self._describe, self._told = ledger, run_dir, describe, told
-        self._about: dict[str, Any] = ledger.meta("tracking")
         self._id = str(ledger.meta("run_id"))
         self._client: MlflowClient | None = None
         self._experiment = ""
@@ -57,9 +56,10 @@ class Copier:
 
     def copy(self, status: str) -> None:
         """Write what MLflow lacks; `status` is the job's. Raises what MLflow raises."""
+        about: dict[str, Any] = self._ledger.meta("tracking")  # anew each time: its end is written there
         if self._client is None:
-            self._look_up(*connect(self._about["uri"], self._about["experiment"]))
-        job = job_entry(self._run_dir, self._about, status)
+            self._look_up(*connect(about["uri"], about["experiment"]))
+        job = job_entry(self._run_dir, about, status)
         if JOB not in self._known or (status == "RUNNING" and self._marks[JOB] != job.mark):
             self._write(JOB, job, {})
         rows = {str(row["number"]): row for row in all_trials(self._ledger) if row["state"] in ENDED}

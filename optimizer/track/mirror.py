@@ -24,7 +24,10 @@ PATIENCE_KILLED = 5.0
 
 
 class Mirror:
-    """Copies a run's ledger to MLflow by a process of its own: its outage or slowness costs the search nothing."""
+    """Copies a run's ledger to MLflow, by a process of its own.
+
+    So neither an outage nor slowness of MLflow costs the search anything.
+    """
 
     def __init__(self, ledger: Ledger, run_dir: Path, say: Callable[[str], None]) -> None:
         self._ledger, self._run_dir, self._say = ledger, run_dir, say
@@ -35,7 +38,7 @@ class Mirror:
         self.parent: str | None = None
 
     def start(self, about: Mapping[str, Any]) -> None:
-        """Write down what is mirrored where (uri, experiment, name, params, config) and start the worker."""
+        """Start the worker; `about` holds uri, experiment, name, params and config."""
         earlier = self._ledger.meta("tracking") or {}
         times = {"started": earlier.get("started", time.time()), "status": "RUNNING"}
         self._ledger.put_meta("tracking", {**about, **times})
@@ -68,7 +71,7 @@ class Mirror:
                 os.write(_pipe(self._child.stdin).fileno(), b"\n")
 
     def finish(self, status: str) -> str:
-        """Write down how the job ended (FINISHED, FAILED, KILLED) and let the worker copy what is left.
+        """Record how the job ended (FINISHED, FAILED, KILLED); let the worker copy the rest.
 
         Waits a bounded time. Returns what went wrong, "" if nothing did: a mirror that fails must not
         fail the job.

@@ -49,7 +49,7 @@ class Bell:
 
 
 def follow(run_dir: Path, describe: Describe, commands: IO[str], news: IO[str]) -> bool:
-    """Copy a run while another process works on it, and a little longer; returns whether all arrived.
+    """Copy a run while another process works on it; returns whether all arrived.
 
     A line from `commands` says that the ledger has something new, its end that the job has ended, or
     was killed. `news` gets a JSON line for each run written, and for each outage.
@@ -122,9 +122,12 @@ def final_status(ledger: Ledger, run_dir: Path) -> str:
     return "FINISHED" if outcome is not None and outcome.get("run_id") == ledger.meta("run_id") else "KILLED"
 
 
-def sync(run_dir: Path, describe: Describe, say: Callable[[str], None]) -> tuple[str, str]:
-    """Rebuild a run's mirror from its ledger and files; returns MLflow's address and the parent's id.
+def sync(
+    run_dir: Path, describe: Describe, say: Callable[[str], None], uri: str | None = None
+) -> tuple[str, str | None]:
+    """Make MLflow say what a run's ledger says; returns its address and the parent's id.
 
+    An `uri` other than the run's becomes the run's.
     Raises LedgerError (no run, or one at work), ConfigError (not mirrored), StoppedByFailures (an outage).
     """
     if not (run_dir / "ledger.db").exists():
@@ -133,7 +136,9 @@ def sync(run_dir: Path, describe: Describe, say: Callable[[str], None]) -> tuple
         about = ledger.meta("tracking")
         if about is None:
             raise ConfigError(f"{run_dir}: this run was not mirrored to MLflow", "Run it with tracking.mlflow set.")
-        checked(about["uri"])
+        uri = checked(uri or about["uri"])
+        if uri != about["uri"]:
+            ledger.put_meta("tracking", {**about, "uri": uri})
         copier = Copier(ledger, run_dir, describe, told=lambda: None)
         try:
             with FileLock(run_dir / LOCK, timeout=LOCK_SECONDS):
@@ -141,6 +146,6 @@ def sync(run_dir: Path, describe: Describe, say: Callable[[str], None]) -> tuple
         except Timeout:
             raise LedgerError(f"{run_dir}: another process mirrors this run", "Wait for it to end.") from None
     if problem:
-        raise StoppedByFailures(f"MLflow at {about['uri']} was not reached ({problem})", "Run this again once it is.")
-    say(f"{copier.written} of {copier.size} MLflow runs written at {about['uri']}")
-    return str(about["uri"]), str(copier.parent)
+        raise StoppedByFailures(f"MLflow at {uri} was not reached ({problem})", "Run this again once it is.")
+    say(f"{copier.written} of {copier.size} MLflow runs written at {uri}")
+    return uri, copier.parent

@@ -17,6 +17,8 @@ import pytest
 
 from optimizer.track.connect import connect
 
+os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+
 
 class TrackingServer:
     """A tracking server on 127.0.0.1 that can be killed and started again on the same data."""
@@ -62,6 +64,15 @@ def tracking_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracki
     server = TrackingServer(tmp_path_factory.mktemp("tracking"))
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="session")
+def made_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tracking database with its tables, to be copied: making them takes seconds."""
+    path = tmp_path_factory.mktemp("made") / "mlflow.db"
+    client, _ = connect(f"sqlite:///{path}", "another")
+    del client
+    return path
 
 
 def runs_of(uri: str, run_id: str, experiment: str = "metier") -> tuple[Any, list[Any]]:

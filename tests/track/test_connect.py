@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import sqlite3
 import traceback
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ def start(folder: str, rounds: int, barrier: Any, outcomes: Any) -> None:
             run = client.create_run(experiment).info.run_id
             client.log_metric(run, "score", 1.0)
             outcomes.put((number, experiment))
-        except Exception:  # noqa: BLE001 - told to the parent
+        except Exception:  # noqa: BLE001 - whatever it is, the test shall see it
             outcomes.put((number, traceback.format_exc()))
 
 
@@ -44,7 +46,7 @@ def race(folder: Path, processes: int, rounds: int) -> list[tuple[int, str]]:
 
 
 @pytest.mark.parametrize(
-    ("processes", "rounds"), [(3, 1), pytest.param(8, 20, marks=pytest.mark.slow)], ids=["3 once", "8 in 20 rounds"]
+    ("processes", "rounds"), [(2, 1), pytest.param(8, 20, marks=pytest.mark.slow)], ids=["2 once", "8 in 20 rounds"]
 )
 def test_processes_that_start_on_a_fresh_database_at_once(tmp_path: Path, processes: int, rounds: int) -> None:
     outcomes = race(tmp_path, processes, rounds)
@@ -52,7 +54,5 @@ def test_processes_that_start_on_a_fresh_database_at_once(tmp_path: Path, proces
     # All found, or made, one and the same experiment.
     assert len(set(outcomes)) == rounds
     for number in range(rounds):
-        client, experiment = connect(f"sqlite:///{tmp_path}/round-{number}.db", "metier")
-        assert len(client.search_runs([experiment])) == processes
-        if rounds > 1:
-            break
+        with closing(sqlite3.connect(tmp_path / f"round-{number}.db")) as database:
+            assert database.execute("SELECT COUNT(*) FROM runs").fetchone() == (processes,)

@@ -25,7 +25,7 @@ from optimizer.report.markdown import best_md, candidate_md, report_md
 from optimizer.report.result import Report, Side, trial_counts, usage_json, write_atomically, write_result
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
-from optimizer.types import Example, Role, Usage, digest
+from optimizer.types import Candidate, Example, Role, Usage, digest
 
 if TYPE_CHECKING:
     from optimizer.models.prices import Price
@@ -154,6 +154,7 @@ class _Job:
             self.watcher.begin(self.config, self.task, self.budget, ledger)
             seed = programs.seed(self.config.search.formats[0])
             try:
+                await self._precheck(search, seed)
                 best = await search.run(seed, self.config.search.trials, round_sizes(self.config))
             finally:
                 self.watcher.end()
@@ -171,6 +172,14 @@ class _Job:
                 what = f"no test example was answered by both prompts ({_failures(ledger)})"
                 raise StoppedByFailures(what, f"Run it again with --run-dir {self.run_dir}: nothing paid is lost.")
             return outcome, search.board.estimate(best, None)
+
+    async def _precheck(self, search: Search, seed: Candidate) -> None:
+        from optimizer.evaluate.precheck import precheck
+
+        found = await precheck(search.evaluator, seed, search.examples, self.config.search.block)
+        if found is not None:
+            search.board.add(seed, found.results)  # trial 0 begins with them
+            self.watcher.say(found.text())
 
     def _programs(self) -> Programs:
         from optimizer.models.embed import MODEL, Embedder

@@ -28,7 +28,7 @@ from optimizer.resume import Claim, claim_run, finished_report, hide_passwords
 from optimizer.stopping import cancelled_by_signals
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
-from optimizer.types import Example, Role, Usage, digest
+from optimizer.types import Candidate, Example, Role, Usage, digest
 
 if TYPE_CHECKING:
     from optimizer.door.door import Door
@@ -184,6 +184,7 @@ class _Job:
             self.watcher.begin(self.config, self.task, self.budget, ledger)
             seed = programs.seed(self.config.search.formats[0])
             try:
+                await self._precheck(search, seed)
                 best = await search.run(seed, self.config.search.trials, round_sizes(self.shape))
             finally:
                 self.watcher.end()
@@ -201,6 +202,14 @@ class _Job:
                 what = f"no test example was answered by both prompts ({_failures(ledger)})"
                 raise StoppedByFailures(what, f"Run it again with --run-dir {self.run_dir}: nothing paid is lost.")
             return outcome, search.board.estimate(best, None)
+
+    async def _precheck(self, search: Search, seed: Candidate) -> None:
+        from optimizer.evaluate.precheck import precheck
+
+        found = await precheck(search.evaluator, seed, search.examples, self.config.search.block)
+        if found is not None:
+            search.board.add(seed, found.results)  # trial 0 begins with them
+            self.watcher.say(found.text())
 
     def _programs(self) -> Programs:
         from optimizer.models.embed import MODEL, Embedder

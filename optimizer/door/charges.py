@@ -64,6 +64,7 @@ class Charge:
         self.most = most
         self._budget, self._tag, self._price = budget, tag, price
         self._lost, self._holds = 0, 0
+        self._wasted = Usage()
         self._booked: Usage | None = None
 
     async def reserve(self) -> None:
@@ -76,9 +77,13 @@ class Charge:
         """Take note of a failed attempt."""
         self._lost += maybe_charged(problem, kind)
 
+    def waste(self, usage: Usage) -> None:
+        """Take note of an answer that cannot be used; it was charged, and tells what it cost."""
+        self._wasted += usage
+
     def renew(self) -> bool:
         """Hold enough for a further attempt; False where the budget has no room for it now."""
-        if self._holds > self._lost:
+        if self._holds > self._lost + self._wasted.calls:
             return True
         try:
             if self._budget.hold(self._tag, replace(self.most, calls=0)) is not None:
@@ -91,15 +96,15 @@ class Charge:
     def settle(self, usage: Usage, seconds: float) -> Usage:
         """Book an answered call; returns what it cost with its lost attempts, for the ledger."""
         lost = self._price.most(usage.input_tokens, self.most.output_tokens)
-        paid = usage + _times(lost, self._lost, 0)
-        # Only a call without lost attempts tells what a call costs.
-        self._budget.settle(self._tag, _times(self.most, self._holds, 1), paid, None if self._lost else seconds)
+        paid = usage + _times(lost, self._lost, 0) + replace(self._wasted, calls=0)
+        clean = self._lost + self._wasted.calls == 0  # only then it tells what a call costs
+        self._budget.settle(self._tag, _times(self.most, self._holds, 1), paid, seconds if clean else None)
         return paid
 
     def fail(self, cut: bool = False) -> Usage:
         """Book a call without an answer, `cut` if it was in the air; returns its possible cost."""
         if self._booked is None:
-            self._booked = _times(self.most, self._lost + cut, 0)
+            self._booked = _times(self.most, self._lost + cut, 0) + replace(self._wasted, calls=0)
             self._budget.settle(self._tag, _times(self.most, self._holds, 1), self._booked)
         return self._booked
 

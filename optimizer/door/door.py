@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from dspy.lm15 import Request, Response
 
 tag_of_call: contextvars.ContextVar[CallTag] = contextvars.ContextVar("tag_of_call", default=CallTag())  # noqa: B039
+# Which of several answers to one question is wanted, where the model samples.
+repetition_of_call: contextvars.ContextVar[int] = contextvars.ContextVar("repetition_of_call", default=0)
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 
 
@@ -63,7 +65,8 @@ class Door:
 
         It raises CallError, BudgetSpent or StoppedByFailures.
         """
-        return asyncio.run_coroutine_threadsafe(self._complete(role, request, tag_of_call.get()), self._loop)
+        call = self._complete(role, request, tag_of_call.get(), repetition_of_call.get())
+        return asyncio.run_coroutine_threadsafe(call, self._loop)
 
     def drain(self, seconds: float) -> Future[None]:
         """Start no more calls, and give those in flight some seconds to be answered and recorded."""
@@ -89,10 +92,10 @@ class Door:
         for wire in self._wires.values():
             await wire.aclose()
 
-    async def _complete(self, role: Role, request: Request, tag: CallTag) -> Response:
+    async def _complete(self, role: Role, request: Request, tag: CallTag, repetition: int) -> Response:
         tag = CallTag(role, tag.phase, tag.trial)
         data = request_json(request)
-        key = call_key(self._endpoints[role].identity, data)
+        key = call_key(self._endpoints[role].identity, data, repetition)
         known = find_call(self.ledger, key)
         if known is not None:
             await asyncio.wrap_future(count_hit(self.ledger, known[0]))

@@ -9,6 +9,7 @@ import numpy as np
 
 Interval = tuple[float, float]
 Z95 = 1.959963984540054
+CORRELATION = 0.5
 
 
 def mean(scores: Sequence[float]) -> float:
@@ -59,6 +60,30 @@ def difference(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
     if is_binary(ours) and is_binary(theirs):
         return _newcombe(np.asarray(ours), np.asarray(theirs))
     return _bootstrap(np.asarray(ours) - np.asarray(theirs), -1.0, 1.0)
+
+
+def variance(values: Sequence[float]) -> float:
+    """Return the variance of scores, with the two pseudo-observations of `standard_error`."""
+    return standard_error(values) ** 2 * len(values) if len(values) else 0.25
+
+
+def noise_of(repeated: Sequence[Sequence[float]]) -> float:
+    """Return the variance of one example's score over repeated answers, pooled over examples."""
+    spreads = [(float(np.var(scores, ddof=1)), len(scores) - 1) for scores in repeated if len(scores) > 1]
+    freedom = sum(weight for _, weight in spreads)
+    return sum(spread * weight for spread, weight in spreads) / freedom if freedom else 0.0
+
+
+def detectable(spread: float, noise: float, n: int) -> float:
+    """Return the smallest gain that a paired comparison on n examples tells from luck (95 %).
+
+    Miller, Adding Error Bars to Evals (arXiv:2411.00640), the minimum detectable effect with one answer an
+    example: 1.96 × sqrt((ω² + 2σ²) / n), where σ² is `noise`, the variance of one example's score over
+    repeated answers, and ω² that of the difference between two prompts' expected scores. ω² is
+    2 (`spread` − σ²) (1 − ρ); the correlation ρ of two prompts over the same examples is taken as a half.
+    """
+    between = max(0.0, spread - noise)
+    return Z95 * math.sqrt((2 * between * (1 - CORRELATION) + 2 * noise) / n)
 
 
 def is_binary(scores: Sequence[float]) -> bool:

@@ -67,11 +67,15 @@ class Board:
     def winner(self) -> str | None:
         """Return the candidate that no other beats on the examples which both have answered.
 
-        Who has seen less is given less credit: by the widest standard error that scores in [0, 1] can
-        have, so that a lucky start on a few examples does not beat a good score on many, while between
-        candidates that saw equally much the same examples alone decide.
+        First among those that saw equally much, where the same examples alone decide; then between
+        the best of each length. There, who has seen less is given less credit: by the widest standard
+        error that scores in [0, 1] can have, so that a lucky start does not beat a good score on many.
         """
-        return self._best(list(self._results), WIDEST)
+        peers: dict[int, list[str]] = {}
+        for cid, results in self._results.items():
+            peers.setdefault(len(results), []).append(cid)
+        best = (self._best(group, 0.0) for group in peers.values())
+        return self._best([cid for cid in best if cid is not None], WIDEST)
 
     def _best(self, candidates: Sequence[str], spread: float) -> str | None:
         """Return the minimax winner: whose worst paired margin is the best; ties to the cheaper, then older.

@@ -105,6 +105,17 @@ def test_a_call_without_an_answer_is_booked_at_its_bound() -> None:
     assert budget._spent["calls"] == 0.0
 
 
+def test_an_answer_that_cannot_be_used_is_booked_at_its_own_bill() -> None:
+    budget = Budget(Limits(usd=1000.0))
+    charge = Charge(budget, TAG, PRICE, PRICE.most(100, 10))
+    asyncio.run(charge.reserve())
+    charge.waste(Usage(1, 0, 20, 0, 4, 18.0))
+    assert charge.renew()
+    assert budget._held["usd"] == 140.0
+    assert charge.settle(Usage(1, 0, 20, 0, 3, 16.0), 0.1) == Usage(1, 0, 40, 0, 7, 34.0)
+    assert budget.used()["usd"][0] == 34.0
+
+
 def test_failures_that_cost_nothing_need_no_further_room() -> None:
     budget = Budget(Limits(usd=70.0))
     charge = Charge(budget, TAG, PRICE, PRICE.most(100, 10))

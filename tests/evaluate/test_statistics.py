@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from optimizer.evaluate.statistics import difference, interval, is_binary, mean, wilson
+from optimizer.evaluate.statistics import detectable, difference, interval, is_binary, mean, noise_of, wilson
 
 binary = st.lists(st.sampled_from([0.0, 1.0]), min_size=1, max_size=60)
 pairs = st.lists(st.tuples(st.sampled_from([0.0, 1.0]), st.sampled_from([0.0, 1.0])), min_size=1, max_size=60)
@@ -153,3 +154,31 @@ def test_the_bootstrap_is_repeatable() -> None:
     scores = [0.1, 0.5, 0.9, 1.0, 0.3, 0.7]
     assert interval(scores) == interval(scores)
     assert difference(scores, scores[::-1]) == difference(scores, scores[::-1])
+
+
+def test_the_noise_is_pooled_over_the_examples_that_were_asked_again() -> None:
+    assert noise_of([[1.0, 1.0], [0.0, 1.0]]) == pytest.approx(0.25)
+    assert noise_of([[1.0], []]) == 0.0
+    assert noise_of([[0.0, 0.5, 1.0], [0.0, 0.0]]) == pytest.approx((2 * 0.25 + 0.0) / 3)
+
+
+@pytest.mark.parametrize(
+    ("spread", "noise", "n", "points"), [(0.25, 0.0, 40, 15.5), (0.25, 0.0, 160, 7.7), (0.25, 0.25, 40, 21.9)]
+)
+def test_the_detectable_gain(spread: float, noise: float, n: int, points: float) -> None:
+    assert 100 * detectable(spread, noise, n) == pytest.approx(points, abs=0.05)
+
+
+@given(st.floats(0, 0.25), st.floats(0, 0.25), st.integers(1, 500))
+def test_noise_and_fewer_examples_never_help(spread: float, noise: float, n: int) -> None:
+    assert detectable(spread, noise, n) >= detectable(spread, 0.0, n) - 1e-12
+    assert detectable(spread, noise, n) > detectable(spread, noise, n + 1) or spread == noise == 0
+
+
+def test_two_equal_prompts_differ_by_more_than_the_detectable_gain_one_time_in_twenty() -> None:
+    """Scores of two prompts with the correlation that is assumed: equal by one half, else drawn anew."""
+    rng = np.random.default_rng(7)
+    one = rng.random((4000, 60)) < 0.4
+    two = np.where(rng.random(one.shape) < 0.5, one, rng.random(one.shape) < 0.4)
+    gaps = np.abs(one.mean(axis=1) - two.mean(axis=1))
+    assert (gaps > detectable(0.24, 0.0, 60)).mean() == pytest.approx(0.05, abs=0.015)

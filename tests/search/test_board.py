@@ -93,3 +93,24 @@ def test_a_failing_candidate_never_wins() -> None:
 def test_with_equal_sight_the_winner_has_the_best_mean(rows: list[list[float]]) -> None:
     made = board(**dict(zip(("one", "two", "three"), rows, strict=False)))  # type: ignore[arg-type]
     assert sum(made.scores(str(made.winner()))) == max(sum(row) for row in rows)
+
+
+def test_failing_on_the_hard_examples_does_not_win() -> None:
+    """One answers the eight easy examples only; on those two is as good, and it has the hard ones beside."""
+    made = board(one=[1.0] * 8 + [None] * 2, two=[1.0] * 8 + [0.0, 1.0])
+    made.costs = {ONE.id: 20.0, TWO.id: 10.0}
+    assert made.estimate(ONE.id, None) > made.estimate(TWO.id, None)
+    assert made.winner() == made.leader(10) == TWO.id
+
+
+def test_a_candidate_that_lost_easy_answers_is_not_held_back() -> None:
+    made = board(one=[None, None] + [0.0, 1.0] * 4, two=[1.0, 1.0] + [0.0, 1.0] * 3 + [0.0, 0.5])
+    assert made.estimate(ONE.id, None) < made.estimate(TWO.id, None)
+    assert made.winner() == ONE.id
+
+
+def test_a_cycle_goes_to_the_one_that_is_least_beaten() -> None:
+    one, two = [1.0, None, 0.5, 0.5, 0.5], [0.0, 1.0, None, 0.5, 0.5]
+    made = board(one=one, two=two, three=[None, 0.5, 1.0, 0.5, 0.5])
+    # On the four that each pair shares: one beats two by 1, two beats three by 0.5, three beats one by 0.5.
+    assert made.winner() == ONE.id

@@ -1,0 +1,77 @@
+"""Before the search: the seed's score, its noise, and what gain this validation set can tell from luck."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from optimizer.door.door import repetition_of_call
+from optimizer.errors import BudgetSpent
+from optimizer.evaluate.evaluator import Evaluator, Result, phase_tag
+from optimizer.evaluate.statistics import detectable, mean, noise_of, variance
+from optimizer.types import Candidate, Example, Score
+
+REPEATS = 2
+
+
+@dataclass(frozen=True)
+class Precheck:
+    """The seed's first block, answered once and again in `repeats`; the race is `planned` long."""
+
+    results: list[Result]
+    repeats: list[list[Result]]
+    planned: int
+
+    @property
+    def scores(self) -> list[float]:
+        """The scores of the first answers."""
+        return [result.value for result in self.results if isinstance(result, Score)]
+
+    @property
+    def noise(self) -> float:
+        """The variance of one example's score when it is asked again; 0 where it was not."""
+        rows = zip(self.results, *self.repeats, strict=True)
+        return noise_of([[r.value for r in row if isinstance(r, Score)] for row in rows])
+
+    @property
+    def detectable(self) -> float:
+        """The smallest gain that will not look like luck."""
+        return detectable(variance(self.scores), self.noise, self.planned)
+
+    def text(self) -> str:
+        """Return what a person should know before waiting for the search."""
+        again = ""
+        if self.repeats:
+            again = f" (asked {1 + len(self.repeats)} times, one answer's score varies by ±{100 * self.noise**0.5:.0f})"
+        return (
+            f"Pre-check: the seed scores {100 * mean(self.scores):.0f} of 100 on its first {len(self.scores)} "
+            f"examples{again}; with {self.planned} validation examples, gains under "
+            f"{100 * self.detectable:.0f} points will look like luck."
+        )
+
+
+async def precheck(evaluator: Evaluator, seed: Candidate, examples: Sequence[Example], block: int) -> Precheck | None:
+    """Score the seed's first block, repeatedly where the model samples; None if none answered.
+
+    The repetitions are the only calls that the search would not make anyway.
+    """
+    first = examples[:block]
+    times = REPEATS if evaluator.lm.kwargs.get("temperature") else 0
+    rows: list[list[Result]] = []
+    for number in range(1 + times):
+        split = "validation" if number == 0 else f"validation, repeated {number}"
+        try:
+            rows.append(await asyncio.ensure_future(_repetition(evaluator, seed, first, split, number)))
+        except BudgetSpent:
+            break
+    if not rows or not any(isinstance(result, Score) for result in rows[0]):
+        return None
+    return Precheck(rows[0], rows[1:], len(examples))
+
+
+async def _repetition(
+    evaluator: Evaluator, seed: Candidate, examples: Sequence[Example], split: str, number: int
+) -> list[Result]:
+    repetition_of_call.set(number)  # in this task only
+    return await evaluator.run(seed, examples, split, 0, phase_tag("search", 0))

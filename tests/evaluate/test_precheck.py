@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dspy
+import pytest
+from dspy.utils.exceptions import LMUnexpectedError
+
+from optimizer.door.door import repetition_of_call, tag_of_call
+from optimizer.errors import BudgetSpent, CallError
+from optimizer.evaluate.evaluator import Evaluator, phase_tag
+from optimizer.evaluate.precheck import Precheck, precheck
+from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.records import scores_of
+from optimizer.types import Candidate, Example, Prompt
+
+SEED = Candidate({"predict": Prompt("i")})
+EXAMPLES = [Example({"n": n}, {"answer": "1.0"}) for n in range(40)]
+
+
+class Metric:
+    name, version = "same", "1"
+
+    def __call__(self, example: Example, answer: Any) -> tuple[float, str]:
+        return (0.0 if answer is None else float(answer["answer"])), ""
+
+
+class Program(dspy.Module):  # type: ignore[misc]
+    """Right on every other example; with `noisy` each repetition turns the answer round."""
+
+    def __init__(self, noisy: bool = False, failing: Any = None) -> None:
+        super().__init__()
+        self.noisy, self.failing = noisy, failing
+        self.asked: list[tuple[int, int]] = []
+
+    async def aforward(self, n: int) -> dspy.Prediction:
+        number = repetition_of_call.get()
+        self.asked.append((number, n))
+        assert tag_of_call.get() == phase_tag("search", 0)
+        if self.failing is not None and number >= self.failing[0]:
+            raise LMUnexpectedError("engine failed") from self.failing[1]
+        return dspy.Prediction(answer=str(float((n + number * self.noisy) % 2)))
+
+
+class Programs:
+    def __init__(self, program: dspy.Module) -> None:
+        self.program = program
+
+    def build(self, candidate: Candidate) -> dspy.Module:
+        return self.program
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    made = Ledger(tmp_path / "ledger.db")
+    yield made
+    made.close()
+
+
+def checked(ledger: Ledger, program: Program, temperature: float) -> Precheck | None:
+    lm = dspy.utils.DummyLM([{}])
+    lm.kwargs["temperature"] = temperature
+    evaluator = Evaluator(Programs(program), lm, Metric(), ["answer"], ledger, 4)
+    return asyncio.run(precheck(evaluator, SEED, EXAMPLES, 10))
+
+
+def test_at_temperature_0_it_asks_what_trial_0_asks_and_no_more(ledger: Ledger) -> None:
+    program = Program()
+    found = checked(ledger, program, 0.0)
+    assert found is not None
+    assert sorted(program.asked) == [(0, n) for n in range(10)]
+    assert (found.scores.count(1.0), found.noise) == (5, 0.0)
+    # Half right: 1.96 × sqrt(0.25 / 40).
+    assert found.detectable == pytest.approx(0.155, abs=0.001)
+    assert found.text() == (
+        "Pre-check: the seed scores 50 of 100 on its first 10 examples; "
+        "with 40 validation examples, gains under 15 points will look like luck."
+    )
+    assert len(scores_of(ledger, SEED.id, "validation")) == 10
+
+
+def test_where_the_model_samples_the_noise_is_measured_and_widens_the_gap(ledger: Ledger) -> None:
+    program = Program(noisy=True)
+    found = checked(ledger, program, 0.7)
+    assert found is not None
+    assert sorted(program.asked) == [(number, n) for number in range(3) for n in range(10)]
+    assert found.noise == pytest.approx(1 / 3)
+    assert found.detectable > 0.155
+    assert "asked 3 times, one answer's score varies by ±58" in found.text()
+    first = [row["value"] for row in scores_of(ledger, SEED.id, "validation")]
+    assert first == [float(n % 2) for n in range(10)]  # the repetitions did not overwrite it
+
+
+def test_a_budget_that_ends_leaves_what_is_known(ledger: Ledger) -> None:
+    found = checked(ledger, Program(failing=(1, BudgetSpent("calls"))), 0.7)
+    assert found is not None
+    assert found.repeats == []
+    assert checked(ledger, Program(failing=(0, BudgetSpent("calls"))), 0.7) is None
+
+
+def test_a_seed_that_nobody_answers_is_not_judged(ledger: Ledger) -> None:
+    assert checked(ledger, Program(failing=(0, CallError("server", "down"))), 0.0) is None

@@ -52,7 +52,8 @@ class Evaluator:
         """
         tag_of_call.set(tag or CallTag())
         program = self.programs.build(candidate)
-        tasks = [asyncio.ensure_future(self._one(program, example)) for example in examples]
+        spent: list[BudgetSpent] = []
+        tasks = [asyncio.ensure_future(self._one(program, example, spent)) for example in examples]
         try:
             results = await asyncio.gather(*tasks)
         except BudgetSpent:
@@ -68,13 +69,22 @@ class Evaluator:
         await asyncio.wrap_future(written)
         return results
 
-    async def _one(self, program: dspy.Module, example: Example) -> Result:
+    async def _one(self, program: dspy.Module, example: Example, spent: list[BudgetSpent]) -> Result:
         async with self._places:
-            with dspy.context(lm=self.lm, disable_history=True, trace=[]):
-                try:
-                    prediction = await _call(program, example.inputs)
-                except (AdapterParseError, LMError) as problem:
-                    return self._explained(problem, example)
+            if spent:
+                raise spent[0]  # a block that the budget ended asks for nothing more
+            try:
+                return await self._scored(program, example)
+            except BudgetSpent as problem:
+                spent.append(problem)
+                raise
+
+    async def _scored(self, program: dspy.Module, example: Example) -> Result:
+        with dspy.context(lm=self.lm, disable_history=True, trace=[]):
+            try:
+                prediction = await _call(program, example.inputs)
+            except (AdapterParseError, LMError) as problem:
+                return self._explained(problem, example)
         answer = {name: getattr(prediction, name, None) for name in self.outputs}
         value, feedback = self.metric(example, answer)
         return Score(value, answer, feedback)

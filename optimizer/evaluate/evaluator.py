@@ -64,16 +64,19 @@ class Evaluator:
     async def _one(self, program: dspy.Module, example: Example, spent: list[BudgetSpent]) -> Result:
         async with self._places:
             if spent:
-                raise spent[0]  # the block cannot be completed, so no more is spent on it
-            with dspy.context(lm=self.lm, disable_history=True, trace=[]):
-                try:
-                    prediction = await _call(program, example.inputs)
-                except (AdapterParseError, LMError) as problem:
-                    try:
-                        return self._explained(problem, example)
-                    except BudgetSpent as refused:
-                        spent.append(refused)
-                        raise
+                raise spent[0]  # a block that the budget ended asks for nothing more
+            try:
+                return await self._scored(program, example)
+            except BudgetSpent as problem:
+                spent.append(problem)
+                raise
+
+    async def _scored(self, program: dspy.Module, example: Example) -> Result:
+        with dspy.context(lm=self.lm, disable_history=True, trace=[]):
+            try:
+                prediction = await _call(program, example.inputs)
+            except (AdapterParseError, LMError) as problem:
+                return self._explained(problem, example)
         answer = {name: getattr(prediction, name, None) for name in self.outputs}
         value, feedback = self.metric(example, answer)
         return Score(value, answer, feedback)

@@ -1,0 +1,142 @@
+"""Named crash points: runs the command line and kills its own process at the N-th passage of one.
+
+    python -m optimizer.testing.crash --at scores.after:3 -- run CONFIG --run-dir DIR
+
+Nothing in the product knows of them: functions are wrapped from here. `--count FILE` kills nothing
+and writes how often each point was passed, as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import importlib
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Seam:
+    """A function whose entry and end are crash points, `NAME.before` and `NAME.after`.
+
+    Where it returns a future, its end is when that is resolved: when the write is on disk.
+    """
+
+    name: str
+    module: str
+    function: str
+
+
+# In the order of a run. A call is in flight from `intent.after` to `response.before`.
+SEAMS = (
+    Seam("open", "optimizer.ledger.ledger", "Ledger._open"),
+    Seam("claim", "optimizer.resume", "claim_run"),
+    Seam("attempt", "optimizer.ledger.records", "begin_attempt"),
+    Seam("ask", "optimizer.search.sampler", "Sampler.ask"),
+    Seam("trial_start", "optimizer.ledger.records", "begin_trial"),
+    Seam("intent", "optimizer.ledger.records", "begin_call"),
+    Seam("response", "optimizer.ledger.records", "finish_call"),
+    Seam("hit", "optimizer.ledger.records", "count_hit"),
+    Seam("scores", "optimizer.ledger.records", "put_scores"),
+    Seam("trial_end", "optimizer.ledger.records", "finish_trial"),
+    Seam("tell", "optimizer.search.sampler", "Sampler.tell"),
+    Seam("statement", "optimizer.ledger.ledger", "execute"),
+    Seam("commit", "optimizer.ledger.ledger", "commit"),
+    Seam("test", "optimizer.search.verdict", "final_test"),
+    Seam("draft", "optimizer.report.result", "write_draft"),
+    Seam("file", "optimizer.report.result", "write_atomically"),
+    Seam("result", "optimizer.report.result", "write_result"),
+    Seam("meta", "optimizer.ledger.ledger", "Ledger.put_meta"),
+)
+POINTS = tuple(f"{seam.name}.{side}" for seam in SEAMS for side in ("before", "after"))
+
+
+class Passages:
+    """Counts the passages of every point; at the chosen one the process dies by SIGKILL."""
+
+    def __init__(self, point: str | None = None, number: int = 1) -> None:
+        self._point, self._number = point, number
+        self._lock = threading.Lock()
+        self.counts = dict.fromkeys(POINTS, 0)
+
+    def take(self, point: str) -> None:
+        """Count one passage."""
+        with self._lock:
+            self.counts[point] += 1
+            if point == self._point and self.counts[point] == self._number:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def arm(passages: Passages) -> None:
+    """Wrap every seam, in its own module and wherever its function was imported by name."""
+    for seam in SEAMS:
+        home: Any = importlib.import_module(seam.module)
+        *owners, name = seam.function.split(".")
+        for owner in owners:
+            home = getattr(home, owner)
+        original = getattr(home, name)
+        wrapped = _wrap(original, seam.name, passages)
+        setattr(home, name, wrapped)
+        for module in [module for key, module in sys.modules.items() if key.startswith("optimizer.")]:
+            if getattr(module, name, None) is original:
+                setattr(module, name, wrapped)
+
+
+def _wrap(function: Callable[..., Any], name: str, passages: Passages) -> Callable[..., Any]:
+    before, after = f"{name}.before", f"{name}.after"
+
+    async def finish(awaitable: Any) -> Any:
+        result = await awaitable
+        passages.take(after)
+        return result
+
+    @functools.wraps(function)
+    def wrapped(*arguments: Any, **named: Any) -> Any:
+        passages.take(before)
+        result = function(*arguments, **named)
+        if isinstance(result, Future):
+            result.add_done_callback(lambda _: passages.take(after))
+        elif hasattr(result, "__await__"):
+            return finish(result)
+        else:
+            passages.take(after)
+        return result
+
+    return wrapped
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Arm what the arguments say, then run the command line with the rest of them."""
+    parser = argparse.ArgumentParser(prog="python -m optimizer.testing.crash", description=__doc__)
+    parser.add_argument("--at", type=_point, metavar="NAME:N", help=f"one of {', '.join(POINTS)}")
+    parser.add_argument("--count", type=Path, metavar="FILE", help="write how often each point was passed")
+    parser.add_argument("command", nargs="+", help="after --: what `metier` is given")
+    told = parser.parse_args(arguments)
+    passages = Passages(*(told.at or ()))
+    arm(passages)
+    cli = importlib.import_module("optimizer.cli.main")
+    sys.argv = ["metier", *told.command]
+    try:
+        cli.main()
+    finally:
+        if told.count is not None:
+            told.count.write_text(json.dumps(passages.counts))
+
+
+def _point(text: str) -> tuple[str, int]:
+    name, _, number = text.partition(":")
+    if name not in POINTS or not number.isdecimal() or not int(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME:N; the names are {', '.join(POINTS)}")
+    return name, int(number)
+
+
+if __name__ == "__main__":
+    main()

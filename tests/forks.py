@@ -1,0 +1,116 @@
+"""Many real processes of the command line, cheaply: one process imports everything, then forks.
+
+Each child is a process of its own with its own memory, signals and locks; only the seconds of
+importing are shared. Run as a script it is that parent, which reads one JSON command a line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Self
+
+from jobs import ROOT, light_embeddings
+
+
+class Forks:
+    """Starts `metier` processes by forking; use it in a `with` statement."""
+
+    def __enter__(self) -> Self:
+        self._parent = subprocess.Popen(
+            [sys.executable, "-W", "ignore", str(Path(__file__))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
+        )
+        assert self._read() == {"ready": True}
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        assert self._parent.stdin is not None
+        assert self._parent.stdout is not None
+        self._parent.stdin.close()
+        self._parent.wait(20)
+        self._parent.stdout.close()
+
+    def start(self, *arguments: str | Path, at: str | None = None, count: Path | None = None, log: Path) -> int:
+        """Start one command and return its process id; `at` and `count` are the crash points' options."""
+        crash = [*(["--at", at] if at else []), *(["--count", str(count)] if count else [])]
+        return int(self._ask(start=[*crash, "--", *map(str, arguments)], log=str(log))["pid"])
+
+    def wait(self, pid: int) -> int:
+        """Return the exit code of a command that was started; minus the signal that ended it."""
+        return int(self._ask(wait=pid)["code"])
+
+    def run(self, *arguments: str | Path, **options: Any) -> int:
+        """Run one command to its end and return its exit code."""
+        return self.wait(self.start(*arguments, **options))
+
+    def _ask(self, **command: Any) -> dict[str, Any]:
+        assert self._parent.stdin is not None
+        self._parent.stdin.write(json.dumps(command) + "\n")
+        self._parent.stdin.flush()
+        return self._read()
+
+    def _read(self) -> dict[str, Any]:
+        assert self._parent.stdout is not None
+        answer: dict[str, Any] = json.loads(self._parent.stdout.readline())
+        return answer
+
+
+def _child(arguments: list[str], log: str) -> None:
+    from optimizer.testing.crash import main
+
+    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for number in (1, 2):
+        os.dup2(out, number)
+    code = 1
+    try:
+        main(arguments)
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _answer(**told: object) -> None:
+    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.flush()
+
+
+def _serve() -> None:
+    import dspy  # noqa: F401
+    import litellm
+    import openai  # noqa: F401
+    import optuna  # noqa: F401
+    import scipy.stats  # noqa: F401
+
+    import optimizer.cli.live
+    import optimizer.run
+    import optimizer.search.loop
+    import optimizer.search.verdict  # noqa: F401
+
+    litellm.get_supported_openai_params(model="fake", custom_llm_provider="openai")
+    light_embeddings(setattr)
+    _answer(ready=True)
+    for line in sys.stdin:
+        command = json.loads(line)
+        if "start" in command:
+            pid = os.fork()
+            if pid == 0:
+                _child(command["start"], command["log"])
+            _answer(pid=pid)
+        else:
+            status = os.waitpid(command["wait"], 0)[1]
+            _answer(code=os.waitstatus_to_exitcode(status))
+
+
+if __name__ == "__main__":
+    _serve()

@@ -1,0 +1,210 @@
+"""The bars of resuming: nothing that was paid is lost, whenever and wherever the process dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from forks import Forks
+from jobs import ROOT, make_task, rule, settings, write_config
+
+from optimizer.ledger.reader import Reader
+from optimizer.ledger.records import all_trials, lost_calls
+from optimizer.testing.crash import POINTS
+from optimizer.testing.fake_server import FakeServer
+
+pytestmark = pytest.mark.timeout(280)
+SEED = int(os.environ.get("METIER_TEST_SEED", "20"))
+CONCURRENCY = 4
+# Passed only by a run that was cut off before.
+REPLAY = ("hit.before", "hit.after")
+QUICK = ("response.before", "scores.after", "file.after")
+FIGURES = ("number", "candidate", "state", "reason", "value", "score", "low", "high", "seen", "failures")
+
+
+@dataclass
+class Bench:
+    """A config, a server that counts, and forks that run it."""
+
+    folder: Path
+    config: Path
+    server: FakeServer
+    forks: Forks
+
+    def run(self, name: str, **options: Any) -> int:
+        """Run or go on with the run of this name; returns the exit code."""
+        return self.forks.wait(self.start(name, **options))
+
+    def start(self, name: str, **options: Any) -> int:
+        """Start it and return its process id."""
+        out = self.folder / name
+        return self.forks.start("run", self.config, "--run-dir", out, log=self.folder / f"{name}.log", **options)
+
+    def ledger(self, name: str) -> Any:
+        """Return the ledger of a run, to be read and closed."""
+        return closing(Reader(self.folder / name / "ledger.db"))
+
+    def trials(self, name: str) -> list[tuple[Any, ...]]:
+        """Return what every trial came to."""
+        with self.ledger(name) as ledger:
+            return [tuple(row[figure] for figure in FIGURES) for row in all_trials(ledger)]
+
+    def result(self, name: str) -> dict[str, Any]:
+        """Return result.json."""
+        data: dict[str, Any] = json.loads((self.folder / name / "result.json").read_text())
+        return data
+
+    def log(self, name: str) -> str:
+        """Return what the run's processes printed."""
+        return (self.folder / f"{name}.log").read_text()
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    folder = tmp_path_factory.mktemp("crash")
+    with FakeServer(rule) as server, Forks() as forks:
+        data = settings(make_task(folder / "task"), server.api_base, budget={}, seed=SEED)
+        yield Bench(folder, write_config(folder / "run.yaml", data), server, forks)
+
+
+@pytest.fixture(scope="module")
+def calm(bench: Bench) -> dict[str, int]:
+    """How often the uninterrupted run, called "calm", passes each point."""
+    counts = bench.folder / "counts.json"
+    assert bench.run("calm", count=counts) == 0, bench.log("calm")
+    passages: dict[str, int] = json.loads(counts.read_text())
+    assert [name for name, passed in passages.items() if not passed] == list(REPLAY)
+    return passages
+
+
+def requests(server: FakeServer, start: int) -> Counter[str]:
+    """Count the requests since `start` by what was asked."""
+    return Counter(json.dumps(body["messages"]) for body in server.requests[start:])
+
+
+def same_but_time_and_loss(result: dict[str, Any]) -> dict[str, Any]:
+    # What the server has cached depends on the order in which calls reach it.
+    usage = {name: {**result[name], "cached_input_tokens": 0} for name in ("usage", "test_usage")}
+    return {key: value for key, value in result.items() if key not in {"seconds", "run_id", "lost_calls"}} | usage
+
+
+def check_point(bench: Bench, calm: dict[str, int], point: str, number: int) -> None:
+    name, before = f"{point}-{number}", bench.server.count
+    if point in REPLAY:
+        assert bench.run(name, at="scores.after:5") == -signal.SIGKILL
+    assert bench.run(name, at=f"{point}:{number}") == -signal.SIGKILL, f"{point}:{number} was not passed"
+    assert bench.run(name) == 0, bench.log(name)
+    assert bench.trials(name) == bench.trials("calm")
+    result = bench.result(name)
+    assert same_but_time_and_loss(result) == same_but_time_and_loss(bench.result("calm"))
+    asked = requests(bench.server, before)
+    repeated = sum(asked.values()) - len(asked)
+    kills = 2 if point in REPLAY else 1
+    assert repeated <= result["lost_calls"] <= CONCURRENCY * kills
+
+
+@pytest.mark.parametrize("point", QUICK)
+def test_a_kill_at_a_named_point_changes_nothing(bench: Bench, calm: dict[str, int], point: str) -> None:
+    check_point(bench, calm, point, random.Random(f"{SEED} {point}").randint(1, calm[point]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", [point for point in POINTS if point not in QUICK])
+def test_a_kill_at_any_named_point_changes_nothing(bench: Bench, calm: dict[str, int], point: str) -> None:
+    check_point(bench, calm, point, random.Random(f"{SEED} {point}").randint(1, max(1, calm[point])))
+
+
+def strike(bench: Bench, name: str, pid: int, chance: random.Random) -> None:
+    """Kill a process a few calls after its first one, or now and then before it, at any moment of a call."""
+    target = bench.server.count + chance.randint(0, 9)
+    deadline = time.monotonic() + 20
+    while bench.server.count < target and time.monotonic() < deadline:
+        if (bench.folder / name / "result.json").exists():
+            return
+        time.sleep(0.002)
+    time.sleep(chance.uniform(0, 2 * bench.server.delay))
+    os.kill(pid, signal.SIGKILL)
+
+
+def kill_at_random(bench: Bench, name: str, kills: int, chance: random.Random) -> int:
+    """Run, kill and run again until done; returns how many kills struck. Checks that nothing goes backwards."""
+    struck, ended = 0, set[tuple[Any, ...]]()
+    while True:
+        pid = bench.start(name)
+        if struck < kills:
+            strike(bench, name, pid, chance)
+        code = bench.forks.wait(pid)
+        if code == 0:
+            return struck
+        assert code == -signal.SIGKILL, bench.log(name)
+        struck += 1
+        if (bench.folder / name / "ledger.db").exists():
+            kept = {row for row in bench.trials(name) if row[2] != "running"} if has_tables(bench, name) else set()
+            assert ended <= kept, "a trial that had ended was lost"
+            ended = kept
+
+
+def has_tables(bench: Bench, name: str) -> bool:
+    """Tell if the very first process lived long enough to make the ledger."""
+    with bench.ledger(name) as ledger:
+        return bool(ledger.read("SELECT 1 FROM sqlite_schema WHERE name = 'trials'"))
+
+
+def check_random_kills(bench: Bench, name: str, kills: int, least: int, trials: int) -> None:
+    chance, before = random.Random(SEED), bench.server.count
+    bench.server.delay = 0.03
+    try:
+        struck = kill_at_random(bench, name, kills, chance)
+    finally:
+        bench.server.delay = 0.0
+    asked = requests(bench.server, before)
+    with bench.ledger(name) as ledger:
+        done = ledger.read("SELECT COUNT(*) AS n FROM calls WHERE state = 'done'")[0]["n"]
+        lost, attempts = lost_calls(ledger), len(ledger.meta("attempts"))
+    repeated = sum(asked.values()) - len(asked)
+    sys.stdout.write(
+        f"seed {SEED}: {struck} kills, {attempts} attempts, {done} calls, {repeated} repeated, {lost} lost\n"
+    )
+    assert struck >= least
+    assert done == len(asked), "a committed call was paid again, or one was never asked for"
+    assert repeated <= lost <= CONCURRENCY * struck
+    result = bench.result(name)
+    assert result["lost_calls"] == lost
+    assert sum(result["trials"].values()) == trials
+
+
+def test_kills_at_random_times_lose_nothing(bench: Bench, calm: dict[str, int]) -> None:
+    check_random_kills(bench, "random", kills=5, least=5, trials=8)
+    assert bench.trials("random") == bench.trials("calm")
+
+
+@pytest.mark.slow
+def test_a_hundred_kills_at_random_times_lose_nothing(tmp_path: Path, bench: Bench) -> None:
+    data = settings(make_task(tmp_path / "task"), bench.server.api_base, budget={}, seed=SEED)
+    data["search"] |= {"trials": 50, "instructions": 8, "demos": {"counts": [0, 2, 4, 8], "sets": 8}}
+    long = Bench(tmp_path, write_config(tmp_path / "run.yaml", data), bench.server, bench.forks)
+    assert long.run("calm") == 0, long.log("calm")
+    check_random_kills(long, "random", kills=100, least=100, trials=50)
+    assert long.trials("random") == long.trials("calm")
+
+
+def test_the_command_kills_its_own_process_and_refuses_unknown_points(bench: Bench, calm: dict[str, int]) -> None:
+    command = [sys.executable, "-m", "optimizer.testing.crash", "--at"]
+    out = str(bench.folder / "calm")
+    for at, code in (("claim.after:1", -signal.SIGKILL), ("nowhere:1", 2), ("claim.after:0", 2)):
+        told = [*command, at, "--", "resume", out]
+        done = subprocess.run(told, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == code, done.stderr
+    assert "is not NAME:N; the names are open.before" in done.stderr

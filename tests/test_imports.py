@@ -63,7 +63,6 @@ KNOWN_LONG = {
     "door/budget.py:deadline",
     "door/engine.py:language_model",
     "door/failures.py:metier_error_in",
-    "door/keys.py:call_key",
     "errors.py:CallError",
     "models/download.py:pull_files",
     "models/fleet.py:Fleet",
@@ -102,7 +101,6 @@ KNOWN_LONG = {
     "task/userfile.py:UserFunction.call",
     "task/values.py:to_examples",
     "task/values.py:coerce",
-    "testing/fake_server.py:FakeServer.complete",
     "track/mirror.py:connect",
     "track/ui.py:serve",
 }

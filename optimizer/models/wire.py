@@ -37,6 +37,8 @@ class HttpWire:
         self._name, self._heard = model, heard
         self._dialect = OpenAIChatLM(api_key=api_key, base_url=api_base, transport=_NoTransport())
         self._session: aiohttp.ClientSession | None = None
+        # Looked up once: aiohttp's own look-up reads files in a thread, for every request.
+        self._proxy = _proxy_for(api_base)
 
     async def acall(self, request: Request) -> Response:
         """Return the response; raises CallError, or lm15's error for a reply that says one."""
@@ -71,14 +73,24 @@ class HttpWire:
         if self._session is None:
             # The door bounds the calls in flight and their time.
             connector, patience = aiohttp.TCPConnector(limit=0), aiohttp.ClientTimeout(total=None)
-            self._session = aiohttp.ClientSession(connector=connector, timeout=patience, trust_env=True)
+            self._session = aiohttp.ClientSession(connector=connector, timeout=patience)
         try:
-            async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as reply:
+            sent = self._session.post(url, data=body, headers=headers, proxy=self._proxy, allow_redirects=False)
+            async with sent as reply:
                 return reply.status, {k.lower(): v for k, v in reply.headers.items()}, await reply.read()
         except aiohttp.ClientPayloadError:
             raise CallError("truncated", "the reply broke off before its end") from None
         except (aiohttp.ClientError, OSError) as problem:
             raise CallError("transport", str(problem) or type(problem).__name__) from None
+
+
+def _proxy_for(url: str) -> str | None:
+    """Return the proxy that the environment names for an address."""
+    from urllib.parse import urlsplit
+    from urllib.request import getproxies, proxy_bypass
+
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
 class _NoTransport:

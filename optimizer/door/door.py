@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import random
 import threading
 import time
 from collections.abc import Mapping
@@ -14,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from optimizer.config.schema import Failures
 from optimizer.door.budget import Budget
 from optimizer.door.charges import Charge, most_of
-from optimizer.door.failures import FATAL, RETRYABLE, classify
 from optimizer.door.keys import call_key, request_json, response_from_json, response_json
-from optimizer.errors import BudgetSpent, CallError, StoppedByFailures
+from optimizer.door.limiter import Limiter
+from optimizer.door.line import Line
+from optimizer.errors import BudgetSpent, CallError
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import CallTag, begin_call, count_hit, fail_call, find_call, finish_call
 from optimizer.models.prices import Price, metered
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 tag_of_call: contextvars.ContextVar[CallTag] = contextvars.ContextVar("tag_of_call", default=CallTag())  # noqa: B039
 # Which of several answers to one question is wanted, where the model samples.
 repetition_of_call: contextvars.ContextVar[int] = contextvars.ContextVar("repetition_of_call", default=0)
-FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 
 
 class Door:
@@ -47,16 +46,12 @@ class Door:
         failures: Failures,
     ) -> None:
         self.ledger, self.budget = ledger, budget
-        self._endpoints, self._prices, self._failures = endpoints, prices, failures
-        self._wires = {role: endpoint.connect() for role, endpoint in endpoints.items()}
+        self._endpoints, self._prices = endpoints, prices
         self._open, self._paying = asyncio.Event(), set[asyncio.Task[Any]]()
         self._open.set()
         self._in_flight: dict[str, asyncio.Future[tuple[int, Response]]] = {}
-        self._failing_since: float | None = None
         self._loop = asyncio.new_event_loop()
-        # One limit an endpoint: a model that answers in two roles is still one queue.
-        self._places = {e.identity: asyncio.Semaphore(e.concurrency) for e in endpoints.values()}
-        self._jitter = random.Random()  # noqa: S311 - spreads retries, decides nothing
+        self._lines = _lines(endpoints, failures)
         self._thread = threading.Thread(target=self._loop.run_forever, name="door", daemon=True)
         self._thread.start()
 
@@ -89,8 +84,8 @@ class Door:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        for wire in self._wires.values():
-            await wire.aclose()
+        for line in set(self._lines.values()):
+            await line.aclose()
 
     async def _complete(self, role: Role, request: Request, tag: CallTag, repetition: int) -> Response:
         tag = CallTag(role, tag.phase, tag.trial)
@@ -125,16 +120,17 @@ class Door:
     async def _pay(
         self, role: Role, request: Request, data: Mapping[str, Any], key: str, tag: CallTag
     ) -> tuple[int, Response]:
-        price = self._prices.get(role, Price())
+        price, line = self._prices.get(role, Price()), self._lines[role]
         charge = Charge(self.budget, tag, price, most_of(data, price))
-        async with self._places[self._endpoints[role].identity]:
+        async with line.places:
+            line.check()
             await self._enter()
             await charge.reserve()
             row, begun = None, time.monotonic()
             try:
                 async with asyncio.timeout(self.budget.time_left(tag.phase)):
                     row = await asyncio.wrap_future(begin_call(self.ledger, key, tag, data, charge.most))
-                    response, attempts = await self._attempt(role, request, row, charge)
+                    outcome, attempts = await line.call(request, _likely_tokens(request), charge)
             except TimeoutError:  # the job's time; an attempt's own is sorted among the failures
                 paid, cut = charge.fail(cut=True), Failure("timeout", "cut when the budget's time was up")
                 if row is not None:
@@ -143,10 +139,15 @@ class Door:
             except BaseException as problem:
                 charge.fail(cut=isinstance(problem, asyncio.CancelledError))
                 raise
-            usage = metered(response.usage, self._endpoints[role].model, price, charge.most)
+            if isinstance(outcome, CallError):
+                failure = Failure(outcome.kind, outcome.what, attempts)
+                await asyncio.wrap_future(fail_call(self.ledger, row, failure, charge.fail()))
+                line.check()
+                raise outcome
+            usage = metered(outcome.usage, self._endpoints[role].model, price, charge.most)
             paid = charge.settle(usage, time.monotonic() - begun)
-            await asyncio.wrap_future(finish_call(self.ledger, row, response_json(response), paid, attempts))
-            return row, response
+            await asyncio.wrap_future(finish_call(self.ledger, row, response_json(outcome), paid, attempts))
+            return row, outcome
 
     async def _enter(self) -> None:
         """Wait for ever while the door is drained; else count the current task among those that pay."""
@@ -156,42 +157,22 @@ class Door:
             self._paying.add(me)
             me.add_done_callback(self._paying.discard)
 
-    async def _attempt(self, role: Role, request: Request, row: int, charge: Charge) -> tuple[Response, int]:
-        """Call until an answer comes or the retries are used up; the failure is recorded."""
-        for attempt in range(1, self._failures.retries + 2):
-            try:
-                async with asyncio.timeout(self._endpoints[role].timeout):
-                    response = await self._wires[role].acall(request)
-            except Exception as problem:  # noqa: BLE001 - the boundary to code of all providers
-                error = classify(problem)
-                charge.lose(problem, error.kind)
-            else:
-                self._failing_since = None
-                return response, attempt
-            wait = self._wait(error, attempt)
-            # A provider that asks for more patience than the run has is a failure now, not after its hour.
-            if error.kind not in RETRYABLE or attempt > self._failures.retries or wait > self._failures.give_up_after:
-                break
-            if not charge.renew():
-                break
-            await asyncio.sleep(wait)
-        failure = Failure(error.kind, error.what, attempt)
-        await asyncio.wrap_future(fail_call(self.ledger, row, failure, charge.fail()))
-        self._give_up(error, role)
-        raise error
 
-    def _wait(self, error: CallError, attempt: int) -> float:
-        """Return the seconds until the next attempt: what the provider asked, or full jitter."""
-        ceiling = min(LONGEST_WAIT, FIRST_WAIT * 2**attempt)
-        return max(error.retry_after or 0.0, self._jitter.uniform(0, ceiling))
+def _lines(endpoints: Mapping[Role, Endpoint], failures: Failures) -> dict[Role, Line]:
+    """Return each role's line: a model that answers in two roles is one queue, a key one limit."""
+    limiters: dict[str, Limiter] = {}
+    lines: dict[tuple[str, str], Line] = {}
+    by_role: dict[Role, Line] = {}
+    for role, endpoint in endpoints.items():
+        account = endpoint.account
+        if (endpoint.identity, account) not in lines:
+            limiter = limiters.setdefault(account, Limiter())
+            lines[endpoint.identity, account] = Line(endpoint, failures, limiter)
+        by_role[role] = lines[endpoint.identity, account]
+    return by_role
 
-    def _give_up(self, error: CallError, role: Role) -> None:
-        model = self._endpoints[role].model
-        if error.kind in FATAL:
-            remedy = "Check the model's name and its key, then run the same command again: nothing paid is lost."
-            raise StoppedByFailures(f"{model}: {error.kind.replace('_', ' ')}: {error.what}", remedy)
-        now = time.monotonic()
-        self._failing_since = self._failing_since or now
-        if now - self._failing_since >= self._failures.give_up_after:
-            remedy = "Run the same command with the same --run-dir later: nothing paid is lost."
-            raise StoppedByFailures(f"{model}: nothing but failures ({error.kind}: {error.what})", remedy)
+
+def _likely_tokens(request: Request) -> int:
+    """Return what a call may take, for the limiter: two characters a token, and the longest answer."""
+    text = sum(len(message.text or "") for message in request.messages) + len(str(request.system or ""))
+    return text // 2 + (request.config.max_tokens or 1024)

@@ -36,5 +36,14 @@ def response_from_json(data: dict[str, Any]) -> Response:
 
 
 def call_key(identity: str, request: dict[str, Any], repetition: int = 0) -> str:
-    """Return 32 hex digits over endpoint, model, messages and sampling, and the repetition number."""
-    return digest([identity, request, repetition], 32)
+    """Return 32 hex digits over endpoint, model, messages, sampling and repetition.
+
+    A model that samples may answer each repetition of a call differently; at temperature 0 all
+    repetitions are one call.
+    """
+    return digest([identity, request, repetition if samples(request) else 0], 32)
+
+
+def samples(request: dict[str, Any]) -> bool:
+    """Tell if a request's answer is drawn: any temperature but 0, also the provider's own."""
+    return bool(request.get("config", {}).get("temperature") != 0)

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from optimizer.config.schema import ModelConfig
 from optimizer.errors import ModelError
+from optimizer.models.wire import Heard, HttpWire, Wire
+from optimizer.types import digest
 
 if TYPE_CHECKING:
     import dspy
@@ -31,6 +33,23 @@ class Endpoint:
     api_key: str | None = field(default=None, repr=False)
     timeout: float = 120.0
     concurrency: int = 16
+
+    @property
+    def account(self) -> str:
+        """A digest of provider, place and key: whose requests the provider counts together."""
+        return digest([self.model.partition("/")[0], self.api_base, self.api_key])
+
+    def dial(self, heard: Heard) -> Wire:
+        """Return what makes one attempt a call: ours for OpenAI-compatible servers, else DSPy's.
+
+        `heard` is told the headers of replies, where the wire shows them. Raises ModelError if
+        nothing knows how to reach the model.
+        """
+        key = self.api_key or os.environ.get("OPENAI_API_KEY")
+        if self.model.startswith("openai/") and self.api_base is not None and key:
+            return HttpWire(self.model.removeprefix("openai/"), self.api_base, key, heard)
+        wire: Wire = self.connect()
+        return wire
 
     def connect(self) -> dspy.LM:
         """Return a bare dspy.LM: one attempt a call, no cache, no retries; the door adds its own.

@@ -1,44 +1,49 @@
-"""A small OpenAI-compatible server on 127.0.0.1 which answers by a function and fails when it is told to."""
+"""A fake provider on 127.0.0.1 that answers by a function, counts every request and fails when told to."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import hashlib
 import json
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
-Messages = Sequence[Mapping[str, Any]]
-Answer = Callable[[Messages], str]
-# A status and its headers; 0 closes the connection without an answer.
-Fault = tuple[int, dict[str, str]]
+from aiohttp import web
 
-CLOSE = 0
+from optimizer.testing.faults import Chance, Fault, Plan, Quota
+from optimizer.testing.protocols import PATHS, Messages, Protocol, Reply, events, text_of
+
+Answer = Callable[[Messages], str]
+# Longer than any test waits.
+FOR_EVER = 3600.0
+
+__all__ = ["Answer", "FakeServer", "Messages", "text_of"]
 
 
 class FakeServer:
-    """Serves POST /v1/chat/completions from a daemon thread; use it in a `with` statement.
+    """Serves the OpenAI and the Anthropic protocol from a thread; use it in a `with` block.
 
-    `answer` is given the messages of a request and returns the assistant's text. `fail` and
-    `hang_up` make the next requests fail, each counted like any other. `delay` is in seconds.
+    `answer` is given the messages of a request and returns the assistant's text. What is ordered with
+    `fail`, `hang_up`, `inject`, `break_down`, `limit` and `gamble` makes later requests fail, each
+    counted like any other. `delay` is in seconds.
     """
 
-    def __init__(self, answer: Answer, delay: float = 0.0) -> None:
+    def __init__(self, answer: Answer, delay: float = 0.0, *, port: int = 0) -> None:
         self.answer, self.delay = answer, delay
         self._lock = threading.Lock()
-        self._faults: deque[Fault] = deque()
+        self._plan = Plan()
         self._requests: list[dict[str, Any]] = []
-        self._last_prompt: dict[str, str] = {}
-        self._answered = 0
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.fake = self
-        # Not told by its default of half a second: tests start and stop many of these.
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.02,), name="fake-server", daemon=True
-        )
+        self._times: list[float] = []
+        self._last_prompt: dict[str, list[str]] = {}
+        self._answered = self._tokens = 0
+        self.abandoned = 0
+        self._loop = asyncio.new_event_loop()
+        self._runner, self.port = self._loop.run_until_complete(self._listen(port))
+        self._thread = threading.Thread(target=self._loop.run_forever, name="fake-server", daemon=True)
 
     def __enter__(self) -> FakeServer:
         self._thread.start()
@@ -49,26 +54,37 @@ class FakeServer:
 
     def stop(self) -> None:
         """Let go of the port; later connections are refused. Harmless if it was stopped before."""
+        if self._loop.is_closed():
+            return
         if self._thread.is_alive():
-            self._server.shutdown()
+            asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result()
+            self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
-        self._server.server_close()
+        else:
+            self._loop.run_until_complete(self._runner.cleanup())
+        self._loop.close()
+
+    @property
+    def url(self) -> str:
+        """The server's address."""
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def api_base(self) -> str:
-        """The URL that clients take, with /v1."""
-        return f"http://127.0.0.1:{self.port}/v1"
-
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-        return int(self._server.server_address[1])
+        """The URL that clients of the OpenAI protocol take, with /v1."""
+        return f"{self.url}/v1"
 
     @property
     def requests(self) -> list[dict[str, Any]]:
         """The bodies of all chat requests so far, failed ones included."""
         with self._lock:
             return list(self._requests)
+
+    @property
+    def times(self) -> list[float]:
+        """When each chat request came, by time.monotonic()."""
+        with self._lock:
+            return list(self._times)
 
     @property
     def count(self) -> int:
@@ -82,129 +98,160 @@ class FakeServer:
         with self._lock:
             return self._answered
 
+    @property
+    def tokens(self) -> int:
+        """How many tokens were sent and made in all answers."""
+        with self._lock:
+            return self._tokens
+
     def fail(self, status: int, times: int = 1, retry_after: float | None = None) -> None:
         """Answer the next `times` requests with an HTTP error status."""
-        headers = {} if retry_after is None else {"Retry-After": f"{retry_after:g}"}
-        with self._lock:
-            self._faults.extend([(status, headers)] * times)
+        self.inject(*[Fault("status", status, retry_after)] * times)
 
     def hang_up(self, times: int = 1) -> None:
         """Close the connection of the next `times` requests without an answer."""
+        self.inject(*[Fault("hang_up")] * times)
+
+    def inject(self, *faults: Fault) -> None:
+        """Let the next requests fail in this order, one fault each."""
         with self._lock:
-            self._faults.extend([(CLOSE, {})] * times)
+            self._plan.ordered.extend(faults)
+
+    def break_down(self, fault: Fault) -> None:
+        """Let every request fail from now on, until `forgive`."""
+        with self._lock:
+            self._plan.lasting = fault
+
+    def gamble(self, chance: Chance) -> None:
+        """Let requests fail by chance from now on."""
+        with self._lock:
+            self._plan.chance = chance
+
+    def limit(self, per_minute: float, burst: float = 5, told: bool = False) -> None:
+        """Refuse requests beyond a rate with 429; `told` adds OpenAI's rate-limit headers."""
+        with self._lock:
+            self._plan.quota = Quota(per_minute, burst, time.monotonic, told)
 
     def forgive(self) -> None:
         """Forget the failures that were ordered and have not come yet."""
         with self._lock:
-            self._faults.clear()
+            self._plan.clear()
 
-    def take(self, body: dict[str, Any]) -> Fault | None:
-        """Count a request; return what it must fail with, or None."""
+    async def _listen(self, port: int) -> tuple[web.ServerRunner, int]:
+        runner = web.ServerRunner(web.Server(self._handle, handler_cancellation=True), shutdown_timeout=0.0)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", port, backlog=1024).start()
+        return runner, int(runner.addresses[0][1])
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.method == "GET" and request.path == "/v1/models":
+            return _json({"object": "list", "data": [{"id": "fake", "object": "model"}]})
+        protocol = PATHS.get(request.path)
+        if protocol is None or request.method != "POST":
+            return _json(PATHS["/v1/chat/completions"].error(404, f"no such path: {request.path}"), 404)
+        raw = await request.read()
+        try:
+            body = json.loads(raw)
+        except ValueError:
+            return _json(protocol.error(400, "the body is not JSON"), 400)
         with self._lock:
             self._requests.append(body)
-            return self._faults.popleft() if self._faults else None
+            self._times.append(time.monotonic())
+            fault = self._plan.next(hashlib.sha256(raw).hexdigest())
+            headers = {} if self._plan.quota is None else self._plan.quota.headers()
+        try:
+            return await self._answer(request, protocol, body, fault, headers)
+        except asyncio.CancelledError:
+            self.abandoned += 1
+            raise
 
-    def complete(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Return the completion of a request, with usage; tokens are words, the cache a common beginning."""
-        messages = body.get("messages", [])
-        if self.delay:
-            time.sleep(self.delay)
+    async def _answer(
+        self,
+        request: web.BaseRequest,
+        protocol: Protocol,
+        body: dict[str, Any],
+        fault: Fault | None,
+        headers: dict[str, str],
+    ) -> web.StreamResponse:
+        if fault is not None and fault.kind == "status":
+            asked = {} if fault.retry_after is None else {"Retry-After": f"{fault.retry_after:g}"}
+            text = f"told to fail with {fault.status}"
+            return _json(protocol.error(fault.status, text), fault.status, {**headers, **asked})
+        seconds = {"hang": FOR_EVER, "slow": self.delay + fault.seconds}.get(fault.kind, 0) if fault else self.delay
+        if seconds:
+            await asyncio.sleep(seconds)
+        if fault is not None and fault.kind == "hang_up":
+            return _hang_up(request)
+        nonsense = fault is not None and fault.kind != "slow"
+        reply = self._complete(protocol, body, real=not nonsense)
+        if fault is not None and nonsense:
+            return await _broken(request, protocol, reply, fault)
+        if body.get("stream"):
+            return await _stream(request, protocol, reply, headers)
+        return _json(reply, headers=headers)
+
+    def _complete(self, protocol: Protocol, body: dict[str, Any], *, real: bool) -> dict[str, Any]:
+        """Return the reply to a request; only a real one is counted as answered."""
+        messages = protocol.messages(body)
         text = self.answer(messages)
-        prompt = "\n".join(f"{message['role']}: {text_of(message)}" for message in messages)
+        prompt = "\n".join(f"{message['role']}: {text_of(message)}" for message in messages).split()
         model = str(body.get("model", "fake"))
+        sent, made = len(prompt), max(1, len(text.split()))
+        if not real:
+            return protocol.reply(Reply(0, model, text, sent, made, 0))
         with self._lock:
             self._answered += 1
-            number = self._answered
-            cached = _common_words(self._last_prompt.get(model, ""), prompt)
+            self._tokens += sent + made
+            cached = _common_start(self._last_prompt.get(model, []), prompt)
             self._last_prompt[model] = prompt
-        sent, made = len(prompt.split()), max(1, len(text.split()))
-        usage = {"prompt_tokens": sent, "completion_tokens": made, "total_tokens": sent + made}
-        return {
-            "id": f"chatcmpl-{number}",
-            "object": "chat.completion",
-            "created": int(time.time()),
-            "model": model,
-            "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
-            "usage": {**usage, "prompt_tokens_details": {"cached_tokens": cached}},
-        }
+            return protocol.reply(Reply(self._answered, model, text, sent, made, cached))
 
 
-def text_of(message: Mapping[str, Any]) -> str:
-    """Return a chat message's text, also where its content is a list of parts."""
-    content = message.get("content") or ""
-    if isinstance(content, str):
-        return content
-    return "".join(str(part.get("text", "")) for part in content)
-
-
-def _common_words(one: str, two: str) -> int:
+def _common_start(one: list[str], two: list[str]) -> int:
     count = 0
-    for mine, theirs in zip(one.split(), two.split(), strict=False):
+    for mine, theirs in zip(one, two, strict=False):
         if mine != theirs:
             break
         count += 1
     return count
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-    fake: FakeServer
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a client that hung up is part of the tests."""
+def _json(data: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    body = data if isinstance(data, bytes) else json.dumps(data).encode()
+    return web.Response(body=body, status=status, headers=headers, content_type="application/json")
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Server
-
-    def setup(self) -> None:
-        super().setup()
-        self.connection.settimeout(60)
-
-    def do_POST(self) -> None:
-        """Answer one chat request, or fail as told."""
-        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if self.path != "/v1/chat/completions":
-            self._reply(404, _error(404, f"no such path: {self.path}"))
-            return
-        try:
-            body = json.loads(raw)
-        except ValueError:
-            self._reply(400, _error(400, "the body is not JSON"))
-            return
-        fault = self.server.fake.take(body)
-        if fault is None:
-            self._reply(200, self.server.fake.complete(body))
-        elif fault[0] == CLOSE:
-            self.close_connection = True
-        else:
-            self._reply(fault[0], _error(fault[0], f"told to fail with {fault[0]}"), fault[1])
-
-    def do_GET(self) -> None:
-        """Answer the list of models."""
-        if self.path == "/v1/models":
-            self._reply(200, {"object": "list", "data": [{"id": "fake", "object": "model"}]})
-        else:
-            self._reply(404, _error(404, f"no such path: {self.path}"))
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: the output of a test is the test's."""
-
-    def _reply(self, status: int, data: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
-        body = json.dumps(data).encode()
-        self.send_response(status)
-        for name, value in {
-            "Content-Type": "application/json",
-            "Content-Length": str(len(body)),
-            **(headers or {}),
-        }.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
+def _hang_up(request: web.BaseRequest) -> web.Response:
+    if request.transport is not None:
+        request.transport.close()
+    return web.Response()
 
 
-def _error(status: int, text: str) -> dict[str, Any]:
-    kinds = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
-    return {"error": {"message": text, "type": kinds.get(status, "server_error"), "code": status}}
+async def _broken(
+    request: web.BaseRequest, protocol: Protocol, reply: dict[str, Any], fault: Fault
+) -> web.StreamResponse:
+    """Answer 200 with a reply that is none."""
+    whole = json.dumps(reply).encode()
+    if fault.kind == "cut":
+        cut = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(whole))})
+        await cut.prepare(request)
+        await cut.write(whole[: len(whole) // 2])
+        _hang_up(request)
+        return cut
+    if fault.kind == "wrong_types":
+        return _json(protocol.wrong_types(reply))
+    if fault.kind == "empty":
+        return _json(protocol.reply(Reply(0, reply["model"], "", 0, 0, 0)))
+    return _json(b"" if fault.kind == "empty_body" else whole[: len(whole) // 2])
+
+
+async def _stream(
+    request: web.BaseRequest, protocol: Protocol, reply: dict[str, Any], headers: Mapping[str, str]
+) -> web.StreamResponse:
+    stream = web.StreamResponse(headers={**headers, "Content-Type": "text/event-stream"})
+    await stream.prepare(request)
+    with contextlib.suppress(ConnectionResetError):
+        for event in events(protocol, reply):
+            await stream.write(event)
+        await stream.write_eof()
+    return stream

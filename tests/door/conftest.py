@@ -11,11 +11,12 @@ from dspy.lm15 import Config, Message, Request, Response, Usage
 
 from optimizer.config.schema import Budget as Limits
 from optimizer.config.schema import Failures
-from optimizer.door import door as door_module
+from optimizer.door import breaker, line
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door
 from optimizer.ledger.ledger import Ledger
 from optimizer.models.prices import Price
+from optimizer.models.wire import Heard
 
 Act = Callable[[Request], Awaitable[Response]]
 
@@ -67,8 +68,9 @@ class FakeEndpoint:
     identity: str = "fake/m@here"
     timeout: float = 5.0
     concurrency: int = 16
+    account: str = "fake"
 
-    def connect(self) -> FakeWire:
+    def dial(self, heard: Heard) -> FakeWire:
         return self.wire
 
 
@@ -84,7 +86,8 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 @pytest.fixture
 def make_door(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeDoor]:
-    monkeypatch.setattr(door_module, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(line, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(breaker, "FIRST_PROBE", 0.005)
     made: list[Door] = []
 
     def make(*endpoints: FakeEndpoint, price: Price | None = None, **settings: Any) -> Door:

@@ -10,7 +10,6 @@ import pytest
 from dspy.lm15 import Request, Response
 from dspy.utils import exceptions as dspy_errors
 
-from optimizer.door import door as door_module
 from optimizer.door.door import Door, tag_of_call
 from optimizer.errors import BudgetSpent, CallError, StoppedByFailures
 from optimizer.ledger.ledger import Ledger
@@ -102,7 +101,8 @@ def test_the_intent_is_on_disk_before_the_call(make_door: MakeDoor, ledger: Ledg
     [
         dspy_errors.LMServerError("down"),
         dspy_errors.LMTransportError("cut"),
-        dspy_errors.LMTimeoutError("slow"),
+        dspy_errors.LMTimeoutError("slow", status=504),
+        dspy_errors.LMProviderError("not JSON"),
         dspy_errors.LMRateLimitError("busy"),
     ],
 )
@@ -185,22 +185,24 @@ def test_the_providers_delay_is_respected(make_door: MakeDoor) -> None:
     assert time.monotonic() - start >= 0.2
 
 
-def test_waits_grow_but_have_a_ceiling(make_door: MakeDoor, monkeypatch: pytest.MonkeyPatch) -> None:
-    door = make_door(FakeEndpoint())
-    monkeypatch.setattr(door_module, "FIRST_WAIT", 0.5)
-    monkeypatch.setattr(door._jitter, "uniform", lambda low, high: high)
-    waits = [door._wait(CallError("server", "x"), attempt) for attempt in range(1, 9)]
-    assert waits == sorted(waits)
-    assert waits[0] <= 1.0
-    assert waits[-1] == 30.0
-
-
-def test_a_call_that_hangs_times_out(make_door: MakeDoor) -> None:
+def test_a_call_that_hangs_is_cut_and_made_once(make_door: MakeDoor) -> None:
     endpoint = FakeEndpoint(FakeWire(delay=30), timeout=0.05)
-    with pytest.raises(CallError) as caught:
+    with pytest.raises(CallError, match=r"no answer in 0\.05 s") as caught:
         ask(make_door(endpoint, retries=1))
     assert caught.value.kind == "timeout"
-    assert len(endpoint.wire.calls) == 2
+    assert len(endpoint.wire.calls) == 1
+
+
+def test_a_hanging_call_is_repeated_where_the_endpoint_is_in_trouble(make_door: MakeDoor) -> None:
+    wire = FakeWire([dspy_errors.LMServerError("down"), TimeoutError(), "at last"])
+    assert ask(make_door(FakeEndpoint(wire), retries=2)).message.text == "at last"
+
+
+def test_a_bug_is_raised_as_it_is_and_not_repeated(make_door: MakeDoor) -> None:
+    endpoint = FakeEndpoint(FakeWire([KeyError("oops")]))
+    with pytest.raises(KeyError):
+        ask(make_door(endpoint))
+    assert len(endpoint.wire.calls) == 1
 
 
 def test_a_spent_budget_refuses_before_the_call(make_door: MakeDoor, ledger: Ledger) -> None:

@@ -1,0 +1,133 @@
+"""Calls a second through the door (ledger included), through DSPy's own `acall`, and through bare aiohttp.
+
+All three ask the same stub with a fixed latency, in turns, within one run: what else the machine does
+then weighs on all of them. Run: python experiments/throughput/measure.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import dspy
+from dspy.lm15 import Config, Message, Request
+
+from optimizer.config.schema import Budget as Limits
+from optimizer.config.schema import Failures
+from optimizer.door.budget import Budget
+from optimizer.door.door import Door
+from optimizer.door.engine import AsyncEngine
+from optimizer.ledger.ledger import Ledger
+from optimizer.models.providers import Endpoint
+
+LATENCY = 0.2
+Ask = Callable[[str], Awaitable[Any]]
+
+
+@contextmanager
+def stub() -> Iterator[str]:
+    """Start the stub in a process of its own; yield its URL."""
+    command = [sys.executable, str(Path(__file__).with_name("stub.py")), str(LATENCY)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+async def rate(ask: Ask, flight: int, calls: int) -> float:
+    """Return calls a second with `flight` of them in flight; no two calls are the same."""
+    places = asyncio.Semaphore(flight)
+
+    async def one(number: int) -> None:
+        async with places:
+            await ask(f"Is {number} of {time.time_ns()} a number? Answer with yes or no.")
+
+    await one(-1)
+    start = time.perf_counter()
+    await asyncio.gather(*(one(number) for number in range(calls)))
+    return calls / (time.perf_counter() - start)
+
+
+async def bare(base: str, flight: int, calls: int) -> float:
+    """Measure aiohttp alone."""
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+
+        async def ask(text: str) -> None:
+            body = {"model": "stub", "messages": [{"role": "user", "content": text}], "temperature": 0}
+            async with session.post(f"{base}/chat/completions", json=body) as reply:
+                await reply.json()
+
+        return await rate(ask, flight, calls)
+
+
+async def native(base: str, flight: int, calls: int) -> float:
+    """Measure DSPy's `acall`, its cache and retries switched off."""
+    lm = dspy.LM("openai/stub", api_base=base, api_key="none", cache=False, num_retries=0, temperature=0.0)
+
+    async def ask(text: str) -> None:
+        await lm.acall(text)
+
+    with dspy.context(disable_history=True):
+        return await rate(ask, flight, calls)
+
+
+async def door(base: str, flight: int, calls: int) -> float:
+    """Measure the door: cache look-up, budget, three durable ledger writes and the call."""
+    endpoint = Endpoint("openai/stub", "stub", base, "none", 60.0, flight)
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = Ledger(Path(folder) / "ledger.db")
+        through = Door(ledger, Budget(Limits(calls=calls + 1)), {"task": endpoint}, {}, Failures())
+        engine = AsyncEngine(through, "task")
+
+        async def ask(text: str) -> None:
+            await engine.complete(Request("stub", (Message.user(text),), config=Config(temperature=0.0)))
+
+        try:
+            reached = await rate(ask, flight, calls)
+            assert len(ledger.read("SELECT id FROM calls WHERE state = 'done'")) == calls + 1
+        finally:
+            through.close()
+            ledger.close()
+        return reached
+
+
+def main() -> None:
+    """Measure all three in turns, several times; print the medians and their ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4.0, help="about how long one measurement takes")
+    options = parser.parse_args()
+    ways = {"bare aiohttp": bare, "DSPy acall": native, "door": door}
+    with stub() as base:
+        for flight in (64, 256):
+            reached: dict[str, list[float]] = {name: [] for name in ways}
+            for _ in range(options.rounds):
+                for name, way in ways.items():
+                    calls = int(options.seconds * min(flight / LATENCY, 250 if way is native else 700))
+                    reached[name].append(asyncio.run(way(base, flight, calls)))
+            medians = {name: round(statistics.median(rates), 1) for name, rates in reached.items()}
+            ratios = [ours / theirs for ours, theirs in zip(reached["door"], reached["DSPy acall"], strict=True)]
+            figures = {
+                "in flight": flight,
+                "calls/s": medians,
+                "door / ideal": round(medians["door"] * LATENCY / flight, 3),
+                "door / DSPy, by round": [round(ratio, 2) for ratio in sorted(ratios)],
+            }
+            print(json.dumps(figures), flush=True)
+
+
+if __name__ == "__main__":
+    main()

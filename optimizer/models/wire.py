@@ -1,0 +1,120 @@
+"""A fast asynchronous wire for OpenAI-compatible endpoints; the messages are written and read by lm15."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from optimizer.errors import CallError
+from optimizer.models.headers import retry_after
+
+if TYPE_CHECKING:
+    import aiohttp
+    from dspy.lm15 import Request, Response
+
+Heard = Callable[[Mapping[str, str]], None]
+
+
+class Wire(Protocol):
+    """What makes one attempt at a request; a dspy.LM is one, too."""
+
+    async def acall(self, request: Request) -> Response:
+        """Return the response; raises what the provider's client raises."""
+
+    async def aclose(self) -> None:
+        """Let go of the connections."""
+
+
+class HttpWire:
+    """POSTs to `{api_base}/chat/completions`; `heard` is told each reply's headers.
+
+    It sends the bytes that DSPy's own wire would send, several times as fast.
+    """
+
+    def __init__(self, model: str, api_base: str, api_key: str, heard: Heard) -> None:
+        from dspy.lm15 import OpenAIChatLM
+
+        self._name, self._heard = model, heard
+        self._dialect = OpenAIChatLM(api_key=api_key, base_url=api_base, transport=_NoTransport())
+        self._session: aiohttp.ClientSession | None = None
+        # Looked up once: aiohttp's own look-up reads files in a thread, for every request.
+        self._proxy = _proxy_for(api_base)
+
+    async def acall(self, request: Request) -> Response:
+        """Return the response; raises CallError, or lm15's error for a reply that says one."""
+        from dataclasses import replace
+
+        from dspy._vendor.lm15.providers.base import HttpResponse
+
+        request = replace(request, model=self._name)
+        asked = self._dialect.build_request(request, stream=False)
+        status, headers, body = await self._post(asked.url, dict(asked.headers), asked.body)
+        self._heard(headers)
+        if status >= 400:
+            error = self._dialect.normalize_error(status, body.decode("utf-8", "replace"))
+            error.retry_after = retry_after(headers)
+            raise error
+        reply = HttpResponse(status, "", list(headers.items()), body, provider="openai")
+        _check(reply.json())
+        try:
+            response: Response = self._dialect.parse_response(request, reply)
+        except (TypeError, ValueError, KeyError, AttributeError) as problem:
+            raise CallError("malformed", f"the reply is no completion: {problem}") from None
+        return response
+
+    async def aclose(self) -> None:
+        """Let go of the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _post(self, url: str, headers: dict[str, str], body: bytes) -> tuple[int, Mapping[str, str], bytes]:
+        import aiohttp
+
+        if self._session is None:
+            # The door bounds the calls in flight and their time.
+            connector, patience = aiohttp.TCPConnector(limit=0), aiohttp.ClientTimeout(total=None)
+            self._session = aiohttp.ClientSession(connector=connector, timeout=patience)
+        try:
+            sent = self._session.post(url, data=body, headers=headers, proxy=self._proxy, allow_redirects=False)
+            async with sent as reply:
+                return reply.status, {k.lower(): v for k, v in reply.headers.items()}, await reply.read()
+        except aiohttp.ClientPayloadError:
+            raise CallError("truncated", "the reply broke off before its end") from None
+        except (aiohttp.ClientError, OSError) as problem:
+            raise CallError("transport", str(problem) or type(problem).__name__) from None
+
+
+def _proxy_for(url: str) -> str | None:
+    """Return the proxy that the environment names for an address."""
+    from urllib.parse import urlsplit
+    from urllib.request import getproxies, proxy_bypass
+
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+
+
+class _NoTransport:
+    """Takes the place of lm15's connections, which are never opened here."""
+
+    def stream(self, request: object) -> None:
+        raise NotImplementedError("HttpWire sends its requests itself")
+
+
+def _check(data: object) -> None:
+    """Refuse what is no completion; lm15 reads a wrong type as an empty answer."""
+    problem = ""
+    choices = data.get("choices") if isinstance(data, dict) else None
+    if not isinstance(data, dict):
+        problem = f"a JSON {type(data).__name__}"
+    elif isinstance(data.get("error"), dict):
+        return  # lm15 raises it by its code
+    elif not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        problem = "without choices"
+    elif not isinstance(message := choices[0].get("message"), dict):
+        problem = "without a message"
+    elif not isinstance(message.get("content"), str | list | None):
+        problem = f"with content of type {type(message['content']).__name__}"
+    elif not isinstance(data.get("usage"), dict | None):
+        problem = "with a usage that is no object"
+    if problem:
+        raise CallError("malformed", f"the reply is no completion: {problem}")

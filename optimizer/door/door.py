@@ -136,8 +136,8 @@ class Door:
                 if row is not None:
                     await asyncio.wrap_future(fail_call(self.ledger, row, cut, paid))
                 raise BudgetSpent("time") from None
-            except BaseException as problem:
-                charge.fail(cut=isinstance(problem, asyncio.CancelledError))
+            except BaseException:
+                charge.fail(cut=row is not None)  # it was in the air, and may have been answered
                 raise
             if isinstance(outcome, CallError):
                 failure = Failure(outcome.kind, outcome.what, attempts)

@@ -56,7 +56,7 @@ def test_the_bound_is_priced_at_the_dearest_way_to_book_an_input_token() -> None
         (TimeoutError(), True),
         (dspy_errors.LMTimeoutError("slow"), True),
         (dspy_errors.LMTransportError("cut"), True),
-        (ValueError("no JSON"), True),
+        (dspy_errors.LMUnexpectedError("no JSON"), True),
         (dspy_errors.LMServerError("busy", status=503), False),
         (dspy_errors.LMServerError("gateway gave up", status=504), True),
         (dspy_errors.LMRateLimitError("slow down", status=429), False),

@@ -16,7 +16,7 @@ from dspy.utils import exceptions as dspy_errors
 
 from optimizer.config.schema import Budget as Limits
 from optimizer.config.schema import Failures
-from optimizer.door import door as door_module
+from optimizer.door import line
 from optimizer.door.budget import Budget
 from optimizer.door.charges import most_of
 from optimizer.door.door import Door, tag_of_call
@@ -56,7 +56,9 @@ class Provider:
             self.lost += 1
             if self.rng.random() < 0.7:
                 self._charge(asked)
-            raise self.rng.choice((dspy_errors.LMTransportError("cut"), TimeoutError(), ValueError("not JSON")))
+            raise self.rng.choice(
+                (dspy_errors.LMTransportError("cut"), TimeoutError(), dspy_errors.LMUnexpectedError("not JSON"))
+            )
         used = self._charge(asked)
         self.answered += 1
         return Response("r", "m", Message.assistant("hi"), "stop", used)
@@ -145,7 +147,7 @@ def check(seed: int, folder: Path) -> bool:
 
 @pytest.fixture(autouse=True)
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door_module, "FIRST_WAIT", 0.0005)
+    monkeypatch.setattr(line, "FIRST_WAIT", 0.0005)
 
 
 def many(seeds: range, folder: Path) -> None:

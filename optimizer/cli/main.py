@@ -6,6 +6,7 @@ import click
 
 from optimizer import __version__
 from optimizer.cli import configs, models, runs, tasks
+from optimizer.cli.estimate import estimate
 from optimizer.errors import MetierError
 
 
@@ -33,7 +34,7 @@ def cli() -> None:
     """
 
 
-for command in (runs.run, runs.evaluate, runs.ui, tasks.tasks, models.models, configs.config):
+for command in (runs.run, estimate, runs.evaluate, runs.ui, tasks.tasks, models.models, configs.config):
     cli.add_command(command)
 
 

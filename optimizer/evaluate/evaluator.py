@@ -67,7 +67,7 @@ class Evaluator:
                 raise spent[0]  # the block cannot be completed, so no more is spent on it
             with dspy.context(lm=self.lm, disable_history=True, trace=[]):
                 try:
-                    prediction = await _call(program, example.inputs)
+                    prediction = await call_program(program, example.inputs)
                 except (AdapterParseError, LMError) as problem:
                     try:
                         return self._explained(problem, example)
@@ -108,7 +108,7 @@ async def landed(tasks: Sequence[asyncio.Future[Any]]) -> None:
         raise
 
 
-async def _call(program: dspy.Module, inputs: Mapping[str, Any]) -> dspy.Prediction:
+async def call_program(program: dspy.Module, inputs: Mapping[str, Any]) -> dspy.Prediction:
     """Run a program on its own terms: a module without `aforward` runs in a thread."""
     if hasattr(program, "aforward"):
         return await program.acall(**inputs)

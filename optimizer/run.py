@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import all_trials, begin_attempt, failures_by_kind, lost_calls, usage_by_role
 from optimizer.logs import log_to
 from optimizer.models.fleet import Fleet, pull
+from optimizer.models.prices import prices_of
 from optimizer.models.providers import is_local
 from optimizer.redact import scrub, without_credentials
 from optimizer.report.markdown import best_md, report_md
@@ -28,11 +30,10 @@ from optimizer.resume import Claim, claim_run, finished_report, hide_passwords
 from optimizer.stopping import cancelled_by_signals
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
-from optimizer.types import Candidate, Example, Role, Usage, digest
+from optimizer.types import Candidate, Example, Usage, digest
 
 if TYPE_CHECKING:
     from optimizer.door.door import Door
-    from optimizer.models.prices import Price
     from optimizer.prompt.program import Programs
     from optimizer.search.loop import Search
     from optimizer.search.trials import Event
@@ -179,6 +180,7 @@ class _Job:
         with closing(door):
             programs = self._programs()
             test_calls = 2 * len(self.task.test) * len(programs.predictors)
+            await self._foretell(programs)
             self.budget.begin(ledger, test_calls, fleet.endpoints["task"].concurrency)
             search = await self._prepare(door, fleet, programs, mirror)
             self.watcher.begin(self.config, self.task, self.budget, ledger)
@@ -202,6 +204,15 @@ class _Job:
                 what = f"no test example was answered by both prompts ({_failures(ledger)})"
                 raise StoppedByFailures(what, f"Run it again with --run-dir {self.run_dir}: nothing paid is lost.")
             return outcome, search.board.estimate(best, None)
+
+    async def _foretell(self, programs: Programs) -> None:
+        """Say what the run will take, where it takes dollars; from the lengths of its prompts."""
+        if "task" in self.prices:
+            from optimizer.lengths import forecast_by_length
+
+            examples, sizes = validation_order(self.task, self.config), partial(round_sizes, self.config)
+            found = await forecast_by_length(self.config, programs, examples, sizes, self.prices)
+            self.watcher.say(found.text())
 
     async def _precheck(self, search: Search, seed: Candidate) -> None:
         from optimizer.evaluate.precheck import precheck
@@ -317,27 +328,6 @@ def _run_dir(config: RunConfig, task: Task) -> Path:
         remedy = "Give another --run-dir."
         raise ConfigError(f"run_dir {place}: cannot be created ({problem.strerror})", remedy) from None
     return place
-
-
-def prices_of(config: RunConfig) -> dict[Role, Price]:
-    """Return the price of each paid model; an unknown price with a budget in dollars is refused."""
-    models = config.models
-    configured: dict[Role, Any] = {"task": models.task, "prompt": models.prompt, "judge": models.judge}
-    prices: dict[Role, Price] = {}
-    for role, model in configured.items():
-        if model is None or (is_local(model.model) and model.price is None):
-            continue
-        from optimizer.models.prices import configured as price_in
-        from optimizer.models.prices import price_of
-
-        price = price_of(model.model) if model.price is None else price_in(model.price)
-        if price is not None:
-            prices[role] = price
-        elif config.budget.usd is not None:
-            example = "{input: 0.4, output: 1.6} (dollars per million tokens)"
-            remedy = f"Give models.{role}.price, as in {example}. Or: Leave budget.usd out and bound calls or tokens."
-            raise ConfigError(f"budget.usd is set, but the price of {model.model} is not known", remedy)
-    return prices
 
 
 def _refuse_small(budget: Budget) -> None:

@@ -11,6 +11,7 @@ import click
 
 from optimizer import __version__
 from optimizer.cli import configs, models, runs, status, tasks, track
+from optimizer.cli.estimate import estimate
 from optimizer.errors import MetierError
 from optimizer.redact import scrub
 
@@ -43,6 +44,7 @@ for command in (
     runs.run,
     runs.resume,
     status.status,
+    estimate,
     runs.evaluate,
     runs.ui,
     tasks.tasks,

@@ -64,7 +64,7 @@ class Evaluator:
     async def _one(self, program: dspy.Module, example: Example, spent: list[BudgetSpent]) -> Result:
         async with self._places:
             if spent:
-                raise spent[0]  # a block that the budget ended asks for nothing more
+                raise spent[0]  # the block cannot be completed, so no more is spent on it
             try:
                 return await self._scored(program, example)
             except BudgetSpent as problem:
@@ -74,7 +74,7 @@ class Evaluator:
     async def _scored(self, program: dspy.Module, example: Example) -> Result:
         with dspy.context(lm=self.lm, disable_history=True, trace=[]):
             try:
-                prediction = await _call(program, example.inputs)
+                prediction = await call_program(program, example.inputs)
             except (AdapterParseError, LMError) as problem:
                 return self._explained(problem, example)
         answer = {name: getattr(prediction, name, None) for name in self.outputs}
@@ -111,7 +111,7 @@ async def landed(tasks: Sequence[asyncio.Future[Any]]) -> None:
         raise
 
 
-async def _call(program: dspy.Module, inputs: Mapping[str, Any]) -> dspy.Prediction:
+async def call_program(program: dspy.Module, inputs: Mapping[str, Any]) -> dspy.Prediction:
     """Run a program on its own terms: a module without `aforward` runs in a thread."""
     if hasattr(program, "aforward"):
         return await program.acall(**inputs)

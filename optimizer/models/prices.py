@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from optimizer.config.schema import ModelPrice
-from optimizer.types import Usage
+from optimizer.config.schema import ModelConfig, ModelPrice, RunConfig
+from optimizer.errors import ConfigError
+from optimizer.models.providers import is_local
+from optimizer.types import Role, Usage
 
 if TYPE_CHECKING:
     from dspy.lm15 import Usage as Reported
@@ -61,6 +63,24 @@ def price_of(model: str) -> Price | None:
         written=None if written is None else float(written),
         longest=int(entry.get("max_output_tokens") or LONGEST_ANSWER),
     )
+
+
+def prices_of(config: RunConfig) -> dict[Role, Price]:
+    """Return the price of each paid model; an unknown one with a budget in dollars is refused."""
+    models = config.models
+    by_role: dict[Role, ModelConfig | None] = {"task": models.task, "prompt": models.prompt, "judge": models.judge}
+    prices: dict[Role, Price] = {}
+    for role, model in by_role.items():
+        if model is None or (is_local(model.model) and model.price is None):
+            continue
+        price = price_of(model.model) if model.price is None else configured(model.price)
+        if price is not None:
+            prices[role] = price
+        elif config.budget.usd is not None:
+            example = "{input: 0.4, output: 1.6} (dollars per million tokens)"
+            remedy = f"Give models.{role}.price, as in {example}. Or: Leave budget.usd out and bound calls or tokens."
+            raise ConfigError(f"budget.usd is set, but the price of {model.model} is not known", remedy)
+    return prices
 
 
 def metered(used: Reported, model: str, price: Price, most: Usage) -> Usage:

@@ -1,0 +1,137 @@
+"""What a run's calls will be like, from the lengths of its prompts: nothing is asked, nothing is paid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, cast
+
+import dspy
+from dspy.utils.exceptions import LMError
+
+from optimizer.config.schema import RunConfig
+from optimizer.door.engine import language_model
+from optimizer.errors import CallError
+from optimizer.evaluate.evaluator import call_program
+from optimizer.forecast import Forecast, Plan, Range, Sample, forecast
+from optimizer.models.prices import Price
+from optimizer.models.providers import is_local
+from optimizer.prompt.program import Programs
+from optimizer.search.pools import make_space
+from optimizer.search.sampler import Sampler
+from optimizer.search.simulate import answers
+from optimizer.types import Candidate, Example, Role
+
+if TYPE_CHECKING:
+    from dspy.lm15 import Request
+
+CANDIDATES, EXAMPLES = 12, 3
+# Bytes of text to a token: sparse, usual, dense. A message's frame takes as much as twenty bytes.
+SPARSE, USUAL, DENSE, FRAME = 6.0, 4.0, 2.5, 20
+ASSUMED = "a token is about four bytes of a prompt, and an answer about half as long as its limit"
+
+
+class Recorder:
+    """Takes the place of a door: notes each request, and answers none."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[Role, Request]] = []
+
+    def submit(self, role: Role, request: Request) -> Future[Any]:
+        """Note a request; the future fails, as for a call that was not answered."""
+        self.requests.append((role, request))
+        future: Future[Any] = Future()
+        future.set_exception(CallError("program", "recorded only"))
+        return future
+
+    def model(self, role: Role, name: str, temperature: float) -> dspy.LM:
+        """Return the LM whose requests are noted."""
+        return language_model(cast("Any", self), role, "openai/local" if is_local(name) else name, temperature)
+
+
+async def forecast_by_length(
+    config: RunConfig,
+    programs: Programs,
+    examples: Sequence[Example],
+    sizes: Callable[[], Iterable[int]],
+    prices: Mapping[Role, Price],
+) -> Forecast:
+    """Return what a run will take in calls, tokens and dollars; `sizes` are those of its rounds."""
+    plan, candidates, assumed = await plan_of(config, programs, examples, sizes, prices.get("prompt"))
+    samples = await _by_length(config, programs, candidates, examples, prices.get("task"))
+    return forecast(plan, samples, config.budget, 1, [*assumed, ASSUMED])
+
+
+async def plan_of(
+    config: RunConfig,
+    programs: Programs,
+    examples: Sequence[Example],
+    sizes: Callable[[], Iterable[int]],
+    price: Price | None,
+) -> tuple[Plan, list[Candidate], list[str]]:
+    """Return a run's calls, candidates such as it tries (the seed first), and what was assumed.
+
+    `price` is the prompt model's, `sizes` the sizes of the rounds.
+    """
+    recorder, writer, predictors = Recorder(), None, len(programs.predictors)
+    if config.models.prompt is not None:
+        writer = recorder.model("prompt", config.models.prompt.model, config.models.prompt.temperature or 0.7)
+    space = await make_space(programs.task, programs, config.search, config.seed, writer)
+    runs = await answers(config.search.trials, sizes, examples, config.search.block)
+    search = Range(runs[0], sum(runs) / len(runs), runs[-1]).scaled(predictors)
+    written = [sample_of([request], price) for _, request in recorder.requests]
+    plan = Plan(search, predictors * len(programs.task.test), written[0] if written else None, len(written))
+    sampler = Sampler(space, "random", config.seed, CANDIDATES - 1)
+    candidates = [programs.seed(config.search.formats[0])]
+    for _ in range(CANDIDATES - 1):
+        candidates.append(sampler.ask([one.id for one in candidates]).candidate)
+    assumed = [
+        f"{config.search.trials} trials race over {len(examples)} validation examples, as in {len(runs)} simulated "
+        "searches with candidates that are right on 20 to 90 of 100; better ones stay longer",
+        f"the test takes {2 * plan.test} calls, for the seed and the winner",
+    ]
+    return plan, candidates, assumed
+
+
+async def _by_length(
+    config: RunConfig,
+    programs: Programs,
+    candidates: Sequence[Candidate],
+    examples: Sequence[Example],
+    price: Price | None,
+) -> list[Sample]:
+    """Return what a call of each candidate takes, judged by its prompts for the first few examples."""
+    samples = []
+    for candidate in candidates:
+        recorder = Recorder()
+        lm = recorder.model("task", config.models.task.model, config.models.task.temperature)
+        program = programs.build(candidate)
+        for example in examples[:EXAMPLES]:
+            await _render(program, lm, example.inputs)
+        samples.append(sample_of([request for _, request in recorder.requests], price))
+    return samples
+
+
+async def _render(program: dspy.Module, lm: dspy.LM, inputs: Mapping[str, Any]) -> None:
+    with dspy.context(lm=lm, disable_history=True, trace=[]):
+        try:
+            await call_program(program, inputs)
+        except LMError:
+            return  # no call is answered; what was asked is recorded
+
+
+def sample_of(requests: Sequence[Request], price: Price | None) -> Sample:
+    """Return the mean call of some requests that were not sent."""
+    count = max(1, len(requests))
+    size = sum(_bytes(request) for request in requests) / count
+    longest = (price or Price()).longest
+    made = sum(request.config.max_tokens or longest for request in requests) / count
+    sent, out = Range(size / SPARSE, size / USUAL, size / DENSE), Range(1, made / 2, made)
+    if price is None:
+        return Sample(sent + out, None)
+    return Sample(sent + out, sent.scaled(price.input) + out.scaled(price.output))
+
+
+def _bytes(request: Request) -> int:
+    texts = [str(request.system or ""), *(message.text or "" for message in request.messages)]
+    return sum(len(text.encode("utf-8", "replace")) + FRAME for text in texts)

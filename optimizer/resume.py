@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.records import all_trials
 from optimizer.models.providers import is_local
-from optimizer.redact import HIDDEN, hide_credentials, scrub
+from optimizer.redact import HIDDEN, hide, hide_credentials, scrub
 from optimizer.report.result import Report, write_result
 from optimizer.task.task import Task
 from optimizer.types import Candidate, Role
@@ -63,10 +64,12 @@ def finished_report(ledger: Ledger, run_dir: Path, task: Task) -> Report:
     return report
 
 
-def hide_passwords(config: RunConfig) -> None:
-    """Keep the passwords in a config's URLs out of everything that is written."""
-    for url in (config.models.api_base, *(model.api_base for model in _models(config).values())):
-        hide_credentials(url)
+def hide_keys(config: RunConfig) -> None:
+    """Keep a config's keys, and the passwords in its URLs, out of everything that is written."""
+    hide_credentials(config.models.api_base)
+    for model in _models(config).values():
+        hide_credentials(model.api_base)
+        hide(os.environ.get(model.api_key_env or ""))
 
 
 def stored_config(run_dir: str | Path, overrides: Sequence[str] = ()) -> RunConfig:

@@ -26,7 +26,7 @@ from optimizer.models.providers import is_local
 from optimizer.redact import scrub, without_credentials
 from optimizer.report.markdown import best_md, report_md
 from optimizer.report.result import Report, Side, trial_counts, usage_json, write_atomically, write_result
-from optimizer.resume import Claim, claim_run, finished_report, hide_passwords
+from optimizer.resume import Claim, claim_run, finished_report, hide_keys
 from optimizer.stopping import cancelled_by_signals
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
@@ -109,7 +109,7 @@ class _Job:
             refuse_past(config.budget, self.started)
         self.notes = self.task.notes
         self.uri = ""
-        hide_passwords(config)
+        hide_keys(config)
 
     async def run(self, ledger: Ledger, claim: Claim) -> Report:
         """Run the whole job; cancelled by SIGINT and SIGTERM."""

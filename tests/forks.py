@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -37,10 +38,25 @@ class Forks:
         self._parent.wait(20)
         self._parent.stdout.close()
 
-    def start(self, *arguments: str | Path, at: str | None = None, count: Path | None = None, log: Path) -> int:
-        """Start one command and return its process id; `at` and `count` are the crash points' options."""
-        crash = [*(["--at", at] if at else []), *(["--count", str(count)] if count else [])]
-        return int(self._ask(start=[*crash, "--", *map(str, arguments)], log=str(log))["pid"])
+    def start(
+        self,
+        *arguments: str | Path,
+        log: Path,
+        at: str | None = None,
+        raise_at: str | None = None,
+        count: Path | None = None,
+        error: str = "told to fail",
+        largest: int = -1,
+        env: dict[str, str] | None = None,
+    ) -> int:
+        """Start one command and return its process id; its output goes to `log`.
+
+        `at`, `raise_at`, `error` and `count` are the crash points' options; no file can grow beyond `largest` bytes.
+        """
+        options = {"--at": at, "--raise-at": raise_at, "--error": raise_at and error, "--count": count}
+        crash = [str(word) for name, value in options.items() if value for word in (name, value)]
+        command = [*crash, "--", *map(str, arguments)]
+        return int(self._ask(start=command, log=str(log), largest=largest, env=env or {})["pid"])
 
     def wait(self, pid: int) -> int:
         """Return the exit code of a command that was started; minus the signal that ended it."""
@@ -62,18 +78,22 @@ class Forks:
         return answer
 
 
-def _child(arguments: list[str], log: str) -> None:
+def _child(command: dict[str, Any]) -> None:
     from optimizer.testing.crash import main
 
-    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    out = os.open(command["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for number in (1, 2):
         os.dup2(out, number)
+    os.environ.update(command["env"])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (command["largest"], -1))
     code = 1
     try:
-        main(arguments)
+        main(command["start"])
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
+    except Exception:  # noqa: BLE001 - as the interpreter would
+        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -105,7 +125,7 @@ def _serve() -> None:
         if "start" in command:
             pid = os.fork()
             if pid == 0:
-                _child(command["start"], command["log"])
+                _child(command)
             _answer(pid=pid)
         else:
             status = os.waitpid(command["wait"], 0)[1]

@@ -47,7 +47,7 @@ class Ledger(Reader):
         """
         self.path = path
         self._local = threading.local()
-        self._lock = FileLock(lock_path(path)) if exclusive else None
+        self._lock = FileLock(lock_path(path), thread_local=False) if exclusive else None
         self._queue: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
         if self._lock is not None:
             _acquire(self._lock, path, wait)

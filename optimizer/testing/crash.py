@@ -2,8 +2,8 @@
 
     python -m optimizer.testing.crash --at scores.after:3 -- run CONFIG --run-dir DIR
 
-Nothing in the product knows of them: functions are wrapped from here. `--count FILE` kills nothing
-and writes how often each point was passed, as JSON.
+Nothing in the product knows of them: functions are wrapped from here. `--raise-at NAME:N` raises an error
+there instead, and `--count FILE` writes how often each point was passed, as JSON.
 """
 
 from __future__ import annotations
@@ -60,10 +60,13 @@ POINTS = tuple(f"{seam.name}.{side}" for seam in SEAMS for side in ("before", "a
 
 
 class Passages:
-    """Counts the passages of every point; at the chosen one the process dies by SIGKILL."""
+    """Counts the passages of every point; at the chosen one the process dies by SIGKILL.
 
-    def __init__(self, point: str | None = None, number: int = 1) -> None:
-        self._point, self._number = point, number
+    With an `error`, that is raised there instead: its text is told to whoever prints it.
+    """
+
+    def __init__(self, point: str | None = None, number: int = 1, error: str | None = None) -> None:
+        self._point, self._number, self._error = point, number, error
         self._lock = threading.Lock()
         self.counts = dict.fromkeys(POINTS, 0)
 
@@ -72,6 +75,8 @@ class Passages:
         with self._lock:
             self.counts[point] += 1
             if point == self._point and self.counts[point] == self._number:
+                if self._error is not None:
+                    raise RuntimeError(self._error)
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -117,10 +122,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Arm what the arguments say, then run the command line with the rest of them."""
     parser = argparse.ArgumentParser(prog="python -m optimizer.testing.crash", description=__doc__)
     parser.add_argument("--at", type=_point, metavar="NAME:N", help=f"one of {', '.join(POINTS)}")
+    parser.add_argument("--raise-at", type=_point, metavar="NAME:N", help="raise an error there instead")
+    parser.add_argument("--error", default="told to fail", metavar="TEXT", help="the text of that error")
     parser.add_argument("--count", type=Path, metavar="FILE", help="write how often each point was passed")
     parser.add_argument("command", nargs="+", help="after --: what `metier` is given")
     told = parser.parse_args(arguments)
-    passages = Passages(*(told.at or ()))
+    point, number = told.raise_at or told.at or (None, 1)
+    passages = Passages(point, number, told.error if told.raise_at else None)
     arm(passages)
     cli = importlib.import_module("optimizer.cli.main")
     sys.argv = ["metier", *told.command]

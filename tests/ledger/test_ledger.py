@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -156,3 +157,43 @@ def test_the_writer_thread_ends_with_close(tmp_path: Path) -> None:
     assert threading.active_count() == before + 1
     ledger.close()
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("pages", range(24, 64, 8))
+def test_a_full_disk_loses_nothing_that_was_acknowledged(tmp_path: Path, pages: int) -> None:
+    ledger = Ledger(tmp_path / "l.db")
+    ledger.write(f"PRAGMA max_page_count = {pages}").result(5)
+    written = 0
+    while (problem := ledger.write(PUT, (str(written), json.dumps("x" * 2_000))).exception(5)) is None:
+        written += 1
+    assert isinstance(problem, LedgerError)
+    assert "the ledger cannot be written (database or disk is full)" in str(problem)
+    ledger.close()
+    again = Ledger(tmp_path / "l.db")
+    assert [again.meta(str(number)) for number in range(written)] == ["x" * 2_000] * written
+    assert again.meta(str(written)) is None
+    again.close()
+
+
+def test_rows_that_belong_together_are_written_together(ledger: Ledger) -> None:
+    ledger.write(PUT, ("taken", "0")).result(5)
+    wrong, right = (
+        ledger.write_rows(PUT, [("a", "1"), ("taken", "1")]),
+        ledger.write_rows(PUT, [("b", "1"), ("c", "1")]),
+    )
+    assert isinstance(wrong.exception(5), sqlite3.IntegrityError)
+    assert right.exception(5) is None
+    assert [ledger.meta(key) for key in ("a", "b", "c", "taken")] == [None, 1, 1, 0]
+
+
+def test_a_second_one_may_wait(ledger: Ledger) -> None:
+    got: list[Ledger] = []
+    waiting = threading.Thread(target=lambda: got.append(Ledger(ledger.path, wait=True)))
+    waiting.start()
+    waiting.join(0.2)
+    assert not got
+    assert ledger.is_being_written()
+    ledger.close()
+    waiting.join(10)
+    got[0].close()
+    assert not got[0].is_being_written()

@@ -9,6 +9,7 @@ from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import (
     CallTag,
     all_trials,
+    begin_attempt,
     begin_call,
     begin_trial,
     count_hit,
@@ -16,6 +17,7 @@ from optimizer.ledger.records import (
     find_call,
     finish_call,
     finish_trial,
+    lost_calls,
     put_scores,
     scores_of,
     usage_by_role,
@@ -146,3 +148,41 @@ def test_half_a_surrogate_pair_in_an_answer_is_recorded_all_the_same(ledger: Led
     finish_call(ledger, row, {"text": "a\ud83d"}, Usage(1), 1).result(5)
     assert find_call(ledger, "k") == (row, {"text": "a?"})
     assert scores_of(ledger, "c", "test")[0]["feedback"] == "??"
+
+
+def test_an_attempt_counts_what_the_last_one_left_in_flight(ledger: Ledger) -> None:
+    assert begin_attempt(ledger) == 0
+    row = paid(ledger, "a", CallTag(), Usage(1), hits=2)
+    begin_call(ledger, "b", CallTag(), {}).result(5)
+    begin_call(ledger, "c", CallTag("task", "test"), {}).result(5)
+    assert lost_calls(ledger) == 0
+    assert begin_attempt(ledger) == 2
+    assert (lost_calls(ledger), lost_calls(ledger, "search"), lost_calls(ledger, "test")) == (2, 1, 1)
+    assert begin_attempt(ledger) == 0
+    assert [attempt["lost_before"] for attempt in ledger.meta("attempts")] == [0, 2, 0]
+    # The replay asks for the paid call once more; only what it asks beyond that is a hit.
+    assert usage_by_role(ledger, "search")["task"].cached_calls == 0
+    for hits in (0, 1, 2):
+        count_hit(ledger, row).result(5)
+        assert usage_by_role(ledger, "search")["task"].cached_calls == hits
+
+
+def test_a_trial_that_ended_stays_so_while_it_is_replayed(ledger: Ledger) -> None:
+    begin_trial(ledger, 0, CANDIDATE, {}).result(5)
+    finish_trial(ledger, 0, state="complete", score=0.5).result(5)
+    ended = all_trials(ledger)[0]["ended"]
+    begin_trial(ledger, 0, CANDIDATE, {}).result(5)
+    assert all_trials(ledger)[0]["state"] == "complete"
+    finish_trial(ledger, 0, state="complete", score=0.5).result(5)
+    assert all_trials(ledger)[0]["ended"] == ended
+
+
+def test_no_secret_is_recorded(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "canary-4711")
+    row = begin_call(ledger, "k", CallTag(), {"m": "canary-4711"}).result(5)
+    fail_call(ledger, row, Failure("server", "at https://me:pass@host/v1: canary-4711")).result(5)
+    put_scores(ledger, "c", "test", 0, ["x"], "m@1", [Failure("server", "Bearer canary-4711")]).result(5)
+    told = str([tuple(found) for table in ("calls", "scores") for found in ledger.read(f"SELECT * FROM {table}")])
+    assert "canary" not in told
+    assert "me:pass" not in told
+    assert "https://***@host/v1" in told

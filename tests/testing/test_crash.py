@@ -11,17 +11,15 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from bench import Bench
 from forks import Forks
 from jobs import ROOT, make_task, rule, settings, write_config
 
-from optimizer.ledger.reader import Reader
-from optimizer.ledger.records import all_trials, lost_calls
+from optimizer.ledger.records import lost_calls
 from optimizer.testing.crash import POINTS
 from optimizer.testing.fake_server import FakeServer
 
@@ -31,50 +29,12 @@ CONCURRENCY = 4
 # Passed only by a run that was cut off before.
 REPLAY = ("hit.before", "hit.after")
 QUICK = ("response.before", "scores.after", "file.after")
-FIGURES = ("number", "candidate", "state", "reason", "value", "score", "low", "high", "seen", "failures")
-
-
-@dataclass
-class Bench:
-    """A config, a server that counts, and forks that run it."""
-
-    folder: Path
-    config: Path
-    server: FakeServer
-    forks: Forks
-
-    def run(self, name: str, **options: Any) -> int:
-        """Run or go on with the run of this name; returns the exit code."""
-        return self.forks.wait(self.start(name, **options))
-
-    def start(self, name: str, **options: Any) -> int:
-        """Start it and return its process id."""
-        out = self.folder / name
-        return self.forks.start("run", self.config, "--run-dir", out, log=self.folder / f"{name}.log", **options)
-
-    def ledger(self, name: str) -> Any:
-        """Return the ledger of a run, to be read and closed."""
-        return closing(Reader(self.folder / name / "ledger.db"))
-
-    def trials(self, name: str) -> list[tuple[Any, ...]]:
-        """Return what every trial came to."""
-        with self.ledger(name) as ledger:
-            return [tuple(row[figure] for figure in FIGURES) for row in all_trials(ledger)]
-
-    def result(self, name: str) -> dict[str, Any]:
-        """Return result.json."""
-        data: dict[str, Any] = json.loads((self.folder / name / "result.json").read_text())
-        return data
-
-    def log(self, name: str) -> str:
-        """Return what the run's processes printed."""
-        return (self.folder / f"{name}.log").read_text()
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def bench(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> Iterator[Bench]:
     folder = tmp_path_factory.mktemp("crash")
-    with FakeServer(rule) as server, Forks() as forks:
+    with FakeServer(rule) as server:
         data = settings(make_task(folder / "task"), server.api_base, budget={}, seed=SEED)
         yield Bench(folder, write_config(folder / "run.yaml", data), server, forks)
 
@@ -179,6 +139,7 @@ def check_random_kills(bench: Bench, name: str, kills: int, least: int, trials: 
     )
     assert struck >= least
     assert done == len(asked), "a committed call was paid again, or one was never asked for"
+    assert sum(asked.values()) <= done + lost, "a request is not recorded"
     assert repeated <= lost <= CONCURRENCY * struck
     result = bench.result(name)
     assert result["lost_calls"] == lost

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench import Bench
+from click.testing import CliRunner
+from forks import Forks
+from jobs import make_task, rule, settings, write_config
+
+from optimizer.cli.main import cli
+from optimizer.testing.fake_server import FakeServer
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, forks: Forks) -> Iterator[Bench]:
+    with FakeServer(rule) as server:
+        data = settings(make_task(tmp_path / "task"), server.api_base, budget={"calls": 80})
+        yield Bench(tmp_path, write_config(tmp_path / "run.yaml", data), server, forks)
+
+
+def status(bench: Bench) -> dict[str, Any]:
+    done = CliRunner().invoke(cli, ["status", str(bench.folder / "out"), "--json"])
+    assert done.exit_code == 0, done.output
+    data: dict[str, Any] = json.loads(done.stdout)
+    return data
+
+
+def test_a_run_is_told_while_it_runs_and_when_it_is_interrupted_and_finished(bench: Bench) -> None:
+    bench.server.delay = 0.03
+    pid = bench.start("out", at="trial_end.after:4")
+    deadline = time.monotonic() + 30
+    while bench.server.count < 10 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    running = status(bench)
+    assert (running["state"], running["task"], running["planned"], running["verdict"]) == (
+        "running",
+        "sorting",
+        8,
+        None,
+    )
+    assert running["spent"]["calls"][1] == 80
+    assert bench.forks.wait(pid) == -9, bench.log("out")
+    cut = status(bench)
+    assert cut["state"] == "interrupted"
+    assert sum(cut["trials"].values()) - cut["trials"]["running"] == 4
+    assert cut["best"]["low"] <= cut["best"]["score"] <= cut["best"]["high"]
+    assert cut["seconds_left"] > 0
+    told = CliRunner().invoke(cli, ["status", str(bench.folder / "out")]).stdout
+    for text in ("sorting: interrupted", "4 of at most 8 ended", " of 80 calls", "time left about", "metier resume"):
+        assert text in told
+    assert bench.run("out") == 0, bench.log("out")
+    done, result = status(bench), bench.result("out")
+    assert (done["state"], done["verdict"], done["attempts"]) == ("finished", result["verdict"], 2)
+    assert done["spent"]["calls"] == [result["usage"]["calls"]["task"], 80]
+    assert done["test_calls"] == result["test_usage"]["calls"]["task"]
+    assert done["lost_calls"] == result["lost_calls"]
+    assert done["seconds_left"] == 0
+    told = CliRunner().invoke(cli, ["status", str(bench.folder / "out")]).stdout
+    assert "finished, improved" in told
+    assert "time left" not in told
+
+
+def test_there_must_be_a_run(tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, ["status", str(tmp_path)])
+    assert done.exit_code == 2
+    assert "no run lies here" in done.stderr
+    assert list(tmp_path.iterdir()) == []

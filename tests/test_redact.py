@@ -1,0 +1,110 @@
+"""No key and no password is written or printed, whatever fails."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from bench import Bench
+from forks import Forks
+from jobs import make_task, rule, settings, write_config
+
+from optimizer.redact import HIDDEN, ScrubbingFormatter, hide_credentials, scrub, scrub_secrets, without_credentials
+from optimizer.testing.crash import POINTS
+from optimizer.testing.fake_server import FakeServer
+
+pytestmark = pytest.mark.timeout(280)
+KEY, OTHER, PASSWORD = "canary-in-a-key-4711", "canary-in-another-0815", "canary-in-a-url"
+ERROR = f"POST https://me:{PASSWORD}@host/v1 with {KEY} and {OTHER}"
+ENVIRONMENT = {"WHATEVER_NAME": KEY, "OPENAI_API_KEY": OTHER}
+
+
+def test_known_secrets_are_hidden_and_data_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_TOKEN", "t-1234567")
+    monkeypatch.setenv("MY_KEY", "no")
+    assert scrub_secrets("t-1234567 says no to http://a:b@c") == f"{HIDDEN} says no to http://a:b@c"
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("https://me:pa%20ss@host/v1", "https://***@host/v1"),
+        ("Authorization: Bearer abcdefgh12345", "Authorization: Bearer ***"),
+        ("key sk-proj-abcdefghijklmnop1234 is wrong", "key *** is wrong"),
+        ("mail me@home.org about http://host/a@b", "mail me@home.org about http://host/a@b"),
+    ],
+)
+def test_what_looks_like_a_secret_is_hidden_in_messages(text: str, clean: str) -> None:
+    assert scrub(text) == clean
+
+
+def test_a_password_of_a_url_is_hidden_wherever_it_stands() -> None:
+    hide_credentials("https://me:hush%21hush@host/v1")
+    assert scrub_secrets("hush!hush and hush%21hush") == f"{HIDDEN} and {HIDDEN}"
+    assert without_credentials("https://me:hush@host:8/v1?a=b") == "https://host:8/v1?a=b"
+    assert without_credentials("https://host/v1") == "https://host/v1"
+    assert without_credentials(None) is None
+
+
+def test_a_traceback_in_the_log_is_scrubbed() -> None:
+    try:
+        raise ValueError("at https://me:secret@host")
+    except ValueError as problem:
+        record = logging.LogRecord("a", 40, "f", 1, "it failed", (), (type(problem), problem, problem.__traceback__))
+    told = ScrubbingFormatter("%(message)s").format(record)
+    assert "Traceback" in told
+    assert "secret@" not in told
+
+
+@pytest.fixture
+def bench(tmp_path: Path, forks: Forks) -> Iterator[Bench]:
+    with FakeServer(rule) as server:
+        base = server.api_base.replace("://", f"://me:{PASSWORD}@")
+        model = {"model": "openai/fake", "api_key_env": "WHATEVER_NAME"}
+        data = settings(make_task(tmp_path / "task"), base, budget={}, tracking={"mlflow": {}})
+        data["models"] |= {"task": model}
+        data["failures"] = {"retries": 0}
+        yield Bench(tmp_path, write_config(tmp_path / "run.yaml", data), server, forks)
+
+
+def leaks(bench: Bench) -> list[str]:
+    """Return the files below the folder, but the config, which hold a canary."""
+    found = [file for file in bench.folder.rglob("*") if file.is_file() and file != bench.config]
+    return [
+        f"{file}: {name}" for file in found for name in (KEY, OTHER, PASSWORD) if name.encode() in file.read_bytes()
+    ]
+
+
+def check_leaks(bench: Bench, errors: int) -> None:
+    chance = random.Random(errors)
+    plain = f"models.api_base={bench.server.api_base}"  # no client takes a URL with a password: those runs fail
+    statuses = (400, 401, 403, 404, 429, 500, 503)
+    for number in range(errors):
+        name = f"run{number}"
+        if number % 2:
+            bench.server.fail(chance.choice(statuses), times=chance.randint(1, 9))
+            command = ("run", bench.config, "--set", plain, "--run-dir", bench.folder / name)
+            bench.forks.run(*command, log=bench.folder / f"{name}.log", env=ENVIRONMENT)
+            bench.server.forgive()
+        else:
+            bench.run(name, env=ENVIRONMENT, raise_at=f"{chance.choice(POINTS)}:1", error=ERROR)
+    good = bench.forks.run(
+        *("run", bench.config, "--set", plain, "--run-dir", bench.folder / "good"),
+        log=bench.folder / "good.log",
+        env=ENVIRONMENT,
+    )
+    assert good == 0, bench.log("good")
+    assert (bench.folder / "good" / "best.json").exists()
+    assert leaks(bench) == []
+
+
+def test_errors_leak_nothing(bench: Bench) -> None:
+    check_leaks(bench, 2)
+
+
+@pytest.mark.slow
+def test_errors_at_fifty_places_leak_nothing(bench: Bench) -> None:
+    check_leaks(bench, 50)

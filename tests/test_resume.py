@@ -1,0 +1,222 @@
+"""A run directory that is used again: finished, changed, in use, stopped by a signal, out of disk."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from bench import Bench
+from click.testing import CliRunner
+from forks import Forks
+from jobs import make_task, metier, rows, rule, settings, write_config, write_lines
+
+from optimizer.cli.main import cli
+from optimizer.config.load import load_config
+from optimizer.errors import LedgerError
+from optimizer.resume import stored_config
+from optimizer.testing.fake_server import FakeServer
+
+pytestmark = pytest.mark.timeout(280)
+SEED = int(os.environ.get("METIER_TEST_SEED", "20"))
+
+
+@pytest.fixture
+def bench(tmp_path: Path, forks: Forks) -> Iterator[Bench]:
+    with FakeServer(rule) as server:
+        data = settings(make_task(tmp_path / "task"), server.api_base, budget={"calls": 80}, seed=SEED)
+        yield Bench(tmp_path, write_config(tmp_path / "run.yaml", data), server, forks)
+
+
+def refused(bench: Bench, name: str, *arguments: str) -> str:
+    """Go on with a run in spite of a change; returns why it is refused."""
+    asked = bench.server.count
+    done = CliRunner().invoke(cli, ["run", str(bench.config), "--run-dir", str(bench.folder / name), *arguments])
+    assert done.exit_code == 2, done.output
+    assert bench.server.count == asked
+    return done.stderr
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def interrupted(bench: Bench, name: str = "out", calls: int = 12) -> None:
+    """Run until some calls were made, then kill the process."""
+    pid = bench.start(name)
+    wait_for(lambda: bench.server.count >= calls)
+    os.kill(pid, signal.SIGKILL)
+    assert bench.forks.wait(pid) == -signal.SIGKILL
+
+
+def test_a_finished_run_is_read_and_not_replayed(bench: Bench) -> None:
+    assert bench.run("out") == 0, bench.log("out")
+    place, asked = bench.folder / "out" / "result.json", bench.server.count
+    before, log = place.read_bytes(), (bench.folder / "out" / "run.log").read_bytes()
+    place.unlink()
+    bench.server.stop()  # neither the model's server nor the embedder is needed
+    started = time.monotonic()
+    process = metier("resume", bench.folder / "out", "--quiet")
+    out, told = process.communicate(timeout=30)
+    seconds = time.monotonic() - started
+    assert (process.returncode, told) == (0, "")
+    assert out.lstrip().startswith("improved: ")
+    assert place.read_bytes() == before
+    assert (bench.folder / "out" / "run.log").read_bytes() == log
+    assert bench.server.count == asked
+    assert seconds <= 2, f"{seconds:.2f} s"
+
+
+def test_a_finished_run_is_not_changed_any_more(bench: Bench) -> None:
+    assert bench.run("out") == 0, bench.log("out")
+    told = refused(bench, "out", "--set", "search.trials=20", "--accept-changes")
+    assert "config.search.trials: 8 → 20" in told
+    assert "finished" in told
+
+
+def test_what_was_changed_is_told(bench: Bench) -> None:
+    interrupted(bench)
+    told = refused(bench, "out", "--set", "seed=99", "--set", "search.trials=9", "--accept-changes")
+    assert f"config.seed: {SEED} → 99" in told
+    assert "config.search.trials: 8 → 9" in told
+    assert "Undo the change of config.seed, or" in told
+    assert "config.search.trials: 8 → 5" in refused(bench, "out", "--set", "search.trials=5", "--accept-changes")
+    told = refused(bench, "out", "--set", "budget.calls=90")
+    assert "config.budget.calls: 80 → 90" in told
+    assert "--accept-changes" in told
+
+
+def test_changed_data_is_told(bench: Bench) -> None:
+    interrupted(bench)
+    write_lines(bench.folder / "task" / "examples.jsonl", rows()[:-1])
+    told = refused(bench, "out", "--accept-changes")
+    assert any(f"task.{split}: " in told for split in ("train", "validation", "test"))
+    assert "Undo the change of task." in told
+
+
+def test_another_package_version_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted(bench)
+    monkeypatch.setattr("optimizer.resume.__version__", "9.9")
+    told = refused(bench, "out", "--accept-changes")
+    assert "package.metier: 0.1.0 → 9.9" in told
+
+
+def test_harmless_changes_are_accepted_and_continue(bench: Bench) -> None:
+    interrupted(bench)
+    asked = bench.server.count
+    changes = ["--set", "budget.calls=200", "--set", "models.timeout=33", "--accept-changes"]
+    log = bench.folder / "out.log"
+    assert bench.forks.run("resume", bench.folder / "out", *changes, log=log) == 0, bench.log("out")
+    assert asked < bench.server.count
+    assert bench.forks.run("resume", bench.folder / "out", log=log) == 0, "the change was not remembered"
+
+
+def test_the_config_is_read_back_from_the_ledger(bench: Bench, tmp_path: Path) -> None:
+    interrupted(bench)
+    stored = stored_config(bench.folder / "out", ["search.trials=9"])
+    wanted = load_config(bench.config, ["search.trials=9"])
+    assert stored == wanted.model_copy(update={"run_dir": str(bench.folder / "out")})
+    assert Path(stored.task).is_absolute()
+    with pytest.raises(LedgerError, match="no run lies here"):
+        stored_config(tmp_path / "nowhere")
+
+
+def test_a_second_process_is_refused_or_waits(bench: Bench) -> None:
+    bench.server.delay = 0.05
+    first = bench.start("out")
+    wait_for(lambda: bench.server.count >= 4)
+    command = ("resume", bench.folder / "out")
+    assert bench.forks.run(*command, log=bench.folder / "second.log") == 2
+    assert "another process is working on this run" in bench.log("second")
+    assert "--wait" in bench.log("second")
+    third = bench.forks.start(*command, "--wait", log=bench.folder / "third.log")
+    bench.server.delay = 0.0
+    assert bench.forks.wait(first) == 0, bench.log("out")
+    asked = bench.server.count
+    assert bench.forks.wait(third) == 0, bench.log("third")
+    assert bench.server.count == asked, "the third one waited and found the run finished"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_drains_what_is_in_flight(bench: Bench, number: signal.Signals) -> None:
+    bench.server.delay = 0.5
+    pid = bench.start("out")
+    wait_for(lambda: bench.server.count >= 4)
+    os.kill(pid, number)
+    assert bench.forks.wait(pid) == 130, bench.log("out")
+    assert "Traceback" not in bench.log("out")
+    assert f"metier resume {bench.folder / 'out'}" in bench.log("out")
+    with bench.ledger("out") as ledger:
+        states = {row["state"] for row in ledger.read("SELECT state FROM calls")}
+        done = ledger.read("SELECT COUNT(*) AS n FROM calls")[0]["n"]
+        assert ledger.meta("stopped")["why"] == "interrupted"
+    assert (states, done) == ({"done"}, bench.server.count)
+    bench.server.delay = 0.0
+    assert bench.run("out") == 0, bench.log("out")
+    assert bench.result("out")["lost_calls"] == 0
+
+
+def test_a_call_that_does_not_end_is_cut_off_after_five_seconds(bench: Bench) -> None:
+    bench.server.delay = 15
+    pid = bench.start("out")
+    wait_for(lambda: bench.server.count >= 4)
+    started = time.monotonic()
+    os.kill(pid, signal.SIGINT)
+    assert bench.forks.wait(pid) == 130, bench.log("out")
+    assert 4.5 <= time.monotonic() - started <= 9
+    bench.server.delay = 0.0
+    assert bench.run("out") == 0, bench.log("out")
+    assert bench.result("out")["lost_calls"] == 4
+
+
+def test_a_second_signal_ends_it_at_once(bench: Bench) -> None:
+    bench.server.delay = 4
+    pid = bench.start("out")
+    wait_for(lambda: bench.server.count >= 4)
+    started = time.monotonic()
+    os.kill(pid, signal.SIGINT)
+    time.sleep(0.3)
+    os.kill(pid, signal.SIGTERM)
+    assert bench.forks.wait(pid) == 130
+    assert time.monotonic() - started < 2
+
+
+def check_full_disk(bench: Bench, name: str, largest: int) -> bool:
+    """Run with files that cannot grow beyond a size, then without; returns True if it struck."""
+    asked = bench.server.count
+    code = bench.run(name, largest=largest)
+    log = bench.log(name)
+    assert "Traceback" not in log, log
+    assert code in {0, 2}, log
+    assert (code == 2) == ("cannot be written" in log or "not a usable ledger" in log), log
+    with sqlite3.connect(bench.folder / name / "ledger.db") as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+        tables = connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0]
+        recorded = connection.execute("SELECT COUNT(*) FROM calls").fetchone()[0] if tables else 0
+    connection.close()
+    assert bench.server.count - asked <= recorded, "a call was made that is not recorded"
+    assert bench.run(name) == 0, bench.log(name)
+    assert bench.trials(name) == bench.trials("calm")
+    return code == 2
+
+
+def test_a_full_disk_stops_the_run_and_loses_nothing(bench: Bench) -> None:
+    assert bench.run("calm") == 0
+    assert check_full_disk(bench, "full", 150_000)
+
+
+@pytest.mark.slow
+def test_a_full_disk_at_fifty_points_loses_nothing(bench: Bench) -> None:
+    assert bench.run("calm") == 0
+    chance = random.Random(SEED)
+    sizes = [chance.randrange(4_096, 400_000) for _ in range(50)]
+    struck = [size for size in sizes if check_full_disk(bench, f"full-{size}", size)]
+    assert len(struck) >= 25, f"seed {SEED}: only {len(struck)} of {len(sizes)} runs met the limit"

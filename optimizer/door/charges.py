@@ -101,6 +101,16 @@ class Charge:
         self._budget.settle(self._tag, _times(self.most, self._holds, 1), paid, seconds if clean else None)
         return paid
 
+    def known_at_last(self, lost: Usage, usage: Usage) -> Usage:
+        """Book `lost` calls, which a kill cut off, anew now that the same call was answered.
+
+        Returns what each of them can have cost at most: the answer's input, and the longest answer.
+        """
+        each = self._price.most(usage.input_tokens, self.most.output_tokens)
+        tokens = lost.calls * each.tokens - lost.tokens
+        self._budget.settle(self._tag, Usage(), Usage(0, 0, tokens, 0, 0, lost.calls * each.usd - lost.usd))
+        return each
+
     def fail(self, cut: bool = False) -> Usage:
         """Book a call without an answer, `cut` if it was in the air; returns its possible cost."""
         if self._booked is None:

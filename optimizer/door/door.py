@@ -17,6 +17,7 @@ from optimizer.door.charges import Charge, most_of
 from optimizer.door.failures import FATAL, RETRYABLE, classify
 from optimizer.door.keys import call_key, request_json, response_from_json, response_json
 from optimizer.errors import BudgetSpent, CallError, StoppedByFailures
+from optimizer.ledger.clock import rebook_lost
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import CallTag, begin_call, count_hit, fail_call, find_call, finish_call
 from optimizer.models.prices import Price, metered
@@ -134,6 +135,8 @@ class Door:
             usage = metered(response.usage, self._endpoints[role].model, price, charge.most)
             paid = charge.settle(usage, time.monotonic() - begun)
             await asyncio.wrap_future(finish_call(self.ledger, row, response_json(response), paid, attempts))
+            if (lost := self.budget.lost.pop(key, None)) is not None:
+                await asyncio.wrap_future(rebook_lost(self.ledger, key, charge.known_at_last(lost, usage)))
             return row, response
 
     async def _attempt(self, role: Role, request: Request, row: int, charge: Charge) -> tuple[Response, int]:

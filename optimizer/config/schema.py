@@ -72,10 +72,10 @@ class Search(Strict):
 class Budget(Strict):
     """What a run may spend; null is no limit. `calls` and `tokens` bound the search, the others the whole job."""
 
-    calls: Positive | None = None
-    tokens: Positive | None = None
-    usd: float | None = Field(None, gt=0)
-    seconds: float | None = Field(None, gt=0)
+    calls: Positive | None = Field(None, description="answered calls of the search")
+    tokens: Positive | None = Field(None, description="input and output tokens of the search")
+    usd: float | None = Field(None, gt=0, description="dollars of the whole job, the test included")
+    seconds: float | None = Field(None, gt=0, description="of the whole job; a resumed run goes on with them")
     until: str | None = Field(None, description="a clock time such as '07:00', or an ISO time")
 
     @field_validator("until", mode="before")

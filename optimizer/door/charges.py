@@ -61,8 +61,8 @@ class Charge:
     """
 
     def __init__(self, budget: Budget, tag: CallTag, price: Price, most: Usage) -> None:
-        self.most = most
-        self._budget, self._tag, self._price = budget, tag, price
+        self.most, self.price = most, price
+        self._budget, self._tag = budget, tag
         self._lost, self._holds = 0, 0
         self._wasted = Usage()
         self._booked: Usage | None = None
@@ -95,11 +95,21 @@ class Charge:
 
     def settle(self, usage: Usage, seconds: float) -> Usage:
         """Book an answered call; returns what it cost with its lost attempts, for the ledger."""
-        lost = self._price.most(usage.input_tokens, self.most.output_tokens)
+        lost = self.price.most(usage.input_tokens, self.most.output_tokens)
         paid = usage + _times(lost, self._lost, 0) + replace(self._wasted, calls=0)
         clean = self._lost + self._wasted.calls == 0  # only then it tells what a call costs
         self._budget.settle(self._tag, _times(self.most, self._holds, 1), paid, seconds if clean else None)
         return paid
+
+    def known_at_last(self, lost: Usage, usage: Usage) -> Usage:
+        """Book `lost` calls, which a kill cut off, anew now that the same call was answered.
+
+        Returns what each of them can have cost at most: the answer's input, and the longest answer.
+        """
+        each = self.price.most(usage.input_tokens, self.most.output_tokens)
+        tokens = lost.calls * each.tokens - lost.tokens
+        self._budget.settle(self._tag, Usage(), Usage(0, 0, tokens, 0, 0, lost.calls * each.usd - lost.usd))
+        return each
 
     def fail(self, cut: bool = False) -> Usage:
         """Book a call without an answer, `cut` if it was in the air; returns its possible cost."""

@@ -17,6 +17,7 @@ from optimizer.door.keys import call_key, request_json, response_from_json, resp
 from optimizer.door.limiter import Limiter
 from optimizer.door.line import Line
 from optimizer.errors import BudgetSpent, CallError
+from optimizer.ledger.clock import rebook_lost
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import CallTag, begin_call, count_hit, fail_call, find_call, finish_call
 from optimizer.models.prices import Price, metered
@@ -147,6 +148,8 @@ class Door:
             usage = metered(outcome.usage, self._endpoints[role].model, price, charge.most)
             paid = charge.settle(usage, time.monotonic() - begun)
             await asyncio.wrap_future(finish_call(self.ledger, row, response_json(outcome), paid, attempts))
+            if (lost := self.budget.lost.pop(key, None)) is not None:
+                await asyncio.wrap_future(rebook_lost(self.ledger, key, charge.known_at_last(lost, usage)))
             return row, outcome
 
     async def _enter(self) -> None:

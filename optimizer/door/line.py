@@ -13,6 +13,7 @@ from optimizer.door.charges import Charge
 from optimizer.door.failures import RETRYABLE, classify, problem_with
 from optimizer.door.limiter import Limiter
 from optimizer.errors import CallError, StoppedByFailures
+from optimizer.models.prices import metered
 from optimizer.models.providers import Endpoint
 
 if TYPE_CHECKING:
@@ -43,12 +44,11 @@ class Line:
                 async with self._breaker.gate():
                     attempt += 1
                     began = time.monotonic()
-                    outcome = await self._attempt(request, tokens)
+                    outcome = await self._attempt(request, tokens, charge)
             except StoppedByFailures as stop:
                 return CallError("transport", f"not asked any more: {stop.what}"), attempt
             if not isinstance(outcome, CallError):
                 return outcome, attempt
-            charge.lose(outcome, outcome.kind)
             if not self._worth_repeating(outcome, attempt, began) or not charge.renew():
                 return outcome, attempt
             await asyncio.sleep(self.backoff(attempt))
@@ -65,24 +65,30 @@ class Line:
         """Return the seconds before the next attempt: full jitter under a growing ceiling."""
         return self._jitter.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2**attempt))
 
-    async def _attempt(self, request: Request, tokens: int) -> Response | CallError:
+    async def _attempt(self, request: Request, tokens: int, charge: Charge) -> Response | CallError:
         sent = await self._limiter.enter(tokens)
         try:
             async with asyncio.timeout(self._breaker.patience(self._endpoint.timeout)):
                 response = await self._wire.acall(request)
-            error = problem_with(response)
         except Exception as problem:  # the boundary to code of all providers
             error = self._heard_of(problem)
             if error is None:
                 raise
-        if error is None:
-            self._breaker.answered()
-            usage = response.usage
-            self._limiter.answered(sent, tokens, (usage.input_tokens or 0) + (usage.output_tokens or 0))
-            return response
+            charge.lose(error, error.kind)
+        else:
+            error = problem_with(response)
+            if error is None:
+                return self._answered(response, sent, tokens)
+            charge.waste(metered(response.usage, self._endpoint.model, charge.price, charge.most))
         self._limiter.failed(sent, error)
         self._breaker.failed(error, sent)
         return error
+
+    def _answered(self, response: Response, sent: float, tokens: int) -> Response:
+        self._breaker.answered()
+        usage = response.usage
+        self._limiter.answered(sent, tokens, (usage.input_tokens or 0) + (usage.output_tokens or 0))
+        return response
 
     def _heard_of(self, problem: Exception) -> CallError | None:
         headers = getattr(problem, "rate_limit_headers", None) or {}

@@ -1,12 +1,13 @@
-"""How much of its time a run has used, over all its attempts, from the ledger's own timestamps."""
+"""What earlier attempts at a run left: the time they took, what calls were like, what was cut off."""
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
 from optimizer.ledger.ledger import Ledger
-from optimizer.types import Role
+from optimizer.types import Role, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +54,18 @@ def spells(ledger: Ledger) -> list[Spell]:
         " FROM calls WHERE state = 'done' AND phase = 'search' GROUP BY role, trial"
     )
     return [Spell(row["role"], row["trial"], row["calls"], row["usd"], row["seconds"]) for row in ledger.read(sql)]
+
+
+def lost_calls(ledger: Ledger) -> dict[str, Usage]:
+    """Return what calls that were cut off are booked at, by key; `calls` is their number."""
+    sql = (
+        "SELECT key, COUNT(*) AS calls, SUM(input_tokens) AS sent, SUM(output_tokens) AS made, SUM(usd) AS usd"
+        " FROM calls WHERE state IN ('intent', 'lost') GROUP BY key"
+    )
+    return {row["key"]: Usage(row["calls"], 0, row["sent"], 0, row["made"], row["usd"]) for row in ledger.read(sql)}
+
+
+def rebook_lost(ledger: Ledger, key: str, each: Usage) -> Future[int]:
+    """Book the calls with this key that were cut off at what is known since it was answered."""
+    sql = "UPDATE calls SET input_tokens = ?, output_tokens = ?, usd = ? WHERE key = ? AND state IN ('intent', 'lost')"
+    return ledger.write(sql, (each.input_tokens, each.output_tokens, each.usd, key))

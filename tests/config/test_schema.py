@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from optimizer.config.schema import Budget, Demos, ModelConfig, Models, RunConfig, Search
+from optimizer.config.schema import Budget, Demos, ModelConfig, ModelPrice, Models, RunConfig, Search
 
 
 def test_the_defaults() -> None:
@@ -84,3 +84,13 @@ def test_it_exports_a_json_schema() -> None:
     schema = RunConfig.model_json_schema()
     assert schema["required"] == ["task"]
     assert schema["additionalProperties"] is False
+
+
+def test_a_price_is_given_by_the_million_tokens_and_not_negative() -> None:
+    model = RunConfig.model_validate(
+        {"task": "t", "models": {"task": {"model": "openai/x", "price": {"input": 0.4, "output": 1.6}}}}
+    ).models.task
+    assert model.price is not None
+    assert (model.price.input, model.price.cached, model.price.output) == (0.4, None, 1.6)
+    with pytest.raises(ValidationError):
+        ModelPrice(input=-1, output=0)

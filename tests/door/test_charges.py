@@ -128,6 +128,19 @@ def test_failures_that_cost_nothing_need_no_further_room() -> None:
     assert budget.used()["usd"] == (70.0, 70.0)
 
 
+def test_a_small_token_budget_is_used_to_its_last_bound(make_door: MakeDoor, ledger: Ledger) -> None:
+    """At 16 in flight the bounds exceed the budget tenfold; they take turns instead of ending the search."""
+    bound = most_of(request_json(request("00")), Price()).tokens
+    endpoint = FakeEndpoint(FakeWire(delay=0.002))
+    door = make_door(endpoint, tokens=2 * bound)
+    futures = [door.submit("task", request(f"{n:02}")) for n in range(60)]
+    refused = [future.exception(20) for future in futures]
+    spent = usage_by_role(ledger, "search")["task"].tokens
+    assert 2 * bound - bound < spent <= 2 * bound
+    assert spent == 10 * refused.count(None)
+    assert {type(problem) for problem in refused} == {BudgetSpent, type(None)}
+
+
 def test_a_retry_that_the_budget_has_no_room_for_is_not_made(make_door: MakeDoor, ledger: Ledger) -> None:
     wire = FakeWire([TimeoutError(), "late"])
     most = most_of(request_json(request()), PRICE)

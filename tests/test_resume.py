@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import signal
 import sqlite3
-import time
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,16 +46,19 @@ def test_a_finished_run_is_read_and_not_replayed(bench: Bench) -> None:
     before, log = place.read_bytes(), (bench.folder / "out" / "run.log").read_bytes()
     place.unlink()
     bench.server.stop()  # neither the model's server nor the embedder is needed
-    started = time.monotonic()
+    before_it = resource.getrusage(resource.RUSAGE_CHILDREN)
     process = metier("resume", bench.folder / "out", "--quiet")
     out, told = process.communicate(timeout=30)
-    seconds = time.monotonic() - started
+    after_it = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # Its own time, not that of whatever else the machine is busy with: it waits for nothing.
+    seconds = after_it.ru_utime + after_it.ru_stime - before_it.ru_utime - before_it.ru_stime
     assert (process.returncode, told) == (0, "")
     assert out.lstrip().startswith("improved: ")
     assert place.read_bytes() == before
     assert (bench.folder / "out" / "run.log").read_bytes() == log
     assert bench.server.count == asked
-    assert seconds <= 2, f"{seconds:.2f} s"
+    sys.stdout.write(f"a finished run: {seconds:.2f} s\n")
+    assert seconds <= 2
     told = refused(bench, "out", "--set", "search.trials=20", "--accept-changes")
     assert "config.search.trials: 8 → 20" in told
     assert "finished" in told
@@ -65,7 +69,7 @@ def test_what_was_changed_is_told(bench: Bench) -> None:
     told = refused(bench, "out", "--set", "seed=99", "--set", "search.trials=9", "--accept-changes")
     assert f"config.seed: {SEED} → 99" in told
     assert "config.search.trials: 8 → 9" in told
-    assert "Undo the change of config.seed, or" in told
+    assert told.endswith("or undo the change of config.seed.\n")
     assert "config.search.trials: 8 → 5" in refused(bench, "out", "--set", "search.trials=5", "--accept-changes")
     told = refused(bench, "out", "--set", "budget.calls=90")
     assert "config.budget.calls: 80 → 90" in told
@@ -77,7 +81,7 @@ def test_changed_data_is_told(bench: Bench) -> None:
     write_lines(bench.folder / "task" / "examples.jsonl", rows()[:-1])
     told = refused(bench, "out", "--accept-changes")
     assert any(f"task.{split}: " in told for split in ("train", "validation", "test"))
-    assert "Undo the change of task." in told
+    assert "undo the change of task." in told
 
 
 def test_another_package_version_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +17,7 @@ from optimizer.ledger.reader import Reader
 from optimizer.ledger.records import all_trials
 from optimizer.testing.fake_server import FakeServer
 
+SEED = int(os.environ.get("METIER_TEST_SEED", "20"))
 FIGURES = ("number", "candidate", "state", "reason", "value", "score", "low", "high", "seen", "failures")
 
 
@@ -52,3 +56,11 @@ class Bench:
     def log(self, name: str) -> str:
         """Return what the run's processes printed."""
         return (self.folder / f"{name}.log").read_text()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds, at most 30 s."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

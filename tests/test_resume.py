@@ -1,36 +1,26 @@
-"""A run directory that is used again: finished, changed, in use, stopped by a signal, out of disk."""
+"""A run directory that is used again: finished, changed, in use, out of disk."""
 
 from __future__ import annotations
 
 import os
 import random
+import resource
 import signal
 import sqlite3
-import time
-from collections.abc import Callable, Iterator
+import sys
 from pathlib import Path
 
 import pytest
-from bench import Bench
+from bench import SEED, Bench, wait_for
 from click.testing import CliRunner
-from forks import Forks
-from jobs import make_task, metier, rows, rule, settings, write_config, write_lines
+from jobs import metier, rows, write_lines
 
 from optimizer.cli.main import cli
 from optimizer.config.load import load_config
 from optimizer.errors import LedgerError
 from optimizer.resume import stored_config
-from optimizer.testing.fake_server import FakeServer
 
 pytestmark = pytest.mark.timeout(280)
-SEED = int(os.environ.get("METIER_TEST_SEED", "20"))
-
-
-@pytest.fixture
-def bench(tmp_path: Path, forks: Forks) -> Iterator[Bench]:
-    with FakeServer(rule) as server:
-        data = settings(make_task(tmp_path / "task"), server.api_base, budget={"calls": 80}, seed=SEED)
-        yield Bench(tmp_path, write_config(tmp_path / "run.yaml", data), server, forks)
 
 
 def refused(bench: Bench, name: str, *arguments: str) -> str:
@@ -40,13 +30,6 @@ def refused(bench: Bench, name: str, *arguments: str) -> str:
     assert done.exit_code == 2, done.output
     assert bench.server.count == asked
     return done.stderr
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def interrupted(bench: Bench, name: str = "out", calls: int = 12) -> None:
@@ -63,20 +46,19 @@ def test_a_finished_run_is_read_and_not_replayed(bench: Bench) -> None:
     before, log = place.read_bytes(), (bench.folder / "out" / "run.log").read_bytes()
     place.unlink()
     bench.server.stop()  # neither the model's server nor the embedder is needed
-    started = time.monotonic()
+    before_it = resource.getrusage(resource.RUSAGE_CHILDREN)
     process = metier("resume", bench.folder / "out", "--quiet")
     out, told = process.communicate(timeout=30)
-    seconds = time.monotonic() - started
+    after_it = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # Its own time, not that of whatever else the machine is busy with: it waits for nothing.
+    seconds = after_it.ru_utime + after_it.ru_stime - before_it.ru_utime - before_it.ru_stime
     assert (process.returncode, told) == (0, "")
     assert out.lstrip().startswith("improved: ")
     assert place.read_bytes() == before
     assert (bench.folder / "out" / "run.log").read_bytes() == log
     assert bench.server.count == asked
-    assert seconds <= 2, f"{seconds:.2f} s"
-
-
-def test_a_finished_run_is_not_changed_any_more(bench: Bench) -> None:
-    assert bench.run("out") == 0, bench.log("out")
+    sys.stdout.write(f"a finished run: {seconds:.2f} s\n")
+    assert seconds <= 2
     told = refused(bench, "out", "--set", "search.trials=20", "--accept-changes")
     assert "config.search.trials: 8 → 20" in told
     assert "finished" in told
@@ -87,7 +69,7 @@ def test_what_was_changed_is_told(bench: Bench) -> None:
     told = refused(bench, "out", "--set", "seed=99", "--set", "search.trials=9", "--accept-changes")
     assert f"config.seed: {SEED} → 99" in told
     assert "config.search.trials: 8 → 9" in told
-    assert "Undo the change of config.seed, or" in told
+    assert told.endswith("or undo the change of config.seed.\n")
     assert "config.search.trials: 8 → 5" in refused(bench, "out", "--set", "search.trials=5", "--accept-changes")
     told = refused(bench, "out", "--set", "budget.calls=90")
     assert "config.budget.calls: 80 → 90" in told
@@ -99,7 +81,7 @@ def test_changed_data_is_told(bench: Bench) -> None:
     write_lines(bench.folder / "task" / "examples.jsonl", rows()[:-1])
     told = refused(bench, "out", "--accept-changes")
     assert any(f"task.{split}: " in told for split in ("train", "validation", "test"))
-    assert "Undo the change of task." in told
+    assert "undo the change of task." in told
 
 
 def test_another_package_version_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,50 +125,6 @@ def test_a_second_process_is_refused_or_waits(bench: Bench) -> None:
     asked = bench.server.count
     assert bench.forks.wait(third) == 0, bench.log("third")
     assert bench.server.count == asked, "the third one waited and found the run finished"
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_drains_what_is_in_flight(bench: Bench, number: signal.Signals) -> None:
-    bench.server.delay = 0.5
-    pid = bench.start("out")
-    wait_for(lambda: bench.server.count >= 4)
-    os.kill(pid, number)
-    assert bench.forks.wait(pid) == 130, bench.log("out")
-    assert "Traceback" not in bench.log("out")
-    assert f"metier resume {bench.folder / 'out'}" in bench.log("out")
-    with bench.ledger("out") as ledger:
-        states = {row["state"] for row in ledger.read("SELECT state FROM calls")}
-        done = ledger.read("SELECT COUNT(*) AS n FROM calls")[0]["n"]
-        assert ledger.meta("stopped")["why"] == "interrupted"
-    assert (states, done) == ({"done"}, bench.server.count)
-    bench.server.delay = 0.0
-    assert bench.run("out") == 0, bench.log("out")
-    assert bench.result("out")["lost_calls"] == 0
-
-
-def test_a_call_that_does_not_end_is_cut_off_after_five_seconds(bench: Bench) -> None:
-    bench.server.delay = 15
-    pid = bench.start("out")
-    wait_for(lambda: bench.server.count >= 4)
-    started = time.monotonic()
-    os.kill(pid, signal.SIGINT)
-    assert bench.forks.wait(pid) == 130, bench.log("out")
-    assert 4.5 <= time.monotonic() - started <= 9
-    bench.server.delay = 0.0
-    assert bench.run("out") == 0, bench.log("out")
-    assert bench.result("out")["lost_calls"] == 4
-
-
-def test_a_second_signal_ends_it_at_once(bench: Bench) -> None:
-    bench.server.delay = 4
-    pid = bench.start("out")
-    wait_for(lambda: bench.server.count >= 4)
-    started = time.monotonic()
-    os.kill(pid, signal.SIGINT)
-    time.sleep(0.3)
-    os.kill(pid, signal.SIGTERM)
-    assert bench.forks.wait(pid) == 130
-    assert time.monotonic() - started < 2
 
 
 def check_full_disk(bench: Bench, name: str, largest: int) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from types import TracebackType
 
 import click
@@ -64,4 +66,6 @@ def main() -> None:
     """Run the command line; the entry point of `metier`."""
     sys.excepthook = _print_scrubbed
     threading.excepthook = lambda told: _print_scrubbed(told.exc_type, told.exc_value, told.exc_traceback)  # type: ignore[arg-type]
+    with suppress(ValueError):  # raised elsewhere than in the main thread
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends whatever runs as Ctrl-C does
     cli(prog_name="metier")

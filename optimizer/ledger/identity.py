@@ -82,7 +82,7 @@ def check_changes(place: Path, found: list[Change], *, accept: bool, finished: b
         raise LedgerError(what, "It is finished, its test examples are seen: give another --run-dir.")
     if harmful:
         keys = ", ".join(change.key for change in harmful)
-        raise LedgerError(what, f"Undo the change of {keys}, or give another --run-dir.")
+        raise LedgerError(what, f"Give another --run-dir, or undo the change of {keys}.")
     if not accept:
         raise LedgerError(what, "These are harmless: go on with --accept-changes, or undo them.")
 

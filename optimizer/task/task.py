@@ -37,22 +37,32 @@ class Task:
 
         The instruction is not among them: it is what is optimized. Raises TaskError without a program's file.
         """
-        program = None
-        if self.program is not None:
-            path, function = find_file(self.program, self.folder, "program")
-            program = [function, file_sha256(path)]
-        fields = [[[name, spec.model_dump()] for name, spec in side.items()] for side in (self.inputs, self.outputs)]
         splits = [[example.id for example in split] for split in (self.train, self.validation, self.test)]
-        return digest([fields, splits, self.metric.name, self.metric.version, program])
+        return digest([self._fields, splits, self.metric.name, self.metric.version, self._program])
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What makes a run of this task the same run, by name, so that a change can be told."""
+        """What makes a run of this task the same run, by name: a change can be told.
+
+        Raises TaskError without a program's file.
+        """
         splits = {"train": self.train, "validation": self.validation, "test": self.test}
         return {
             "name": self.name,
             "instruction": self.instruction,
             "metric": f"{self.metric.name}@{self.metric.version}",
-            "fingerprint": self.fingerprint,
+            "fields": f"{', '.join((*self.inputs, *self.outputs))} {digest(self._fields)}",
+            "program": self._program,
             **{name: f"{len(split)} examples {digest([e.id for e in split])}" for name, split in splits.items()},
         }
+
+    @property
+    def _fields(self) -> list[Any]:
+        return [[[name, spec.model_dump()] for name, spec in side.items()] for side in (self.inputs, self.outputs)]
+
+    @property
+    def _program(self) -> list[str] | None:
+        if self.program is None:
+            return None
+        path, function = find_file(self.program, self.folder, "program")
+        return [function, file_sha256(path)]

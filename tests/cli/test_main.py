@@ -25,7 +25,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 
 def test_every_command_is_there_and_has_help() -> None:
     told = CliRunner().invoke(cli, ["-h"]).output
-    for name in ("run", "eval", "ui", "track", "tasks", "models", "config"):
+    for name in ("run", "resume", "status", "estimate", "eval", "ui", "track", "tasks", "models", "config"):
         assert name in told
         assert CliRunner().invoke(cli, [name, "--help"]).exit_code == 0
 

@@ -2,27 +2,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bench import Bench
 from click.testing import CliRunner
-from forks import Forks
-from jobs import make_task, rule, settings, write_config
 
 from optimizer.cli.main import cli
-from optimizer.testing.fake_server import FakeServer
 
 pytestmark = pytest.mark.timeout(120)
-
-
-@pytest.fixture
-def bench(tmp_path: Path, forks: Forks) -> Iterator[Bench]:
-    with FakeServer(rule) as server:
-        data = settings(make_task(tmp_path / "task"), server.api_base, budget={"calls": 80})
-        yield Bench(tmp_path, write_config(tmp_path / "run.yaml", data), server, forks)
 
 
 def status(bench: Bench) -> dict[str, Any]:

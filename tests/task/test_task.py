@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,3 +53,16 @@ def test_the_fingerprint_follows_the_programs_file(task: Task, tmp_path: Path) -
     assert replace(task, program="program.py:build").fingerprint != before
     with pytest.raises(TaskError, match=r"gone\.py: no such file"):
         assert replace(task, program="gone.py:build").fingerprint
+
+
+def test_the_facts_name_what_changed(task: Task) -> None:
+    def changed(other: Task) -> set[str]:
+        return {name for name, fact in other.facts.items() if fact != task.facts[name]}
+
+    assert changed(replace(task, description="d", notes=("n",))) == set()
+    assert changed(replace(task, instruction="Do that.")) == {"instruction"}
+    assert changed(replace(task, train=(TWO,), validation=(ONE,))) == {"train", "validation"}
+    assert changed(replace(task, inputs={"x": FieldSpec(desc="said")})) == {"fields"}
+    assert changed(replace(task, metric=build_metric("contains", OUTPUTS, task.folder))) == {"metric"}
+    assert changed(replace(task, program="program.py:build")) == {"program"}
+    assert json.loads(json.dumps(task.facts)) == task.facts

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import Bench
+from bench import SEED, Bench
 from forks import Forks
 from jobs import ROOT, make_task, rule, settings, write_config
 
@@ -24,7 +24,6 @@ from optimizer.testing.crash import POINTS
 from optimizer.testing.fake_server import FakeServer
 
 pytestmark = pytest.mark.timeout(280)
-SEED = int(os.environ.get("METIER_TEST_SEED", "20"))
 CONCURRENCY = 4
 # Passed only by a run that was cut off before.
 REPLAY = ("hit.before", "hit.after")

@@ -142,7 +142,9 @@ class _Job:
                 "name": f"{self.task.name} {self.run_id}",
                 "params": params,
                 "config": dump_config(self.config.model_copy(update={"run_dir": None})),
-            }
+                "block": self.config.search.block,
+            },
+            self.task.validation,
         )
         return mirror
 

@@ -90,7 +90,7 @@ class _Job:
         self.budget = Budget(config.budget)
         self.prices = _prices(config)
         self.run_dir = _run_dir(config, self.task)
-        self.uri = ""
+        self.uri = _mlflow_uri(config, self.run_dir)
 
     async def run(self) -> Report:
         """Run the whole job; cancelled by SIGINT and SIGTERM."""
@@ -128,11 +128,8 @@ class _Job:
         where = self.config.tracking.mlflow
         if where is None:
             return None
-        from optimizer.track.address import checked
         from optimizer.track.mirror import Mirror
 
-        home = self.run_dir if self.config.run_dir else self.run_dir.parent
-        self.uri = checked(where.uri or f"sqlite:///{home.resolve() / 'mlflow.db'}")
         params = {"task": self.task.name, "task_model": self.config.models.task.model, "seed": self.config.seed}
         mirror = Mirror(ledger, self.run_dir, self.watcher.say)
         mirror.start(
@@ -284,6 +281,17 @@ def _run_dir(config: RunConfig, task: Task) -> Path:
         remedy = "Give another --run-dir."
         raise ConfigError(f"run_dir {place}: cannot be created ({problem.strerror})", remedy) from None
     return place
+
+
+def _mlflow_uri(config: RunConfig, run_dir: Path) -> str:
+    """Return MLflow's address, "" for none; a bad one is refused before anything is written."""
+    where = config.tracking.mlflow
+    if where is None:
+        return ""
+    from optimizer.track.address import checked
+
+    home = run_dir if config.run_dir else run_dir.parent
+    return checked(where.uri or f"sqlite:///{home.resolve() / 'mlflow.db'}")
 
 
 def _prices(config: RunConfig) -> dict[Role, Price]:

@@ -103,7 +103,6 @@ KNOWN_LONG = {
     "task/values.py:to_examples",
     "task/values.py:coerce",
     "testing/fake_server.py:FakeServer.complete",
-    "track/mirror.py:connect",
     "track/ui.py:serve",
 }
 HEAVY = ("dspy", "mlflow", "optuna", "torch", "numpy")

@@ -48,7 +48,7 @@ def _print_report(report: Report) -> None:
     done = sum(report.trials.values())
     click.echo(f"  {done} trials, {paid} calls, {tokens:,} tokens, ${usage['usd']:.4f}, {report.seconds:.0f} s")
     click.echo(f"The prompt: {report.run_dir / 'best.md'} (to run it: best.json)")
-    if report.mlflow:
+    if report.mlflow and report.mlflow["run_id"]:
         click.echo(f"Every trial: metier ui {report.run_dir}")
 
 

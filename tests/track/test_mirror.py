@@ -20,6 +20,7 @@ from jobs import TRUTH, light_embeddings, make_task, metier, rule, settings, wri
 
 from optimizer import optimize
 from optimizer.cli.main import cli
+from optimizer.errors import ConfigError
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import all_trials, begin_trial, finish_trial, scores_of
 from optimizer.report.result import Report
@@ -158,6 +159,14 @@ def result_of(report: Report) -> dict[str, Any]:
     for usage in ("usage", "test_usage"):
         data[usage].pop("cached_input_tokens")  # the provider's own cache: it depends on what came before
     return {key: value for key, value in data.items() if key not in ("run_id", "seconds", "mlflow")}
+
+
+def test_a_password_in_the_address_is_written_nowhere(tmp_path: Path) -> None:
+    out, uri = tmp_path / "out", "http://me:sesame@there"
+    data = settings(make_task(tmp_path / "task"), run_dir=str(out), tracking={"mlflow": {"uri": uri}})
+    with pytest.raises(ConfigError, match="holds a password"):
+        optimize(write_config(tmp_path / "run.yaml", data))
+    assert not [path for path in out.rglob("*") if path.is_file() and b"sesame" in path.read_bytes()]
 
 
 def told_of(content: dict[str, Any]) -> dict[str, Any]:

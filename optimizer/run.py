@@ -108,7 +108,7 @@ class _Job:
         if not (self.run_dir / "ledger.db").exists():  # a run that was begun may be resumed after its time
             refuse_past(config.budget, self.started)
         self.notes = self.task.notes
-        self.uri = ""
+        self.uri = _mlflow_uri(config, self.run_dir)
         hide_keys(config)
 
     async def run(self, ledger: Ledger, claim: Claim) -> Report:
@@ -149,11 +149,8 @@ class _Job:
         where = self.config.tracking.mlflow
         if where is None:
             return None
-        from optimizer.track.address import checked
         from optimizer.track.mirror import Mirror
 
-        home = self.run_dir if self.config.run_dir else self.run_dir.parent
-        self.uri = checked(where.uri or f"sqlite:///{home.resolve() / 'mlflow.db'}")
         params = {"task": self.task.name, "task_model": self.config.models.task.model, "seed": self.config.seed}
         mirror = Mirror(ledger, self.run_dir, self.watcher.say)
         mirror.start(
@@ -163,7 +160,9 @@ class _Job:
                 "name": f"{self.task.name} {self.run_id}",
                 "params": params,
                 "config": scrub(dump_config(self.config.model_copy(update={"run_dir": None}))),
-            }
+                "block": self.config.search.block,
+            },
+            self.task.validation,
         )
         return mirror
 
@@ -336,6 +335,17 @@ def _refuse_small(budget: Budget) -> None:
         key = "seconds or budget.until" if budget.refused == "time" else budget.refused
         what = f"budget.{key}: too little to score one prompt on one block of examples and to test it"
         raise ConfigError(what, "Give more, or fewer test examples; what was paid is kept in the run's folder.")
+
+
+def _mlflow_uri(config: RunConfig, run_dir: Path) -> str:
+    """Return MLflow's address, "" for none; a bad one is refused before anything is written."""
+    where = config.tracking.mlflow
+    if where is None:
+        return ""
+    from optimizer.track.address import checked
+
+    home = run_dir if config.run_dir else run_dir.parent
+    return checked(where.uri or f"sqlite:///{home.resolve() / 'mlflow.db'}")
 
 
 def _cut_short(budget: Budget, outcome: Outcome, planned: int) -> str:

@@ -648,6 +648,23 @@ def unknown_mlflow_store(bench: Bench) -> Bad:
     return Bad(["run", name], ["tracking.mlflow.uri", "nonsense://there", "sqlite:///"])
 
 
+@case
+def mlflow_database_in_no_folder(bench: Bench) -> Bad:
+    name = bench.config(tracking={"mlflow": {"uri": "sqlite:////nowhere/mlflow.db"}})
+    return Bad(["run", name], ["tracking.mlflow.uri", "unable to open database file", "sqlite:///"])
+
+
+@case
+def mlflow_address_with_a_password(bench: Bench) -> Bad:
+    name = bench.config(tracking={"mlflow": {"uri": "http://me:sesame@there"}})
+    return Bad(["run", name], ["tracking.mlflow.uri", "holds a password", "MLFLOW_TRACKING_PASSWORD"])
+
+
+@case
+def sync_of_no_run(bench: Bench) -> Bad:
+    return Bad(["track", "sync", "nowhere"], ["nowhere: no run here", "Give the folder of a run"])
+
+
 # The command line itself.
 
 

@@ -78,7 +78,7 @@ def _print_report(report: Report) -> None:
     if report.lost_calls:
         click.echo(f"  {report.lost_calls} calls were in flight when it was cut off, and were made again")
     click.echo(f"The prompt: {report.run_dir / 'best.md'} (to run it: best.json)")
-    if report.mlflow:
+    if report.mlflow and report.mlflow["run_id"]:
         click.echo(f"Every trial: metier ui {report.run_dir}")
 
 

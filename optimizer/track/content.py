@@ -16,7 +16,17 @@ from optimizer.types import Candidate, Usage, digest
 LONGEST_PARAM = 500
 ENDED = ("complete", "raced_out", "failed")
 FILES = ("best.json", "best.md", "report.md")
+TABLE = "examples.json"
 Describe = Callable[[Candidate], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a trial's row does not say: how a prompt reads, the block, the examples by id."""
+
+    describe: Describe
+    block: int
+    examples: Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +60,7 @@ def trial_mark(row: sqlite3.Row) -> str:
     return digest([row[name] for name in names])
 
 
-def trial_entry(ledger: Ledger, row: sqlite3.Row, spent: Usage, describe: Describe) -> Entry:
+def trial_entry(ledger: Ledger, row: sqlite3.Row, spent: Usage, source: Source) -> Entry:
     """Return a trial that ended as a child run."""
     candidate = Candidate.from_json(json.loads(row["prompts"]), row["origin"])
     scores = scores_of(ledger, row["candidate"], "validation")[: row["seen"]]
@@ -66,14 +76,14 @@ def trial_entry(ledger: Ledger, row: sqlite3.Row, spent: Usage, describe: Descri
             "origin": row["origin"],
             "state": row["state"],
             "reason": row["reason"],
-            "mlflow.loggedArtifacts": json.dumps([{"path": "examples.json", "type": "table"}]),
+            "mlflow.loggedArtifacts": json.dumps([{"path": TABLE, "type": "table"}]),
         },
         params=_short(json.loads(row["params"])),
-        points=_trial_points(row, spent, ended),
+        points=[*_running_score(scores, row["score"], source.block, ended), *_trial_points(row, spent, ended)],
         files={
-            "prompt.md": describe(candidate),
+            "prompt.md": source.describe(candidate),
             "prompt.json": json.dumps(candidate.to_json(), ensure_ascii=False, indent=1),
-            "examples.json": _table(scores),
+            TABLE: _table(scores, source.examples),
         },
     )
 
@@ -129,7 +139,6 @@ def _outcome_figures(outcome: Mapping[str, Any]) -> dict[str, float]:
 
 def _trial_points(row: sqlite3.Row, spent: Usage, ended: int) -> list[Point]:
     figures = {
-        "score": row["score"],
         "score_low": row["low"],
         "score_high": row["high"],
         "estimate": row["value"],
@@ -144,10 +153,47 @@ def _trial_points(row: sqlite3.Row, spent: Usage, ended: int) -> list[Point]:
     return [Point(name, float(value), ended) for name, value in figures.items() if value is not None]
 
 
-def _table(scores: Sequence[sqlite3.Row]) -> str:
-    columns = ["example", "score", "answer", "feedback", "failure"]
-    data = [[r["example"], r["value"], r["answer"], r["feedback"], r["failure"]] for r in scores]
+def _running_score(scores: Sequence[sqlite3.Row], final: float | None, block: int, at: int) -> list[Point]:
+    """Return the mean after each block, by the examples seen (the step)."""
+    values = [row["value"] for row in scores]
+    points = []
+    for seen in range(block, len(values), block):
+        answered = [value for value in values[:seen] if value is not None]
+        if answered:
+            points.append(Point("score", sum(answered) / len(answered), at, seen))
+    return points if final is None else [*points, Point("score", final, at, len(values))]
+
+
+def best_so_far(rows: Sequence[sqlite3.Row], spent: Mapping[int, Usage]) -> list[Point]:
+    """Return the best score by the calls that the trials had made (the step).
+
+    Only trials that saw every example count: the score of few examples is easily high.
+    """
+    calls, best, curve = 0, None, {}
+    for row in sorted(rows, key=lambda row: (row["ended"], row["number"])):
+        calls += spent.get(row["number"], Usage()).calls
+        if row["state"] == "complete" and row["score"] is not None:
+            best = max(row["score"], row["score"] if best is None else best)
+            curve[calls] = Point("best_score", best, _ms(row["ended"]), calls)
+    return list(curve.values())
+
+
+def _table(scores: Sequence[sqlite3.Row], examples: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """Return one row an example in MLflow's own form, which its evaluation view compares between runs."""
+    columns = ["example", "input", "expected", "answer", "score", "feedback", "error"]
+    data = []
+    for row in scores:
+        known = examples.get(row["example"], {})
+        asked, expected = _text(known.get("inputs", {})), _text(known.get("outputs", {}))
+        answer = _text(json.loads(row["answer"]))
+        data.append([row["example"], asked, expected, answer, row["value"], row["feedback"], row["failure"]])
     return json.dumps({"columns": columns, "data": data}, ensure_ascii=False)
+
+
+def _text(fields: Mapping[str, Any]) -> str:
+    """Return fields as a cell: the only one as it is, several as JSON."""
+    only = next(iter(fields.values())) if len(fields) == 1 else fields
+    return only if isinstance(only, str) else json.dumps(only, ensure_ascii=False) if fields else ""
 
 
 def _short(params: Mapping[str, Any]) -> dict[str, str]:

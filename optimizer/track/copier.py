@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import all_trials, usage_by_trial
 from optimizer.track.connect import connect
-from optimizer.track.content import ENDED, Describe, Entry, job_entry, trial_entry, trial_mark
+from optimizer.track.content import (
+    ENDED,
+    Describe,
+    Entry,
+    Point,
+    Source,
+    best_so_far,
+    job_entry,
+    trial_entry,
+    trial_mark,
+)
 from optimizer.types import Usage
 
 if TYPE_CHECKING:
@@ -38,6 +48,8 @@ class Copier:
         self._experiment = ""
         self._known: dict[str, Run] = {}
         self._marks: dict[str, str] = {}
+        self._examples: dict[str, Any] = {}
+        self._curve_sent = False
         self.written = 0
 
     @property
@@ -59,6 +71,7 @@ class Copier:
         about: dict[str, Any] = self._ledger.meta("tracking")  # anew each time: its end is written there
         if self._client is None:
             self._look_up(*connect(about["uri"], about["experiment"]))
+        source = Source(self._describe, about["block"], self._examples)
         job = job_entry(self._run_dir, about, status)
         if JOB not in self._known or (status == "RUNNING" and self._marks[JOB] != job.mark):
             self._write(JOB, job, {})
@@ -67,8 +80,12 @@ class Copier:
         for key, row in rows.items():
             if self._marks.get(key) != trial_mark(row):
                 usage = spent.get(row["number"], Usage())
-                entry = trial_entry(self._ledger, row, usage, self._describe)
+                entry = trial_entry(self._ledger, row, usage, source)
                 self._write(key, entry, {TRIAL: key, PARENT: str(self.parent)})
+                self._curve_sent = False
+        if not self._curve_sent:
+            self._log_points(str(self.parent), best_so_far(list(rows.values()), spent))
+            self._curve_sent = True
         self._end_strays(rows)
         if self._marks.get(JOB) != job.mark:
             self._write(JOB, job, {})
@@ -77,7 +94,8 @@ class Copier:
 
     def _look_up(self, client: MlflowClient, experiment: str) -> None:
         self._client, self._experiment = client, experiment
-        self._known, self._marks = {}, {}
+        self._known, self._marks, self._curve_sent = {}, {}, False
+        self._examples = self._ledger.meta("examples") or {}
         for run in self._mine():
             self._known.setdefault(_key(run), run)
         for key, run in self._known.items():
@@ -115,15 +133,13 @@ class Copier:
         self._told()
 
     def _fill(self, client: MlflowClient, run: Run, entry: Entry, tags: Mapping[str, str]) -> None:
-        from mlflow.entities import Metric, Param, RunTag
+        from mlflow.entities import Param, RunTag
 
         name = run.info.run_id
         params = [Param(key, value) for key, value in entry.params.items() if key not in run.data.params]
-        points = [Metric(point.name, point.value, point.at, point.step) for point in entry.points]
         for start in range(0, len(params), MOST_PARAMS):
             client.log_batch(name, params=params[start : start + MOST_PARAMS])
-        for start in range(0, len(points), MOST_POINTS):
-            client.log_batch(name, metrics=points[start : start + MOST_POINTS])
+        self._log_points(name, entry.points)
         for file, text in entry.files.items():
             client.log_text(name, text, file)
         if entry.ended is None:
@@ -131,6 +147,13 @@ class Copier:
         else:
             client.set_terminated(name, entry.status, end_time=entry.ended)
         client.log_batch(name, tags=[RunTag(key, value) for key, value in {**tags, MARK: entry.mark}.items()])
+
+    def _log_points(self, name: str, points: Sequence[Point]) -> None:
+        from mlflow.entities import Metric
+
+        metrics = [Metric(point.name, point.value, point.at, point.step) for point in points]
+        for start in range(0, len(metrics), MOST_POINTS):
+            self._open().log_batch(name, metrics=metrics[start : start + MOST_POINTS])
 
     def _end_strays(self, rows: Mapping[str, object]) -> None:
         """End what a kill has left running: a trial that the ledger has begun anew."""

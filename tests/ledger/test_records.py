@@ -21,6 +21,7 @@ from optimizer.ledger.records import (
     put_scores,
     scores_of,
     usage_by_role,
+    usage_by_trial,
 )
 from optimizer.types import Candidate, Failure, Prompt, Score, Usage
 
@@ -82,6 +83,9 @@ def test_usage_is_summed_by_role_phase_and_trial(ledger: Ledger) -> None:
     assert usage_by_role(ledger, "search", 1) == {"task": Usage(1, 0, 20, 2, 3, 0.5)}
     assert usage_by_role(ledger, "test") == {"task": Usage(1, 0, 80, 0, 7, 0.0)}
     assert usage_by_role(ledger, "test", 9) == {}
+    by_trial = usage_by_trial(ledger)
+    assert by_trial[1] == Usage(1, 0, 20, 2, 3, 0.5)
+    assert sum(by_trial.values(), Usage()) == usage_by_role(ledger, "search")["task"]
 
 
 def test_a_trial_begins_and_ends(ledger: Ledger) -> None:

@@ -10,7 +10,7 @@ import pytest
 from optimizer.errors import LedgerError
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import CallTag, begin_call, begin_trial, count_hit, finish_call, finish_trial
-from optimizer.report.result import Report, trial_counts, usage_json, write_atomically, write_result
+from optimizer.report.result import Report, set_mlflow, trial_counts, usage_json, write_atomically, write_result
 from optimizer.types import Candidate, Usage
 
 from .conftest import SEED, WINNER
@@ -104,3 +104,13 @@ def test_trials_are_counted_by_their_end(ledger: Ledger) -> None:
         begin_trial(ledger, number, SEED, {}).result(5)
         finish_trial(ledger, number, state=state).result(5)
     assert trial_counts(ledger) == {"complete": 1, "raced_out": 2, "failed": 1}
+
+
+def test_where_a_run_lies_in_mlflow_is_written_afterwards(report: MakeReport, tmp_path: Path) -> None:
+    block: dict[str, str | None] = {"tracking_uri": "http://there", "run_id": "r"}
+    set_mlflow(tmp_path, block)
+    assert list(tmp_path.iterdir()) == []  # an unfinished run has no result
+    write_result(report())
+    before = json.loads((tmp_path / "result.json").read_text())
+    set_mlflow(tmp_path, block)
+    assert json.loads((tmp_path / "result.json").read_text()) == {**before, "mlflow": block}

@@ -12,7 +12,7 @@ import pytest
 from optimizer.track.connect import connect
 
 # MLflow's own code is not free of warnings.
-pytestmark = [pytest.mark.timeout(280), pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.timeout(600), pytest.mark.filterwarnings("default")]
 
 
 def start(folder: str, rounds: int, barrier: Any, outcomes: Any) -> None:
@@ -37,7 +37,7 @@ def race(folder: Path, processes: int, rounds: int) -> list[tuple[int, str]]:
     for worker in workers:
         worker.start()
     try:
-        return [outcomes.get(timeout=240) for _ in range(processes * rounds)]
+        return [outcomes.get(timeout=500) for _ in range(processes * rounds)]
     finally:
         for worker in workers:
             worker.join(10)

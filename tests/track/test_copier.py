@@ -32,7 +32,13 @@ def trial(ledger: Ledger, number: int, state: str | None = "complete", instructi
 @pytest.fixture
 def ledger(tmp_path: Path, made_database: Path) -> Iterator[Ledger]:
     shutil.copy(made_database, tmp_path / "mlflow.db")
-    about = {"uri": f"sqlite:///{tmp_path}/mlflow.db", "experiment": "metier", "name": "sorting 1", "config": "seed: 1"}
+    about = {
+        "uri": f"sqlite:///{tmp_path}/mlflow.db",
+        "experiment": "metier",
+        "name": "sorting 1",
+        "config": "",
+        "block": 1,
+    }
     with closing(Ledger(tmp_path / "ledger.db")) as opened:
         opened.put_meta("run_id", "abc")
         opened.put_meta("tracking", {**about, "params": {"seed": 1}, "started": 1.5, "status": "RUNNING"})
@@ -66,7 +72,7 @@ def test_it_writes_a_parent_and_a_child_for_each_trial_that_ended(ledger: Ledger
         ("trial 002", "FAILED"),
     ]
     assert children[0]["files"]["prompt.md"] == "Try 0."
-    assert json.loads(children[0]["files"]["examples.json"])["data"][0][:2] == ["a", 1.0]
+    assert json.loads(children[0]["files"]["examples.json"])["data"][0][3:5] == ["x", 1.0]
     _, (_, run, *_) = found(ledger)
     assert run.data.tags["mlflow.parentRunId"] == first.parent
 

@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from filelock import FileLock
-from jobs import light_embeddings, make_task, metier, rule, settings, write_config
+from jobs import TRUTH, light_embeddings, make_task, metier, rule, settings, write_config
 
 from optimizer import optimize
 from optimizer.cli.main import cli
+from optimizer.errors import ConfigError
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import all_trials, begin_trial, finish_trial, scores_of
 from optimizer.report.result import Report
@@ -34,9 +35,9 @@ from optimizer.types import Candidate, Prompt
 from .conftest import TrackingServer, content_of, runs_of, text_of
 
 # MLflow's own code is not free of warnings.
-pytestmark = [pytest.mark.timeout(280), pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.timeout(600), pytest.mark.filterwarnings("default")]
 Job = Callable[[str, str | None], tuple[Report, list[str]]]
-KILLS = 12
+KILLS = 6
 SEED = int(os.environ.get("METIER_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 
 
@@ -115,7 +116,12 @@ def test_each_trial_is_a_child_run(report: Report) -> None:
             assert json.loads(text_of(client, run, "prompt.json")) == json.loads(row["prompts"])
             assert "## predict" in text_of(client, run, "prompt.md")
             table = json.loads(text_of(client, run, "examples.json"))
-            assert table["columns"] == ["example", "score", "answer", "feedback", "failure"]
+            assert table["columns"] == ["example", "input", "expected", "answer", "score", "feedback", "error"]
+            for _, asked, expected, answer, score, *_ in table["data"]:
+                assert TRUTH[asked.split()[-1]] == expected
+                assert score == float(answer == expected)
+            steps = [point.step for point in client.get_metric_history(run.info.run_id, "score")]
+            assert sorted(steps) == [*range(4, row["seen"], 4), row["seen"]]
             assert len(table["data"]) == row["seen"] <= len(scores_of(ledger, row["candidate"], "validation"))
 
 
@@ -125,6 +131,10 @@ def test_the_parent_holds_the_outcome(report: Report) -> None:
     assert parent.data.tags["verdict"] == report.verdict
     assert parent.data.metrics["winner_test_score"] == pytest.approx(report.winner.test_score)
     assert parent.data.params["task"] == "sorting"
+    curve = client.get_metric_history(parent.info.run_id, "best_score")
+    values = [point.value for point in sorted(curve, key=lambda point: point.step)]
+    assert values == sorted(values)
+    assert 0 < max(point.step for point in curve) <= parent.data.metrics["calls"]
     names = {file.path for file in client.list_artifacts(parent.info.run_id)}
     assert {"best.json", "best.md", "report.md", "config.yaml"} <= names
 
@@ -149,6 +159,14 @@ def result_of(report: Report) -> dict[str, Any]:
     for usage in ("usage", "test_usage"):
         data[usage].pop("cached_input_tokens")  # the provider's own cache: it depends on what came before
     return {key: value for key, value in data.items() if key not in ("run_id", "seconds", "mlflow")}
+
+
+def test_a_password_in_the_address_is_written_nowhere(tmp_path: Path) -> None:
+    out, uri = tmp_path / "out", "http://me:sesame@there"
+    data = settings(make_task(tmp_path / "task"), run_dir=str(out), tracking={"mlflow": {"uri": uri}})
+    with pytest.raises(ConfigError, match="holds a password"):
+        optimize(write_config(tmp_path / "run.yaml", data))
+    assert not [path for path in out.rglob("*") if path.is_file() and b"sesame" in path.read_bytes()]
 
 
 def told_of(content: dict[str, Any]) -> dict[str, Any]:
@@ -295,7 +313,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 def start(ledger: Ledger, uri: str) -> tuple[Mirror, list[str]]:
     said: list[str] = []
     mirror = Mirror(ledger, ledger.path.parent, said.append)
-    mirror.start({"uri": uri, "experiment": "metier", "name": "sorting", "params": {}, "config": ""})
+    mirror.start({"uri": uri, "experiment": "metier", "name": "sorting", "params": {}, "config": "", "block": 4}, [])
     return mirror, said
 
 

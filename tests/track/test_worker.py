@@ -44,7 +44,14 @@ class Faulty:
 def run_dir(tmp_path: Path) -> Path:
     with closing(Ledger(tmp_path / "ledger.db")) as ledger:
         ledger.put_meta("run_id", "abc")
-        about = {"uri": "http://127.0.0.1:9", "experiment": "metier", "name": "sorting", "params": {}, "config": ""}
+        about = {
+            "uri": "http://127.0.0.1:9",
+            "experiment": "metier",
+            "name": "sorting",
+            "params": {},
+            "config": "",
+            "block": 4,
+        }
         ledger.put_meta("tracking", {**about, "started": 1.0, "status": "RUNNING"})
     return tmp_path
 

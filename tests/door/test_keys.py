@@ -93,13 +93,14 @@ INGREDIENTS: dict[str, st.SearchStrategy[Any]] = {
     "endpoint": st.sampled_from(["https://a.example/v1", "https://b.example/v1", "http://127.0.0.1:8000/v1", None]),
     "model": words.filter(bool),
     "messages": st.lists(st.tuples(st.sampled_from(["user", "assistant"]), words), min_size=1, max_size=4),
-    "system": st.none() | words,
-    "temperature": st.floats(0.01, 2),
-    "top_p": st.none() | st.floats(0.01, 1),
+    "system": st.none() | words.filter(bool),
+    "temperature": st.integers(1, 200).map(lambda n: n / 100),
+    "top_p": st.none() | st.integers(1, 100).map(lambda n: n / 100),
     "max_tokens": st.none() | st.integers(1, 10_000),
     "seed": st.none() | st.integers(0, 99),
     "stop": st.lists(words.filter(bool), max_size=2).map(tuple),
-    "response_format": st.none() | st.dictionaries(words.filter(bool), words, max_size=2),
+    "response_format": st.sampled_from([None, {"type": "json_object"}])
+    | words.map(lambda name: {"type": "json_schema", "schema": {"type": "object", "title": name}}),
     "repetition": st.integers(0, 50),
 }
 

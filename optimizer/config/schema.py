@@ -89,7 +89,7 @@ class Budget(Strict):
 class Failures(Strict):
     """When calls fail."""
 
-    retries: int = Field(4, ge=0, description="further attempts at a call after a passing failure")
+    retries: int = Field(8, ge=0, description="further attempts at a call after a passing failure")
     give_up_after: float = Field(300.0, gt=0, description="seconds of nothing but failures before the run stops")
 
 

@@ -24,7 +24,7 @@ class Breaker:
     def __init__(self, model: str, give_up_after: float) -> None:
         self._model, self._give_up_after = model, give_up_after
         self._proven, self._open = False, False
-        self._trying = 0
+        self._inside = self._trying = 0
         self._probe_at, self._interval = 0.0, FIRST_PROBE
         self._row = self._timeouts = 0
         self._failing_since: float | None = None
@@ -40,17 +40,21 @@ class Breaker:
             self.check()
             now = time.monotonic()
             if self._proven and not self._open:
-                yield
-                return
+                trying = False
+                break
             if self._trying < (1 if self._open else FIRST_CALLS) and (not self._open or now >= self._probe_at):
+                trying = True
                 break
             await self._wait_for_news(now)
-        self._trying += 1
+        self._inside += 1
+        self._trying += trying
         try:
             yield
         finally:
-            self._trying -= 1
-            self._tell()
+            self._inside -= 1
+            self._trying -= trying
+            if trying:
+                self._tell()
 
     def check(self) -> None:
         """Raise StoppedByFailures if there is no hope, or was nothing but failures for too long."""
@@ -97,7 +101,8 @@ class Breaker:
         A call that hangs while the endpoint is well is a straggler, to be executed once.
         """
         troubled = time.monotonic() - self._last_trouble < TROUBLE_SECONDS
-        return troubled or (self._timeouts > 1 and self._last_answer < started)
+        nobody_answered = self._last_answer < started and (self._timeouts > 1 or self._inside > 0)
+        return troubled or nobody_answered
 
     def _count(self, error: CallError, started: float) -> None:
         now = time.monotonic()

@@ -78,7 +78,7 @@ def _by_its_words(kind: FailureKind, text: str, whole: str, status: int | None) 
 def problem_with(response: Response) -> CallError | None:
     """Return what keeps a reply from being an answer, or None; an empty text may be one."""
     message = response.message
-    if message.text or message.tool_calls:
+    if message.text or any(part.type == "tool_call" for part in message.parts):
         return None
     if response.finish_reason == "content_filter":
         return CallError("content_filter", "the provider filtered the answer")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+SLOWEST = 0.05  # units a second: refusals at random must not bring a run to a halt
 SLACK = 0.05  # seconds that a late request may catch up
 SETTLED = 0.9  # the share of a refused rate that is gone back to at once
 GROWTH = 0.001  # of the refused rate, each second: beyond what was refused, one refusal in minutes
@@ -75,6 +76,7 @@ class Pace:
             bracketed = self._clean and self._ceiling < float("inf")
             self._ceiling = self.rate
             self.rate *= BRACKETED if bracketed else SEARCHING
+        self.rate = max(self.rate, SLOWEST)
         self._changed = self._grown = now
         self._clean = False
         self._next = max(self._next, now + 1 / self.rate)

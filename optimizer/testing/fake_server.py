@@ -38,6 +38,7 @@ class FakeServer:
         self._plan = Plan()
         self._requests: list[dict[str, Any]] = []
         self._times: list[float] = []
+        self._failed_at: list[float] = []
         self._last_prompt: dict[str, list[str]] = {}
         self._answered = self._tokens = 0
         self.abandoned = 0
@@ -85,6 +86,12 @@ class FakeServer:
         """When each chat request came, by time.monotonic()."""
         with self._lock:
             return list(self._times)
+
+    @property
+    def failed_at(self) -> list[float]:
+        """When each request came that something was done wrong with, by time.monotonic()."""
+        with self._lock:
+            return list(self._failed_at)
 
     @property
     def count(self) -> int:
@@ -158,6 +165,8 @@ class FakeServer:
             self._requests.append(body)
             self._times.append(time.monotonic())
             fault = self._plan.next(hashlib.sha256(raw).hexdigest())
+            if fault is not None:
+                self._failed_at.append(self._times[-1])
             headers = {} if self._plan.quota is None else self._plan.quota.headers()
         try:
             return await self._answer(request, protocol, body, fault, headers)

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 Messages = Sequence[Mapping[str, Any]]
-_KINDS = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+_KINDS = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ def test_the_defaults() -> None:
     assert config.search.formats == ("turns", "block", "chat", "json", "xml")
     assert config.search.demos.counts == (0, 2, 4, 8, 16)
     assert config.budget == Budget(calls=None, tokens=None, usd=None, seconds=None, until=None)
-    assert (config.failures.retries, config.failures.give_up_after) == (4, 300.0)
+    assert (config.failures.retries, config.failures.give_up_after) == (8, 300.0)
     assert config.tracking.mlflow is not None
     assert config.tracking.mlflow.experiment == "metier"
 

@@ -10,7 +10,7 @@ import pytest
 from dspy.lm15 import Request, Response
 from dspy.utils import exceptions as dspy_errors
 
-from optimizer.door.door import Door, tag_of_call
+from optimizer.door.door import Door, repetition_of_call, tag_of_call
 from optimizer.errors import BudgetSpent, CallError, StoppedByFailures
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import CallTag, usage_by_role
@@ -317,3 +317,19 @@ def test_calls_can_be_awaited_from_another_loop(make_door: MakeDoor) -> None:
         return await asyncio.gather(*(asyncio.wrap_future(door.submit("task", request(str(n)))) for n in range(5)))
 
     assert len(asyncio.run(several())) == 5
+
+
+@pytest.mark.parametrize(("temperature", "calls"), [(0.0, 1), (0.7, 3)])
+def test_each_repetition_is_a_call_of_its_own_where_the_model_samples(
+    make_door: MakeDoor, temperature: float, calls: int
+) -> None:
+    endpoint = FakeEndpoint()
+    door = make_door(endpoint)
+
+    def repeated(number: int) -> Response:
+        repetition_of_call.set(number)
+        return ask(door, request(temperature=temperature))
+
+    for number in (0, 1, 2, 1):
+        contextvars.copy_context().run(repeated, number)
+    assert len(endpoint.wire.calls) == calls

@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 from dspy.lm15 import Config, Message, Request, Response, Usage
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer.door.keys import call_key, request_json, response_from_json, response_json
+from optimizer.config.schema import ModelConfig
+from optimizer.door.keys import call_key, request_json, response_from_json, response_json, samples
+from optimizer.models.providers import remote
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 data = st.dictionaries(words, words | st.integers() | st.lists(words, max_size=3), max_size=4)
@@ -30,6 +32,8 @@ def test_the_order_of_a_dict_never_matters(identity: str, request: dict[str, Any
 def test_keys_are_equal_only_for_equal_ingredients(
     one: str, two: str, first: dict[str, Any], second: dict[str, Any], i: int, j: int
 ) -> None:
+    assert samples(first)
+    assert samples(second)
     assert (call_key(one, first, i) == call_key(two, second, j)) == ((one, first, i) == (two, second, j))
 
 
@@ -82,3 +86,57 @@ def test_the_providers_raw_reply_is_left_out() -> None:
     raw = {"headers": {"x-secret": "1"}}
     response = Response("id", "m", Message.assistant("a"), "stop", Usage(), provider_data=raw)
     assert "provider_data" not in response_json(response)
+
+
+INGREDIENTS: dict[str, st.SearchStrategy[Any]] = {
+    "provider": st.sampled_from(["openai", "anthropic", "gemini", "ollama_chat", "local"]),
+    "endpoint": st.sampled_from(["https://a.example/v1", "https://b.example/v1", "http://127.0.0.1:8000/v1", None]),
+    "model": words.filter(bool),
+    "messages": st.lists(st.tuples(st.sampled_from(["user", "assistant"]), words), min_size=1, max_size=4),
+    "system": st.none() | words.filter(bool),
+    "temperature": st.integers(1, 200).map(lambda n: n / 100),
+    "top_p": st.none() | st.integers(1, 100).map(lambda n: n / 100),
+    "max_tokens": st.none() | st.integers(1, 10_000),
+    "seed": st.none() | st.integers(0, 99),
+    "stop": st.lists(words.filter(bool), max_size=2).map(tuple),
+    "response_format": st.sampled_from([None, {"type": "json_object"}])
+    | words.map(lambda name: {"type": "json_schema", "schema": {"type": "object", "title": name}}),
+    "repetition": st.integers(0, 50),
+}
+
+
+def key_of(parts: dict[str, Any]) -> str:
+    messages = tuple(Message.user(t) if role == "user" else Message.assistant(t) for role, t in parts["messages"])
+    names = ("temperature", "top_p", "max_tokens", "seed", "stop", "response_format")
+    config = Config(**{name: parts[name] for name in names})
+    name = f"{parts['provider']}/{parts['model']}"
+    identity = remote(ModelConfig(model=name, api_base=parts["endpoint"]), 60.0, 1).identity
+    return key(Request(name, messages, system=parts["system"], config=config), identity, parts["repetition"])
+
+
+def check_pairs(parts: dict[str, Any], data: st.DataObject) -> None:
+    """Change each ingredient in turn: each pair differs in exactly one, and so do the keys."""
+    known = key_of(parts)
+    assert key_of(dict(reversed(parts.items()))) == known
+    for name, values in INGREDIENTS.items():
+        other = data.draw(values.filter(lambda value, name=name: value != parts[name]))  # type: ignore[misc]
+        assert key_of({**parts, name: other}) != known, name
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.fixed_dictionaries(INGREDIENTS), st.data())
+def test_pairs_that_differ_in_one_ingredient_do_not_collide(parts: dict[str, Any], data: st.DataObject) -> None:
+    check_pairs(parts, data)
+
+
+@pytest.mark.slow
+@settings(max_examples=850, deadline=None)
+@given(st.fixed_dictionaries(INGREDIENTS), st.data())
+def test_10000_pairs_that_differ_in_one_ingredient_do_not_collide(parts: dict[str, Any], data: st.DataObject) -> None:
+    """850 draws, twelve ingredients each: 10,200 pairs."""
+    check_pairs(parts, data)
+
+
+def test_the_repetition_counts_only_where_the_model_samples() -> None:
+    assert key(asked(temperature=0.0), repetition=1) == key(asked(temperature=0.0), repetition=2)
+    assert key(asked(temperature=0.7), repetition=1) != key(asked(temperature=0.7), repetition=2)

@@ -1,0 +1,157 @@
+"""Our wire and DSPy's against the fake provider: the same bytes out, the same answers and failures in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dspy
+import pytest
+from dspy.lm15 import Config, LM15Error, Message, Request, Response
+from dspy.utils.exceptions import LMError
+
+from optimizer.door.failures import classify, problem_with
+from optimizer.errors import CallError
+from optimizer.models.providers import Endpoint
+from optimizer.models.wire import HttpWire
+from optimizer.testing.fake_server import FakeServer, text_of
+from optimizer.testing.faults import Fault
+
+FAULTS = [
+    (Fault("status", 429, retry_after=7), "rate_limit"),
+    (Fault("status", 429), "rate_limit"),
+    (Fault("status", 500), "server"),
+    (Fault("status", 503), "server"),
+    (Fault("status", 401), "authentication"),
+    (Fault("status", 404), "unknown_model"),
+    (Fault("status", 400), "invalid_request"),
+    (Fault("hang_up"), "transport"),
+    (Fault("cut"), "truncated"),
+    (Fault("broken_json"), "malformed"),
+    (Fault("wrong_types"), "malformed"),
+    (Fault("empty"), "malformed"),
+    (Fault("empty_body"), "malformed"),
+]
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    with FakeServer(lambda messages: text_of(messages[-1]).upper()) as running:
+        yield running
+
+
+def request(text: str = "one two", **config: Any) -> Request:
+    return Request("openai/fake", (Message.user(text),), system="Be kind.", config=Config(max_tokens=9, **config))
+
+
+def endpoint(server: FakeServer, provider: str = "openai") -> Endpoint:
+    return Endpoint(f"{provider}/fake", "fake", server.api_base, "key", 5.0)
+
+
+def ask(wire: Any, asked: Request) -> Response:
+    async def once() -> Response:
+        try:
+            response: Response = await wire.acall(asked)
+            return response
+        finally:
+            await wire.aclose()
+
+    return asyncio.run(once())
+
+
+def outcome(wire: Any, asked: Request) -> tuple[str | None, float | None]:
+    """Return the kind of failure that the door would see, and the delay asked for."""
+    try:
+        error = problem_with(ask(wire, asked))
+    except (CallError, LM15Error, LMError, TimeoutError) as problem:
+        error = classify(problem)
+        return (error and error.kind, error and error.retry_after)
+    return (error.kind, error.retry_after) if error else (None, None)
+
+
+def dial(server: FakeServer, provider: str = "openai") -> Any:
+    return endpoint(server, provider).dial(lambda headers: None)
+
+
+@pytest.mark.parametrize("config", [{"temperature": 0.0}, {"temperature": 0.7, "seed": 3, "stop": ("\n",)}, {}])
+def test_the_same_request_and_answer_as_dspys_own_wire(server: FakeServer, config: dict[str, Any]) -> None:
+    ours = ask(dial(server), request(**config))
+    theirs = ask(endpoint(server).connect(), request(**config))
+    first, second = server.requests
+    assert first == second
+    assert ours.message.text == theirs.message.text == "ONE TWO"
+    assert (ours.usage.input_tokens, ours.usage.output_tokens) == (theirs.usage.input_tokens, 2)
+
+
+def test_who_gets_which_wire(server: FakeServer) -> None:
+    assert isinstance(dial(server), HttpWire)
+    assert isinstance(dial(server, "anthropic"), dspy.LM)
+    assert isinstance(Endpoint("openai/gpt-4o-mini", "x", None, "key").dial(lambda headers: None), dspy.LM)
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_both_protocols_answer(server: FakeServer, provider: str) -> None:
+    asked = request(temperature=0.0)
+    answer = ask(dial(server, provider), Request(f"{provider}/fake", asked.messages, system=asked.system))
+    assert answer.message.text == "ONE TWO"
+    assert answer.usage.output_tokens == 2
+
+
+@pytest.mark.parametrize(("fault", "kind"), FAULTS)
+def test_each_fault_is_told_apart_by_our_wire(server: FakeServer, fault: Fault, kind: str) -> None:
+    server.inject(fault)
+    assert outcome(dial(server), request()) == (kind, fault.retry_after)
+    assert outcome(dial(server), request()) == (None, None)
+
+
+@pytest.mark.parametrize(("fault", "kind"), FAULTS)
+def test_each_fault_is_told_apart_in_anthropics_protocol(server: FakeServer, fault: Fault, kind: str) -> None:
+    asked = Request("anthropic/fake", (Message.user("x"),), config=Config(max_tokens=9))
+    server.inject(fault)
+    seen, delay = outcome(dial(server, "anthropic"), asked)
+    # DSPy's own wire does not tell a connection that is cut early from one that is cut late.
+    assert seen in {kind, "transport"} if kind == "truncated" else seen == kind
+    assert delay == fault.retry_after
+
+
+def test_nobody_there_is_a_transport_failure(server: FakeServer) -> None:
+    wire = dial(server)
+    server.stop()
+    assert outcome(wire, request()) == ("transport", None)
+
+
+def test_a_silent_model_is_not_a_failure() -> None:
+    with FakeServer(lambda messages: "") as server:
+        assert outcome(dial(server), request()) == (None, None)
+
+
+@pytest.mark.parametrize("value", [{"prompt_tokens": "many"}, [], "none"])
+def test_usage_of_a_wrong_type_is_malformed(server: FakeServer, monkeypatch: pytest.MonkeyPatch, value: object) -> None:
+    from optimizer.testing.protocols import OpenAI
+
+    whole = OpenAI.reply
+    monkeypatch.setattr(OpenAI, "reply", staticmethod(lambda reply: {**whole(reply), "usage": value}))
+    assert outcome(dial(server), request())[0] == "malformed"
+
+
+def test_headers_are_heard_also_with_an_error(server: FakeServer) -> None:
+    heard: list[Mapping[str, str]] = []
+    server.limit(60, burst=1, told=True)
+    assert outcome(endpoint(server).dial(heard.append), request())[0] is None
+    assert outcome(endpoint(server).dial(heard.append), request("more"))[0] == "rate_limit"
+    assert [headers["x-ratelimit-limit-requests"] for headers in heard] == ["60", "60"]
+
+
+def test_the_key_is_not_shown() -> None:
+    place = Endpoint("openai/fake", "x", "http://127.0.0.1:1/v1", "sk-canary", 5.0)
+    assert "sk-canary" not in repr(place) + place.account
+    assert place.account != Endpoint("openai/fake", "x", "http://127.0.0.1:1/v1", "sk-other", 5.0).account
+
+
+def test_a_proxy_of_the_environment_is_used(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    assert outcome(dial(server), request()) == ("transport", None)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert outcome(dial(server), request()) == (None, None)

@@ -20,6 +20,7 @@ def log_to(path: Path) -> Iterator[None]:
 
     logging.getLogger("dspy.clients.lm").setLevel(logging.ERROR)  # answers are cut short on purpose
     names = ("optimizer", "dspy", "mlflow", "optuna", "sentence_transformers", "transformers", "LiteLLM")
+    names += ("asyncio", "concurrent.futures")  # what nobody waited for, secrets and all
     loggers = [logging.getLogger(name) for name in names]
     before = [(logger.handlers[:], logger.propagate) for logger in loggers]
     for logger in loggers:

@@ -106,5 +106,6 @@ def test_errors_leak_nothing(bench: Bench) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_errors_at_fifty_places_leak_nothing(bench: Bench) -> None:
     check_leaks(bench, 50)

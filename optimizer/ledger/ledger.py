@@ -49,6 +49,7 @@ class Ledger(Reader):
         self._local = threading.local()
         self._lock = FileLock(lock_path(path), thread_local=False) if exclusive else None
         self._queue: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
+        self._ended = False
         if self._lock is not None:
             _acquire(self._lock, path, wait)
         try:
@@ -84,6 +85,8 @@ class Ledger(Reader):
         future: Future[int] = Future()
         future.set_running_or_notify_cancel()  # a waiter that is cancelled must not cancel the write
         self._queue.put(Write(sql, rows, future))
+        if self._ended:
+            self._fail_left(())
         return future
 
     def put_meta(self, key: str, value: object) -> None:
@@ -108,16 +111,29 @@ class Ledger(Reader):
         except sqlite3.Error as problem:
             self._refuse_all(problem)
             return
-        open_for_work = True
-        while open_for_work:
-            batch = [self._queue.get()]
-            while not self._queue.empty():
-                batch.append(self._queue.get())
-            writes = [item for item in batch if item is not None]
-            open_for_work = len(writes) == len(batch)
-            if writes:
-                commit(connection, writes)
-        connection.close()
+        writes: list[Write] = []
+        try:
+            open_for_work = True
+            while open_for_work:
+                batch = [self._queue.get()]
+                while not self._queue.empty():
+                    batch.append(self._queue.get())
+                writes = [item for item in batch if item is not None]
+                open_for_work = len(writes) == len(batch)
+                if writes:
+                    commit(connection, writes)
+        finally:
+            self._ended = True
+            self._fail_left(writes)  # whatever ends this thread, nobody must wait for ever
+            connection.close()
+
+    def _fail_left(self, writes: Sequence[Write]) -> None:
+        left = list(writes)
+        while not self._queue.empty():
+            left += filter(None, [self._queue.get()])
+        for write in left:
+            if not write.future.done():
+                write.future.set_exception(LedgerError(f"{self.path}: its writer ended", "Run it again."))
 
     def _refuse_all(self, problem: sqlite3.Error) -> None:
         while (item := self._queue.get()) is not None:

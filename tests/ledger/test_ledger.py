@@ -197,3 +197,17 @@ def test_a_second_one_may_wait(ledger: Ledger) -> None:
     waiting.join(10)
     got[0].close()
     assert not got[0].is_being_written()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_nobody_waits_for_a_writer_that_died(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr("optimizer.ledger.ledger.commit", broken)
+    future = ledger.write(PUT, ("a", "1"))
+    with pytest.raises(LedgerError, match="its writer ended"):
+        future.result(5)
+    ledger._thread.join(5)
+    with pytest.raises(LedgerError, match="is closed"):
+        ledger.write(PUT, ("b", "1"))

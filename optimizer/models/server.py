@@ -167,8 +167,8 @@ def serve_forever(
 def _environment() -> dict[str, str]:
     """Return our environment, with a source tree on the child's path if we run from one."""
     # llama.cpp's threads spin while they wait for each other, also for one that another program has pushed
-    # off its core: on a busy machine that made a call about five times slower (experiments/reproducible).
-    found = {"OMP_WAIT_POLICY": "passive", **os.environ}
+    # off its core: on a busy machine that made calls several times slower (experiments/reproducible).
+    found = {"GOMP_SPINCOUNT": "1000", **os.environ}
     if str(_HOME) == sysconfig.get_path("purelib"):
         return found
     paths = [str(_HOME), os.environ.get("PYTHONPATH", "")]

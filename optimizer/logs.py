@@ -19,8 +19,11 @@ def log_to(path: Path) -> Iterator[None]:
     import dspy  # noqa: F401 - it sets its loggers up on import, which would undo this
 
     logging.getLogger("dspy.clients.lm").setLevel(logging.ERROR)  # answers are cut short on purpose
-    names = ("optimizer", "dspy", "mlflow", "optuna", "sentence_transformers", "transformers", "LiteLLM")
-    names += ("asyncio", "concurrent.futures")  # what nobody waited for, secrets and all
+    # The last two tell of errors that nobody waited for.
+    names = (
+        *("optimizer", "dspy", "mlflow", "optuna", "sentence_transformers", "transformers", "LiteLLM"),
+        *("asyncio", "concurrent.futures"),
+    )
     loggers = [logging.getLogger(name) for name in names]
     before = [(logger.handlers[:], logger.propagate) for logger in loggers]
     for logger in loggers:

@@ -209,7 +209,7 @@ class _Job:
         if "task" in self.prices:
             from optimizer.lengths import forecast_by_length
 
-            examples, sizes = validation_order(self.task, self.config), partial(round_sizes, self.config)
+            examples, sizes = validation_order(self.task, self.shape), partial(round_sizes, self.shape)
             found = await forecast_by_length(self.config, programs, examples, sizes, self.prices)
             self.watcher.say(found.text())
 

@@ -107,7 +107,7 @@ def usage_by_role(ledger: Reader, phase: Phase, trial: int | None = None) -> dic
 def usage_by_trial(ledger: Reader) -> dict[int, Usage]:
     """Return what the task model's calls cost in the search, by the trial's number."""
     sql = (
-        "SELECT trial, SUM(state = 'done') AS calls, SUM(hits) AS hits, SUM(input_tokens) AS input_tokens,"
+        "SELECT trial, SUM(state = 'done') AS calls, SUM(MAX(hits, 0)) AS hits, SUM(input_tokens) AS input_tokens,"
         " SUM(cached_tokens) AS cached_tokens, SUM(output_tokens) AS output_tokens, SUM(usd) AS usd"
         " FROM calls WHERE phase = 'search' AND role = 'task' AND trial IS NOT NULL GROUP BY trial"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -166,9 +167,12 @@ def write_result(report: Report) -> None:
 
 
 def set_mlflow(run_dir: Path, block: dict[str, str | None]) -> None:
-    """Write where a run lies in MLflow into its result.json, if it has one that says otherwise."""
-    path = run_dir / "result.json"
-    if path.exists():
-        data = json.loads(path.read_text(encoding="utf-8"))
-        if data["mlflow"] != block:
-            write_atomically(path, json.dumps({**data, "mlflow": block}, ensure_ascii=False, indent=2) + "\n")
+    """Write where a finished run lies in MLflow into its ledger, and into result.json."""
+    with closing(Ledger(run_dir / "ledger.db")) as ledger:
+        found = ledger.meta("result")
+        if found is None:
+            return
+        data = {**found, "mlflow": block}
+        if data != found:
+            ledger.put_meta("result", data)
+        write_atomically(run_dir / "result.json", json.dumps(data, ensure_ascii=False, indent=2) + "\n")

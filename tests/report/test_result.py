@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -109,8 +110,11 @@ def test_trials_are_counted_by_their_end(ledger: Ledger) -> None:
 def test_where_a_run_lies_in_mlflow_is_written_afterwards(report: MakeReport, tmp_path: Path) -> None:
     block: dict[str, str | None] = {"tracking_uri": "http://there", "run_id": "r"}
     set_mlflow(tmp_path, block)
-    assert list(tmp_path.iterdir()) == []  # an unfinished run has no result
-    write_result(report())
-    before = json.loads((tmp_path / "result.json").read_text())
+    assert not (tmp_path / "result.json").exists()  # an unfinished run has no result
+    before = report().to_json()
+    with closing(Ledger(tmp_path / "ledger.db")) as ledger:
+        ledger.put_meta("result", before)
     set_mlflow(tmp_path, block)
     assert json.loads((tmp_path / "result.json").read_text()) == {**before, "mlflow": block}
+    with closing(Ledger(tmp_path / "ledger.db")) as ledger:
+        assert ledger.meta("result")["mlflow"] == block  # a finished run is read from here

@@ -15,6 +15,7 @@ FIRST_CALLS = 2  # in flight until the endpoint has answered once: a wrong key c
 FIRST_PROBE, LONGEST_PROBE = 1.0, 30.0
 # A time-out is blamed on the endpoint, and repeated, while this many seconds old trouble is remembered.
 TROUBLE_SECONDS = 300.0
+PAIR_SECONDS = 60.0
 GRACE = 30.0  # seconds that a last attempt may go on after the run could have been given up
 
 
@@ -28,10 +29,11 @@ class Breaker:
         self._probe_at, self._interval = 0.0, FIRST_PROBE
         self._row = self._timeouts = 0
         self._failing_since: float | None = None
-        self._last_answer = self._last_trouble = float("-inf")
+        self._last_answer = self._last_trouble = self._last_timeout = float("-inf")
         self._last: CallError | None = None
         self._stop: StoppedByFailures | None = None
         self._news = asyncio.Event()
+        self._ended = asyncio.Event()  # an attempt has
 
     @asynccontextmanager
     async def gate(self) -> AsyncIterator[None]:
@@ -53,6 +55,8 @@ class Breaker:
         finally:
             self._inside -= 1
             self._trying -= trying
+            self._ended.set()
+            self._ended = asyncio.Event()
             if trying:
                 self._tell()
 
@@ -104,13 +108,26 @@ class Breaker:
         nobody_answered = self._last_answer < started and (self._timeouts > 1 or self._inside > 0)
         return troubled or nobody_answered
 
+    async def awaits_blame(self, started: float, seconds: float) -> bool:
+        """Tell what `blames_endpoint` does, but wait for signs while other calls may still bring some."""
+        deadline = time.monotonic() + seconds
+        while not self.blames_endpoint(started) and self._inside > 0 and time.monotonic() < deadline:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(deadline - time.monotonic()):
+                    await self._ended.wait()
+        return self.blames_endpoint(started)
+
     def _count(self, error: CallError, started: float) -> None:
         now = time.monotonic()
         self._last, self._row = error, self._row + 1
         if self._failing_since is None:
             self._failing_since = max(started, self._last_answer)
         self._timeouts += error.kind == "timeout"
-        if error.kind not in {"timeout", "rate_limit"}:
+        if error.kind == "timeout":
+            if now - self._last_timeout < PAIR_SECONDS:
+                self._last_trouble = now  # one call may be too long; two in a minute point at the endpoint
+            self._last_timeout = now
+        elif error.kind != "rate_limit":
             self._last_trouble = now
         if error.kind not in OUTAGE or self._row < TRIPS_AFTER:
             return

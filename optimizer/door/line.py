@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dspy.lm15 import Request, Response
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
+MOST_TIMEOUTS = 3  # of one call: an endless one must not cost a night
 
 
 class Line:
@@ -38,7 +39,7 @@ class Line:
         `tokens` is an upper estimate of what it takes; lost attempts are told to `charge`, which must have
         room for another one.
         """
-        attempt = 0
+        attempt = timeouts = 0
         while True:
             try:
                 async with self._breaker.gate():
@@ -49,7 +50,9 @@ class Line:
                 return CallError("transport", f"not asked any more: {stop.what}"), attempt
             if not isinstance(outcome, CallError):
                 return outcome, attempt
-            if not self._worth_repeating(outcome, attempt, began) or not charge.renew():
+            timeouts += outcome.kind == "timeout"
+            hopeless = timeouts > MOST_TIMEOUTS or attempt > self._failures.retries
+            if hopeless or not await self._worth_repeating(outcome, began) or not charge.renew():
                 return outcome, attempt
             await asyncio.sleep(self.backoff(attempt))
 
@@ -100,7 +103,7 @@ class Line:
             error.__cause__ = problem  # what it cost depends on how far it got
         return error
 
-    def _worth_repeating(self, error: CallError, attempt: int, began: float) -> bool:
-        if error.kind not in RETRYABLE or attempt > self._failures.retries:
-            return False
-        return error.kind != "timeout" or self._breaker.blames_endpoint(began)
+    async def _worth_repeating(self, error: CallError, began: float) -> bool:
+        if error.kind != "timeout":
+            return error.kind in RETRYABLE
+        return await self._breaker.awaits_blame(began, min(LONGEST_WAIT, self._endpoint.timeout))

@@ -191,3 +191,39 @@ def test_the_last_attempt_ends_soon_after_the_end() -> None:
     assert breaker.patience(120) == 120
     breaker.failed(failure(), time.monotonic())
     assert 30 < breaker.patience(120) <= 41
+
+
+def test_two_timeouts_within_a_minute_point_at_the_endpoint() -> None:
+    breaker = proven()
+    began = time.monotonic()
+    breaker.failed(failure("timeout"), began)
+    breaker.answered()
+    assert not breaker.blames_endpoint(began)
+    breaker.failed(failure("timeout"), began)
+    breaker.answered()
+    assert breaker.blames_endpoint(began)
+
+
+@pytest.mark.parametrize(("kind", "blamed"), [("transport", True), ("rate_limit", False)])
+def test_a_timeout_waits_for_signs_while_others_are_in_flight(kind: FailureKind, blamed: bool) -> None:
+    async def body() -> bool:
+        breaker = proven()
+        began = time.monotonic()
+
+        async def other() -> None:
+            async with breaker.gate():
+                await asyncio.sleep(0.05)
+                breaker.failed(failure(kind), began)
+
+        flight = asyncio.ensure_future(other())
+        await asyncio.sleep(0)
+        breaker.answered()
+        breaker.failed(failure("timeout"), began)
+        breaker.answered()
+        found = await breaker.awaits_blame(began, 10)
+        await flight
+        return found
+
+    began = time.monotonic()
+    assert asyncio.run(body()) is blamed
+    assert time.monotonic() - began < 5  # nobody is in flight any more: no sign can come

@@ -18,7 +18,7 @@ from optimizer.config.schema import RunConfig
 from optimizer.door.budget import Budget, refuse_past
 from optimizer.errors import ConfigError, Interrupted, LedgerError, StoppedByFailures
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import all_trials, begin_attempt, failures_by_kind, lost_calls, usage_by_role
+from optimizer.ledger.records import all_trials, begin_attempt, failures_by_kind, lost_calls, tokens_per_call
 from optimizer.logs import log_to
 from optimizer.models.fleet import Fleet, pull
 from optimizer.models.prices import prices_of
@@ -30,7 +30,7 @@ from optimizer.resume import Claim, claim_run, finished_report, hide_keys
 from optimizer.stopping import cancelled_by_signals
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
-from optimizer.types import Candidate, Example, Usage, digest
+from optimizer.types import Candidate, Example, digest
 
 if TYPE_CHECKING:
     from optimizer.door.door import Door
@@ -363,5 +363,4 @@ def _failures(ledger: Ledger) -> str:
 
 
 def _side(ledger: Ledger, tested: Tested, place: int) -> Side:
-    spent = usage_by_role(ledger, "test", place).get("task", Usage())
-    return Side(tested.candidate, tested.mean, tested.ci95, spent.tokens / spent.calls if spent.calls else 0.0)
+    return Side(tested.candidate, tested.mean, tested.ci95, tokens_per_call(ledger, "test", place) or 0.0)

@@ -496,7 +496,7 @@ def run_dir_of_another_config(bench: Bench) -> Bad:
     bench.text("no model", "junk.gguf")
     name = bench.config(models={"task": "junk.gguf"})
     assert CliRunner().invoke(cli, ["run", name, "--run-dir", "out"]).exit_code == 2
-    says = ["out: this run was begun otherwise", "config.seed: 1 → 9", "give another --run-dir"]
+    says = ["out: this run was begun otherwise", "config.seed: 1 → 9", "Give another --run-dir"]
     return Bad(["run", name, "--run-dir", "out", "--set", "seed=9"], says)
 
 

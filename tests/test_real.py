@@ -79,6 +79,19 @@ def test_eval_of_the_saved_prompt_gives_the_test_score(real_run: Report, small_t
 
 
 @pytest.mark.real
+def test_a_server_of_ones_own_gives_the_same_winner(real_run: Report, small_task: Path, tmp_path: Path) -> None:
+    model = reencoded(Store().pull("local/smollm2-135m"))
+    with EmbeddedServer(model, "local") as server:
+        models = ("models.task=openai/local", f"models.api_base={server.address}/v1")
+        places = (f"task={small_task}", f"run_dir={tmp_path / 'run'}")
+        found = optimize(load_config(ROOT / "configs" / "quickstart.yaml", [*SMALL, *models, *places]))
+    for mine, theirs in ((found.seed, real_run.seed), (found.winner, real_run.winner)):
+        assert mine.candidate.id == theirs.candidate.id
+        assert mine.test_score == theirs.test_score
+    assert found.validation_score == real_run.validation_score
+
+
+@pytest.mark.real
 def test_an_answer_does_not_depend_on_what_was_asked_before() -> None:
     prompts = ["Name a colour.", "Name a colour of the sky.", "Name a colour of the sky on a clear winter morning."]
     model = reencoded(Store().pull("local/smollm2-135m"))

@@ -18,7 +18,7 @@ from jobs import light_embeddings, make_task, metier, rule, settings, write_conf
 from optimizer import optimize
 from optimizer.errors import ConfigError
 from optimizer.report.result import Report
-from optimizer.testing.fake_server import FakeServer, Messages
+from optimizer.testing.fake_server import FakeServer, Messages, Protocol
 
 FIRST_SEED = int(os.environ.get("METIER_TEST_SEED", "0"))
 TESTED = 29
@@ -34,9 +34,9 @@ class Billing(FakeServer):
         self.usd = 0.0
         self._bill = threading.Lock()
 
-    def complete(self, body: dict[str, Any]) -> dict[str, Any]:
+    def _complete(self, protocol: Protocol, body: dict[str, Any], *, real: bool) -> dict[str, Any]:
         """Answer, and charge for it whether or not anybody is left to hear."""
-        done = super().complete(body)
+        done = super()._complete(protocol, body, real=real)
         used = done["usage"]
         cached = used["prompt_tokens_details"]["cached_tokens"]
         plain, made = used["prompt_tokens"] - cached, used["completion_tokens"]

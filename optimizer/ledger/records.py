@@ -104,6 +104,16 @@ def usage_by_role(ledger: Reader, phase: Phase, trial: int | None = None) -> dic
     return {row["role"]: _usage(row) for row in ledger.read(sql, (phase, trial))}
 
 
+def tokens_per_call(ledger: Reader, phase: Phase, trial: int) -> float | None:
+    """Return what an answered call of the task model took on average in one trial; None without one."""
+    sql = (
+        "SELECT AVG(input_tokens + output_tokens) AS mean FROM calls"
+        " WHERE state = 'done' AND role = 'task' AND phase = ? AND trial = ?"
+    )
+    mean = ledger.read(sql, (phase, trial))[0]["mean"]
+    return None if mean is None else float(mean)
+
+
 def usage_by_trial(ledger: Reader) -> dict[int, Usage]:
     """Return what the task model's calls cost in the search, by the trial's number."""
     sql = (

@@ -8,7 +8,7 @@ from typing import Any
 
 from optimizer.evaluate.statistics import interval, mean
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import begin_trial, finish_trial, usage_by_role
+from optimizer.ledger.records import begin_trial, finish_trial, tokens_per_call
 from optimizer.search.board import Board
 from optimizer.search.sampler import Asked
 from optimizer.types import Candidate, Score
@@ -63,9 +63,9 @@ class TrialLog:
         if board.too_many_failures(cid):
             kinds = ", ".join(sorted({r.kind for r in board.results(cid) if not isinstance(r, Score)}))
             state, reason = "failed", f"{failures} of {len(board.results(cid))} answers never came ({kinds})"
-        spent = usage_by_role(self.ledger, "search", number).get("task")
-        if spent is not None and spent.calls:
-            board.costs[cid] = spent.tokens / spent.calls
+        cost = tokens_per_call(self.ledger, "search", number)
+        if cost is not None:
+            board.costs[cid] = cost
         value = board.estimate(cid, reference) if scores and state != "failed" else None
         low, high = interval(scores)
         ends: dict[str, Any] = {"low": low, "high": high, "seen": len(board.results(cid)), "failures": failures}

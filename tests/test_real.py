@@ -79,6 +79,7 @@ def test_eval_of_the_saved_prompt_gives_the_test_score(real_run: Report, small_t
 
 
 @pytest.mark.real
+@pytest.mark.slow
 def test_a_server_of_ones_own_gives_the_same_winner(real_run: Report, small_task: Path, tmp_path: Path) -> None:
     model = reencoded(Store().pull("local/smollm2-135m"))
     with EmbeddedServer(model, "local") as server:

@@ -61,11 +61,11 @@ def _run_pip(wheel: Wheel, work: Path, grown: Callable[[int], None]) -> tuple[in
 
 def _fetched_bytes(work: Path) -> int:
     # pip writes the wheel in its temporary folder and then copies it: the larger of the two counts.
-    sizes = [0]
-    for path in work.rglob("*.whl"):
-        with contextlib.suppress(FileNotFoundError):
-            sizes.append(path.stat().st_size)
-    return max(sizes)
+    largest = 0
+    with contextlib.suppress(FileNotFoundError):  # it also takes its folders away while we look
+        for path in work.rglob("*.whl"):
+            largest = max(largest, path.stat().st_size)
+    return largest
 
 
 def _unfetchable(entry: Entry, log: str, target: Path) -> ModelError:

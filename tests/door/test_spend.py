@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from optimizer.door.budget import Budget
 from optimizer.door.charges import most_of
 from optimizer.door.door import Door, tag_of_call
 from optimizer.door.keys import request_json
+from optimizer.door.limiter import Limiter
 from optimizer.errors import BudgetSpent, CallError
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import CallTag, usage_by_role
@@ -149,6 +151,11 @@ def check(seed: int, folder: Path) -> bool:
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(line, "FIRST_WAIT", 0.0005)
     monkeypatch.setattr(breaker, "FIRST_PROBE", 0.001)
+
+    async def at_once(limiter: Limiter, tokens: int) -> float:
+        return time.monotonic()  # a limit learned from random refusals would only make the runs long
+
+    monkeypatch.setattr(Limiter, "enter", at_once)
 
 
 def many(seeds: range, folder: Path) -> None:

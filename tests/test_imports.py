@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "optimizer").rglob("*.py"))
-COMMON = {"errors", "redact", "types"}
+COMMON = {"child", "errors", "redact", "types"}
 # What stands beside run.py, and is for it and the command line alone.
 BESIDE = {"logs", "resume", "stopping"}
 EVERYTHING = {
@@ -39,6 +39,7 @@ EVERYTHING = {
 MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
     "redact": set(),
+    "child": set(),
     "logs": set(),
     "stopping": set(),
     "resume": {"config", "ledger", "models", "report", "task"},

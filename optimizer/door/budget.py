@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from optimizer.config.schema import Budget as Limits
 from optimizer.door.forecast import TestForecast
 from optimizer.errors import BudgetSpent, ConfigError
-from optimizer.ledger.clock import lost_calls, resume_clock, spells
+from optimizer.ledger.clock import booked_for_lost, resume_clock, spells
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import CallTag, usage_by_role
 from optimizer.types import Phase, Usage
@@ -59,7 +59,7 @@ class Budget:
         until = None if text is None else (text, moment(text, self._start))
         self.restore(search, test, *resume_clock(ledger, self._start, until))
         self.set_aside(calls, concurrency)
-        self.lost = lost_calls(ledger)
+        self.lost = booked_for_lost(ledger)
         for spell in spells(ledger):
             self._forecast.learn(
                 CallTag(spell.role, "search", spell.trial), Usage(), Usage(usd=spell.usd), spell.seconds

@@ -56,7 +56,7 @@ def spells(ledger: Ledger) -> list[Spell]:
     return [Spell(row["role"], row["trial"], row["calls"], row["usd"], row["seconds"]) for row in ledger.read(sql)]
 
 
-def lost_calls(ledger: Ledger) -> dict[str, Usage]:
+def booked_for_lost(ledger: Ledger) -> dict[str, Usage]:
     """Return what calls that were cut off are booked at, by key; `calls` is their number."""
     sql = (
         "SELECT key, COUNT(*) AS calls, SUM(input_tokens) AS sent, SUM(output_tokens) AS made, SUM(usd) AS usd"

@@ -16,6 +16,11 @@ from optimizer.ledger.reader import Reader
 from optimizer.redact import scrub, scrub_secrets
 from optimizer.types import Candidate, Failure, Phase, Role, Score, Usage
 
+_SUMS = (
+    "SUM(state = 'done') AS calls, SUM(MAX(hits, 0)) AS hits, SUM(input_tokens) AS input_tokens,"
+    " SUM(cached_tokens) AS cached_tokens, SUM(output_tokens) AS output_tokens, SUM(usd) AS usd"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class CallTag:
@@ -96,11 +101,7 @@ def count_hit(ledger: Ledger, row: int) -> Future[int]:
 
 def usage_by_role(ledger: Reader, phase: Phase, trial: int | None = None) -> dict[str, Usage]:
     """Return what was spent in a phase (of one trial, if given), by role."""
-    sql = (
-        "SELECT role, SUM(state = 'done') AS calls, SUM(MAX(hits, 0)) AS hits, SUM(input_tokens) AS input_tokens,"
-        " SUM(cached_tokens) AS cached_tokens, SUM(output_tokens) AS output_tokens, SUM(usd) AS usd"
-        " FROM calls WHERE phase = ? AND (?2 IS NULL OR trial = ?2) GROUP BY role"
-    )
+    sql = f"SELECT role, {_SUMS} FROM calls WHERE phase = ? AND (?2 IS NULL OR trial = ?2) GROUP BY role"  # noqa: S608
     return {row["role"]: _usage(row) for row in ledger.read(sql, (phase, trial))}
 
 
@@ -117,8 +118,7 @@ def tokens_per_call(ledger: Reader, phase: Phase, trial: int) -> float | None:
 def usage_by_trial(ledger: Reader) -> dict[int, Usage]:
     """Return what the task model's calls cost in the search, by the trial's number."""
     sql = (
-        "SELECT trial, SUM(state = 'done') AS calls, SUM(MAX(hits, 0)) AS hits, SUM(input_tokens) AS input_tokens,"
-        " SUM(cached_tokens) AS cached_tokens, SUM(output_tokens) AS output_tokens, SUM(usd) AS usd"
+        f"SELECT trial, {_SUMS}"  # noqa: S608
         " FROM calls WHERE phase = 'search' AND role = 'task' AND trial IS NOT NULL GROUP BY trial"
     )
     return {row["trial"]: _usage(row) for row in ledger.read(sql)}

@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import threading
 from collections.abc import Callable
@@ -16,11 +15,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from optimizer.child import environment
 from optimizer.errors import ModelError
 
 START_SECONDS = 120.0
 STOP_SECONDS = 5.0
-_HOME = Path(__file__).resolve().parents[2]
+# llama.cpp's threads spin while they wait for each other, also for one that another program has pushed off
+# its core: on a busy machine that made calls several times slower (experiments/reproducible).
+_MANNERS = {"GOMP_SPINCOUNT": "1000"}
 
 
 class EmbeddedServer:
@@ -87,7 +89,7 @@ class EmbeddedServer:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=_environment(),
+                env=environment(**_MANNERS),
                 start_new_session=True,
             )
             undo.callback(self.stop)
@@ -162,17 +164,6 @@ def serve_forever(
             ready(server.address)
         code = server.wait()
         raise ModelError(f"the server of {alias} ended by itself (exit code {code})", "Start it again.")
-
-
-def _environment() -> dict[str, str]:
-    """Return our environment, with a source tree on the child's path if we run from one."""
-    # llama.cpp's threads spin while they wait for each other, also for one that another program has pushed
-    # off its core: on a busy machine that made calls several times slower (experiments/reproducible).
-    found = {"GOMP_SPINCOUNT": "1000", **os.environ}
-    if str(_HOME) == sysconfig.get_path("purelib"):
-        return found
-    paths = [str(_HOME), os.environ.get("PYTHONPATH", "")]
-    return {**found, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def _end(child: subprocess.Popen[bytes]) -> int:

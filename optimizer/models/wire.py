@@ -97,7 +97,7 @@ class _NoTransport:
     """Takes the place of lm15's connections, which are never opened here."""
 
     def stream(self, request: object) -> None:
-        raise NotImplementedError("HttpWire sends its requests itself")
+        raise RuntimeError("HttpWire sends its requests itself")
 
 
 def _check(data: object) -> None:

@@ -13,11 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from optimizer.child import environment
 from optimizer.errors import MetierError
 from optimizer.ledger.ledger import Ledger
 from optimizer.types import Example, canonical_json
 
-HOME = Path(__file__).resolve().parents[2]
 # Seconds that the end of a run waits: without news from the worker, and in all.
 SILENCE, PATIENCE = 20.0, 60.0
 # An interrupted run ends soon; what is missing is made up for when it is resumed.
@@ -57,7 +57,7 @@ class Mirror:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
-                    env=_environment(),
+                    env=environment(),
                     start_new_session=True,
                 )
         except OSError as problem:
@@ -134,9 +134,3 @@ def _by_id(examples: Iterable[Example]) -> Any:
 def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
     assert stream is not None  # noqa: S101 - it was started with pipes
     return stream
-
-
-def _environment() -> dict[str, str]:
-    """Return our environment, with the source tree that we run from on the child's path."""
-    paths = [str(HOME), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}

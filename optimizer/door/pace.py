@@ -1,14 +1,14 @@
-"""How fast a provider may be asked: learned from its refusals by additive increase, multiplicative decrease."""
+"""How fast a provider may be asked: learned from its refusals, much as TCP learns its own."""
 
 from __future__ import annotations
 
 SLOWEST = 0.05  # units a second: refusals at random must not bring a run to a halt
 SLACK = 0.05  # seconds that a late request may catch up
 SETTLED = 0.9  # the share of a refused rate that is gone back to at once
-GROWTH = 0.001  # of the refused rate, each second: beyond what was refused, one refusal in minutes
+RETURN_UNITS = 150.0  # that pass before a refused rate is tried again: fewer than one refusal in a hundred
+RETURN_SECONDS = (60.0, 300.0)  # that this may take
 OUTGROWN = 1.1  # times the refused rate: the provider allows more than it did
-SEARCH_GROWTH = 0.3  # of the rate, each second, while no refused rate is known
-LONGEST_STEP = 0.3  # seconds of growth for one answer: a slow rate is judged by its answers, not by the clock
+SEARCH_GROWTH, LARGEST_STEP = 0.3, 0.5  # of the rate, each second and at most each answer, while no limit is known
 SEARCHING, BRACKETED = 0.5, 0.9
 
 
@@ -25,7 +25,7 @@ class Pace:
         self._begun: float | None = None
         self._accepted = 0.0
         self._changed = self._grown = 0.0
-        self._clean = False
+        self._clean = self._first = False
 
     def wait(self, now: float) -> float:
         """Return the seconds until the next unit may be used."""
@@ -50,33 +50,51 @@ class Pace:
     def accepted(self, now: float, sent: float, units: float) -> None:
         """Learn that units sent at a time were let through: the rate grows a little."""
         self._accepted += units
-        if self.rate is None or sent < self._changed:
+        if self.rate is None:
             return
+        if sent < self._changed:
+            if self._first:
+                self.rate = max(self.rate, self._passed())
+            return
+        if self._clean or self._ceiling == float("inf"):
+            self.rate = max(self.rate, min(self._told, self._grow(self.rate, now)))
+        else:
+            # The first unit since the decrease got through: the limit lies between this rate and the refused one.
+            self.rate = max(self.rate, SETTLED * min(self._ceiling, self._told))
+            self._changed = now
+        self._clean, self._grown = True, now
         if self.rate > OUTGROWN * self._ceiling:
             self._ceiling = float("inf")
-        if self._ceiling == float("inf"):
-            self.rate = min(self._told, self.rate * (1 + SEARCH_GROWTH * min(LONGEST_STEP, now - self._grown)))
-            self._clean = True
-        elif not self._clean:
-            # The first unit since the decrease got through: the limit lies between this rate and the refused one.
-            self._clean = True
-            self.rate = max(self.rate, SETTLED * min(self._ceiling, self._told))
-        else:
-            self.rate = min(self._told, self.rate + GROWTH * self._ceiling * (now - self._grown))
-        self._grown = now
 
     def refused(self, now: float, sent: float) -> None:
         """Learn that a unit sent then was too many; one decrease for all that were in the air."""
         if self.rate is not None and sent < self._changed:
             return
-        if self.rate is None:
+        self._first = self.rate is None
+        rate, self._changed, self._grown = self.rate, now, now
+        if rate is None:
             # What was let through in a burst says little: from here the rate is searched for.
-            self.rate = max(self._accepted, 1.0) / max(1.0, now - (now if self._begun is None else self._begun))
+            rate = self._passed()
+        elif self._clean:
+            bracketed = self._ceiling < float("inf")
+            self._ceiling = rate
+            rate *= BRACKETED if bracketed else SEARCHING
         else:
-            bracketed = self._clean and self._ceiling < float("inf")
-            self._ceiling = self.rate
-            self.rate *= BRACKETED if bracketed else SEARCHING
-        self.rate = max(self.rate, SLOWEST)
-        self._changed = self._grown = now
-        self._clean = False
+            # Nothing got through at this rate. That may be an outage, and tells little of the limit.
+            self._ceiling = float("inf")
+            rate *= SEARCHING
+        self.rate, self._clean = max(rate, SLOWEST), False
         self._next = max(self._next, now + 1 / self.rate)
+
+    def _passed(self) -> float:
+        """Return the units a second that were let through before the first refusal, as far as is known now."""
+        begun = self._changed if self._begun is None else self._begun
+        return max(self._accepted, 1.0) / max(1.0, self._changed - begun)
+
+    def _grow(self, rate: float, now: float) -> float:
+        if self._ceiling == float("inf"):
+            return rate * (1 + min(LARGEST_STEP, SEARCH_GROWTH * (now - self._grown)))
+        # The curve of CUBIC (RFC 9438): a plateau at the refused rate, then faster and faster.
+        shortest, longest = RETURN_SECONDS
+        period = min(longest, max(shortest, RETURN_UNITS / self._ceiling))
+        return self._ceiling * (1 + (1 - SETTLED) * ((now - self._changed) / period - 1) ** 3)

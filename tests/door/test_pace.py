@@ -101,3 +101,19 @@ def test_a_limit_that_was_lifted_is_outgrown() -> None:
         pace.accepted(float(second), float(second) - 0.1, 1)
     assert pace.rate is not None
     assert pace.rate > 5.0
+
+
+@pytest.mark.parametrize("refusals", [1, 9])
+def test_a_few_refusals_at_the_start_do_not_slow_a_run_for_long(refusals: int) -> None:
+    pace, now = Pace(), 0.0
+    for _ in range(refusals):
+        pace.take(now, 1)
+        pace.refused(now + 0.1, now)
+        now += 0.1 + pace.wait(now + 0.1)
+    assert pace.rate is not None
+    recovering = now
+    while pace.rate < 10.0:
+        pace.take(now, 1)
+        pace.accepted(now + 0.1, now, 1)
+        now += max(0.1, pace.wait(now))
+    assert now - recovering < 90.0

@@ -41,9 +41,11 @@ def test_a_call_that_does_not_end_is_cut_off_after_five_seconds(bench: Bench) ->
     os.kill(pid, signal.SIGINT)
     assert bench.forks.wait(pid) == 130, bench.log("out")
     assert 4.5 <= time.monotonic() - started <= 9
+    lost = bench.server.count - bench.server.answered
+    assert lost > 0
     bench.server.delay = 0.0
     assert bench.run("out") == 0, bench.log("out")
-    assert bench.result("out")["lost_calls"] == 4
+    assert bench.result("out")["lost_calls"] == lost
 
 
 def test_a_second_signal_ends_it_at_once(bench: Bench) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 SLOWEST = 0.05  # units a second: refusals at random must not bring a run to a halt
 SLACK = 0.05  # seconds that a late request may catch up
-SETTLED = 0.9  # the share of a refused rate that is gone back to at once
-RETURN_UNITS = 150.0  # that pass before a refused rate is tried again: fewer than one refusal in a hundred
+RETURN_UNITS = 250.0  # that pass before a refused rate is tried again: fewer than one refusal in a hundred
 RETURN_SECONDS = (60.0, 300.0)  # that this may take
 OUTGROWN = 1.1  # times the refused rate: the provider allows more than it did
 SEARCH_GROWTH, LARGEST_STEP = 0.3, 0.5  # of the rate, each second and at most each answer, while no limit is known
-SEARCHING, BRACKETED = 0.5, 0.9
+# After a refusal: `DELIVERED` of what was let through, but at least `LEAST` and at most `MOST` of the refused rate.
+LEAST, DELIVERED, MOST = 0.5, 0.91, 0.9
 
 
 class Pace:
@@ -23,8 +23,8 @@ class Pace:
         self._ceiling = self._told = float("inf")
         self._next = 0.0
         self._begun: float | None = None
-        self._accepted = 0.0
-        self._changed = self._grown = 0.0
+        self._accepted = self._since = 0.0  # in all; since the last decrease
+        self._changed = self._grown = self._base = 0.0
         self._clean = self._first = False
 
     def wait(self, now: float) -> float:
@@ -56,13 +56,9 @@ class Pace:
             if self._first:
                 self.rate = max(self.rate, self._passed())
             return
-        if self._clean or self._ceiling == float("inf"):
-            self.rate = max(self.rate, min(self._told, self._grow(self.rate, now)))
-        else:
-            # The first unit since the decrease got through: the limit lies between this rate and the refused one.
-            self.rate = max(self.rate, SETTLED * min(self._ceiling, self._told))
-            self._changed = now
+        self.rate = max(self.rate, min(self._told, self._grow(self.rate, now)))
         self._clean, self._grown = True, now
+        self._since += units
         if self.rate > OUTGROWN * self._ceiling:
             self._ceiling = float("inf")
 
@@ -71,19 +67,19 @@ class Pace:
         if self.rate is not None and sent < self._changed:
             return
         self._first = self.rate is None
-        rate, self._changed, self._grown = self.rate, now, now
+        rate, since, self._changed, self._grown = self.rate, self._changed, now, now
         if rate is None:
             # What was let through in a burst says little: from here the rate is searched for.
             rate = self._passed()
         elif self._clean:
-            bracketed = self._ceiling < float("inf")
-            self._ceiling = rate
-            rate *= BRACKETED if bracketed else SEARCHING
+            delivered = self._since / max(now - since, 1e-3)
+            self._ceiling, rate = rate, min(MOST * rate, max(LEAST * rate, DELIVERED * delivered))
         else:
             # Nothing got through at this rate. That may be an outage, and tells little of the limit.
             self._ceiling = float("inf")
-            rate *= SEARCHING
-        self.rate, self._clean = max(rate, SLOWEST), False
+            rate *= LEAST
+        self.rate = self._base = max(rate, SLOWEST)
+        self._clean, self._since = False, 0.0
         self._next = max(self._next, now + 1 / self.rate)
 
     def _passed(self) -> float:
@@ -97,4 +93,4 @@ class Pace:
         # The curve of CUBIC (RFC 9438): a plateau at the refused rate, then faster and faster.
         shortest, longest = RETURN_SECONDS
         period = min(longest, max(shortest, RETURN_UNITS / self._ceiling))
-        return self._ceiling * (1 + (1 - SETTLED) * ((now - self._changed) / period - 1) ** 3)
+        return self._ceiling + (self._ceiling - self._base) * ((now - self._changed) / period - 1) ** 3

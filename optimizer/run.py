@@ -173,6 +173,7 @@ class _Job:
 
     async def _search_and_test(self, ledger: Ledger, fleet: Fleet, mirror: Mirror | None) -> tuple[Outcome, float]:
         from optimizer.door.door import Door
+        from optimizer.prompt.overlap import quotes, quotes_note
         from optimizer.search.verdict import final_test
 
         self.door = door = Door(ledger, self.budget, fleet.endpoints, self.prices, self.config.failures)
@@ -197,12 +198,18 @@ class _Job:
             self.watcher.say(f"Testing the seed and the winner on {len(self.task.test)} held-out examples …")
             outcome = await final_test(search.evaluator, seed, winner, self.task.test)
             if len(outcome.seed.results) < len(self.task.test):
-                self.notes += (_cut_short(self.budget, outcome, len(self.task.test)),)
-                self.watcher.say(self.notes[-1])
+                self._note(_cut_short(self.budget, outcome, len(self.task.test)))
             elif not outcome.examples:
                 what = f"no test example was answered by both prompts ({_failures(ledger)})"
                 raise StoppedByFailures(what, f"Run it again with --run-dir {self.run_dir}: nothing paid is lost.")
+            self._note(quotes_note(quotes(winner, self.task.train)))
             return outcome, search.board.estimate(best, None)
+
+    def _note(self, text: str) -> None:
+        """Tell the user, and the report's reader; "" is nothing to tell."""
+        if text:
+            self.notes += (text,)
+            self.watcher.say(text)
 
     async def _foretell(self, programs: Programs) -> None:
         """Say what the run will take, where it takes dollars; from the lengths of its prompts."""
@@ -223,9 +230,12 @@ class _Job:
 
     def _programs(self) -> Programs:
         from optimizer.models.embed import MODEL, Embedder
+        from optimizer.prompt.overlap import duplicates_note, near_duplicates
         from optimizer.prompt.program import Programs
 
-        return Programs(self.task, self.task.train, Embedder(pull(MODEL, self.watcher.say)))
+        embed = Embedder(pull(MODEL, self.watcher.say))
+        self._note(duplicates_note(near_duplicates(self.task, embed)))
+        return Programs(self.task, self.task.train, embed)
 
     async def _prepare(self, door: Any, fleet: Fleet, programs: Programs, mirror: Mirror | None) -> Search:
         from optimizer.door.engine import language_model

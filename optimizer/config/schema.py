@@ -26,7 +26,7 @@ class ModelConfig(Strict):
     """One model: its name as litellm and DSPy spell it, and where it answers."""
 
     model: str = Field(description="local/NAME, path/to/model.gguf, hf:owner/repo/file.gguf, or provider/model")
-    api_base: str | None = Field(None, description="the endpoint's URL, for openai/… and ollama_chat/… models")
+    api_base: str | None = Field(None, description="the endpoint's URL, for openai/…, anthropic/… and ollama_chat/…")
     api_key_env: str | None = Field(None, description="the environment variable that holds the key")
     temperature: float = Field(0.0, ge=0, le=2)
     price: ModelPrice | None = Field(None, description="default: litellm's table; dollars per million tokens")

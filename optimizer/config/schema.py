@@ -93,6 +93,12 @@ class Failures(Strict):
     give_up_after: float = Field(300.0, gt=0, description="seconds of nothing but failures before the run stops")
 
 
+class Cache(Strict):
+    """Answers that are known. Every run keeps its own in its ledger."""
+
+    shared: bool = Field(False, description="use and fill one file of answers that all runs of a user share")
+
+
 class Mlflow(Strict):
     """Where trials are mirrored."""
 
@@ -113,6 +119,7 @@ class RunConfig(Strict):
     models: Models = Models()
     search: Search = Search()
     budget: Budget = Budget()
+    cache: Cache = Cache()
     failures: Failures = Failures()
     tracking: Tracking = Tracking()
     seed: int = Field(0, ge=0)

@@ -123,7 +123,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Calls and tokens spent; `cached_calls` were answered by the ledger and cost nothing."""
+    """Calls and tokens spent; `cached_calls` were answered by the ledger, or by the cache between runs, for nothing."""
 
     calls: int = 0
     cached_calls: int = 0

@@ -19,7 +19,8 @@ from optimizer.door.line import Line
 from optimizer.errors import BudgetSpent, CallError
 from optimizer.ledger.clock import rebook_lost
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import CallTag, begin_call, count_hit, fail_call, find_call, finish_call
+from optimizer.ledger.records import CallTag, begin_call, count_hit, fail_call, find_call, finish_call, recall_call
+from optimizer.ledger.shared import SharedCache
 from optimizer.models.prices import Price, metered
 from optimizer.models.providers import Endpoint
 from optimizer.types import Failure, Role
@@ -45,8 +46,10 @@ class Door:
         endpoints: Mapping[Role, Endpoint],
         prices: Mapping[Role, Price],
         failures: Failures,
+        shared: SharedCache | None = None,
     ) -> None:
-        self.ledger, self.budget = ledger, budget
+        """`shared` answers what other runs have paid for, and is told what this one pays for."""
+        self.ledger, self.budget, self._shared = ledger, budget, shared
         self._endpoints, self._prices = endpoints, prices
         self._open, self._paying = asyncio.Event(), set[asyncio.Task[Any]]()
         self._open.set()
@@ -109,7 +112,7 @@ class Door:
         flight: asyncio.Future[tuple[int, Response]] = self._loop.create_future()
         self._in_flight[key] = flight
         try:
-            flight.set_result(await self._pay(role, request, data, key, tag))
+            flight.set_result(await self._recall(data, key, tag) or await self._pay(role, request, data, key, tag))
         except BaseException as problem:
             flight.set_exception(problem)
             flight.exception()  # nobody else may be waiting; that is no loss
@@ -117,6 +120,18 @@ class Door:
         finally:
             del self._in_flight[key]
         return flight.result()[1]
+
+    async def _recall(self, data: Mapping[str, Any], key: str, tag: CallTag) -> tuple[int, Response] | None:
+        """Return what another run was answered, once this run's ledger holds it too."""
+        found = None if self._shared is None else self._shared.find(key)
+        if self._shared is None or found is None:
+            return None
+        try:
+            response = response_from_json(found[0])
+        except (KeyError, TypeError, ValueError, AttributeError) as problem:
+            self._shared.give_up(f"an answer in it cannot be read: {problem}")
+            return None
+        return await asyncio.wrap_future(recall_call(self.ledger, key, tag, data, *found)), response
 
     async def _pay(
         self, role: Role, request: Request, data: Mapping[str, Any], key: str, tag: CallTag
@@ -147,7 +162,10 @@ class Door:
                 raise outcome
             usage = metered(outcome.usage, self._endpoints[role].model, price, charge.most)
             paid = charge.settle(usage, time.monotonic() - begun)
-            await asyncio.wrap_future(finish_call(self.ledger, row, response_json(outcome), paid, attempts))
+            answer = response_json(outcome)
+            await asyncio.wrap_future(finish_call(self.ledger, row, answer, paid, attempts))
+            if self._shared is not None:
+                self._shared.put(key, answer, usage)
             if (lost := self.budget.lost.pop(key, None)) is not None:
                 await asyncio.wrap_future(rebook_lost(self.ledger, key, charge.known_at_last(lost, usage)))
             return row, outcome

@@ -42,7 +42,7 @@ def report_md(report: Report, trials: Sequence[sqlite3.Row]) -> str:
         f"The winner's score on validation was {report.validation_score:.3f}; it was chosen by that score, "
         "so that figure flatters it.",
         "## What it cost",
-        f"Search: {paid} calls ({cached} more answered by the ledger), {tokens:,} tokens, ${usage['usd']:.4f}, "
+        f"Search: {paid} calls ({cached} more answered from the cache), {tokens:,} tokens, ${usage['usd']:.4f}, "
         f"{report.seconds:.0f} s with the test. Test: {sum(test['calls'].values())} calls.",
         *_lost(report),
         "## Trials",

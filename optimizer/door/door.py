@@ -14,12 +14,22 @@ from optimizer.config.schema import Failures
 from optimizer.door.budget import Budget
 from optimizer.door.charges import Charge, most_of
 from optimizer.door.keys import call_key, request_json, response_from_json, response_json
+from optimizer.door.landing import Landing
 from optimizer.door.limiter import Limiter
 from optimizer.door.line import Line
 from optimizer.errors import BudgetSpent, CallError
 from optimizer.ledger.clock import rebook_lost
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import CallTag, begin_call, count_hit, fail_call, find_call, finish_call, recall_call
+from optimizer.ledger.records import (
+    CallTag,
+    answered_keys,
+    begin_call,
+    count_hit,
+    fail_call,
+    find_call,
+    finish_call,
+    recall_call,
+)
 from optimizer.ledger.shared import SharedCache
 from optimizer.models.prices import Price, metered
 from optimizer.models.providers import Endpoint
@@ -55,6 +65,7 @@ class Door:
         self._open.set()
         self._in_flight: dict[str, asyncio.Future[tuple[int, Response]]] = {}
         self._loop = asyncio.new_event_loop()
+        self._landing, self._answered = Landing(self._loop), answered_keys(ledger)
         self._lines = _lines(endpoints, failures)
         self._thread = threading.Thread(target=self._loop.run_forever, name="door", daemon=True)
         self._thread.start()
@@ -95,9 +106,9 @@ class Door:
         tag = CallTag(role, tag.phase, tag.trial)
         data = request_json(request)
         key = call_key(self._endpoints[role].identity, data, repetition)
-        known = find_call(self.ledger, key)
+        known = find_call(self.ledger, key) if key in self._answered else None
         if known is not None:
-            await asyncio.wrap_future(count_hit(self.ledger, known[0]))
+            await self._landing.wait(count_hit(self.ledger, known[0]))
             return response_from_json(known[1])
         while key in self._in_flight:
             try:
@@ -107,12 +118,13 @@ class Door:
                 if me is None or me.cancelling():
                     raise
                 continue  # only the caller that went first was cancelled: whoever waited makes the call
-            await asyncio.wrap_future(count_hit(self.ledger, row))
+            await self._landing.wait(count_hit(self.ledger, row))
             return response
         flight: asyncio.Future[tuple[int, Response]] = self._loop.create_future()
         self._in_flight[key] = flight
         try:
             flight.set_result(await self._recall(data, key, tag) or await self._pay(role, request, data, key, tag))
+            self._answered.add(key)
         except BaseException as problem:
             flight.set_exception(problem)
             flight.exception()  # nobody else may be waiting; that is no loss
@@ -131,7 +143,7 @@ class Door:
         except (KeyError, TypeError, ValueError, AttributeError) as problem:
             self._shared.give_up(f"an answer in it cannot be read: {problem}")
             return None
-        return await asyncio.wrap_future(recall_call(self.ledger, key, tag, data, *found)), response
+        return await self._landing.wait(recall_call(self.ledger, key, tag, data, *found)), response
 
     async def _pay(
         self, role: Role, request: Request, data: Mapping[str, Any], key: str, tag: CallTag
@@ -145,29 +157,29 @@ class Door:
             row, begun = None, time.monotonic()
             try:
                 async with asyncio.timeout(self.budget.time_left(tag.phase)):
-                    row = await asyncio.wrap_future(begin_call(self.ledger, key, tag, data, charge.most))
+                    row = await self._landing.wait(begin_call(self.ledger, key, tag, data, charge.most))
                     outcome, attempts = await line.call(request, _likely_tokens(request), charge)
             except TimeoutError:  # the job's time; an attempt's own is sorted among the failures
                 paid, cut = charge.fail(cut=True), Failure("timeout", "cut when the budget's time was up")
                 if row is not None:
-                    await asyncio.wrap_future(fail_call(self.ledger, row, cut, paid))
+                    await self._landing.wait(fail_call(self.ledger, row, cut, paid))
                 raise BudgetSpent("time") from None
             except BaseException:
                 charge.fail(cut=row is not None)  # it was in the air, and may have been answered
                 raise
             if isinstance(outcome, CallError):
                 failure = Failure(outcome.kind, outcome.what, attempts)
-                await asyncio.wrap_future(fail_call(self.ledger, row, failure, charge.fail()))
+                await self._landing.wait(fail_call(self.ledger, row, failure, charge.fail()))
                 line.check()
                 raise outcome
             usage = metered(outcome.usage, self._endpoints[role].model, price, charge.most)
             paid = charge.settle(usage, time.monotonic() - begun)
             answer = response_json(outcome)
-            await asyncio.wrap_future(finish_call(self.ledger, row, answer, paid, attempts))
+            await self._landing.wait(finish_call(self.ledger, row, answer, paid, attempts))
             if self._shared is not None:
                 self._shared.put(key, answer, usage)
             if (lost := self.budget.lost.pop(key, None)) is not None:
-                await asyncio.wrap_future(rebook_lost(self.ledger, key, charge.known_at_last(lost, usage)))
+                await self._landing.wait(rebook_lost(self.ledger, key, charge.known_at_last(lost, usage)))
             return row, outcome
 
     async def _enter(self) -> None:

@@ -109,6 +109,11 @@ def recalled_calls(ledger: Reader) -> int:
     return int(ledger.read(f"SELECT COUNT(*) AS n FROM calls WHERE {_RECALLED}")[0]["n"])  # noqa: S608
 
 
+def answered_keys(ledger: Reader) -> set[str]:
+    """Return the keys of the committed calls."""
+    return {row["key"] for row in ledger.read("SELECT key FROM calls WHERE state = 'done'")}
+
+
 def find_call(ledger: Reader, key: str) -> tuple[int, dict[str, Any]] | None:
     """Return the row id and response of a committed call with this key, if there is one."""
     rows = ledger.read_whole("calls", "key = ? AND state = 'done'", (key,))

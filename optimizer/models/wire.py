@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 from optimizer.errors import CallError
 from optimizer.models.dialects import Dialect, dialect
@@ -41,10 +43,6 @@ class HttpWire:
 
     async def acall(self, request: Request) -> Response:
         """Return the response; raises CallError, or lm15's error for a reply that says one."""
-        from dataclasses import replace
-
-        from dspy._vendor.lm15.providers.base import HttpResponse
-
         lm = self._dialect.lm
         request = replace(request, model=self._name)
         asked = lm.build_request(request, stream=False)
@@ -54,8 +52,7 @@ class HttpWire:
             error = lm.normalize_error(status, body.decode("utf-8", "replace"))
             error.retry_after = retry_after(headers)
             raise error
-        reply = HttpResponse(status, "", list(headers.items()), body, provider=lm.provider)
-        _check(reply.json(), self._dialect)
+        reply = _read(body, self._dialect)
         try:
             response: Response = lm.parse_response(request, reply)
         except (TypeError, ValueError, KeyError, AttributeError) as problem:
@@ -93,8 +90,23 @@ def _proxy_for(url: str) -> str | None:
     return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
-def _check(data: object, spoken: Dialect) -> None:
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """What lm15 needs of a reply that was read already."""
+
+    data: dict[str, Any]
+
+    def json(self) -> dict[str, Any]:
+        return self.data
+
+
+def _read(body: bytes, spoken: Dialect) -> _Reply:
     """Refuse what is no answer."""
+    try:
+        data = json.loads(body)
+    except ValueError:
+        raise CallError("malformed", f"the reply is no JSON: {body[:80].decode('utf-8', 'replace')!r}") from None
     problem = spoken.flaw(data) if isinstance(data, dict) else f"a JSON {type(data).__name__}"
     if problem:
         raise CallError("malformed", f"the reply is no answer: {problem}")
+    return _Reply(data)

@@ -10,6 +10,7 @@ import pytest
 from dspy.lm15 import Request, Response
 from dspy.utils import exceptions as dspy_errors
 
+from optimizer.door.breaker import KNOWN_AFTER
 from optimizer.door.door import Door, repetition_of_call, tag_of_call
 from optimizer.errors import BudgetSpent, CallError, StoppedByFailures
 from optimizer.ledger.ledger import Ledger
@@ -186,11 +187,20 @@ def test_the_providers_delay_is_respected(make_door: MakeDoor) -> None:
 
 
 def test_a_call_that_hangs_is_cut_and_made_once(make_door: MakeDoor) -> None:
-    endpoint = FakeEndpoint(FakeWire(delay=30), timeout=0.05)
+    endpoint = FakeEndpoint(timeout=0.05)
+    door = make_door(endpoint, retries=1)
+    for number in range(KNOWN_AFTER):
+        ask(door, request(str(number)))
+    endpoint.wire.delay = 30
     with pytest.raises(CallError, match=r"no answer in 0\.05 s") as caught:
-        ask(make_door(endpoint, retries=1))
+        ask(door)
     assert caught.value.kind == "timeout"
-    assert len(endpoint.wire.calls) == 1
+    assert len(endpoint.wire.calls) == KNOWN_AFTER + 1
+
+
+def test_a_first_call_that_hangs_is_repeated(make_door: MakeDoor) -> None:
+    wire = FakeWire([TimeoutError(), "at last"])
+    assert ask(make_door(FakeEndpoint(wire), retries=1)).message.text == "at last"
 
 
 def test_a_hanging_call_is_repeated_where_the_endpoint_is_in_trouble(make_door: MakeDoor) -> None:

@@ -13,7 +13,9 @@ import click
 
 from optimizer import __version__
 from optimizer.cli import configs, models, runs, status, tasks, track
+from optimizer.cli.compare import compare
 from optimizer.cli.estimate import estimate
+from optimizer.cli.report import report
 from optimizer.errors import MetierError
 from optimizer.redact import scrub
 
@@ -49,6 +51,8 @@ for command in (
     estimate,
     runs.evaluate,
     runs.ui,
+    report,
+    compare,
     tasks.tasks,
     models.models,
     configs.config,

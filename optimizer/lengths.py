@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import dspy
 from dspy.utils.exceptions import LMError
 
 from optimizer.config.schema import RunConfig
-from optimizer.door.engine import language_model
-from optimizer.errors import CallError
+from optimizer.door.recorder import Recorder
 from optimizer.evaluate.evaluator import call_program
 from optimizer.forecast import Forecast, Plan, Range, Sample, forecast
 from optimizer.models.prices import Price
-from optimizer.models.providers import is_local
 from optimizer.prompt.program import Programs
 from optimizer.search.pools import make_space
 from optimizer.search.sampler import Sampler
@@ -29,24 +26,6 @@ CANDIDATES, EXAMPLES = 12, 3
 # Bytes of text to a token: sparse, usual, dense. A message's frame takes as much as twenty bytes.
 SPARSE, USUAL, DENSE, FRAME = 6.0, 4.0, 2.5, 20
 ASSUMED = "a token is about four bytes of a prompt, and an answer about half as long as its limit"
-
-
-class Recorder:
-    """Takes the place of a door: notes each request, and answers none."""
-
-    def __init__(self) -> None:
-        self.requests: list[tuple[Role, Request]] = []
-
-    def submit(self, role: Role, request: Request) -> Future[Any]:
-        """Note a request; the future fails, as for a call that was not answered."""
-        self.requests.append((role, request))
-        future: Future[Any] = Future()
-        future.set_exception(CallError("program", "recorded only"))
-        return future
-
-    def model(self, role: Role, name: str, temperature: float) -> dspy.LM:
-        """Return the LM whose requests are noted."""
-        return language_model(cast("Any", self), role, "openai/local" if is_local(name) else name, temperature)
 
 
 async def forecast_by_length(

@@ -15,7 +15,7 @@ from optimizer.door.budget import Budget
 from optimizer.door.door import Door
 from optimizer.door.engine import language_model
 from optimizer.errors import TaskError
-from optimizer.evaluate.evaluator import Evaluator, phase_tag
+from optimizer.evaluate.evaluator import Evaluator, Result, phase_tag
 from optimizer.evaluate.statistics import Interval, interval, mean
 from optimizer.ledger.ledger import Ledger
 from optimizer.models.fleet import Fleet
@@ -49,8 +49,15 @@ class _Fixed:
 def evaluate_saved(task_path: str, prompt_path: str, split: str, model: str | None, api_base: str | None) -> Scored:
     """Return a saved prompt's score on a split; raises TaskError where it does not fit the task."""
     task, prompt = load_task(task_path), load_prompt(prompt_path)
-    _check_fits(task, prompt, prompt_path)
+    check_fits(task, prompt, prompt_path)
     config = prompt.model if model is None else ModelConfig(model=model, api_base=api_base)
+    results = answers_to(task, prompt, split, config)
+    scores = [result.value for result in results if isinstance(result, Score)]
+    return Scored(mean(scores), interval(scores), len(scores), len(results) - len(scores))
+
+
+def answers_to(task: Task, prompt: SavedPrompt, split: str, config: ModelConfig) -> list[Result]:
+    """Return a prompt's result on each example of a split, in its order, by a model started for it if it is local."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         fleet = stack.enter_context(Fleet(Models(task=config), folder))
@@ -60,12 +67,11 @@ def evaluate_saved(task_path: str, prompt_path: str, split: str, model: str | No
         lm = language_model(door, "task", endpoint.model, config.temperature)
         evaluator = Evaluator(_Fixed(prompt), lm, task.metric, list(task.outputs), ledger, endpoint.concurrency)
         examples = {"train": task.train, "validation": task.validation, "test": task.test}[split]
-        results = asyncio.run(evaluator.run(prompt.candidate, examples, split, 0, phase_tag("test")))
-    scores = [result.value for result in results if isinstance(result, Score)]
-    return Scored(mean(scores), interval(scores), len(scores), len(results) - len(scores))
+        return asyncio.run(evaluator.run(prompt.candidate, examples, split, 0, phase_tag("test")))
 
 
-def _check_fits(task: Task, prompt: SavedPrompt, path: str) -> None:
+def check_fits(task: Task, prompt: SavedPrompt, path: str) -> None:
+    """Raise TaskError where a prompt's fields or predictors are not those of the task."""
     mine, theirs = (set(task.inputs), set(task.outputs)), (set(prompt.task.inputs), set(prompt.task.outputs))
     if mine != theirs:
         what = f"{path}: its fields are {sorted(theirs[0] | theirs[1])}, the task's {sorted(mine[0] | mine[1])}"

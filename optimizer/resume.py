@@ -55,11 +55,11 @@ def claim_run(ledger: Ledger, config: RunConfig, task: Task, accept: bool) -> Cl
     return Claim(ledger.meta("run_id"), _shaped(config, ledger.meta("shape")), finished)
 
 
-def finished_report(ledger: Ledger, run_dir: Path, task: Task) -> Report:
+def finished_report(ledger: Ledger, run_dir: Path) -> Report:
     """Return the report of a run that is finished, from the ledger alone."""
     seed = all_trials(ledger)[0]
     candidate = Candidate.from_json(json.loads(seed["prompts"]), seed["origin"])
-    report = Report.from_json(ledger.meta("result"), candidate, run_dir, task.notes)
+    report = Report.from_json(ledger.meta("result"), candidate, run_dir)
     write_result(report)
     return report
 

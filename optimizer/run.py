@@ -19,10 +19,10 @@ from optimizer.door.budget import Budget, refuse_past
 from optimizer.errors import ConfigError, Interrupted, LedgerError, StoppedByFailures
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import (
-    all_trials,
     begin_attempt,
     failures_by_kind,
     lost_calls,
+    put_examples,
     recalled_calls,
     tokens_per_call,
 )
@@ -33,7 +33,7 @@ from optimizer.models.prices import prices_of
 from optimizer.models.providers import is_local
 from optimizer.models.store import answers_path
 from optimizer.redact import scrub, without_credentials
-from optimizer.report.markdown import best_md, report_md
+from optimizer.report.markdown import best_md
 from optimizer.report.result import Report, Side, trial_counts, usage_json, write_atomically, write_result
 from optimizer.resume import Claim, claim_run, finished_report, hide_keys
 from optimizer.stopping import cancelled_by_signals
@@ -87,7 +87,7 @@ def optimize(
     with closing(Ledger(job.run_dir / "ledger.db", wait=wait)) as ledger:
         claim = claim_run(ledger, settings, job.task, accept_changes)
         if claim.finished:
-            return finished_report(ledger, job.run_dir, job.task)
+            return finished_report(ledger, job.run_dir)
         try:
             return asyncio.run(job.run(ledger, claim))
         except asyncio.CancelledError:
@@ -146,6 +146,8 @@ class _Job:
         self.budget = Budget(self.config.budget)
         self.prices = prices_of(self.config)
         ledger.put_meta("stopped", None)
+        if ledger.meta("examples") is None:
+            put_examples(ledger, (*self.task.validation, *self.task.test))
         lost = begin_attempt(ledger)
         if lost:
             self.watcher.say(f"{lost} calls were in flight when the run was cut off: they are made again.")
@@ -314,6 +316,7 @@ class _Job:
 
     def _write(self, report: Report, ledger: Ledger) -> None:
         from optimizer.prompt.saved import dump_prompt
+        from optimizer.report.files import write_reports
 
         models = self.config.models
         model = models.task
@@ -324,10 +327,10 @@ class _Job:
         files = {
             "best.json": dump_prompt(self.task, report.winner.candidate, model, note),
             "best.md": best_md(report),
-            "report.md": report_md(report, all_trials(ledger)),
         }
         for name, text in files.items():
             write_atomically(self.run_dir / name, text)
+        write_reports(ledger, self.run_dir, report.to_json())
         write_result(report)
 
 

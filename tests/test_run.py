@@ -32,7 +32,7 @@ TOP = {
     "seconds",
 }
 # Beyond the schema of the issue: what a reader of result.json need not compute.
-ADDED = {"recommendation", "test_examples", "lost_calls"}
+ADDED = {"recommendation", "test_examples", "lost_calls", "notes"}
 SIDE = {"test_score", "test_ci95", "tokens_per_call"}
 USAGE = {"calls", "cached_calls", "input_tokens", "cached_input_tokens", "output_tokens", "usd"}
 Run = Callable[..., Report]
@@ -78,7 +78,7 @@ def test_a_run_finds_the_better_prompt_and_writes_its_files(run: Run, server: Fa
     assert data["winner"]["test_score"] > 0.9
     low, high = data["difference"]["ci95"]
     assert 0 < low <= data["difference"]["mean"] <= high
-    for name in ("best.md", "report.md"):
+    for name in ("best.md", "report.md", "report.html"):
         assert "improved" in (report.run_dir / name).read_text()
     assert json.loads((report.run_dir / "best.json").read_text())["candidate_id"] == data["winner"]["candidate_id"]
 
@@ -169,7 +169,7 @@ def test_a_second_run_is_answered_by_the_cache_between_runs(
     second = result(run("second", **shared))
     assert server.count == asked
     assert "answered by the cache between runs" in (tmp_path / "second" / "report.md").read_text()
-    own = {"run_id", "seconds", "usage", "test_usage"}
+    own = {"run_id", "seconds", "usage", "test_usage", "notes"}
     assert {k: v for k, v in second.items() if k not in own} == {k: v for k, v in first.items() if k not in own}
     for usage in ("usage", "test_usage"):
         paid = sum(first[usage]["calls"].values())

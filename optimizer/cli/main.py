@@ -13,7 +13,12 @@ import click
 
 from optimizer import __version__
 from optimizer.cli import configs, models, runs, status, tasks, track
+from optimizer.cli.check import check
+from optimizer.cli.compare import compare
 from optimizer.cli.estimate import estimate
+from optimizer.cli.export import export
+from optimizer.cli.report import report
+from optimizer.cli.show import show
 from optimizer.errors import MetierError
 from optimizer.redact import scrub
 
@@ -49,6 +54,11 @@ for command in (
     estimate,
     runs.evaluate,
     runs.ui,
+    report,
+    show,
+    compare,
+    export,
+    check,
     tasks.tasks,
     models.models,
     configs.config,

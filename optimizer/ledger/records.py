@@ -6,7 +6,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
 from optimizer.redact import scrub, scrub_secrets
-from optimizer.types import Candidate, Failure, Phase, Role, Score, Usage
+from optimizer.types import Candidate, Example, Failure, Phase, Role, Score, Usage
 
 # What the cache between runs answered is done in no attempt. Its tokens are what it took when it was paid for.
 _RECALLED = "(state = 'done' AND attempts = 0)"
@@ -141,6 +141,15 @@ def tokens_per_call(ledger: Reader, phase: Phase, trial: int) -> float | None:
     return None if mean is None else float(mean)
 
 
+def tokens_by_trial(ledger: Reader, phase: Phase) -> dict[int, float]:
+    """Return what an answered call of the task model took on average, by the trial's number."""
+    sql = (
+        "SELECT trial, AVG(input_tokens + output_tokens) AS mean FROM calls"
+        " WHERE state = 'done' AND role = 'task' AND phase = ? AND trial IS NOT NULL GROUP BY trial"
+    )
+    return {row["trial"]: float(row["mean"]) for row in ledger.read(sql, (phase,))}
+
+
 def usage_by_trial(ledger: Reader) -> dict[int, Usage]:
     """Return what the task model's calls cost in the search, by the trial's number."""
     sql = (
@@ -203,6 +212,17 @@ def put_scores(
         for offset, (example, result) in enumerate(zip(examples, results, strict=True))
     ]
     return ledger.write_rows(sql, rows)
+
+
+def put_examples(ledger: Ledger, examples: Iterable[Example]) -> None:
+    """Write down what is asked and expected, by example: a report must need the ledger alone."""
+    told = {example.id: {"inputs": dict(example.inputs), "outputs": dict(example.outputs)} for example in examples}
+    ledger.put_meta("examples", json.loads(_json(told)))
+
+
+def known_examples(ledger: Reader) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the examples that are written down: inputs and outputs by id."""
+    return dict(ledger.meta("examples") or {})
 
 
 def _outcome(result: Score | Failure) -> tuple[Any, ...]:

@@ -81,10 +81,11 @@ class Report:
             "mlflow": self.mlflow,
             "recommendation": self.recommendation,
             "test_examples": self.test_examples,
+            "notes": list(self.notes),
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any], seed: Candidate, run_dir: Path, notes: tuple[str, ...] = ()) -> Report:
+    def from_json(cls, data: Mapping[str, Any], seed: Candidate, run_dir: Path) -> Report:
         """Rebuild the report of a finished run from `to_json`'s data."""
         winner = data["winner"]
         return cls(
@@ -103,7 +104,7 @@ class Report:
             trials=data["trials"],
             seconds=data["seconds"],
             mlflow=data["mlflow"],
-            notes=notes,
+            notes=tuple(data["notes"]),
             lost_calls=data["lost_calls"],
         )
 

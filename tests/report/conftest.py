@@ -1,13 +1,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from jobs import light_embeddings, make_task, rule, settings, write_config
 
+from optimizer import optimize
+from optimizer.ledger.reader import Reader
+from optimizer.report.gather import Facts, gather
 from optimizer.report.result import Report, Side
+from optimizer.testing.fake_server import FakeServer
 from optimizer.types import Candidate, Example, Prompt
+
+from .made import make_run
 
 DEMOS = (Example({"q": "one"}, {"a": "x"}), Example({"q": "two"}, {"a": "y"}))
 SEED = Candidate({"predict": Prompt("Do it.\nNow.")}, "seed")
@@ -45,3 +53,28 @@ def report(tmp_path: Path) -> Callable[..., Report]:
         return Report(**{**given, **changes})
 
     return make
+
+
+@pytest.fixture
+def made_run(tmp_path: Path) -> Path:
+    """The folder of a finished run that was written by hand."""
+    return make_run(tmp_path / "made")
+
+
+@pytest.fixture
+def facts(made_run: Path) -> Facts:
+    """What that run's ledger tells."""
+    with closing(Reader(made_run / "ledger.db")) as ledger:
+        return gather(ledger)
+
+
+@pytest.fixture(scope="session")
+def real_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run against the fake server."""
+    folder = tmp_path_factory.mktemp("real")
+    with pytest.MonkeyPatch.context() as patch, FakeServer(rule) as server:
+        light_embeddings(patch.setattr)
+        data = settings(make_task(folder / "task"), server.api_base, run_dir=str(folder / "run"))
+        data["search"]["trials"] = 12
+        optimize(write_config(folder / "run.yaml", data))
+    return folder / "run"

@@ -1,18 +1,18 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import all_trials, begin_trial, finish_trial
+from optimizer.report.document import document_of
+from optimizer.report.gather import Facts
 from optimizer.report.markdown import best_md, candidate_md, report_md
 from optimizer.report.result import Report, Side
 from optimizer.types import Candidate, Example, Prompt
 
-from .conftest import DEMOS, SEED, WINNER
+from .conftest import DEMOS, WINNER
 
 MakeReport = Callable[..., Report]
 
@@ -86,44 +86,45 @@ def test_many_demos_are_cut() -> None:
     assert text.count("→") == 32
 
 
-@pytest.fixture
-def trials(tmp_path: Path):  # type: ignore[no-untyped-def]
-    ledger = Ledger(tmp_path / "ledger.db")
-    begin_trial(ledger, 0, SEED, {}).result(5)
-    begin_trial(ledger, 1, WINNER, {}).result(5)
-    ends = {"score": 0.5, "low": 0.25, "high": 0.75, "seen": 20}
-    finish_trial(ledger, 0, state="complete", reason="saw every example of the race", **ends).result(5)
-    finish_trial(ledger, 1, state="failed", reason="2 of 3 answers never came (server)", seen=3).result(5)
-    yield all_trials(ledger)
-    ledger.close()
+def test_report_md_tells_scores_cost_and_every_trial(facts: Facts) -> None:
+    text = report_md(document_of(facts))
+    assert text.startswith("# sorting: improved\n\n**improved: 0.500 → 0.917 on 12 test examples (+0.417, ")
+    assert "Use the winner: it is better" in text
+    for row in ("| seed | 0.500 |", "| winner | 0.917 |", "| 0 (seed) |", "| 3 |", "| search, task |", "| together |"):
+        assert row in text
+    for heading in ("## The prompt, before and after", "## The search", "## Answers", "## What it cost", "## Trials"):
+        assert heading in text
+    assert "## Notes\n\n- validation was split off\n" in text
 
 
-def test_report_md_tells_scores_cost_and_every_trial(report: MakeReport, trials) -> None:  # type: ignore[no-untyped-def]
-    text = report_md(report(notes=("validation was split off",)), trials)
-    assert text.startswith("# tiny: improved\n")
-    assert "| seed | 0.500 | [0.400, 0.600] | 10 |\n| winner | 0.750 | [0.650, 0.850] | 100 |" in text
-    assert "Paired difference: +0.250, 95 % interval [+0.125, +0.375]." in text
-    assert "validation was 0.800" in text
-    assert "Search: 34 calls (5 more answered by the ledger), 1,234 tokens, $0.5000, 61 s with the test." in text
-    assert "Test: 80 calls." in text
-    assert (
-        f"| 0 | `{SEED.id}` | seed | complete | 0.500 | [0.25, 0.75] | 20 | saw every example of the race |\n"
-        f"| 1 | `{WINNER.id}` | templates | failed | – | – | 3 | 2 of 3 answers never came (server) |"
-    ) in text
-    assert text.endswith("## Notes\n\n- validation was split off\n")
+def test_every_row_of_a_table_has_the_heads_columns(facts: Facts) -> None:
+    lines = report_md(document_of(facts)).splitlines()
+    widths, inside = list[int](), 0
+    for line in lines:
+        if line.startswith("|"):
+            bars = len(re.findall(r"(?<!\\)\|", line))
+            assert inside in (0, bars), line
+            inside = bars
+            widths.append(bars)
+        else:
+            inside = 0
+    assert len(widths) > 40
 
 
-def test_every_row_of_a_table_has_the_heads_columns(report: MakeReport, trials) -> None:  # type: ignore[no-untyped-def]
-    tables = [line.count("|") for line in report_md(report(), trials).splitlines() if line.startswith("|")]
-    assert tables == [5] * 4 + [9] * 4
+def test_a_report_without_notes_has_no_heading_for_them(facts: Facts) -> None:
+    assert "## Notes" not in report_md(document_of(dataclasses.replace(facts, notes=())))
 
 
-def test_a_report_without_notes_has_no_heading_for_them(report: MakeReport) -> None:
-    assert "## Notes" not in report_md(report(), [])
+def test_foreign_text_is_shown_and_has_no_power(facts: Facts) -> None:
+    said = "<img src=x onerror=alert(1)> | [a](http://x) **b** # c"
+    text = report_md(document_of(dataclasses.replace(facts, task=said, notes=(said,))))
+    first = text.splitlines()[0].removeprefix("# ").removesuffix(": improved")
+    assert re.sub(r"\\(.)", r"\1", first) == said
+    assert not re.search(r"(?<!\\)[<>\[*|]", first)
 
 
-def test_texts_are_deterministic_and_end_in_one_line_end(report: MakeReport) -> None:
-    for text in (best_md(report()), report_md(report(), []), candidate_md(WINNER)):
+def test_texts_are_deterministic_and_end_in_one_line_end(report: MakeReport, facts: Facts) -> None:
+    for text in (best_md(report()), report_md(document_of(facts)), candidate_md(WINNER)):
         assert text.endswith("\n")
         assert not text.endswith("\n\n")
         assert "\n\n\n" not in text

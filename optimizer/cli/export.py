@@ -1,0 +1,28 @@
+"""`metier export`: a prompt in the form that another tool holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+TARGETS = ("text", "messages", "openai", "anthropic", "dspy", "langchain", "promptfoo", "python")
+
+
+@click.command()
+@click.argument("run_dir", metavar="RUN_DIR")
+@click.option("--to", "target", type=click.Choice(TARGETS), required=True, help="What is to hold the prompt.")
+@click.option("--trial", type=int, metavar="N", help="That trial's prompt, not the winner's.")
+@click.option("--out", metavar="FILE", help="Write it there; default: standard output.")
+def export(run_dir: str, target: str, trial: int | None, out: str | None) -> None:
+    """Export the winner of the run in RUN_DIR (or a best.json) for another tool."""
+    from optimizer.report.result import write_atomically
+    from optimizer.shipping import ship
+
+    made = ship(Path(run_dir), target, trial)
+    if out is None:
+        click.echo(made.text, nl=False)
+    else:
+        write_atomically(Path(out), made.text)
+    if made.note:
+        click.echo(made.note, err=True)

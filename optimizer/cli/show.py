@@ -1,0 +1,62 @@
+"""`metier show`: one trial of a run, from its prompt to its answers."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from optimizer.report.trial import Shown
+
+
+@click.command()
+@click.argument("run_dir", metavar="RUN_DIR")
+@click.option("--trial", "number", type=int, required=True, metavar="N", help="The trial's number; 0 is the seed.")
+@click.option(
+    "--example", type=int, metavar="K", help="Only the answer to that example, with the messages sent for it."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def show(run_dir: str, number: int, example: int | None, as_json: bool) -> None:
+    """Show a trial: its prompt as rendered messages, parameters, scores, and each answer."""
+    from optimizer.ledger.reader import Reader
+    from optimizer.report.trial import shown_trial
+    from optimizer.shipping import find_trial, rendered
+
+    trial = find_trial(Path(run_dir), number)
+    with closing(Reader(Path(run_dir) / "ledger.db")) as ledger:
+        found = shown_trial(ledger, trial, example)
+    messages = rendered(Path(run_dir), trial, found.inputs) if found.inputs else []
+    if as_json:
+        click.echo(json.dumps({**found.to_json(), "messages": messages}, ensure_ascii=False, indent=2))
+    else:
+        click.echo("\n".join(_lines(found, messages)))
+
+
+def _lines(found: Shown, messages: list[dict[str, Any]]) -> list[str]:
+    from optimizer.report.clean import cell, visible
+
+    trial = found.trial
+    score = "no score" if trial.score is None else f"{trial.score:.3f} [{trial.low:.3f}, {trial.high:.3f}]"
+    tokens = "" if trial.tokens is None else f", {trial.tokens:.0f} tokens a call"
+    lines = [
+        f"trial {trial.number}: {trial.state.replace('_', ' ')}" + (f", {cell(trial.reason)}" if trial.reason else ""),
+        f"  candidate {trial.candidate.id}, from {cell(trial.candidate.origin)}",
+        f"  score     {score} on {trial.seen} validation examples, {trial.failures} failed calls{tokens}",
+        "Parameters:",
+        *(f"  {cell(name)}: {cell(value)}" for name, value in trial.params.items()),
+    ]
+    if messages:
+        lines.append(f"Messages for example {found.first}:")
+    for message in messages:
+        lines += [f"  --- {message['role']}", *(f"  {line}" for line in visible(message["content"]).split("\n"))]
+    lines.append("Answers (score, input, expected → answer):")
+    for row in found.rows:
+        value = row.failure or f"{row.value:.2f}"
+        lines.append(f"  {row.place:3}  {value}  {cell(row.asked)}  {cell(row.expected)} → {cell(row.answer)}")
+        if found.alone and row.feedback:
+            lines.append(f"       {cell(row.feedback)}")
+    return lines

@@ -1,0 +1,33 @@
+"""A door that notes what it is asked and answers nothing: prompts can be rendered without a call."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, cast
+
+from optimizer.door.engine import language_model
+from optimizer.errors import CallError
+from optimizer.models.providers import is_local
+from optimizer.types import Role
+
+if TYPE_CHECKING:
+    import dspy
+    from dspy.lm15 import Request
+
+
+class Recorder:
+    """Takes the place of a door: notes each request, and answers none."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[Role, Request]] = []
+
+    def submit(self, role: Role, request: Request) -> Future[Any]:
+        """Note a request; the future fails, as for a call that was not answered."""
+        self.requests.append((role, request))
+        future: Future[Any] = Future()
+        future.set_exception(CallError("program", "recorded only"))
+        return future
+
+    def model(self, role: Role, name: str, temperature: float) -> dspy.LM:
+        """Return the LM whose requests are noted."""
+        return language_model(cast("Any", self), role, "openai/local" if is_local(name) else name, temperature)

@@ -1,0 +1,1 @@
+"""A prompt as other tools hold it."""

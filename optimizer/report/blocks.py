@@ -1,0 +1,87 @@
+"""What a report is made of, whatever it is written as: sections of text, tables, figures, code, differences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Sign = Literal[" ", "-", "+"]
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph; a `warning` stands out."""
+
+    text: str
+    warning: bool = False
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """A list."""
+
+    items: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells under a head; the first cell names its row. Empty tables say `empty`."""
+
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    empty: str = "None."
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing: `svg` is markup of our own making; `table` holds the same figures for who cannot see it."""
+
+    title: str
+    description: str
+    svg: str
+    table: Table
+
+
+@dataclass(frozen=True)
+class Code:
+    """Text as it stands."""
+
+    caption: str
+    text: str
+    language: str = "text"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Lines before and after, each with its sign."""
+
+    caption: str
+    lines: Sequence[tuple[Sign, str]]
+
+
+Block = Text | Bullets | Table | Figure | Code | Difference
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what stands under it; sections may hold sections."""
+
+    title: str
+    blocks: Sequence[Block | Section]
+
+    @property
+    def anchor(self) -> str:
+        """The section's name in links."""
+        return "-".join("".join(c if c.isalnum() else " " for c in self.title.lower()).split())
+
+
+@dataclass(frozen=True)
+class Document:
+    """A report: its title, the verdict in a sentence, what to do, and the sections."""
+
+    title: str
+    lead: str
+    advice: str
+    sections: Sequence[Section]

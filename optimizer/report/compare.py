@@ -1,0 +1,83 @@
+"""Compares runs' prompts on the test examples that all of them answered, example by example."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from optimizer.errors import LedgerError
+from optimizer.evaluate.statistics import Interval, difference, interval, mean
+from optimizer.ledger.reader import Reader
+from optimizer.ledger.records import all_trials, scores_of
+
+
+@dataclass(frozen=True)
+class Side:
+    """One prompt's scores on the common examples; `gain` over the first side is None for the first itself."""
+
+    name: str
+    candidate: str
+    score: float
+    ci95: Interval
+    gain: float | None
+    gain_ci95: Interval | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Prompts side by side on `examples` common test examples, by one metric."""
+
+    examples: int
+    metric: str
+    sides: Sequence[Side]
+
+
+@dataclass(frozen=True)
+class _Tested:
+    name: str
+    candidate: str
+    metric: str
+    scores: dict[str, float]
+
+
+def compare(run_dirs: Sequence[Path]) -> Comparison:
+    """Return the winners of runs side by side on the test examples that all of them answered.
+
+    One run is measured by its own seed; of several, the first winner is what the others are measured by.
+    Raises LedgerError where a run has not been tested, or the runs have no example or no metric in common.
+    """
+    tested = [_tested(place, "winner") for place in run_dirs]
+    if len(run_dirs) == 1:
+        tested = [_tested(run_dirs[0], "seed"), *tested]
+    metrics = {side.metric for side in tested}
+    if len(metrics) > 1:
+        told = ", ".join(f"{side.name}: {side.metric}" for side in tested)
+        raise LedgerError(f"the runs are scored by different metrics ({told})", "Compare runs of one task.")
+    common = sorted(set.intersection(*(set(side.scores) for side in tested)))
+    if not common:
+        names = " and ".join(map(str, run_dirs))
+        raise LedgerError(f"{names}: no test example is common to them", "Compare runs of one task and one split.")
+    first = [tested[0].scores[example] for example in common]
+    sides = [_side(side, [side.scores[example] for example in common], first) for side in tested]
+    head = Side(sides[0].name, sides[0].candidate, sides[0].score, sides[0].ci95, None, None)
+    return Comparison(len(common), metrics.pop(), [head, *sides[1:]])
+
+
+def _side(tested: _Tested, scores: list[float], first: list[float]) -> Side:
+    gain = mean(scores) - mean(first)
+    return Side(tested.name, tested.candidate, mean(scores), interval(scores), gain, difference(scores, first))
+
+
+def _tested(run_dir: Path, which: str) -> _Tested:
+    with closing(Reader(run_dir / "ledger.db")) as ledger:
+        result, trials = ledger.meta("result"), all_trials(ledger)
+        if result is None or not trials:
+            remedy = f"Let it finish with `metier resume {run_dir}`."
+            raise LedgerError(f"{run_dir}: this run has not come to its test", remedy)
+        candidate = trials[0]["candidate"] if which == "seed" else result["winner"]["candidate_id"]
+        rows = scores_of(ledger, candidate, "test")
+    scores = {row["example"]: row["value"] for row in rows if row["value"] is not None}
+    metric = rows[0]["metric"] if rows else ""
+    return _Tested(f"{run_dir} {which}", candidate, metric, scores)

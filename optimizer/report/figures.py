@@ -1,0 +1,196 @@
+"""The report's figures: drawn by matplotlib, then made to follow the page's colours and fonts.
+
+Matplotlib comes with MLflow, draws axes that are right, and writes SVG; what it does not do is dark mode and a
+Content-Security-Policy without inline styles. So colours are drawn as roles and become classes, styles become
+attributes, and each figure carries a title and a description.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as Tree
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from optimizer.report.gather import Trial
+    from optimizer.report.importance import Importance
+
+# What a colour means; the page's style sheet says what it is, in light and in dark.
+ROLES = {
+    "ink": "#000001",
+    "grid": "#000002",
+    "after": "#000003",
+    "before": "#000004",
+    "other": "#000005",
+    "page": "#000006",
+}
+WIDTH = 5.2  # inches; so narrow that its text can still be read on a phone
+_BY_COLOUR = {colour: role for role, colour in ROLES.items()}
+_SVG, _LINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+_SETTINGS: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "metier",
+    "text.parse_math": False,
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), ROLES["ink"]),
+    "axes.facecolor": "none",
+    "grid.color": ROLES["grid"],
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+}
+
+
+def curve(points: Sequence[tuple[int, float, int]], title: str, description: str) -> str:
+    """Return the best score so far against calls, as steps."""
+
+    def draw(axes: Axes) -> None:
+        calls, scores = [point[0] for point in points], [point[1] for point in points]
+        axes.step(calls, scores, "o-", where="post", color=ROLES["after"], linewidth=2, markersize=5, clip_on=False)
+        axes.set(xlabel="calls of the search", ylabel="best validation score", xlim=(0, None))
+        _unit(axes, scores)
+
+    return _svg("curve", draw, title, description)
+
+
+def scatter(
+    trials: Sequence[Trial], front: Sequence[Trial], marked: dict[str, str], title: str, description: str
+) -> str:
+    """Return score against tokens a call, with the Pareto front; `marked` names candidates by id."""
+
+    def draw(axes: Axes) -> None:
+        axes.step(
+            [t.tokens or 0.0 for t in front],
+            [t.score or 0.0 for t in front],
+            where="post",
+            color=ROLES["other"],
+            label="Pareto front",
+        )
+        for trial in trials:
+            score, low, high = trial.score or 0.0, trial.low or 0.0, trial.high or 1.0
+            role = {"seed": "before", "winner": "after"}.get(marked.get(trial.candidate.id, ""), "other")
+            marker, size = {"before": ("s", 7), "after": ("D", 7)}.get(role, ("o", 4))
+            axes.errorbar(
+                [trial.tokens or 0.0],
+                [score],
+                yerr=[[max(0.0, score - low)], [max(0.0, high - score)]],
+                fmt=marker,
+                markersize=size,
+                color=ROLES[role],
+                elinewidth=0.8 if role == "other" else 1.6,
+                label=marked.get(trial.candidate.id),
+                clip_on=False,
+            )
+        axes.set(xlabel="tokens a call", ylabel="validation score, 95 % interval", xlim=(0, None))
+        _unit(axes, [t.low or 0.0 for t in trials] + [t.high or 1.0 for t in trials])
+        axes.legend(loc="best")
+
+    return _svg("scatter", draw, title, description)
+
+
+def bars(found: Sequence[Importance], title: str, description: str) -> str:
+    """Return the importance of each dimension as bars, with the range over resampled trials."""
+
+    def draw(axes: Axes) -> None:
+        names, shares = [one.name for one in found], [one.share for one in found]
+        away = [[max(0.0, one.share - one.low) for one in found], [max(0.0, one.high - one.share) for one in found]]
+        axes.barh(range(len(found)), shares, color=ROLES["after"], height=0.6)
+        axes.errorbar(shares, range(len(found)), xerr=away, fmt="none", color=ROLES["ink"], elinewidth=1.2, capsize=4)
+        axes.set_yticks(range(len(found)), names)
+        axes.invert_yaxis()
+        axes.grid(visible=False, axis="y")
+        axes.set(xlabel="share of the variance of scores", xlim=(0, 1))
+
+    return _svg("bars", draw, title, description, height=1.2 + 0.42 * len(found))
+
+
+def intervals(sides: Sequence[tuple[str, float, float, float]], title: str, description: str) -> str:
+    """Return scores with their 95 % intervals, one line a side: (name, score, low, high)."""
+
+    def draw(axes: Axes) -> None:
+        for place, (name, score, low, high) in enumerate(sides):
+            role = "before" if name == "seed" else "after"
+            axes.plot([low, high], [place, place], color=ROLES[role], linewidth=3, clip_on=False)
+            axes.plot([score], [place], "s" if name == "seed" else "D", color=ROLES[role], markersize=8, clip_on=False)
+        axes.set_yticks(range(len(sides)), [side[0] for side in sides])
+        axes.set(xlabel="score on the same examples, 95 % interval", xlim=(0, 1), ylim=(-0.6, len(sides) - 0.4))
+        axes.invert_yaxis()
+        axes.grid(visible=False, axis="y")
+
+    return _svg("intervals", draw, title, description, height=1.9)
+
+
+def _unit(axes: Axes, values: Sequence[float]) -> None:
+    """Bound the axis by what there is to see, within [0, 1]."""
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    axes.set_ylim(max(-0.02, low - 0.1), min(1.02, high + 0.1))
+
+
+def _svg(key: str, draw: Callable[[Axes], None], title: str, description: str, height: float = 3.2) -> str:
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    with rc_context(_SETTINGS):
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        FigureCanvasSVG(figure)
+        draw(figure.add_subplot())
+        out = io.StringIO()
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return _adapted(out.getvalue(), key, title, description)
+
+
+def _adapted(text: str, key: str, title: str, description: str) -> str:
+    """Return matplotlib's SVG as markup for our page: classes for colours, no styles, names of its own."""
+    root = Tree.fromstring(text)  # noqa: S314 - matplotlib has just written it
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag.rpartition("}")[2] in {"metadata", "style"}:
+                parent.remove(child)
+    for element in root.iter():
+        _restyle(element)
+        _rename(element, key)
+    for name in ("width", "height"):
+        root.attrib.pop(name, None)
+    root.attrib.update(
+        {"role": "img", "class": "figure", "aria-labelledby": f"{key}-title", "aria-describedby": f"{key}-desc"}
+    )
+    for place, (tag, told) in enumerate((("title", title), ("desc", description))):
+        child = Tree.Element(f"{{{_SVG}}}{tag}", {"id": f"{key}-{tag}"})
+        child.text = told
+        root.insert(place, child)
+    Tree.register_namespace("", _SVG)
+    return Tree.tostring(root, encoding="unicode")
+
+
+def _restyle(element: Tree.Element) -> None:
+    classes = []
+    for rule in filter(None, (part.strip() for part in element.attrib.pop("style", "").split(";"))):
+        name, _, value = (part.strip() for part in rule.partition(":"))
+        if name in {"fill", "stroke"} and value in _BY_COLOUR:
+            classes.append(f"{name}-{_BY_COLOUR[value]}")
+        elif name == "font":
+            size = re.search(r"[\d.]+px", value)
+            element.set("font-size", size.group() if size else "11px")
+        else:
+            element.set(name, value)
+    if classes:
+        element.set("class", " ".join(classes))
+
+
+def _rename(element: Tree.Element, key: str) -> None:
+    """Make names unique on the page: every figure calls its parts alike."""
+    if "id" in element.attrib:
+        element.set("id", f"{key}-{element.attrib['id']}")
+    for name, value in list(element.attrib.items()):
+        if name == f"{{{_LINK}}}href":
+            del element.attrib[name]
+            element.set("href", f"#{key}-{value.removeprefix('#')}")
+        elif value.startswith("url(#"):
+            element.set(name, f"url(#{key}-{value.removeprefix('url(#')}")

@@ -1,0 +1,171 @@
+"""Reads from the ledger, once, all that a report tells; of a run that goes on as well as of a finished one."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from optimizer.ledger.reader import Reader
+from optimizer.ledger.records import (
+    all_trials,
+    failures_by_kind,
+    known_examples,
+    lost_calls,
+    scores_of,
+    tokens_by_trial,
+    usage_by_role,
+    usage_by_trial,
+)
+from optimizer.types import Candidate, Usage
+
+GOOD = 10
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial; `tokens` is the mean of its calls, None where it made none. Scores lie in [0, 1]."""
+
+    number: int
+    candidate: Candidate
+    state: str
+    reason: str
+    params: Mapping[str, Any]
+    score: float | None
+    low: float | None
+    high: float | None
+    value: float | None
+    seen: int
+    failures: int
+    ended: float | None
+    calls: int
+    tokens: float | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a candidate answered to one example; `value` is None where the call failed."""
+
+    example: str
+    value: float | None
+    fields: Mapping[str, Any]
+    feedback: str
+    failure: str | None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A run, as its ledger tells it; `state` is running, interrupted or finished.
+
+    `after` is the winner, or the best candidate so far; `split` the examples on which it and the seed are
+    compared in `before_answers` and `after_answers`: test, once both have answered it. `good` holds the
+    validation answers of the best candidates, by id.
+    """
+
+    task: str
+    run_id: str
+    state: str
+    stopped: str
+    result: Mapping[str, Any] | None
+    identity: Mapping[str, Any]
+    task_path: str
+    trials: Sequence[Trial]
+    before: Candidate | None
+    after: Candidate | None
+    split: str
+    before_answers: Sequence[Answer]
+    after_answers: Sequence[Answer]
+    good: Mapping[str, Sequence[Answer]]
+    examples: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    usage: Mapping[str, Mapping[str, Usage]]
+    failures: Sequence[tuple[str, int, str]]
+    lost: int
+    notes: Sequence[str]
+
+
+def gather(ledger: Reader, result: Mapping[str, Any] | None = None) -> Facts:
+    """Return the facts of a run; `result` is its outcome where the ledger does not hold it yet."""
+    result = result or ledger.meta("result")
+    trials = trials_of(ledger)
+    before = trials[0].candidate if trials else None
+    after = _after(trials, result)
+    split = "test" if result else "validation"
+    sides = [answers_of(ledger, side.id, split) if side else [] for side in (before, after)]
+    identity = ledger.meta("identity") or {}
+    return Facts(
+        task=identity.get("task", {}).get("name", ""),
+        run_id=ledger.meta("run_id") or "",
+        state="finished" if result else "running" if ledger.is_being_written() else "interrupted",
+        stopped=(ledger.meta("stopped") or {}).get("why", ""),
+        result=result,
+        identity=identity,
+        task_path=ledger.meta("task_path") or "",
+        trials=trials,
+        before=before,
+        after=after,
+        split=split,
+        before_answers=sides[0],
+        after_answers=sides[1],
+        good={cid: answers_of(ledger, cid, "validation") for cid in good_candidates(trials)},
+        examples=known_examples(ledger),
+        usage={"search": usage_by_role(ledger, "search"), "test": usage_by_role(ledger, "test")},
+        failures=failures_by_kind(ledger),
+        lost=lost_calls(ledger),
+        notes=tuple(result.get("notes", ())) if result else (),
+    )
+
+
+def trials_of(ledger: Reader) -> list[Trial]:
+    """Return the run's trials in order."""
+    spent, tokens = usage_by_trial(ledger), tokens_by_trial(ledger, "search")
+    rows = all_trials(ledger)
+    # A prompt that is asked for again makes no calls: they are its first trial's.
+    first = {row["candidate"]: tokens.get(row["number"]) for row in reversed(rows)}
+    return [_trial(row, spent.get(row["number"], Usage()), first[row["candidate"]]) for row in rows]
+
+
+def answers_of(ledger: Reader, candidate: str, split: str) -> list[Answer]:
+    """Return what a candidate answered on a split, in the split's order."""
+    return [
+        Answer(row["example"], row["value"], json.loads(row["answer"]), row["feedback"], row["failure"])
+        for row in scores_of(ledger, candidate, split)
+    ]
+
+
+def best_of(trials: Sequence[Trial]) -> Trial | None:
+    """Return the trial with the best mean among those that saw at least half of what the longest saw."""
+    scored = [trial for trial in trials if trial.score is not None and trial.state != "failed"]
+    longest = max((trial.seen for trial in scored), default=0)
+    ranked = [trial for trial in scored if 2 * trial.seen >= longest]
+    return max(ranked, key=lambda trial: (trial.score or 0.0, -trial.number), default=None)
+
+
+def good_candidates(trials: Sequence[Trial]) -> list[str]:
+    """Return the ids of the candidates that the best one is not clearly above, the best first, at most `GOOD`."""
+    best = best_of(trials)
+    if best is None or best.low is None:
+        return []
+    near = [t for t in trials if t.state == "complete" and t.score is not None and t.score >= best.low]
+    ranked = sorted(near, key=lambda trial: (-(trial.score or 0.0), trial.number))
+    return list(dict.fromkeys(trial.candidate.id for trial in ranked))[:GOOD]
+
+
+def _after(trials: Sequence[Trial], result: Mapping[str, Any] | None) -> Candidate | None:
+    if result is not None:
+        winner = Candidate.from_json(result["winner"]["prompt"])
+        return next((trial.candidate for trial in trials if trial.candidate.id == winner.id), winner)
+    best = best_of(trials)
+    return None if best is None else best.candidate
+
+
+def _trial(row: sqlite3.Row, spent: Usage, tokens: float | None) -> Trial:
+    same = ("number", "state", "reason", "score", "low", "high", "value", "seen", "failures", "ended")
+    return Trial(
+        candidate=Candidate.from_json(json.loads(row["prompts"]), row["origin"]),
+        params=json.loads(row["params"]),
+        calls=spent.calls,
+        tokens=tokens,
+        **{name: row[name] for name in same},
+    )

@@ -1,0 +1,94 @@
+"""Which dimensions of the search mattered: Optuna's fANOVA importance, with its uncertainty."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from optimizer.report.gather import Trial
+
+if TYPE_CHECKING:
+    import optuna
+
+FEWEST, MOST, RESAMPLES, TREES = 8, 300, 20, 24
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class Importance:
+    """A dimension's share of the variance of scores, with the 5th and 95th percentile over resampled trials."""
+
+    name: str
+    share: float
+    low: float
+    high: float
+
+
+def importances(trials: Sequence[Trial], seed: int = 0) -> list[Importance]:
+    """Return each dimension's importance, the largest first; none where there are too few trials to tell.
+
+    fANOVA (Hutter et al. 2014, ICML), as Optuna computes it, on the estimates that the sampler was told. A
+    bootstrap over the trials shows how much of a share is chance.
+    """
+    import optuna
+
+    told = [trial for trial in trials if trial.value is not None and trial.state != "failed"]
+    if len(told) < FEWEST:
+        return []
+    levels = _levels(told)
+    study = [_frozen(trial, levels) for trial in told]
+    rng = random.Random(seed)  # noqa: S311 - no secret
+    samples = [rng.choices(study, k=min(MOST, len(study))) for _ in range(RESAMPLES)]
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        whole, *rest = (_shares(sample, seed) for sample in (study[-MOST:], *samples))
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+    if not whole:
+        return []
+    drawn = {name: sorted(shares[name] for shares in rest if name in shares) or [whole[name]] for name in whole}
+    found = [Importance(name, share, *_ends(drawn[name])) for name, share in whole.items()]
+    return sorted(found, key=lambda one: (-one.share, one.name))
+
+
+def _levels(trials: Sequence[Trial]) -> dict[str, list[str]]:
+    """Return each dimension's values; one that a trial lacks, as policy without demos, has the value "none"."""
+    names = list(dict.fromkeys(name for trial in trials for name in trial.params))
+    found = {name: sorted({str(trial.params.get(name, NONE)) for trial in trials}) for name in names}
+    return {name: values for name, values in found.items() if len(values) > 1}
+
+
+def _frozen(trial: Trial, levels: dict[str, list[str]]) -> optuna.trial.FrozenTrial:
+    import optuna
+
+    return optuna.trial.create_trial(
+        params={name: str(trial.params.get(name, NONE)) for name in levels},
+        distributions={name: optuna.distributions.CategoricalDistribution(values) for name, values in levels.items()},
+        value=trial.value,
+    )
+
+
+def _shares(trials: Sequence[Any], seed: int) -> dict[str, float]:
+    """Return the shares over some trials, {} where their scores do not differ."""
+    import optuna
+
+    if len({trial.value for trial in trials}) < 2:
+        return {}
+    study = optuna.create_study(direction="maximize")
+    study.add_trials(list(trials))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # experimental, and dimensions that a sample holds in one value
+        evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=TREES, seed=seed)
+        try:
+            return optuna.importance.get_param_importances(study, evaluator=evaluator)
+        except RuntimeError:  # every tree saw equal scores only
+            return {}
+
+
+def _ends(values: Sequence[float]) -> tuple[float, float]:
+    last = len(values) - 1
+    return values[round(0.05 * last)], values[round(0.95 * last)]

@@ -1,0 +1,77 @@
+"""The report's section on the search: the curve, score against tokens, and which dimensions mattered."""
+
+from __future__ import annotations
+
+from optimizer.report.blocks import Block, Figure, Section, Table, Text
+from optimizer.report.clean import cell
+from optimizer.report.curves import best_so_far, pareto, priced
+from optimizer.report.figures import bars, curve, scatter
+from optimizer.report.gather import Facts
+from optimizer.report.importance import FEWEST, importances
+
+
+def search_section(facts: Facts) -> Section:
+    """Return what the search did, in three figures."""
+    return Section(
+        "The search",
+        [
+            Section("Best so far", [_curve(facts)]),
+            Section("Score against tokens", [_scatter(facts)]),
+            Section("What mattered", _importance(facts)),
+        ],
+    )
+
+
+def _curve(facts: Facts) -> Block:
+    points = best_so_far(facts.trials)
+    if not points:
+        return Text("No trial has seen every example of the race yet.")
+    calls, best, number = points[-1]
+    way = f"rose from {points[0][1]:.3f} to {best:.3f}" if best > points[0][1] else f"stayed at {best:.3f}"
+    told = (
+        f"The best score of the trials that saw every validation example {way} (trial {number}) "
+        f"in {calls:,} calls of the task model."
+    )
+    rows = [(f"{calls:,}", f"{score:.3f}", str(trial)) for calls, score, trial in points]
+    title = "Best validation score against calls"
+    table = Table(f"{title}, as a table", ("calls", "best score", "trial"), rows)
+    return Figure(title, told, curve(points, title, told), table)
+
+
+def _scatter(facts: Facts) -> Block:
+    shown = priced(facts.trials)
+    if not shown:
+        return Text("No trial has both seen every example of the race and made calls of its own.")
+    front = pareto(shown)
+    marked = {side.id: name for name, side in (("winner", facts.after), ("seed", facts.before)) if side is not None}
+    told = (
+        f"{len(shown)} candidates that saw every validation example; on the Pareto front, where no other has both a "
+        f"better score and fewer tokens a call: {len(front)}."
+    )
+    seed = facts.trials[0]
+    if seed not in shown and seed.score is not None and seed.tokens is not None:
+        shown = [seed, *shown]
+        told += f" The seed left the race after {seed.seen}."
+    rows = [
+        (str(t.number), f"{t.tokens:.0f}", f"{t.score:.3f}", f"[{t.low:.2f}, {t.high:.2f}]", cell(t.candidate.origin))
+        for t in front
+    ]
+    title = "Validation score against tokens a call"
+    table = Table("The Pareto front", ("trial", "tokens a call", "score", "95 % interval", "from"), rows)
+    return Figure(title, told, scatter(shown, front, marked, title, told), table)
+
+
+def _importance(facts: Facts) -> list[Block | Section]:
+    found = importances(facts.trials)
+    if not found:
+        return [Text(f"There are too few trials with different scores to tell: it takes {FEWEST}.")]
+    named = [type(one)(cell(one.name, 60), one.share, one.low, one.high) for one in found]
+    told = "; ".join(f"{one.name} {one.share:.2f}, from {one.low:.2f} to {one.high:.2f}" for one in named)
+    rows = [(one.name, f"{one.share:.2f}", f"[{one.low:.2f}, {one.high:.2f}]") for one in named]
+    title = "Share of the variance of scores that each dimension explains"
+    table = Table(f"{title}, as a table", ("dimension", "share", "5th to 95th percentile"), rows)
+    note = (
+        "fANOVA over the trials; the ranges show how far the shares move when trials are drawn again. Where ranges "
+        "overlap, the order of the dimensions is not known."
+    )
+    return [Figure(title, told, bars(named, title, told), table), Text(note)]

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+from report.made import make_run
+
+from optimizer.cli.main import cli
+
+
+def invoke(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli, ["compare", *map(str, arguments)])
+
+
+def test_runs_are_told_side_by_side(tmp_path: Path) -> None:
+    one, two = make_run(tmp_path / "one"), make_run(tmp_path / "two\x1b[31m")
+    told = invoke(one, two)
+    assert told.exit_code == 0
+    first, second, third = told.stdout.splitlines()
+    assert first == "12 common test examples, choice@1; 95 % intervals"
+    assert "0.917" in second
+    assert third.endswith("not told apart")
+    assert "\x1b" not in told.stdout
+    data = json.loads(invoke(one, "--json").stdout)
+    assert [side["name"] for side in data["sides"]] == [f"{one} seed", f"{one} winner"]
+
+
+def test_bad_input_is_one_clear_message(tmp_path: Path) -> None:
+    refused = invoke(tmp_path)
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith(f"Error: {tmp_path}: no run lies here")
+    assert invoke().exit_code == 2

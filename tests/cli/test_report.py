@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from bench import Bench
+from click.testing import CliRunner
+
+from optimizer.cli.main import cli
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def test_a_run_is_reported_while_it_runs_when_it_is_cut_off_and_at_its_end(bench: Bench) -> None:
+    out = bench.folder / "out"
+
+    def report() -> str:
+        done = CliRunner().invoke(cli, ["report", str(out)])
+        assert (done.exit_code, done.output) == (0, f"{out / 'report.html'}\n")
+        return (out / "report.md").read_text()
+
+    bench.server.delay = 0.03
+    pid = bench.start("out", at="trial_end.after:4")
+    deadline = time.monotonic() + 30
+    while bench.server.count < 10 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert report().startswith("# sorting: running\n\n**This run is still going on: ")
+    assert bench.forks.wait(pid) == -9, bench.log("out")
+    cut = report()
+    assert cut.startswith("# sorting: interrupted\n\n**This run was interrupted: 4 of at most 8 trials have ended.")
+    assert "metier resume" in cut
+    assert bench.run("out") == 0, bench.log("out")
+    at_its_end = (out / "report.md").read_text()
+    assert f"# sorting: {bench.result('out')['verdict']}\n" in at_its_end
+    assert report() == at_its_end
+
+
+def test_it_is_opened_when_asked(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert bench.run("out") == 0, bench.log("out")
+    opened: list[Any] = []
+    monkeypatch.setattr(click, "launch", opened.append)
+    done = CliRunner().invoke(cli, ["report", str(bench.folder / "out"), "--open"])
+    assert done.exit_code == 0
+    assert opened == [(bench.folder / "out" / "report.html").resolve().as_uri()]
+
+
+def test_there_must_be_a_run(tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, ["report", str(tmp_path)])
+    assert done.exit_code == 2
+    assert "no run lies here" in done.stderr

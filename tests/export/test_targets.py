@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import json
+import re
+import string
+import sys
+import types
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dspy.utils.exceptions import AdapterParseError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jinja2 import Environment
+from jobs import BagOfWords, light_embeddings
+
+from optimizer.config.schema import ModelConfig
+from optimizer.errors import TaskError
+from optimizer.export.layout import first_request, openai_body
+from optimizer.export.targets import TARGETS, export
+from optimizer.prompt.saved import SavedPrompt
+from optimizer.task.metrics.build import build_metric
+from optimizer.task.schema import FieldSpec
+from optimizer.task.task import Task
+from optimizer.testing.fake_server import FakeServer
+from optimizer.types import Candidate, Example, Prompt
+
+FORMATS = ("turns", "block", "chat", "json", "xml")
+HOSTILE = '{{text}} {x} {%raw%} {# #} "\'\\ \n```</s> %s $y «é漢🙂» [[ ## text ## ]] """'
+# What a slot is filled with must come out as it is; the layouts' own edges are stripped by DSPy, not by us.
+WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=30).filter(
+    lambda text: text == text.strip()
+)
+
+
+def saved(layout: str, policy: str = "static", count: int = 2, order: str = "given", **changes: Any) -> SavedPrompt:
+    outputs = {"kind": FieldSpec(choices=("fruit", "metal"), desc="the kind")}
+    train = tuple(
+        Example({"text": f"store {n} {HOSTILE}", "place": f"place {n}"}, {"kind": ("fruit", "metal")[n % 2]})
+        for n in range(5)
+    )
+    static = policy == "static"
+    prompt = Prompt(changes.get("instruction", f"Sort it. {HOSTILE}"), layout, policy, count, order)  # type: ignore[arg-type]
+    prompt = replace(prompt, demos=train[:count] if static else ())
+    task = Task(
+        name='a """ task\n{{x}}',
+        description="",
+        instruction=prompt.instruction,
+        inputs={"text": FieldSpec(desc="a sentence"), "place": FieldSpec()},
+        outputs=outputs,
+        train=() if static else train,
+        validation=(),
+        test=(),
+        metric=build_metric("exact_match", outputs, Path()),
+        folder=Path(),
+    )
+    return SavedPrompt(task, Candidate({"predict": prompt}), ModelConfig(model="openai/gpt-x", temperature=0.3))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _light() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        light_embeddings(patch.setattr)
+        module = types.ModuleType("sentence_transformers")
+        module.SentenceTransformer = _Sentences  # type: ignore[attr-defined]
+        patch.setitem(sys.modules, "sentence_transformers", module)
+        core, prompts = types.ModuleType("langchain_core"), types.ModuleType("langchain_core.prompts")
+        prompts.ChatPromptTemplate = _LangChain  # type: ignore[attr-defined]
+        patch.setitem(sys.modules, "langchain_core", core)
+        patch.setitem(sys.modules, "langchain_core.prompts", prompts)
+        yield
+
+
+class _Sentences:
+    def __init__(self, name: str, **options: Any) -> None:
+        assert "MiniLM" in name
+
+    def encode(self, texts: Sequence[str], **options: Any) -> Any:
+        assert options["normalize_embeddings"]
+        return BagOfWords()(texts)
+
+
+class _LangChain:
+    """What LangChain's template does with its default f-string format."""
+
+    @classmethod
+    def from_messages(cls, pairs: list[tuple[str, str]]) -> _LangChain:
+        made = cls()
+        made.pairs = pairs
+        return made
+
+    pairs: list[tuple[str, str]]
+
+    def messages(self, inputs: dict[str, str]) -> list[dict[str, str]]:
+        roles = {"human": "user", "ai": "assistant", "system": "system"}
+        return [
+            {"role": roles[role], "content": string.Formatter().vformat(text, (), inputs)} for role, text in self.pairs
+        ]
+
+
+def run(code: str) -> dict[str, Any]:
+    """Run an exported module as a file would be."""
+    module = types.ModuleType("exported")
+    sys.modules["exported"] = module  # dataclasses look their module up
+    exec(compile(code, "exported.py", "exec"), module.__dict__)
+    return module.__dict__
+
+
+def ours(prompt: SavedPrompt, inputs: dict[str, str]) -> dict[str, Any]:
+    return openai_body(prompt.model, first_request(prompt.program, prompt.model, inputs))
+
+
+def fill(text: str, inputs: dict[str, str]) -> str:
+    mark = re.compile("|".join(rf"\{{\{{_*{name}\}}\}}" for name in inputs))
+    return mark.sub(lambda found: inputs[found.group().strip("{}_")], text)
+
+
+def of_messages(prompt: SavedPrompt, inputs: dict[str, str]) -> Any:
+    made = export(prompt, "messages")
+    marks = dict(zip(inputs, re.findall(r"\{\{_*\w+\}\}", made.note), strict=True))
+    either = re.compile("|".join(map(re.escape, marks.values())))
+    back = {mark: inputs[name] for name, mark in marks.items()}
+    return [
+        {**one, "content": either.sub(lambda found: back[found.group()], one["content"])}
+        for one in json.loads(made.text)
+    ]
+
+
+def of_promptfoo(prompt: SavedPrompt, inputs: dict[str, str]) -> Any:
+    data = yaml.safe_load(export(prompt, "promptfoo").text)
+    # Jinja2 reads expressions as Nunjucks does; both without escaping.
+    nunjucks = Environment(autoescape=False, keep_trailing_newline=True)
+    raw = json.loads(data["prompts"][0]["raw"])
+    return [{**one, "content": nunjucks.from_string(one["content"]).render(inputs)} for one in raw]
+
+
+def of_langchain(prompt: SavedPrompt, inputs: dict[str, str]) -> Any:
+    return run(export(prompt, "langchain").text)["prompt"].messages(inputs)
+
+
+def of_python(prompt: SavedPrompt, inputs: dict[str, str]) -> Any:
+    code = export(prompt, "python").text
+    assert "import optimizer" not in code
+    assert "import dspy" not in code
+    return run(code)["messages"](**inputs)
+
+
+def of_dspy(prompt: SavedPrompt, inputs: dict[str, str]) -> Any:
+    code = export(prompt, "dspy").text
+    assert "optimizer" not in code
+    assert "pickle" not in code
+    program = run(code)["program"]
+    return openai_body(prompt.model, first_request(program, prompt.model, inputs))["messages"]
+
+
+STATIC = {
+    "messages": of_messages,
+    "promptfoo": of_promptfoo,
+    "langchain": of_langchain,
+    "python": of_python,
+    "dspy": of_dspy,
+}
+INPUTS = {"text": f"a store {HOSTILE}.", "place": "{{text}} {place} there"}
+
+
+@pytest.mark.parametrize("order", ["given", "reversed"])
+@pytest.mark.parametrize("layout", FORMATS)
+@pytest.mark.parametrize("target", STATIC)
+def test_a_static_prompt_renders_the_same_messages(target: str, layout: str, order: str) -> None:
+    prompt = saved(layout, order=order)
+    assert STATIC[target](prompt, INPUTS) == ours(prompt, INPUTS)["messages"]
+
+
+@pytest.mark.parametrize("layout", FORMATS)
+def test_a_prompt_without_demos_renders_the_same_messages(layout: str) -> None:
+    prompt = saved(layout, count=0)
+    for target in STATIC.values():
+        assert target(prompt, INPUTS) == ours(prompt, INPUTS)["messages"]
+
+
+@pytest.mark.parametrize("layout", FORMATS)
+@pytest.mark.parametrize("policy", ["nearest", "diverse"])
+def test_a_retrieving_prompt_goes_with_its_pool_where_there_is_code(policy: str, layout: str) -> None:
+    prompt = saved(layout, policy, 3, "reversed")
+    for text in ("store 3 and store 1", "place", "store 0"):
+        inputs = {**INPUTS, "text": text}
+        expected = ours(prompt, inputs)["messages"]
+        assert of_python(prompt, inputs) == expected
+        assert of_dspy(prompt, inputs) == expected
+
+
+@pytest.mark.parametrize("target", sorted({*TARGETS} - {"python", "dspy"}))
+def test_a_retrieving_prompt_is_refused_where_it_would_be_wrong(target: str) -> None:
+    with pytest.raises(TaskError, match="demos are chosen anew for each input") as problem:
+        export(saved("turns", "nearest"), target)
+    assert "--to python or --to dspy" in problem.value.remedy
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(layout=st.sampled_from(FORMATS), instruction=WORDS, text=WORDS, place=WORDS)
+def test_any_words_come_out_as_they_went_in(layout: str, instruction: str, text: str, place: str) -> None:
+    prompt = saved(layout, instruction=instruction)
+    inputs = {"text": text, "place": place}
+    expected = ours(prompt, inputs)["messages"]
+    for target in (of_messages, of_promptfoo, of_langchain, of_python):
+        assert target(prompt, inputs) == expected
+
+
+@pytest.mark.parametrize("layout", FORMATS)
+def test_a_request_body_is_the_one_that_is_posted(layout: str) -> None:
+    prompt = saved(layout)
+    expected = ours(prompt, INPUTS)
+    body = json.loads(export(prompt, "openai").text)
+    assert {**body, "messages": of_messages(prompt, INPUTS)} == expected
+    assert body["model"] == "gpt-x"
+    assert body["temperature"] == 0.3
+    assert run(export(prompt, "python").text)["request"](**INPUTS) == expected
+
+
+@pytest.mark.parametrize("layout", FORMATS)
+def test_anthropics_body_says_the_same(layout: str) -> None:
+    prompt = saved(layout, instruction="Sort it.")
+    body, plain = json.loads(export(prompt, "anthropic").text), json.loads(export(prompt, "messages").text)
+    said = [one for one in plain if one["role"] != "system"]
+    assert [one["role"] for one in body["messages"]] == [one["role"] for one in said]
+    for mine, theirs in zip(body["messages"], said, strict=True):
+        text = mine["content"] if isinstance(mine["content"], str) else "".join(p["text"] for p in mine["content"])
+        assert text == theirs["content"]
+    system = "".join(one["content"] for one in plain if one["role"] == "system")
+    told = body.get("system", "")
+    assert (told if isinstance(told, str) else "".join(part["text"] for part in told)) == system
+    assert body["max_tokens"] > 0
+
+
+@pytest.mark.parametrize("said", ["Metal.", "Kind: metal", "it is a fruit", '{"kind": "metal"}', "neither"])
+@pytest.mark.parametrize("layout", FORMATS)
+def test_an_exported_dspy_program_reads_answers_as_ours_does(layout: str, said: str) -> None:
+    import dspy
+
+    prompt = saved(layout)
+    program = run(export(prompt, "dspy").text)["program"]
+    with FakeServer(lambda messages: said) as server:
+        lm = dspy.LM("openai/fake", api_base=server.api_base, api_key="none", cache=False, num_retries=0)
+        with dspy.context(lm=lm, disable_history=True):
+            assert answer(program) == answer(prompt.program)
+        assert server.count == 2
+
+
+def answer(program: Any) -> str:
+    """Return what a program makes of the model's words, or that it cannot read them."""
+    try:
+        return str(program(**INPUTS).kind)
+    except AdapterParseError:
+        return "unreadable"
+
+
+def test_text_is_for_people() -> None:
+    told = export(saved("turns", instruction="Sort it."), "text").text
+    assert told.startswith("Sort it.\n\ntext: store 0")
+    assert "kind: fruit" in told
+    assert (
+        "[3 of these examples, nearest to each input, in format block:]"
+        in export(saved("block", "nearest", 3), "text").text
+    )
+
+
+def test_a_program_of_the_users_own_is_refused_by_name() -> None:
+    prompt = saved("turns")
+    two = SavedPrompt(prompt.task, Candidate({"one": Prompt("a"), "two": Prompt("b")}), prompt.model)
+    for target in TARGETS:
+        with pytest.raises(TaskError, match=r"predictors: one, two"):
+            export(two, target)
+    assert export(two, "text").text == "=== one ===\n\na\n\n=== two ===\n\nb\n"

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import dataclasses
+from contextlib import closing
+from pathlib import Path
+
+from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.reader import Reader
+from optimizer.report.blocks import Block, Difference, Document, Section, Table, Text
+from optimizer.report.document import document_of
+from optimizer.report.gather import Facts, gather
+
+from .made import make_run
+
+
+def blocks(parts: Document | Section) -> list[Block]:
+    inner = parts.sections if isinstance(parts, Document) else parts.blocks
+    return [one for part in inner for one in (blocks(part) if isinstance(part, Section) else [part])]
+
+
+def table(document: Document, caption: str) -> Table:
+    return next(one for one in blocks(document) if isinstance(one, Table) and one.caption == caption)
+
+
+def test_the_lead_is_the_verdict_in_one_sentence(facts: Facts) -> None:
+    document = document_of(facts)
+    assert document.title == "sorting: improved"
+    assert document.lead == ("improved: 0.500 → 0.917 on 12 test examples (+0.417, 95 % interval [+0.100, +0.700]).")
+    assert document.advice.startswith("Use the winner")
+
+
+def test_an_interrupted_run_says_so_and_claims_nothing(tmp_path: Path) -> None:
+    with closing(Reader(make_run(tmp_path / "cut", finished=False) / "ledger.db")) as ledger:
+        document = document_of(gather(ledger))
+    assert document.title == "sorting: interrupted"
+    assert document.lead.startswith(
+        "This run was interrupted: 5 of at most 8 trials have ended. The best so far, trial 1,"
+    )
+    assert "0.917" in document.lead
+    assert "No verdict yet" in document.advice
+    assert "It stopped because: interrupted" in document.advice
+    assert "metier resume RUN_DIR" in document.advice
+    assert any("not been touched" in one.text for one in blocks(document) if isinstance(one, Text))
+    assert [row[0] for row in table(document, "Scores so far, on validation").rows] == ["0 (seed)", "1"]
+
+
+def test_a_run_that_goes_on_says_so(facts: Facts) -> None:
+    document = document_of(dataclasses.replace(facts, state="running", result=None))
+    assert document.title == "sorting: running"
+    assert "is still going on" in document.lead
+    assert "resume" not in document.advice
+
+
+def test_a_ledger_without_a_trial_makes_a_report(tmp_path: Path) -> None:
+    Ledger(tmp_path / "ledger.db").close()
+    with closing(Reader(tmp_path / "ledger.db")) as ledger:
+        document = document_of(gather(ledger))
+    assert document.title == "a run that has not begun: interrupted"
+    assert "None of them has a score yet." in document.lead
+
+
+def test_the_change_of_the_prompt_is_shown_with_its_demos(facts: Facts) -> None:
+    change = next(one for one in blocks(document_of(facts)) if isinstance(one, Difference))
+    assert ("-", "Sort it. ") in change.lines
+    assert ("+", "Sort it well. ") in change.lines
+
+
+def test_a_winner_that_is_the_seed_is_called_so(facts: Facts) -> None:
+    document = document_of(dataclasses.replace(facts, after=facts.before))
+    assert not [one for one in blocks(document) if isinstance(one, Difference)]
+    assert any("is the seed itself" in one.text for one in blocks(document) if isinstance(one, Text))
+
+
+def test_costs_are_told_by_role_and_summed(facts: Facts) -> None:
+    assert table(document_of(facts), "What it cost, by role").rows == [
+        ("search, task", "40", "0", "840", "40", "0.4000"),
+        ("test, task", "24", "0", "336", "24", "0.2400"),
+        ("together", "64", "0", "1,176", "64", "0.6400"),
+    ]
+
+
+def test_failures_and_lost_calls_are_told(facts: Facts) -> None:
+    document = document_of(dataclasses.replace(facts, lost=3))
+    assert table(document, "Calls that failed for good").rows == [("server", "1", "500")]
+    warning = next(one for one in blocks(document) if isinstance(one, Text) and one.warning)
+    assert warning.text.startswith("3 calls were in flight")
+    assert not [one for one in blocks(document_of(facts)) if isinstance(one, Text) and one.warning]
+
+
+def test_every_trial_has_its_row(facts: Facts) -> None:
+    rows = table(document_of(facts), "Every trial").rows
+    assert [row[0] for row in rows] == ["0 (seed)", "1", "2", "3", "4"]
+    assert rows[3][3:8] == ("raced out", "0.250", "[0.05, 0.45]", "4", "40")
+    assert rows[4][3:] == ("failed", "–", "–", "0", "–", "failed")

@@ -218,7 +218,7 @@ class _Job:
             if recalled := recalled_calls(ledger):
                 self._note(f"{recalled} calls were answered by the cache between runs, and cost nothing")
             self._note(quotes_note(quotes(winner, self.task.train)))
-            return outcome, search.board.estimate(best, None)
+            return outcome, search.board.shrunken(best)
 
     def _note(self, text: str) -> None:
         """Tell the user, and the report's reader; "" is nothing to tell."""

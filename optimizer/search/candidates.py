@@ -29,7 +29,7 @@ def rows_of(space: Space, predictor: str) -> Levels:
         for order in range(1, 1 + len(demos.orders))
         for place in (sets if name == "static" else [0])
     ]
-    tails = [(counts.index(0), 0, 0, 0)] * (0 in counts) + shown
+    tails = [(count, 0, 0, 0) for count, wanted in enumerate(counts) if not wanted] + shown
     heads = [(text, layout) for text in range(len(pool.instructions)) for layout in range(len(space.formats))]
     return np.array([head + tail for head in heads for tail in tails], dtype=np.intp)
 

@@ -4,12 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from track.finished import best_json
 
 from optimizer import load_prompt
 from optimizer.errors import TaskError
 from optimizer.track import promote
-
-from .track.finished import best_json
 
 
 def test_a_registered_prompt_is_what_its_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ LONGEST_PARAM = 250
 TABLE, TEST_TABLE = "examples.json", "test_examples.json"
 # Tells the UI that a file is a table, which its evaluation view compares between runs.
 TABLES_TAG = "mlflow.loggedArtifacts"
-COLUMNS = ("example", "input", "expected", "answer", "score", "seconds", "feedback", "error")
+COLUMNS = ("input", "expected", "answer", "score", "seconds", "feedback", "error", "example")
 Describe = Callable[[Candidate], str]
 Examples = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
@@ -124,8 +124,7 @@ def table(scores: Sequence[sqlite3.Row], calls: Sequence[Answered], examples: Ex
         known = examples.get(row["example"], {})
         asked, expected = as_text(known.get("inputs", {})), as_text(known.get("outputs", {}))
         answer, took = as_text(json.loads(row["answer"])), seconds.get(row["example"])
-        given = (row["value"], took, row["feedback"], row["failure"])
-        data.append([row["example"], asked, expected, answer, *given])
+        data.append([asked, expected, answer, row["value"], took, row["feedback"], row["failure"], row["example"]])
     return json.dumps({"columns": COLUMNS, "data": data}, ensure_ascii=False)
 
 

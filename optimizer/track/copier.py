@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from optimizer.track.connect import connect
 from optimizer.track.content import Describe, Entry, Point, Source, trial_entry, trial_mark
 from optimizer.track.finish import Finish
 from optimizer.track.job import best_so_far, job_entry
+from optimizer.track.view import view_state, view_tag
 from optimizer.track.writer import Known, Writer
 from optimizer.types import Usage
 
@@ -48,6 +50,7 @@ class Copier:
         self._spent: dict[int, Usage] = {}
         self._examples: dict[str, Any] = {}
         self._curve: set[Point] = set()
+        self._viewed = False
         self._wrote: set[str] = set()
 
     @property
@@ -77,6 +80,8 @@ class Copier:
         if JOB not in self._known or status == "RUNNING":
             self._write_changed(JOB, job_entry(self._ledger, self._run_dir, about, "RUNNING"), {})
         rows = {str(row["number"]): row for row in outcomes(self._ledger)}
+        if rows and not self._viewed:
+            self._show(trial(self._ledger, 0))
         new = [key for key, row in rows.items() if self._rows.get(key) != tuple(row)]
         for key in new:
             self._write_trial(key, rows[key], Source(self._describe, about["block"], self._examples))
@@ -98,6 +103,12 @@ class Copier:
     def _open(self) -> Writer:
         assert self._writer is not None  # noqa: S101 - `copy` connects before anything else
         return self._writer
+
+    def _show(self, first: sqlite3.Row) -> None:
+        """Let the UI show these trials by a link, with their figures."""
+        state = view_state(self._id, list(json.loads(first["prompts"])))
+        self._open().client.set_experiment_tag(self._open().experiment, view_tag(self._id), state)
+        self._viewed = True
 
     def _write_trial(self, key: str, row: sqlite3.Row, source: Source) -> None:
         if self._marks.get(key) != trial_mark(row):

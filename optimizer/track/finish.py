@@ -15,6 +15,7 @@ from optimizer.track.content import TABLE, TABLES_TAG, TEST_TABLE, Examples, tab
 from optimizer.track.job import read_result
 from optimizer.track.model import log_model
 from optimizer.track.traces import failures, tested, write_traces
+from optimizer.track.view import view_address
 from optimizer.track.writer import Writer
 
 IMPROVED = "improved"
@@ -38,7 +39,8 @@ class Finish:
     def links(self) -> dict[str, str]:
         """Return addresses in MLflow's UI, by what they lead to."""
         base = f"#/experiments/{self._writer.experiment}/runs"
-        found = {f"{name}: {trial_name(number)}": f"{base}/{run}" for name, (number, _, run) in self._sides.items()}
+        found = {"all trials": view_address(self._writer.experiment, str(self._ledger.meta("run_id")))}
+        found |= {f"{name}: {trial_name(number)}": f"{base}/{run}" for name, (number, _, run) in self._sides.items()}
         outcome = read_result(self._run_dir)
         if outcome is not None:
             found["registered prompt"] = f"#/prompts/{registry.registry_name(outcome['task'])}"

@@ -139,24 +139,12 @@ def _by_role(ledger: Ledger) -> dict[str, float]:
 
 
 def _note(outcome: Mapping[str, Any], links: Mapping[str, str]) -> str:
-    """Return the outcome in a few lines, with links to what a reader wants next."""
+    """Return the outcome in three short lines, which is what the UI shows unasked; the middle one leads on."""
     low, high = outcome["difference"]["ci95"]
-    rows = [_row(name, outcome[name]) for name in ("seed", "winner")]
-    where = " · ".join(f"[{name}]({address})" for name, address in links.items())
-    return "\n".join(
-        [
-            f"**{outcome['verdict']}**: {outcome['recommendation']}",
-            "",
-            f"| {outcome['test_examples']} test examples | score | 95 % interval | tokens a call |",
-            "|---|---|---|---|",
-            *rows,
-            "",
-            f"Paired difference {outcome['difference']['mean']:+.3f}, 95 % interval [{low:+.3f}, {high:+.3f}].",
-            *(["", where] if where else []),
-        ]
+    before, after = outcome["seed"]["test_score"], outcome["winner"]["test_score"]
+    scores = (
+        f"**{outcome['verdict']}**: {before:.3f} → {after:.3f} on {outcome['test_examples']} test examples "
+        f"({outcome['difference']['mean']:+.3f}, 95 % interval [{low:+.3f}, {high:+.3f}])"
     )
-
-
-def _row(name: str, side: Mapping[str, Any]) -> str:
-    low, high = side["test_ci95"]
-    return f"| {name} | {side['test_score']:.3f} | [{low:.3f}, {high:.3f}] | {side['tokens_per_call']:.0f} |"
+    where = " · ".join(f"[{name}]({address})" for name, address in links.items())
+    return "\n\n".join(filter(None, (scores, where, str(outcome["recommendation"]))))

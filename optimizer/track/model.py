@@ -12,7 +12,6 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optimizer import __version__
 from optimizer.ledger.identity import versions
 from optimizer.track.registry import registry_name
 
@@ -32,8 +31,8 @@ def log_model(client: MlflowClient, best: dict[str, Any], file: Path, run_id: st
     if outputs is not None and outputs.model_outputs:
         return
     # Named, the requirements need not be found out by loading the model, which takes half a minute.
-    installed = {"metier": __version__, **versions("mlflow", "dspy")}
-    needed = [f"{package}=={version}" for package, version in installed.items()]
+    installed = versions("metier", "mlflow", "dspy")
+    needed = [f"{package}=={version}" for package, version in installed.items() if version != "none"]
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it misses an example of the input, which would be run, and so paid
         place = Path(folder) / "model"

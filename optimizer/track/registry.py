@@ -41,9 +41,13 @@ def register(client: MlflowClient, best: Mapping[str, Any], run_id: str, experim
             name=name,
             template=_template(best["messages"]),
             commit_message=_message(best),
-            tags={FINGERPRINT: mark, FILE: f"runs:/{run_id}/best.json", **_tags(best)},
+            tags={FINGERPRINT: mark, FILE: f"runs:/{run_id}/best.json"},
             model_config=_model(best["model"]),
         )
+    for key in (FINGERPRINT, FILE):  # MLflow wrote them to the prompt too, where they would be the latest version's
+        client.delete_prompt_tag(name, key)
+    for key, value in _tags(best).items():
+        client.set_prompt_version_tag(name, str(made.version), key, value)
     return int(made.version)
 
 

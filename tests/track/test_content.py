@@ -19,7 +19,7 @@ from optimizer.ledger.records import (
     finish_trial,
     put_scores,
 )
-from optimizer.track.content import Source, messages_of, seconds_by_example, short, trial_entry, trial_mark
+from optimizer.track.content import COLUMNS, Source, messages_of, seconds_by_example, short, trial_entry, trial_mark
 from optimizer.types import Candidate, Example, Failure, Prompt, Score, Usage
 
 CANDIDATE = Candidate({"predict": Prompt("Sort it.")})
@@ -51,7 +51,7 @@ def test_a_trials_running_score_and_table(ledger: Ledger) -> None:
     figures = {p.name: p.value for p in entry.points}
     assert (figures["calls"], figures["score"], figures["seen_low"], figures["tokens_per_call"]) == (4, 0.4, 0.1, 2.5)
     table = json.loads(entry.files["examples.json"])
-    assert table["columns"] == ["example", "input", "expected", "answer", "score", "seconds", "feedback", "error"]
+    assert table["columns"] == [*COLUMNS]
     assert table["data"][0] == [
         "a",
         "an owl",
@@ -62,8 +62,8 @@ def test_a_trials_running_score_and_table(ledger: Ledger) -> None:
         "",
         None,
     ]
-    assert table["data"][1] == ["b", "", "", "owl", 0.0, None, "", None]
-    assert table["data"][2] == ["c", "", "", "", None, None, "too slow", "timeout"]
+    assert table["data"][1] == ["", "", "owl", 0.0, None, "", None, "b"]
+    assert table["data"][2] == ["", "", "", None, None, "too slow", "timeout", "c"]
     assert len(table["data"]) == 5
     assert (entry.name, entry.status, entry.tags["reason"]) == ("trial 003", "FINISHED", "why")
     assert entry.params == {"predict.instruction": "x" * 249 + "…"}
@@ -96,7 +96,7 @@ def test_what_was_sent_and_how_long_it_took(ledger: Ledger) -> None:
     sent = [[{"role": "system", "content": "Sort it."}, {"role": "user", "content": "an ```` owl"}]]
     assert json.loads(entry.files["messages.json"]) == sent
     assert "`````text\nan ```` owl\n`````" in entry.files["prompt.md"]
-    seconds = [row[5] for row in json.loads(entry.files["examples.json"])["data"]]
+    seconds = [row[4] for row in json.loads(entry.files["examples.json"])["data"]]
     assert all(took is not None and took >= 0 for took in seconds)
     figures = {point.name: point.value for point in entry.points}
     assert 0 <= figures["latency_p50"] <= figures["latency_p95"]

@@ -13,9 +13,10 @@ import pytest
 from optimizer.ledger.ledger import Ledger
 from optimizer.track import traces as traces_module
 from optimizer.track.copier import Copier
+from optimizer.track.promote import fetch
 from optimizer.track.registry import FILE, register
 
-from .conftest import content_of, runs_of, text_of
+from .conftest import TrackingServer, content_of, runs_of, text_of
 from .finished import TEST, WINNER, best_json, make_run
 
 # MLflow's own code is not free of warnings.
@@ -52,17 +53,23 @@ def test_the_seed_and_the_winner_have_their_test_as_a_table(folder: Path) -> Non
     assert [run.data.tags.get("role") for run in (seed, winner, broken)] == ["seed", "winner", None]
     for run, score in ((seed, 0.0), (winner, 1.0)):
         rows = json.loads(text_of(client, run, "test_examples.json"))["data"]
-        assert [(row[1], row[2], row[4]) for row in rows] == [(e.inputs["text"], "bird", score) for e in TEST]
-        assert all(row[5] is not None for row in rows)
+        assert [(row[0], row[1], row[3]) for row in rows] == [(e.inputs["text"], "bird", score) for e in TEST]
+        assert all(row[4] is not None for row in rows)
         tables = [told["path"] for told in json.loads(run.data.tags["mlflow.loggedArtifacts"])]
         assert tables == ["examples.json", "test_examples.json"]
 
 
 def test_the_parent_leads_to_both_and_names_its_data(folder: Path) -> None:
-    _, (parent, seed, winner, _) = found(folder)
+    client, (parent, seed, winner, _) = found(folder)
     note = parent.data.tags["mlflow.note.content"]
     assert all(f"/runs/{run.info.run_id})" in note for run in (seed, winner))
     assert "(#/prompts/sort-it)" in note
+    assert f"(#/experiments/{parent.info.experiment_id}/runs?viewStateShareKey=metier-abc)" in note
+    state = json.loads(client.get_experiment(parent.info.experiment_id).tags["mlflow.sharedViewState.metier-abc"])
+    shown = client.search_runs([parent.info.experiment_id], state["searchFilter"], order_by=["metrics.score DESC"])
+    assert [run.info.run_name for run in shown] == ["trial 001", "trial 000", "trial 002"]
+    known = {f"metrics.`{name}`" for name in winner.data.metrics} | {f"tags.`{name}`" for name in winner.data.tags}
+    assert {name for name in state["selectedColumns"] if not name.startswith("params.")} <= known
     (used,) = parent.inputs.dataset_inputs
     assert (used.dataset.name, used.dataset.digest, used.tags[0].value) == ("sort it", "0123", "test")
 
@@ -181,3 +188,21 @@ def test_the_model_answers_without_a_pickle(folder: Path, monkeypatch: pytest.Mo
         assert loaded.predict([{"text": "owl"}]) == [{"kind": "OWL"}]
     finally:
         mlflow.set_tracking_uri(None)
+
+
+@pytest.mark.slow
+def test_a_tracking_server_holds_the_same(tmp_path: Path, tracking_server: TrackingServer) -> None:
+    tracking_server.start()
+    make_run(tmp_path, tracking_server.uri)
+    for _ in range(2):
+        client, noted = mirror(tmp_path)
+        assert noted == []
+    _, (parent, seed, winner, _) = runs_of(tracking_server.uri, "abc")
+    assert parent.data.tags["verdict"] == "improved"
+    assert "test_examples.json" in content_of(client, winner)["files"]
+    traces = client.search_traces([seed.info.experiment_id], max_results=200)
+    assert len(traces) == 2 * traces_module.TESTED + 1
+    assert {len(trace.data.spans) for trace in traces} == {2}
+    assert [version.version for version in client.search_prompt_versions("sort-it")] == [1]
+    assert fetch("prompts:/sort-it@champion", tracking_server.uri) == (tmp_path / "best.json").read_text()
+    assert len(parent.outputs.model_outputs) == 1

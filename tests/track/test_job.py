@@ -64,8 +64,10 @@ def test_runs_are_found_by_what_they_were_begun_with(ledger: Ledger) -> None:
 
 def test_the_note_leads_on(ledger: Ledger) -> None:
     note = entry(ledger, "FINISHED", {"winner: trial 001": "#/there"}).tags[NOTE]
-    assert note.startswith("**improved**: Use the winner.")
-    assert "| winner | 1.000 | [0.800, 1.000] | 12 |" in note
-    assert note.endswith("[winner: trial 001](#/there)")
+    assert note.split("\n\n") == [
+        "**improved**: 0.000 → 1.000 on 24 test examples (+1.000, 95 % interval [+0.900, +1.000])",
+        "[winner: trial 001](#/there)",
+        "Use the winner.",
+    ]
     (ledger.path.parent / "result.json").write_text(json.dumps(result_json("worse")))
     assert entry(ledger, "FINISHED").tags["verdict"] == "worse"

@@ -120,7 +120,7 @@ def test_each_trial_is_a_child_run(report: Report) -> None:
             assert "## predict" in text_of(client, run, "prompt.md")
             table = json.loads(text_of(client, run, "examples.json"))
             assert table["columns"] == [*COLUMNS]
-            for _, asked, expected, answer, score, *_ in table["data"]:
+            for asked, expected, answer, score, *_ in table["data"]:
                 assert TRUTH[asked.split()[-1]] == expected
                 assert score == float(answer == expected)
             steps = [point.step for point in client.get_metric_history(run.info.run_id, "seen_score")]
@@ -174,9 +174,17 @@ def test_a_password_in_the_address_is_written_nowhere(tmp_path: Path) -> None:
 
 def told_of(content: dict[str, Any]) -> dict[str, Any]:
     """Leave out what differs between two runs of one job: ids and times."""
-    history = {name: [(step, value) for step, _, value in points] for name, points in content["history"].items()}
+    kept = {name: points for name, points in content["history"].items() if not name.startswith("latency_")}
+    history = {name: [(step, value) for step, _, value in points] for name, points in kept.items()}
     tags = {name: tag for name, tag in content["tags"].items() if name != "metier.run_id"}
-    return {**content, "times": None, "history": history, "tags": tags}
+    files = {name: untimed(text) if name.endswith("examples.json") else text for name, text in content["files"].items()}
+    return {**content, "times": None, "history": history, "tags": tags, "files": files}
+
+
+def untimed(table: str) -> list[Any]:
+    """Return a table's rows without the seconds that they took."""
+    place = COLUMNS.index("seconds")
+    return [[*row[:place], *row[place + 1 :]] for row in json.loads(table)["data"]]
 
 
 @pytest.fixture(scope="module")

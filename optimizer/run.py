@@ -128,7 +128,7 @@ class _Job:
             stack.enter_context(cancelled_by_signals(self._drain))
             stack.enter_context(log_to(self.run_dir / "run.log"))
             fleet = stack.enter_context(Fleet(self.config.models, self.run_dir, self.watcher.say))
-            mirror = self._mirror(ledger)
+            mirror = self._mirror(ledger, fleet)
             try:
                 outcome, validation = await self._search_and_test(ledger, fleet, mirror)
             except BaseException as problem:
@@ -156,13 +156,14 @@ class _Job:
         if self.door is not None:
             await asyncio.wrap_future(self.door.drain(DRAIN_SECONDS))
 
-    def _mirror(self, ledger: Ledger) -> Mirror | None:
+    def _mirror(self, ledger: Ledger, fleet: Fleet) -> Mirror | None:
         where = self.config.tracking.mlflow
         if where is None:
             return None
         from optimizer.track.mirror import Mirror
 
         params = {"task": self.task.name, "task_model": self.config.models.task.model, "seed": self.config.seed}
+        identities = {f"model.{role}": scrub(endpoint.identity) for role, endpoint in fleet.endpoints.items()}
         mirror = Mirror(ledger, self.run_dir, self.watcher.say)
         mirror.start(
             {
@@ -170,10 +171,12 @@ class _Job:
                 "experiment": where.experiment,
                 "name": f"{self.task.name} {self.run_id}",
                 "params": params,
+                "tags": {"task_fingerprint": self.task.fingerprint, **identities},
+                "data": _data(self.task),
                 "config": scrub(dump_config(self.config.model_copy(update={"run_dir": None}))),
                 "block": self.config.search.block,
             },
-            self.task.validation,
+            [*self.task.validation, *self.task.test],
         )
         return mirror
 
@@ -377,6 +380,15 @@ def _mlflow_uri(config: RunConfig, run_dir: Path) -> str:
 
     home = run_dir if config.run_dir else run_dir.parent
     return checked(where.uri or f"sqlite:///{home.resolve() / 'mlflow.db'}")
+
+
+def _data(task: Task) -> list[dict[str, Any]]:
+    """Return the splits as MLflow is told of them; a digest changes with any example."""
+    splits = {"train": task.train, "validation": task.validation, "test": task.test}
+    return [
+        {"name": task.name, "split": name, "digest": digest([e.id for e in split]), "examples": len(split)}
+        for name, split in splits.items()
+    ]
 
 
 def _cut_short(budget: Budget, outcome: Outcome, planned: int) -> str:

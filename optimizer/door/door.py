@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from optimizer.config.schema import Failures
@@ -104,7 +105,7 @@ class Door:
             await line.aclose()
 
     async def _complete(self, role: Role, request: Request, tag: CallTag, repetition: int) -> Response:
-        tag = CallTag(role, tag.phase, tag.trial)
+        tag = replace(tag, role=role)
         data = request_json(request)
         key = call_key(self._endpoints[role].identity, data, repetition)
         known = find_call(self.ledger, key) if key in self._written else None

@@ -288,11 +288,11 @@ def test_a_call_is_booked_on_its_tag_and_its_role(make_door: MakeDoor, ledger: L
     tag_of_call_context = contextvars.copy_context()
 
     def tagged() -> Future[Response]:
-        tag_of_call.set(CallTag("task", "test", 7))
+        tag_of_call.set(CallTag("task", "test", 7, "ab"))
         return door.submit("prompt", request())
 
     tag_of_call_context.run(tagged).result(10)
-    assert tuple(ledger.read("SELECT role, phase, trial FROM calls")[0]) == ("prompt", "test", 7)
+    assert tuple(ledger.read("SELECT role, phase, trial, example FROM calls")[0]) == ("prompt", "test", 7, "ab")
 
 
 def test_close_cancels_what_is_in_flight(make_door: MakeDoor, ledger: Ledger) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import outcomes, trial, usage_by_trial
 from optimizer.track.connect import connect
 from optimizer.track.content import Describe, Entry, Point, Source, trial_entry, trial_mark
-from optimizer.track.finish import Finish
+from optimizer.track.finish import Finish, attempt, prepare
 from optimizer.track.job import best_so_far, job_entry
 from optimizer.track.view import view_state, view_tag
 from optimizer.track.writer import Known, Writer
@@ -81,14 +82,17 @@ class Copier:
             self._write_changed(JOB, job_entry(self._ledger, self._run_dir, about, "RUNNING"), {})
         rows = {str(row["number"]): row for row in outcomes(self._ledger)}
         if rows and not self._viewed:
-            self._show(trial(self._ledger, 0))
+            attempt("view", partial(self._show, trial(self._ledger, 0)), self._note)
+            self._viewed = True
         new = [key for key, row in rows.items() if self._rows.get(key) != tuple(row)]
         for key in new:
             self._write_trial(key, rows[key], Source(self._describe, about["block"], self._examples))
         if new:
             self._draw_curve([row for key, row in rows.items() if key in self._rows])
         self._end_strays(rows)
-        if status != "RUNNING":
+        if status == "RUNNING":
+            prepare()
+        else:
             self._end(about, status)
 
     def _look_up(self, writer: Writer) -> None:
@@ -108,7 +112,6 @@ class Copier:
         """Let the UI show these trials by a link, with their figures."""
         state = view_state(self._id, list(json.loads(first["prompts"])))
         self._open().client.set_experiment_tag(self._open().experiment, view_tag(self._id), state)
-        self._viewed = True
 
     def _write_trial(self, key: str, row: sqlite3.Row, source: Source) -> None:
         if self._marks.get(key) != trial_mark(row):

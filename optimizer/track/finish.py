@@ -11,6 +11,7 @@ from typing import Any
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import answered_in, outcomes, scores_of
 from optimizer.track import registry
+from optimizer.track.connect import why
 from optimizer.track.content import TABLE, TABLES_TAG, TEST_TABLE, Examples, table, tables_tag, trial_name
 from optimizer.track.job import read_result
 from optimizer.track.model import log_model
@@ -24,6 +25,27 @@ REFUSALS = (
     *("ENDPOINT_NOT_FOUND", "FEATURE_DISABLED", "NOT_IMPLEMENTED", "INVALID_PARAMETER_VALUE", "BAD_REQUEST"),
     *("PERMISSION_DENIED", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE"),
 )
+
+
+def prepare() -> None:
+    """Import what the end of a run needs, while the search goes on: it takes seconds, which a user would wait for."""
+    import mlflow.pyfunc
+    import mlflow.tracing.client  # noqa: F401
+
+
+def attempt(what: str, write: Callable[[], None], note: Callable[[str], None]) -> None:
+    """Write something that an MLflow may refuse or not know; `note` is told in one line if it does.
+
+    Raises what else MLflow raises: that may be an outage.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        write()
+    except (MlflowException, NotImplementedError) as problem:
+        if isinstance(problem, MlflowException) and problem.error_code not in REFUSALS:
+            raise
+        note(f"This MLflow did not take the {what} ({why(problem)}); the rest is written.")
 
 
 class Finish:
@@ -49,14 +71,14 @@ class Finish:
     def write(self, examples: Examples) -> None:
         """Write all; what this MLflow is too old for is told in one line, and the rest is written."""
         self._show_sides(examples)
-        self._attempt("traces", partial(self._trace, examples))
+        attempt("traces", partial(self._trace, examples), self._note)
         file = self._run_dir / "best.json"
         if file.exists():
             best: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
             # The registered version points to it, and may be loaded before the rest is there.
             self._writer.files(self._runs[""], {"best.json": file.read_text(encoding="utf-8")})
-            self._attempt("prompt registry", partial(self._register, best))
-            self._attempt("logged models", partial(self._log_model, best, file))
+            attempt("prompt registry", partial(self._register, best), self._note)
+            attempt("logged models", partial(self._log_model, best, file), self._note)
 
     def _found_sides(self) -> dict[str, tuple[int, str, str]]:
         """Return the seed's and the winner's trial: number, candidate, MLflow's run."""
@@ -85,17 +107,6 @@ class Finish:
             scores, calls = scores_of(self._ledger, candidate, "test"), answered_in(self._ledger, "test", place)
             self._writer.files(run, {TEST_TABLE: table(scores, calls, examples)})
             self._writer.tags(run, {"role": name, TABLES_TAG: tables_tag(TABLE, TEST_TABLE)})
-
-    def _attempt(self, what: str, write: Callable[[], None]) -> None:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            write()
-        except (MlflowException, NotImplementedError) as problem:
-            if isinstance(problem, MlflowException) and problem.error_code not in REFUSALS:
-                raise
-            first = (str(problem).splitlines() or [type(problem).__name__])[0]
-            self._note(f"This MLflow did not take the {what} ({first[:200]}); the rest is written.")
 
     def _trace(self, examples: Examples) -> None:
         run_of = {("search", int(key)): run for key, run in self._runs.items() if key}

@@ -7,8 +7,9 @@ while the format is part of the prompt here. So the model is a pyfunc made from 
 
 from __future__ import annotations
 
+import io
 import tempfile
-import warnings
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +34,8 @@ def log_model(client: MlflowClient, best: dict[str, Any], file: Path, run_id: st
     # Named, the requirements need not be found out by loading the model, which takes half a minute.
     installed = versions("metier", "mlflow", "dspy")
     needed = [f"{package}=={version}" for package, version in installed.items() if version != "none"]
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it misses an example of the input, which would be run, and so paid
+    # MLflow misses an example of the input, which would be run, and so paid; it filters warnings anew itself.
+    with tempfile.TemporaryDirectory() as folder, redirect_stderr(io.StringIO()):
         place = Path(folder) / "model"
         mlflow.pyfunc.save_model(
             str(place),

@@ -52,16 +52,8 @@ def test_a_trials_running_score_and_table(ledger: Ledger) -> None:
     assert (figures["calls"], figures["score"], figures["seen_low"], figures["tokens_per_call"]) == (4, 0.4, 0.1, 2.5)
     table = json.loads(entry.files["examples.json"])
     assert table["columns"] == [*COLUMNS]
-    assert table["data"][0] == [
-        "a",
-        "an owl",
-        '{"kind": "bird", "n": 2}',
-        '{"kind": "bird", "n": 2}',
-        1.0,
-        None,
-        "",
-        None,
-    ]
+    both = '{"kind": "bird", "n": 2}'
+    assert table["data"][0] == ["an owl", both, both, 1.0, None, "", None, "a"]
     assert table["data"][1] == ["", "", "owl", 0.0, None, "", None, "b"]
     assert table["data"][2] == ["", "", "", None, None, "too slow", "timeout", "c"]
     assert len(table["data"]) == 5

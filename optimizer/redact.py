@@ -16,6 +16,7 @@ _PATTERNS = (
     re.compile(r"\bsk-[\w-]{16,}"),
 )
 _told: set[str] = set()
+_environment: tuple[dict[object, object] | None, frozenset[str]] = (None, frozenset())  # as last seen; its secrets
 
 
 def hide(secret: str | None) -> None:
@@ -65,9 +66,18 @@ class ScrubbingFormatter(logging.Formatter):
 
 def _secrets() -> list[str]:
     """Return the secrets that are known, the longest first: one may be a part of another."""
-    found = {
-        value
-        for name, value in os.environ.items()
-        if len(value) >= SHORTEST and any(word in name.upper() for word in _NAMES)
-    }
-    return sorted(found | _told, key=len, reverse=True)
+    return sorted(_in_environment() | _told, key=len, reverse=True)
+
+
+def _in_environment() -> frozenset[str]:
+    global _environment
+    # Each row of the ledger asks. To iterate over os.environ decodes every name and value; the dict that it
+    # keeps them in can be compared at once.
+    raw = getattr(os.environ, "_data", None)
+    if raw is None or raw != _environment[0]:
+        found = (value for name, value in os.environ.items() if any(word in name.upper() for word in _NAMES))
+        _environment = (
+            None if raw is None else dict(raw),
+            frozenset(value for value in found if len(value) >= SHORTEST),
+        )
+    return _environment[1]

@@ -18,11 +18,20 @@ from optimizer.config.schema import RunConfig
 from optimizer.door.budget import Budget, refuse_past
 from optimizer.errors import ConfigError, Interrupted, LedgerError, StoppedByFailures
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import begin_attempt, failures_by_kind, lost_calls, put_examples, tokens_per_call
+from optimizer.ledger.records import (
+    begin_attempt,
+    failures_by_kind,
+    lost_calls,
+    put_examples,
+    recalled_calls,
+    tokens_per_call,
+)
+from optimizer.ledger.shared import SharedCache
 from optimizer.logs import log_to
 from optimizer.models.fleet import Fleet, pull
 from optimizer.models.prices import prices_of
 from optimizer.models.providers import is_local
+from optimizer.models.store import answers_path
 from optimizer.redact import scrub, without_credentials
 from optimizer.report.markdown import best_md
 from optimizer.report.result import Report, Side, trial_counts, usage_json, write_atomically, write_result
@@ -178,8 +187,10 @@ class _Job:
         from optimizer.prompt.overlap import quotes, quotes_note
         from optimizer.search.verdict import final_test
 
-        self.door = door = Door(ledger, self.budget, fleet.endpoints, self.prices, self.config.failures)
-        with closing(door):
+        with ExitStack() as stack:
+            shared = self._shared_cache(stack)
+            door = Door(ledger, self.budget, fleet.endpoints, self.prices, self.config.failures, shared)
+            self.door = stack.enter_context(closing(door))
             programs = self._programs()
             test_calls = 2 * len(self.task.test) * len(programs.predictors)
             await self._foretell(programs)
@@ -204,6 +215,8 @@ class _Job:
             elif not outcome.examples:
                 what = f"no test example was answered by both prompts ({_failures(ledger)})"
                 raise StoppedByFailures(what, f"Run it again with --run-dir {self.run_dir}: nothing paid is lost.")
+            if recalled := recalled_calls(ledger):
+                self._note(f"{recalled} calls were answered by the cache between runs, and cost nothing")
             self._note(quotes_note(quotes(winner, self.task.train)))
             return outcome, search.board.estimate(best, None)
 
@@ -212,6 +225,11 @@ class _Job:
         if text:
             self.notes += (text,)
             self.watcher.say(text)
+
+    def _shared_cache(self, stack: ExitStack) -> SharedCache | None:
+        if not self.config.cache.shared:
+            return None
+        return stack.enter_context(closing(SharedCache(answers_path(), self.watcher.say)))
 
     async def _foretell(self, programs: Programs) -> None:
         """Say what the run will take, where it takes dollars; from the lengths of its prompts."""

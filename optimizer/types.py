@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Policy = Literal["static", "nearest", "diverse"]
@@ -123,7 +123,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Calls and tokens spent; `cached_calls` were answered by the ledger and cost nothing."""
+    """Calls and tokens spent; `cached_calls` were answered by the ledger, or by the cache between runs, for nothing."""
 
     calls: int = 0
     cached_calls: int = 0
@@ -133,8 +133,14 @@ class Usage:
     usd: float = 0.0
 
     def __add__(self, other: Usage) -> Usage:
-        mine, theirs = asdict(self), asdict(other)
-        return Usage(**{name: mine[name] + theirs[name] for name in mine})
+        return Usage(
+            self.calls + other.calls,
+            self.cached_calls + other.cached_calls,
+            self.input_tokens + other.input_tokens,
+            self.cached_input_tokens + other.cached_input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.usd + other.usd,
+        )
 
     @property
     def tokens(self) -> int:

@@ -19,8 +19,7 @@ from optimizer.report.result import Report
 from optimizer.testing.fake_server import FakeServer
 from optimizer.testing.faults import Chance, Fault
 
-# Seeds 0, 1, 3, 4 and 5 pass, 2 does not: there the first fault of all is a hang while nothing else is in the
-# air. It is taken for a straggler, to be executed once, and the example stays without a score.
+# With seed 2 the first fault of all is a hang while nothing else is in the air.
 SEED = int(os.environ.get("METIER_TEST_SEED", "1"))
 Run = Callable[..., Report]
 Scores = list[tuple[Any, ...]]

@@ -157,3 +157,37 @@ def test_an_interrupted_run_is_finished_by_the_same_command(tmp_path: Path, serv
     assert paid >= 8
     # At most the calls in flight (four) were paid twice.
     assert bill <= server.answered <= bill + 4
+
+
+def test_a_second_run_is_answered_by_the_cache_between_runs(
+    run: Run, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METIER_CACHE", str(tmp_path / "cache"))
+    shared = {"cache": {"shared": True}, "budget": {"calls": 500}}
+    first = result(run("first", **shared))
+    asked = server.count
+    second = result(run("second", **shared))
+    assert server.count == asked
+    assert "answered by the cache between runs" in (tmp_path / "second" / "report.md").read_text()
+    own = {"run_id", "seconds", "usage", "test_usage", "notes"}
+    assert {k: v for k, v in second.items() if k not in own} == {k: v for k, v in first.items() if k not in own}
+    for usage in ("usage", "test_usage"):
+        paid = sum(first[usage]["calls"].values())
+        assert sum(second[usage]["calls"].values()) == second[usage]["input_tokens"] == second[usage]["usd"] == 0
+        assert second[usage]["cached_calls"] == paid + first[usage]["cached_calls"]
+    run("third", budget={"calls": 500})
+    assert server.count == 2 * asked, "it is off by default"
+
+
+def test_a_damaged_cache_between_runs_is_said_and_changes_nothing(
+    run: Run, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METIER_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "answers.db").write_bytes(b"no database" * 1000)
+    said: list[str] = []
+    monkeypatch.setattr("optimizer.run.Watcher.say", lambda self, text: said.append(text))
+    clean, other = result(run("clean")), result(run("other", cache={"shared": True}))
+    assert [other[key] for key in ("winner", "difference")] == [clean[key] for key in ("winner", "difference")]
+    assert other["usage"]["calls"] == clean["usage"]["calls"]
+    assert len([text for text in said if "cache between runs is not used" in text]) == 1

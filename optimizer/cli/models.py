@@ -49,7 +49,7 @@ def path(name: str) -> None:
 @click.argument("name")
 @click.option("--port", default=8080, show_default=True, help="The port on 127.0.0.1; 0 is a free one.")
 def serve(name: str, port: int) -> None:
-    """Serve a local model on 127.0.0.1 in the foreground, OpenAI-compatible, until Ctrl-C."""
+    """Serve a local model on 127.0.0.1 in the foreground, OpenAI- and Anthropic-compatible, until Ctrl-C."""
     from optimizer.models.catalogue import CATALOGUE
     from optimizer.models.fleet import pull as fetch
     from optimizer.models.reencode import reencoded

@@ -26,7 +26,7 @@ class ModelConfig(Strict):
     """One model: its name as litellm and DSPy spell it, and where it answers."""
 
     model: str = Field(description="local/NAME, path/to/model.gguf, hf:owner/repo/file.gguf, or provider/model")
-    api_base: str | None = Field(None, description="the endpoint's URL, for openai/… and ollama_chat/… models")
+    api_base: str | None = Field(None, description="the endpoint's URL, for openai/…, anthropic/… and ollama_chat/…")
     api_key_env: str | None = Field(None, description="the environment variable that holds the key")
     temperature: float = Field(0.0, ge=0, le=2)
     price: ModelPrice | None = Field(None, description="default: litellm's table; dollars per million tokens")
@@ -93,6 +93,12 @@ class Failures(Strict):
     give_up_after: float = Field(300.0, gt=0, description="seconds of nothing but failures before the run stops")
 
 
+class Cache(Strict):
+    """Answers that are known. Every run keeps its own in its ledger."""
+
+    shared: bool = Field(False, description="use and fill one file of answers that all runs of a user share")
+
+
 class Mlflow(Strict):
     """Where trials are mirrored."""
 
@@ -113,6 +119,7 @@ class RunConfig(Strict):
     models: Models = Models()
     search: Search = Search()
     budget: Budget = Budget()
+    cache: Cache = Cache()
     failures: Failures = Failures()
     tracking: Tracking = Tracking()
     seed: int = Field(0, ge=0)

@@ -16,6 +16,7 @@ FIRST_PROBE, LONGEST_PROBE = 1.0, 30.0
 # A time-out is blamed on the endpoint, and repeated, while this many seconds old trouble is remembered.
 TROUBLE_SECONDS = 300.0
 PAIR_SECONDS = 60.0
+KNOWN_AFTER = 20  # answers: before them a time-out may as well be the endpoint's, which may be loading a model
 GRACE = 30.0  # seconds that a last attempt may go on after the run could have been given up
 
 
@@ -27,7 +28,7 @@ class Breaker:
         self._proven, self._open = False, False
         self._inside = self._trying = 0
         self._probe_at, self._interval = 0.0, FIRST_PROBE
-        self._row = self._timeouts = 0
+        self._row = self._timeouts = self._answers = 0
         self._failing_since: float | None = None
         self._last_answer = self._last_trouble = self._last_timeout = float("-inf")
         self._last: CallError | None = None
@@ -79,6 +80,7 @@ class Breaker:
     def answered(self) -> None:
         """Learn that the endpoint is well: it answered, or refused one call for its own sake."""
         self._last_answer = time.monotonic()
+        self._answers += 1
         self._row = self._timeouts = 0
         self._failing_since = self._last = None
         if self._open or not self._proven:
@@ -102,11 +104,12 @@ class Breaker:
     def blames_endpoint(self, started: float) -> bool:
         """Tell if an attempt begun then timed out through the endpoint, not through its own length.
 
-        A call that hangs while the endpoint is well is a straggler, to be executed once.
+        A call that hangs while the endpoint is well is a straggler, to be executed once. An endpoint that
+        has hardly answered yet is not known to be well.
         """
         troubled = time.monotonic() - self._last_trouble < TROUBLE_SECONDS
         nobody_answered = self._last_answer < started and (self._timeouts > 1 or self._inside > 0)
-        return troubled or nobody_answered
+        return troubled or nobody_answered or self._answers < KNOWN_AFTER
 
     async def awaits_blame(self, started: float, seconds: float) -> bool:
         """Tell what `blames_endpoint` does, but wait for signs while other calls may still bring some."""

@@ -14,12 +14,23 @@ from optimizer.config.schema import Failures
 from optimizer.door.budget import Budget
 from optimizer.door.charges import Charge, most_of
 from optimizer.door.keys import call_key, request_json, response_from_json, response_json
+from optimizer.door.landing import Landing
 from optimizer.door.limiter import Limiter
 from optimizer.door.line import Line
 from optimizer.errors import BudgetSpent, CallError
 from optimizer.ledger.clock import rebook_lost
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import CallTag, begin_call, count_hit, fail_call, find_call, finish_call
+from optimizer.ledger.records import (
+    CallTag,
+    answered_keys,
+    begin_call,
+    count_hit,
+    fail_call,
+    find_call,
+    finish_call,
+    recall_call,
+)
+from optimizer.ledger.shared import SharedCache
 from optimizer.models.prices import Price, metered
 from optimizer.models.providers import Endpoint
 from optimizer.types import Failure, Role
@@ -45,13 +56,17 @@ class Door:
         endpoints: Mapping[Role, Endpoint],
         prices: Mapping[Role, Price],
         failures: Failures,
+        shared: SharedCache | None = None,
     ) -> None:
-        self.ledger, self.budget = ledger, budget
+        """`shared` answers what other runs have paid for, and is told what this one pays for."""
+        self.ledger, self.budget, self._shared = ledger, budget, shared
         self._endpoints, self._prices = endpoints, prices
         self._open, self._paying = asyncio.Event(), set[asyncio.Task[Any]]()
         self._open.set()
         self._in_flight: dict[str, asyncio.Future[tuple[int, Response]]] = {}
         self._loop = asyncio.new_event_loop()
+        # Only the keys of answers that were at least queued for the ledger are looked up there.
+        self._landing, self._written = Landing(self._loop), answered_keys(ledger)
         self._lines = _lines(endpoints, failures)
         self._thread = threading.Thread(target=self._loop.run_forever, name="door", daemon=True)
         self._thread.start()
@@ -92,9 +107,9 @@ class Door:
         tag = CallTag(role, tag.phase, tag.trial)
         data = request_json(request)
         key = call_key(self._endpoints[role].identity, data, repetition)
-        known = find_call(self.ledger, key)
+        known = find_call(self.ledger, key) if key in self._written else None
         if known is not None:
-            await asyncio.wrap_future(count_hit(self.ledger, known[0]))
+            await self._landing.wait(count_hit(self.ledger, known[0]))
             return response_from_json(known[1])
         while key in self._in_flight:
             try:
@@ -104,12 +119,12 @@ class Door:
                 if me is None or me.cancelling():
                     raise
                 continue  # only the caller that went first was cancelled: whoever waited makes the call
-            await asyncio.wrap_future(count_hit(self.ledger, row))
+            await self._landing.wait(count_hit(self.ledger, row))
             return response
         flight: asyncio.Future[tuple[int, Response]] = self._loop.create_future()
         self._in_flight[key] = flight
         try:
-            flight.set_result(await self._pay(role, request, data, key, tag))
+            flight.set_result(await self._recall(data, key, tag) or await self._pay(role, request, data, key, tag))
         except BaseException as problem:
             flight.set_exception(problem)
             flight.exception()  # nobody else may be waiting; that is no loss
@@ -117,6 +132,19 @@ class Door:
         finally:
             del self._in_flight[key]
         return flight.result()[1]
+
+    async def _recall(self, data: Mapping[str, Any], key: str, tag: CallTag) -> tuple[int, Response] | None:
+        """Return what another run was answered, once this run's ledger holds it too."""
+        found = None if self._shared is None else self._shared.find(key)
+        if self._shared is None or found is None:
+            return None
+        try:
+            response = response_from_json(found[0])
+        except (KeyError, TypeError, ValueError, AttributeError) as problem:
+            self._shared.give_up(f"an answer in it cannot be read: {problem}")
+            return None
+        self._written.add(key)
+        return await self._landing.wait(recall_call(self.ledger, key, tag, data, *found)), response
 
     async def _pay(
         self, role: Role, request: Request, data: Mapping[str, Any], key: str, tag: CallTag
@@ -130,26 +158,30 @@ class Door:
             row, begun = None, time.monotonic()
             try:
                 async with asyncio.timeout(self.budget.time_left(tag.phase)):
-                    row = await asyncio.wrap_future(begin_call(self.ledger, key, tag, data, charge.most))
+                    row = await self._landing.wait(begin_call(self.ledger, key, tag, data, charge.most))
                     outcome, attempts = await line.call(request, _likely_tokens(request), charge)
             except TimeoutError:  # the job's time; an attempt's own is sorted among the failures
                 paid, cut = charge.fail(cut=True), Failure("timeout", "cut when the budget's time was up")
                 if row is not None:
-                    await asyncio.wrap_future(fail_call(self.ledger, row, cut, paid))
+                    await self._landing.wait(fail_call(self.ledger, row, cut, paid))
                 raise BudgetSpent("time") from None
             except BaseException:
                 charge.fail(cut=row is not None)  # it was in the air, and may have been answered
                 raise
             if isinstance(outcome, CallError):
                 failure = Failure(outcome.kind, outcome.what, attempts)
-                await asyncio.wrap_future(fail_call(self.ledger, row, failure, charge.fail()))
+                await self._landing.wait(fail_call(self.ledger, row, failure, charge.fail()))
                 line.check()
                 raise outcome
             usage = metered(outcome.usage, self._endpoints[role].model, price, charge.most)
             paid = charge.settle(usage, time.monotonic() - begun)
-            await asyncio.wrap_future(finish_call(self.ledger, row, response_json(outcome), paid, attempts))
+            answer = response_json(outcome)
+            self._written.add(key)  # before it waits: its caller may leave, and the answer be committed all the same
+            await self._landing.wait(finish_call(self.ledger, row, answer, paid, attempts))
+            if self._shared is not None:
+                self._shared.put(key, answer, usage)
             if (lost := self.budget.lost.pop(key, None)) is not None:
-                await asyncio.wrap_future(rebook_lost(self.ledger, key, charge.known_at_last(lost, usage)))
+                await self._landing.wait(rebook_lost(self.ledger, key, charge.known_at_last(lost, usage)))
             return row, outcome
 
     async def _enter(self) -> None:

@@ -12,7 +12,7 @@ from optimizer.types import Role, Usage
 
 @dataclass(frozen=True, slots=True)
 class Spell:
-    """The answered calls of one role in one trial: the dearest of them, and their mean time."""
+    """The paid calls of one role in one trial: the dearest of them, and their mean time."""
 
     role: Role
     trial: int | None
@@ -48,10 +48,10 @@ def _last_sign(ledger: Ledger, begun: float, end: float) -> float:
 
 
 def spells(ledger: Ledger) -> list[Spell]:
-    """Return what the search's answered calls were like, by role and trial."""
+    """Return what the search's paid calls were like, by role and trial."""
     sql = (
         "SELECT role, trial, COUNT(*) AS calls, MAX(usd) AS usd, AVG(ended - started) AS seconds"
-        " FROM calls WHERE state = 'done' AND phase = 'search' GROUP BY role, trial"
+        " FROM calls WHERE state = 'done' AND attempts > 0 AND phase = 'search' GROUP BY role, trial"
     )
     return [Spell(row["role"], row["trial"], row["calls"], row["usd"], row["seconds"]) for row in ledger.read(sql)]
 

@@ -22,6 +22,8 @@ from optimizer.ledger.schema import BIRTH, SCHEMA
 
 # Seconds a run waits for the lock: `metier status` may hold it for an instant.
 PATIENCE = 0.5
+# A value that breaks a constraint, or that SQLite cannot hold: the trouble of one statement alone.
+REFUSED = (sqlite3.IntegrityError, ValueError, OverflowError)
 
 
 @dataclass(frozen=True)
@@ -153,8 +155,11 @@ def _acquire(lock: FileLock, path: Path, wait: bool) -> None:
 def commit(connection: sqlite3.Connection, writes: Sequence[Write]) -> None:
     """Run the statements in one transaction; each future learns how its own statement fared."""
     try:
-        connection.execute("BEGIN IMMEDIATE")
-        outcomes = [execute(connection, write) for write in writes]
+        try:
+            outcomes: Sequence[int | Exception] = _run(connection, writes, apart=False)
+        except REFUSED:
+            connection.execute("ROLLBACK")
+            outcomes = _run(connection, writes, apart=True)
         connection.execute("COMMIT")
     except sqlite3.Error as problem:
         if connection.in_transaction:
@@ -169,20 +174,35 @@ def commit(connection: sqlite3.Connection, writes: Sequence[Write]) -> None:
             write.future.set_result(outcome)
 
 
-def execute(connection: sqlite3.Connection, write: Write) -> int | Exception:
-    """Run one statement for each of its rows; what breaks a constraint is undone and returned."""
-    connection.execute("SAVEPOINT one")
+def _run(connection: sqlite3.Connection, writes: Sequence[Write], *, apart: bool) -> list[int | Exception]:
+    """Run the statements in a new transaction, `apart` from each other if one of them was refused before.
+
+    A savepoint for each would double the statements, and each of those gives up the interpreter and waits
+    to have it back from the thread that makes the calls.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    return [_execute_apart(connection, write) if apart else execute(connection, write) for write in writes]
+
+
+def execute(connection: sqlite3.Connection, write: Write) -> int:
+    """Run one statement for each of its rows; returns the last row's id."""
     last = 0
+    for values in write.rows:
+        last = connection.execute(write.sql, values).lastrowid or 0
+    return last
+
+
+def _execute_apart(connection: sqlite3.Connection, write: Write) -> int | Exception:
+    """Do what `execute` does; what is refused is undone and returned."""
+    connection.execute("SAVEPOINT one")
     try:
-        for values in write.rows:
-            last = connection.execute(write.sql, values).lastrowid or 0
-    except (sqlite3.IntegrityError, ValueError, OverflowError) as problem:
+        return execute(connection, write)
+    except REFUSED as problem:
         connection.execute("ROLLBACK TO one")
-        return problem  # a value that breaks a constraint, or that SQLite cannot hold
+        return problem
     finally:
         if connection.in_transaction:  # a full disk may have ended it already
             connection.execute("RELEASE one")
-    return last
 
 
 def _unwritable(problem: sqlite3.Error) -> LedgerError:

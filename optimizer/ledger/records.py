@@ -16,9 +16,12 @@ from optimizer.ledger.reader import Reader
 from optimizer.redact import scrub, scrub_secrets
 from optimizer.types import Candidate, Example, Failure, Phase, Role, Score, Usage
 
+# What the cache between runs answered is done in no attempt. Its tokens are what it took when it was paid for.
+_RECALLED = "(state = 'done' AND attempts = 0)"
 _SUMS = (
-    "SUM(state = 'done') AS calls, SUM(MAX(hits, 0)) AS hits, SUM(input_tokens) AS input_tokens,"
-    " SUM(cached_tokens) AS cached_tokens, SUM(output_tokens) AS output_tokens, SUM(usd) AS usd"
+    f"SUM(state = 'done' AND attempts > 0) AS calls, SUM(MAX(hits, 0) + {_RECALLED}) AS hits,"
+    f" SUM((NOT {_RECALLED}) * input_tokens) AS input_tokens, SUM((NOT {_RECALLED}) * cached_tokens) AS cached_tokens,"
+    f" SUM((NOT {_RECALLED}) * output_tokens) AS output_tokens, SUM(usd) AS usd"
 )
 
 
@@ -86,6 +89,29 @@ def fail_call(ledger: Ledger, row: int, failure: Failure, paid: Usage | None = N
     detail, paid = {"kind": failure.kind, "message": scrub(failure.message)}, paid or Usage()
     booked = (paid.input_tokens, paid.output_tokens, paid.usd)
     return ledger.write(sql, (_json(detail), failure.attempts, *booked, time.time(), row))
+
+
+def recall_call(
+    ledger: Ledger, key: str, tag: CallTag, request: Mapping[str, Any], response: Mapping[str, Any], usage: Usage
+) -> Future[int]:
+    """Record a call that the cache between runs answered: it cost nothing; `usage` is what it once took."""
+    sql = (
+        "INSERT INTO calls (key, role, phase, trial, request, state, response, input_tokens, cached_tokens,"
+        " output_tokens, started, ended) VALUES (?1, ?2, ?3, ?4, ?5, 'done', ?6, ?7, ?8, ?9, ?10, ?10)"
+    )
+    once = (usage.input_tokens, usage.cached_input_tokens, usage.output_tokens)
+    texts = (_json(request), _json(response))
+    return ledger.write(sql, (key, tag.role, tag.phase, tag.trial, *texts, *once, time.time()))
+
+
+def recalled_calls(ledger: Reader) -> int:
+    """Return how many calls the cache between runs answered."""
+    return int(ledger.read(f"SELECT COUNT(*) AS n FROM calls WHERE {_RECALLED}")[0]["n"])  # noqa: S608
+
+
+def answered_keys(ledger: Reader) -> set[str]:
+    """Return the keys of the committed calls."""
+    return {row["key"] for row in ledger.read("SELECT key FROM calls WHERE state = 'done'")}
 
 
 def find_call(ledger: Reader, key: str) -> tuple[int, dict[str, Any]] | None:

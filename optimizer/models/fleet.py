@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 
@@ -61,7 +62,8 @@ class Fleet:
             path = reencoded(path)  # the same weights, prompted faster; measured in experiments/reencode
         server = self._serve(config.model, path)
         # One slot: answers then depend on the order of calls alone, and two slots were no faster on two cores.
-        identity = f"local:{sha256_of(path)[:16]}"
+        # Another version may answer otherwise, and answers are shared between runs.
+        identity = f"local:{sha256_of(path)[:16]}:xllamacpp-{version('xllamacpp')}"
         return Endpoint(
             "openai/local", identity, f"{server.address}/v1", "none", limits.timeout, limits.concurrency or 1
         )

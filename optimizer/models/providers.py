@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from optimizer.config.schema import ModelConfig
 from optimizer.errors import ModelError
+from optimizer.models.dialects import KEYS
 from optimizer.models.wire import Heard, HttpWire, Wire
 from optimizer.types import digest
 
@@ -40,14 +41,15 @@ class Endpoint:
         return digest([self.model.partition("/")[0], self.api_base, self.api_key])
 
     def dial(self, heard: Heard) -> Wire:
-        """Return what makes one attempt a call: ours for OpenAI-compatible servers, else DSPy's.
+        """Return what makes one attempt a call: ours where an address is given that speaks a protocol of KEYS.
 
-        `heard` is told the headers of replies, where the wire shows them. Raises ModelError if
-        nothing knows how to reach the model.
+        Else it is DSPy's. `heard` is told the headers of replies, where the wire shows them. Raises
+        ModelError if nothing knows how to reach the model.
         """
-        key = self.api_key or os.environ.get("OPENAI_API_KEY")
-        if self.model.startswith("openai/") and self.api_base is not None and key:
-            return HttpWire(self.model.removeprefix("openai/"), self.api_base, key, heard)
+        provider, _, name = self.model.partition("/")
+        key = self.api_key or os.environ.get(KEYS.get(provider, ""))
+        if provider in KEYS and self.api_base is not None and key:
+            return HttpWire(name, provider, self.api_base, key, heard)
         wire: Wire = self.connect()
         return wire
 

@@ -26,7 +26,7 @@ _MANNERS = {"GOMP_SPINCOUNT": "1000"}
 
 
 class EmbeddedServer:
-    """One model served on 127.0.0.1 with an OpenAI-compatible API; use it in a `with` statement.
+    """One model served on 127.0.0.1 in OpenAI's and Anthropic's protocol; use it in a `with` statement.
 
     `context` is in tokens and for each of the `slots`. A `port` of 0 is a free one; `threads` of 0
     is one for each physical core. llama.cpp's messages are appended to `log_path`, if given.

@@ -20,11 +20,23 @@ Say = Callable[[str], None]
 
 def default_root() -> Path:
     """Return METIER_CACHE where it is set, else the models folder in the user's cache."""
-    if chosen := os.environ.get("METIER_CACHE"):
-        return Path(chosen).expanduser().absolute()
+    return _chosen_root() or _user_cache() / "models"
+
+
+def answers_path() -> Path:
+    """Return the file of answers that a user's runs share: in METIER_CACHE, or in the user's cache."""
+    return (_chosen_root() or _user_cache()) / "answers.db"
+
+
+def _chosen_root() -> Path | None:
+    chosen = os.environ.get("METIER_CACHE")
+    return Path(chosen).expanduser().absolute() if chosen else None
+
+
+def _user_cache() -> Path:
     from platformdirs import user_cache_dir
 
-    return Path(user_cache_dir("metier", appauthor=False)) / "models"
+    return Path(user_cache_dir("metier", appauthor=False))
 
 
 def say_nothing(text: str) -> None:

@@ -1,11 +1,14 @@
-"""A fast asynchronous wire for OpenAI-compatible endpoints; the messages are written and read by lm15."""
+"""A fast asynchronous wire for endpoints that speak OpenAI's or Anthropic's protocol."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 from optimizer.errors import CallError
+from optimizer.models.dialects import Dialect, dialect
 from optimizer.models.headers import retry_after
 
 if TYPE_CHECKING:
@@ -26,40 +29,34 @@ class Wire(Protocol):
 
 
 class HttpWire:
-    """POSTs to `{api_base}/chat/completions`; `heard` is told each reply's headers.
+    """POSTs requests in a provider's protocol, one of `dialects.KEYS`; `heard` is told each reply's headers.
 
     It sends the bytes that DSPy's own wire would send, several times as fast.
     """
 
-    def __init__(self, model: str, api_base: str, api_key: str, heard: Heard) -> None:
-        from dspy.lm15 import OpenAIChatLM
-
+    def __init__(self, model: str, provider: str, api_base: str, api_key: str, heard: Heard) -> None:
         self._name, self._heard = model, heard
-        self._dialect = OpenAIChatLM(api_key=api_key, base_url=api_base, transport=_NoTransport())
+        self._dialect = dialect(provider, api_base, api_key)
         self._session: aiohttp.ClientSession | None = None
         # Looked up once: aiohttp's own look-up reads files in a thread, for every request.
         self._proxy = _proxy_for(api_base)
 
     async def acall(self, request: Request) -> Response:
         """Return the response; raises CallError, or lm15's error for a reply that says one."""
-        from dataclasses import replace
-
-        from dspy._vendor.lm15.providers.base import HttpResponse
-
+        lm = self._dialect.lm
         request = replace(request, model=self._name)
-        asked = self._dialect.build_request(request, stream=False)
+        asked = lm.build_request(request, stream=False)
         status, headers, body = await self._post(asked.url, dict(asked.headers), asked.body)
         self._heard(headers)
         if status >= 400:
-            error = self._dialect.normalize_error(status, body.decode("utf-8", "replace"))
+            error = lm.normalize_error(status, body.decode("utf-8", "replace"))
             error.retry_after = retry_after(headers)
             raise error
-        reply = HttpResponse(status, "", list(headers.items()), body, provider="openai")
-        _check(reply.json())
+        reply = _read(body, self._dialect)
         try:
-            response: Response = self._dialect.parse_response(request, reply)
+            response: Response = lm.parse_response(request, reply)
         except (TypeError, ValueError, KeyError, AttributeError) as problem:
-            raise CallError("malformed", f"the reply is no completion: {problem}") from None
+            raise CallError("malformed", f"the reply is no answer: {problem}") from None
         return response
 
     async def aclose(self) -> None:
@@ -93,28 +90,23 @@ def _proxy_for(url: str) -> str | None:
     return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
-class _NoTransport:
-    """Takes the place of lm15's connections, which are never opened here."""
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """What lm15 needs of a reply that was read already."""
 
-    def stream(self, request: object) -> None:
-        raise RuntimeError("HttpWire sends its requests itself")
+    data: dict[str, Any]
+
+    def json(self) -> dict[str, Any]:
+        return self.data
 
 
-def _check(data: object) -> None:
-    """Refuse what is no completion; lm15 reads a wrong type as an empty answer."""
-    problem = ""
-    choices = data.get("choices") if isinstance(data, dict) else None
-    if not isinstance(data, dict):
-        problem = f"a JSON {type(data).__name__}"
-    elif isinstance(data.get("error"), dict):
-        return  # lm15 raises it by its code
-    elif not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        problem = "without choices"
-    elif not isinstance(message := choices[0].get("message"), dict):
-        problem = "without a message"
-    elif not isinstance(message.get("content"), str | list | None):
-        problem = f"with content of type {type(message['content']).__name__}"
-    elif not isinstance(data.get("usage"), dict | None):
-        problem = "with a usage that is no object"
+def _read(body: bytes, spoken: Dialect) -> _Reply:
+    """Refuse what is no answer."""
+    try:
+        data = json.loads(body)
+    except ValueError:
+        raise CallError("malformed", f"the reply is no JSON: {body[:80].decode('utf-8', 'replace')!r}") from None
+    problem = spoken.flaw(data) if isinstance(data, dict) else f"a JSON {type(data).__name__}"
     if problem:
-        raise CallError("malformed", f"the reply is no completion: {problem}")
+        raise CallError("malformed", f"the reply is no answer: {problem}")
+    return _Reply(data)

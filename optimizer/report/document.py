@@ -141,7 +141,7 @@ def _cost(facts: Facts) -> Section:
         rows += [(f"{phase}, {role}", *_spent(usage)) for role, usage in roles.items()]
     total = sum((usage for roles in facts.usage.values() for usage in roles.values()), Usage())
     rows.append(("together", *_spent(total)))
-    head = ("phase and role", "calls paid", "answered by the ledger", "input tokens", "output tokens", "dollars")
+    head = ("phase and role", "calls paid", "answered from the cache", "input tokens", "output tokens", "dollars")
     blocks: list[Block | Section] = [Table("What it cost, by role", head, rows)]
     if facts.result is not None:
         blocks.append(Text(f"The run took {facts.result['seconds']:.0f} s, the test included."))

@@ -10,7 +10,7 @@ from jobs import ROOT
 from optimizer import __version__
 from optimizer.cli.main import cli
 
-HEAVY = ("dspy", "mlflow", "optuna", "torch", "numpy")
+HEAVY = ("dspy", "mlflow", "optuna", "torch", "numpy", "jinja2", "matplotlib", "yaml")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["models", "--help"], ["config", "schema"]])

@@ -15,6 +15,7 @@ from optimizer.door import breaker, line
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door
 from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.shared import SharedCache
 from optimizer.models.prices import Price
 from optimizer.models.wire import Heard
 
@@ -90,11 +91,17 @@ def make_door(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeD
     monkeypatch.setattr(breaker, "FIRST_PROBE", 0.005)
     made: list[Door] = []
 
-    def make(*endpoints: FakeEndpoint, price: Price | None = None, **settings: Any) -> Door:
+    def make(
+        *endpoints: FakeEndpoint,
+        price: Price | None = None,
+        shared: SharedCache | None = None,
+        ledger: Ledger = ledger,
+        **settings: Any,
+    ) -> Door:
         limits = Limits(**{k: settings.pop(k) for k in list(settings) if k in Limits.model_fields})
         roles = dict(zip(("task", "prompt", "judge"), endpoints, strict=False))
         prices = {} if price is None else dict.fromkeys(roles, price)
-        made.append(Door(ledger, Budget(limits), roles, prices, Failures(**settings)))  # type: ignore[arg-type]
+        made.append(Door(ledger, Budget(limits), roles, prices, Failures(**settings), shared))  # type: ignore[arg-type]
         return made[-1]
 
     yield make

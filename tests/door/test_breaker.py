@@ -7,7 +7,7 @@ import time
 import pytest
 
 from optimizer.door import breaker as module
-from optimizer.door.breaker import TRIPS_AFTER, Breaker
+from optimizer.door.breaker import KNOWN_AFTER, TRIPS_AFTER, Breaker
 from optimizer.errors import CallError, StoppedByFailures
 from optimizer.types import FailureKind
 
@@ -18,7 +18,8 @@ def failure(kind: FailureKind = "server", retry_after: float | None = None) -> C
 
 def proven(give_up_after: float = 300.0) -> Breaker:
     made = Breaker("m", give_up_after)
-    made.answered()
+    for _ in range(KNOWN_AFTER):
+        made.answered()
     return made
 
 
@@ -184,6 +185,14 @@ def test_a_timeout_is_the_endpoints_only_where_others_suffer_too() -> None:
     hanging.failed(failure("timeout"), began)
     hanging.failed(failure("timeout"), began)
     assert hanging.blames_endpoint(began + 0.001)
+
+
+def test_a_timeout_is_the_endpoints_until_that_is_known_to_be_well() -> None:
+    breaker = Breaker("m", 300)
+    for _ in range(KNOWN_AFTER):
+        assert breaker.blames_endpoint(time.monotonic())
+        breaker.answered()
+    assert not breaker.blames_endpoint(time.monotonic())
 
 
 def test_the_last_attempt_ends_soon_after_the_end() -> None:

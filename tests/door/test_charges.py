@@ -152,7 +152,7 @@ def test_a_retry_that_the_budget_has_no_room_for_is_not_made(make_door: MakeDoor
 
 
 def test_a_call_cut_by_the_end_of_the_job_is_booked_and_told(make_door: MakeDoor, ledger: Ledger) -> None:
-    door = make_door(FakeEndpoint(FakeWire(delay=30)), price=PRICE, seconds=0.15)
+    door = make_door(FakeEndpoint(FakeWire(delay=30)), price=PRICE, seconds=1.0)
     assert isinstance(door.submit("task", request()).exception(10), BudgetSpent)
     row = ledger.read("SELECT state, usd FROM calls")[0]
     assert tuple(row) == ("failed", pytest.approx(most_of(request_json(request()), PRICE).usd))

@@ -10,10 +10,11 @@ import pytest
 from dspy.lm15 import Request, Response
 from dspy.utils import exceptions as dspy_errors
 
+from optimizer.door.breaker import KNOWN_AFTER
 from optimizer.door.door import Door, repetition_of_call, tag_of_call
 from optimizer.errors import BudgetSpent, CallError, StoppedByFailures
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import CallTag, usage_by_role
+from optimizer.ledger.records import CallTag, finish_call, usage_by_role
 from optimizer.models.prices import Price
 from optimizer.types import Usage
 
@@ -186,16 +187,45 @@ def test_the_providers_delay_is_respected(make_door: MakeDoor) -> None:
 
 
 def test_a_call_that_hangs_is_cut_and_made_once(make_door: MakeDoor) -> None:
-    endpoint = FakeEndpoint(FakeWire(delay=30), timeout=0.05)
+    endpoint = FakeEndpoint(timeout=0.05)
+    door = make_door(endpoint, retries=1)
+    for number in range(KNOWN_AFTER):
+        ask(door, request(str(number)))
+    endpoint.wire.delay = 30
     with pytest.raises(CallError, match=r"no answer in 0\.05 s") as caught:
-        ask(make_door(endpoint, retries=1))
+        ask(door)
     assert caught.value.kind == "timeout"
-    assert len(endpoint.wire.calls) == 1
+    assert len(endpoint.wire.calls) == KNOWN_AFTER + 1
+
+
+def test_a_first_call_that_hangs_is_repeated(make_door: MakeDoor) -> None:
+    wire = FakeWire([TimeoutError(), "at last"])
+    assert ask(make_door(FakeEndpoint(wire), retries=1)).message.text == "at last"
 
 
 def test_a_hanging_call_is_repeated_where_the_endpoint_is_in_trouble(make_door: MakeDoor) -> None:
     wire = FakeWire([dspy_errors.LMServerError("down"), TimeoutError(), "at last"])
     assert ask(make_door(FakeEndpoint(wire), retries=2)).message.text == "at last"
+
+
+def test_an_answer_whose_caller_left_while_it_was_committed_is_not_paid_again(
+    make_door: MakeDoor, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leave(*arguments: Any) -> Future[int]:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        return finish_call(*arguments)
+
+    endpoint = FakeEndpoint()
+    door = make_door(endpoint)
+    with monkeypatch.context() as patched:
+        patched.setattr("optimizer.door.door.finish_call", leave)
+        with pytest.raises(CancelledError):
+            ask(door)
+    ledger.put_meta("later", 1)  # it is written after what was queued before
+    assert ask(door).message.text == "hi"
+    assert len(endpoint.wire.calls) == 1
 
 
 def test_a_bug_is_raised_as_it_is_and_not_repeated(make_door: MakeDoor) -> None:

@@ -8,8 +8,8 @@ from optimizer.types import Usage
 
 
 def call(ledger: Ledger, started: float, ended: float | None, **columns: object) -> None:
-    row = {"key": str(started), "role": "task", "phase": "search", "request": "{}", "state": "done", **columns}
-    row |= {"started": started, "ended": ended}
+    row = {"key": str(started), "role": "task", "phase": "search", "request": "{}", "state": "done", "attempts": 1}
+    row |= columns | {"started": started, "ended": ended}
     marks = ", ".join("?" * len(row))
     ledger.write(f"INSERT INTO calls ({', '.join(row)}) VALUES ({marks})", list(row.values())).result()
 
@@ -41,6 +41,7 @@ def test_the_search_is_told_by_role_and_trial(ledger: Ledger) -> None:
     call(ledger, 2.0, 4.0, trial=1, usd=0.125)
     call(ledger, 3.0, 9.0, trial=1, phase="test")
     call(ledger, 4.0, 9.0, trial=1, state="failed")
+    call(ledger, 5.0, 5.0, trial=1, attempts=0)  # answered by the cache between runs
     found = [(s.role, s.trial, s.calls, s.usd, s.seconds) for s in spells(ledger)]
     assert found == [("task", 0, 2, 0.5, pytest.approx(2.0)), ("task", 1, 1, 0.125, pytest.approx(2.0))]
 

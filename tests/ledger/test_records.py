@@ -19,7 +19,10 @@ from optimizer.ledger.records import (
     finish_trial,
     lost_calls,
     put_scores,
+    recall_call,
+    recalled_calls,
     scores_of,
+    tokens_per_call,
     usage_by_role,
     usage_by_trial,
 )
@@ -67,6 +70,21 @@ def test_one_key_is_paid_once(ledger: Ledger) -> None:
     row = begin_call(ledger, "k", CallTag(), {}).result(5)
     with pytest.raises(sqlite3.IntegrityError):
         finish_call(ledger, row, {}, Usage(1), 1).result(5)
+
+
+def test_a_recalled_call_is_an_answer_that_cost_nothing(ledger: Ledger) -> None:
+    paid(ledger, "paid", CallTag("task", "search", 1), Usage(1, 0, 8, 0, 2, 0.5))
+    tag, took = CallTag("task", "search", 1), Usage(0, 0, 10, 4, 2)
+    row = recall_call(ledger, "k", tag, {"messages": []}, {"text": "ü"}, took).result(5)
+    assert find_call(ledger, "k") == (row, {"text": "ü"})
+    assert recalled_calls(ledger) == 1
+    count_hit(ledger, row).result(5)
+    assert usage_by_role(ledger, "search") == {"task": Usage(1, 2, 8, 0, 2, 0.5)}
+    assert usage_by_trial(ledger) == {1: Usage(1, 2, 8, 0, 2, 0.5)}
+    assert tokens_per_call(ledger, "search", 1) == 11.0, "what the prompt takes, whoever paid for it"
+    begin_attempt(ledger)
+    count_hit(ledger, row).result(5)  # the replay asks once
+    assert usage_by_role(ledger, "search")["task"].cached_calls == 1
 
 
 def test_usage_is_summed_by_role_phase_and_trial(ledger: Ledger) -> None:

@@ -13,10 +13,16 @@ from dspy.utils.exceptions import LMError
 
 from optimizer.door.failures import classify, problem_with
 from optimizer.errors import CallError
+from optimizer.models.prices import Price, metered
 from optimizer.models.providers import Endpoint
 from optimizer.models.wire import HttpWire
 from optimizer.testing.fake_server import FakeServer, text_of
 from optimizer.testing.faults import Fault
+from optimizer.testing.protocols import Anthropic, OpenAI
+from optimizer.types import Usage
+
+PROTOCOLS: dict[str, Any] = {"openai": OpenAI, "anthropic": Anthropic}
+both = pytest.mark.parametrize("provider", list(PROTOCOLS))
 
 FAULTS = [
     (Fault("status", 429, retry_after=7), "rate_limit"),
@@ -41,8 +47,9 @@ def server() -> Iterator[FakeServer]:
         yield running
 
 
-def request(text: str = "one two", **config: Any) -> Request:
-    return Request("openai/fake", (Message.user(text),), system="Be kind.", config=Config(max_tokens=9, **config))
+def request(text: str = "one two", provider: str = "openai", **config: Any) -> Request:
+    config = {"max_tokens": 9, **config}
+    return Request(f"{provider}/fake", (Message.user(text),), system="Be kind.", config=Config(**config))
 
 
 def endpoint(server: FakeServer, provider: str = "openai") -> Endpoint:
@@ -74,42 +81,50 @@ def dial(server: FakeServer, provider: str = "openai") -> Any:
     return endpoint(server, provider).dial(lambda headers: None)
 
 
+@both
 @pytest.mark.parametrize("config", [{"temperature": 0.0}, {"temperature": 0.7, "seed": 3, "stop": ("\n",)}, {}])
-def test_the_same_request_and_answer_as_dspys_own_wire(server: FakeServer, config: dict[str, Any]) -> None:
-    ours = ask(dial(server), request(**config))
-    theirs = ask(endpoint(server).connect(), request(**config))
+def test_the_same_request_and_answer_as_dspys_own_wire(
+    server: FakeServer, provider: str, config: dict[str, Any]
+) -> None:
+    asked = request(provider=provider, **config)
+    ours = ask(dial(server, provider), asked)
+    theirs = ask(endpoint(server, provider).connect(), asked)
     first, second = server.requests
     assert first == second
     assert ours.message.text == theirs.message.text == "ONE TWO"
-    assert (ours.usage.input_tokens, ours.usage.output_tokens) == (theirs.usage.input_tokens, 2)
+    mine, other = (metered(answer.usage, asked.model, Price(), Usage()) for answer in (ours, theirs))
+    assert (mine.input_tokens, mine.output_tokens) == (other.input_tokens, 2)
 
 
-def test_who_gets_which_wire(server: FakeServer) -> None:
-    assert isinstance(dial(server), HttpWire)
-    assert isinstance(dial(server, "anthropic"), dspy.LM)
-    assert isinstance(Endpoint("openai/gpt-4o-mini", "x", None, "key").dial(lambda headers: None), dspy.LM)
+def test_who_gets_which_wire(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    for provider in ("openai", "anthropic"):
+        assert isinstance(dial(server, provider), HttpWire)
+        assert isinstance(Endpoint(f"{provider}/x", "x", None, "key").dial(lambda headers: None), dspy.LM)
+        keyless = Endpoint(f"{provider}/x", "x", server.api_base)
+        monkeypatch.setenv(f"{provider.upper()}_API_KEY", "from-the-environment")
+        assert isinstance(keyless.dial(lambda headers: None), HttpWire)
+    assert isinstance(dial(server, "ollama_chat"), dspy.LM)
 
 
-@pytest.mark.parametrize("provider", ["openai", "anthropic"])
-def test_both_protocols_answer(server: FakeServer, provider: str) -> None:
-    asked = request(temperature=0.0)
-    answer = ask(dial(server, provider), Request(f"{provider}/fake", asked.messages, system=asked.system))
-    assert answer.message.text == "ONE TWO"
-    assert answer.usage.output_tokens == 2
+def test_anthropics_address_is_good_with_and_without_v1(server: FakeServer) -> None:
+    for base in (server.api_base, server.url, f"{server.url}/"):
+        wire = Endpoint("anthropic/fake", "fake", base, "key", 5.0).dial(lambda headers: None)
+        assert ask(wire, request(provider="anthropic")).message.text == "ONE TWO"
+
+
+@both
+@pytest.mark.parametrize(("fault", "kind"), FAULTS)
+def test_each_fault_is_told_apart_by_our_wire(server: FakeServer, provider: str, fault: Fault, kind: str) -> None:
+    asked = request(provider=provider)
+    server.inject(fault)
+    assert outcome(dial(server, provider), asked) == (kind, fault.retry_after)
+    assert outcome(dial(server, provider), asked) == (None, None)
 
 
 @pytest.mark.parametrize(("fault", "kind"), FAULTS)
-def test_each_fault_is_told_apart_by_our_wire(server: FakeServer, fault: Fault, kind: str) -> None:
+def test_each_fault_is_told_apart_by_dspys_wire(server: FakeServer, fault: Fault, kind: str) -> None:
     server.inject(fault)
-    assert outcome(dial(server), request()) == (kind, fault.retry_after)
-    assert outcome(dial(server), request()) == (None, None)
-
-
-@pytest.mark.parametrize(("fault", "kind"), FAULTS)
-def test_each_fault_is_told_apart_in_anthropics_protocol(server: FakeServer, fault: Fault, kind: str) -> None:
-    asked = Request("anthropic/fake", (Message.user("x"),), config=Config(max_tokens=9))
-    server.inject(fault)
-    seen, delay = outcome(dial(server, "anthropic"), asked)
+    seen, delay = outcome(endpoint(server, "anthropic").connect(), request(provider="anthropic"))
     # DSPy's own wire does not tell a connection that is cut early from one that is cut late.
     assert seen in {kind, "transport"} if kind == "truncated" else seen == kind
     assert delay == fault.retry_after
@@ -121,18 +136,21 @@ def test_nobody_there_is_a_transport_failure(server: FakeServer) -> None:
     assert outcome(wire, request()) == ("transport", None)
 
 
-def test_a_silent_model_is_not_a_failure() -> None:
+@both
+def test_a_silent_model_is_not_a_failure(provider: str) -> None:
     with FakeServer(lambda messages: "") as server:
-        assert outcome(dial(server), request()) == (None, None)
+        assert outcome(dial(server, provider), request(provider=provider)) == (None, None)
 
 
-@pytest.mark.parametrize("value", [{"prompt_tokens": "many"}, [], "none"])
-def test_usage_of_a_wrong_type_is_malformed(server: FakeServer, monkeypatch: pytest.MonkeyPatch, value: object) -> None:
-    from optimizer.testing.protocols import OpenAI
-
-    whole = OpenAI.reply
-    monkeypatch.setattr(OpenAI, "reply", staticmethod(lambda reply: {**whole(reply), "usage": value}))
-    assert outcome(dial(server), request())[0] == "malformed"
+@both
+@pytest.mark.parametrize("value", [{"prompt_tokens": "many", "input_tokens": "many"}, [], "none"])
+def test_usage_of_a_wrong_type_is_malformed(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch, provider: str, value: object
+) -> None:
+    protocol = PROTOCOLS[provider]
+    whole = protocol.reply
+    monkeypatch.setattr(protocol, "reply", staticmethod(lambda reply: {**whole(reply), "usage": value}))
+    assert outcome(dial(server, provider), request(provider=provider))[0] == "malformed"
 
 
 def test_headers_are_heard_also_with_an_error(server: FakeServer) -> None:

@@ -13,8 +13,9 @@ from optimizer.config.schema import ModelConfig, RunConfig
 from optimizer.errors import ConfigError
 from optimizer.evaluate.evaluator import Result
 from optimizer.evaluate.statistics import Interval, difference, interval, mean
+from optimizer.loading import load_prompt
 from optimizer.models.providers import is_local
-from optimizer.prompt.saved import SavedPrompt, load_prompt
+from optimizer.prompt.saved import SavedPrompt
 from optimizer.report.clean import cell
 from optimizer.rescore import answers_to, check_fits
 from optimizer.task.load import load_task

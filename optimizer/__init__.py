@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from optimizer.prompt.saved import load_prompt
+    from optimizer.loading import load_prompt
     from optimizer.run import optimize
     from optimizer.task.load import load_task
 
@@ -20,7 +20,7 @@ os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 __version__ = "0.1.0"
 __all__ = ["load_prompt", "load_task", "optimize"]
 
-_HOMES = {"load_prompt": "optimizer.prompt.saved", "load_task": "optimizer.task.load", "optimize": "optimizer.run"}
+_HOMES = {"load_prompt": "optimizer.loading", "load_task": "optimizer.task.load", "optimize": "optimizer.run"}
 
 
 def __getattr__(name: str) -> Any:

@@ -13,8 +13,9 @@ from optimizer.config.schema import ModelConfig, RunConfig
 from optimizer.errors import ConfigError
 from optimizer.evaluate.evaluator import Result
 from optimizer.evaluate.statistics import Interval, difference, interval, mean
+from optimizer.loading import load_prompt
 from optimizer.models.providers import is_local
-from optimizer.prompt.saved import SavedPrompt, load_prompt
+from optimizer.prompt.saved import SavedPrompt
 from optimizer.report.clean import cell
 from optimizer.rescore import answers_to, check_fits
 from optimizer.task.load import load_task
@@ -87,14 +88,19 @@ def check(place: str, wanted: Wanted, split: str, task: str | None, model: str |
         raise ConfigError("nothing to check the prompt for", "Give --min SCORE, --against PROMPT, or both.")
     told, prompt, on = _subject(place, task)
     rival = None if wanted.against is None else _rival(wanted.against, on)
-    results = [_answers(on, one, split, told, model, api_base) for one in (prompt, rival) if one is not None]
+    results = _answers(on, prompt, split, told, model, api_base)
     criteria = []
     if wanted.least is not None:
-        criteria.append(at_least(results[0], wanted.least))
+        criteria.append(at_least(results, wanted.least))
     if rival is not None:
-        criteria.append(not_worse(results[0], results[1], wanted.margin, str(wanted.against)))
-    failures = sum(not isinstance(result, Score) for result in results[0])
-    return Checked(on.name, told, len(results[0]) - failures, failures, criteria)
+        name = str(wanted.against)
+        if (rival.candidate.id, rival.model) == (prompt.candidate.id, prompt.model):
+            criteria.append(Criterion(f"not worse than {name}", "holds", 0.0, (0.0, 0.0), f"{name} is the same prompt"))
+        else:
+            theirs = _answers(on, rival, split, name, model, api_base)
+            criteria.append(not_worse(results, theirs, wanted.margin, name))
+    failures = sum(not isinstance(result, Score) for result in results)
+    return Checked(on.name, told, len(results) - failures, failures, criteria)
 
 
 def at_least(results: Sequence[Result], least: float) -> Criterion:

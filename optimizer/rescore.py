@@ -18,8 +18,9 @@ from optimizer.errors import TaskError
 from optimizer.evaluate.evaluator import Evaluator, Result, phase_tag
 from optimizer.evaluate.statistics import Interval, interval, mean
 from optimizer.ledger.ledger import Ledger
+from optimizer.loading import load_prompt
 from optimizer.models.fleet import Fleet
-from optimizer.prompt.saved import SavedPrompt, load_prompt
+from optimizer.prompt.saved import SavedPrompt
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
 from optimizer.types import Candidate, Score

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
@@ -33,6 +31,7 @@ from optimizer.models.fleet import Fleet, pull
 from optimizer.models.prices import prices_of
 from optimizer.models.providers import is_local
 from optimizer.models.store import answers_path
+from optimizer.place import make_run_dir, mlflow_uri, splits_json
 from optimizer.redact import scrub, without_credentials
 from optimizer.report.markdown import best_md
 from optimizer.report.result import Report, Side, trial_counts, usage_json, write_atomically, write_result
@@ -115,11 +114,11 @@ class _Job:
         self.config, self.watcher = config, watcher
         self.started = time.time()
         self.task = load_task(config.task)
-        self.run_dir = _run_dir(config, self.task)
+        self.run_dir = make_run_dir(config, self.task)
         if not (self.run_dir / "ledger.db").exists():  # a run that was begun may be resumed after its time
             refuse_past(config.budget, self.started)
         self.notes = self.task.notes
-        self.uri = _mlflow_uri(config, self.run_dir)
+        self.uri = mlflow_uri(config, self.run_dir)
         hide_keys(config)
 
     async def run(self, ledger: Ledger, claim: Claim) -> Report:
@@ -130,7 +129,7 @@ class _Job:
             stack.enter_context(cancelled_by_signals(self._drain))
             stack.enter_context(log_to(self.run_dir / "run.log"))
             fleet = stack.enter_context(Fleet(self.config.models, self.run_dir, self.watcher.say))
-            mirror = self._mirror(ledger)
+            mirror = self._mirror(ledger, fleet)
             try:
                 outcome, validation = await self._search_and_test(ledger, fleet, mirror)
             except BaseException as problem:
@@ -158,13 +157,14 @@ class _Job:
         if self.door is not None:
             await asyncio.wrap_future(self.door.drain(DRAIN_SECONDS))
 
-    def _mirror(self, ledger: Ledger) -> Mirror | None:
+    def _mirror(self, ledger: Ledger, fleet: Fleet) -> Mirror | None:
         where = self.config.tracking.mlflow
         if where is None:
             return None
         from optimizer.track.mirror import Mirror
 
         params = {"task": self.task.name, "task_model": self.config.models.task.model, "seed": self.config.seed}
+        identities = {f"model.{role}": scrub(endpoint.identity) for role, endpoint in fleet.endpoints.items()}
         mirror = Mirror(ledger, self.run_dir, self.watcher.say)
         mirror.start(
             {
@@ -172,10 +172,12 @@ class _Job:
                 "experiment": where.experiment,
                 "name": f"{self.task.name} {self.run_id}",
                 "params": params,
+                "tags": {"task_fingerprint": self.task.fingerprint, **identities},
+                "data": splits_json(self.task),
                 "config": scrub(dump_config(self.config.model_copy(update={"run_dir": None}))),
                 "block": self.config.search.block,
             },
-            self.task.validation,
+            [*self.task.validation, *self.task.test],
         )
         return mirror
 
@@ -355,37 +357,12 @@ def cost_weight(budget: BudgetConfig) -> float:
     return COST_WEIGHT if any(limit is not None for limit in counted) else 0.0
 
 
-def _run_dir(config: RunConfig, task: Task) -> Path:
-    if config.run_dir is not None:
-        place = Path(config.run_dir)
-    else:
-        stamp = dt.datetime.now().strftime("%Y%m%d-%H%M%S")
-        place = Path("runs") / f"{stamp}-{task.name}-{secrets.token_hex(3)}"
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        remedy = "Give another --run-dir."
-        raise ConfigError(f"run_dir {place}: cannot be created ({problem.strerror})", remedy) from None
-    return place
-
-
 def _refuse_small(budget: Budget) -> None:
     """Raise ConfigError if nothing could be ranked because the budget ended before the first block did."""
     if budget.refused is not None:
         key = "seconds or budget.until" if budget.refused == "time" else budget.refused
         what = f"budget.{key}: too little to score one prompt on one block of examples and to test it"
         raise ConfigError(what, "Give more, or fewer test examples; what was paid is kept in the run's folder.")
-
-
-def _mlflow_uri(config: RunConfig, run_dir: Path) -> str:
-    """Return MLflow's address, "" for none; a bad one is refused before anything is written."""
-    where = config.tracking.mlflow
-    if where is None:
-        return ""
-    from optimizer.track.address import checked
-
-    home = run_dir if config.run_dir else run_dir.parent
-    return checked(where.uri or f"sqlite:///{home.resolve() / 'mlflow.db'}")
 
 
 def _cut_short(budget: Budget, outcome: Outcome, planned: int) -> str:

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "optimizer").rglob("*.py"))
 COMMON = {"child", "errors", "redact", "types"}
 # What stands beside run.py, and is for it and the command line alone.
-BESIDE = {"logs", "resume", "stopping"}
+BESIDE = {"loading", "logs", "place", "resume", "stopping"}
 EVERYTHING = {
     *(
         "cli",
@@ -43,6 +43,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "child": set(),
     "logs": set(),
     "stopping": set(),
+    # A saved prompt lies in a file, or in MLflow's registry.
+    "loading": {"prompt", "track"},
+    "place": {"config", "task", "track"},
     "resume": {"config", "ledger", "models", "report", "task"},
     "errors": {"types"},
     "config": set(),

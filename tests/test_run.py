@@ -191,3 +191,13 @@ def test_a_damaged_cache_between_runs_is_said_and_changes_nothing(
     assert [other[key] for key in ("winner", "difference")] == [clean[key] for key in ("winner", "difference")]
     assert other["usage"]["calls"] == clean["usage"]["calls"]
     assert len([text for text in said if "cache between runs is not used" in text]) == 1
+
+
+def test_both_protocols_end_in_the_same_result(run: Run, server: FakeServer) -> None:
+    found = []
+    for provider in ("openai", "anthropic"):
+        models = {"task": f"{provider}/fake", "api_base": server.api_base, "concurrency": 4}
+        data = result(run(provider, models=models))
+        found.append({key: data[key] for key in ("seed", "winner", "difference", "trials", "lost_calls")})
+        found[-1]["tokens"] = [data["usage"][key] for key in ("calls", "input_tokens", "output_tokens")]
+    assert found[0] == found[1]

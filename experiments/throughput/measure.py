@@ -17,7 +17,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 import dspy
@@ -35,6 +35,13 @@ LATENCY = 0.2
 Ask = Callable[[str], Awaitable[Any]]
 
 
+class Rate(NamedTuple):
+    """Calls a second, and the milliseconds of processor time that this process took for each."""
+
+    calls: float
+    cost: float
+
+
 @contextmanager
 def stub() -> Iterator[str]:
     """Start the stub in a process of its own; yield its URL."""
@@ -47,8 +54,8 @@ def stub() -> Iterator[str]:
             process.kill()
 
 
-async def rate(ask: Ask, flight: int, calls: int) -> float:
-    """Return calls a second with `flight` of them in flight; no two calls are the same."""
+async def rate(ask: Ask, flight: int, calls: int) -> Rate:
+    """Measure with `flight` calls in flight; no two calls are the same."""
     places = asyncio.Semaphore(flight)
 
     async def one(number: int) -> None:
@@ -56,12 +63,12 @@ async def rate(ask: Ask, flight: int, calls: int) -> float:
             await ask(f"Is {number} of {time.time_ns()} a number? Answer with yes or no.")
 
     await one(-1)
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), time.process_time()
     await asyncio.gather(*(one(number) for number in range(calls)))
-    return calls / (time.perf_counter() - start)
+    return Rate(calls / (time.perf_counter() - start), 1000 * (time.process_time() - busy) / calls)
 
 
-async def bare(base: str, flight: int, calls: int) -> float:
+async def bare(base: str, flight: int, calls: int) -> Rate:
     """Measure aiohttp alone."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
 
@@ -73,7 +80,7 @@ async def bare(base: str, flight: int, calls: int) -> float:
         return await rate(ask, flight, calls)
 
 
-async def native(base: str, flight: int, calls: int) -> float:
+async def native(base: str, flight: int, calls: int) -> Rate:
     """Measure DSPy's `acall`, its cache and retries switched off."""
     lm = dspy.LM("openai/stub", api_base=base, api_key="none", cache=False, num_retries=0, temperature=0.0)
 
@@ -84,7 +91,7 @@ async def native(base: str, flight: int, calls: int) -> float:
         return await rate(ask, flight, calls)
 
 
-async def door(base: str, flight: int, calls: int) -> float:
+async def door(base: str, flight: int, calls: int) -> Rate:
     """Measure the door: cache look-up, budget, three durable ledger writes and the call."""
     endpoint = Endpoint("openai/stub", "stub", base, "none", 60.0, flight)
     with tempfile.TemporaryDirectory() as folder:
@@ -113,18 +120,23 @@ def main() -> None:
     ways = {"bare aiohttp": bare, "DSPy acall": native, "door": door}
     with stub() as base:
         for flight in (64, 256):
-            reached: dict[str, list[float]] = {name: [] for name in ways}
+            reached: dict[str, list[Rate]] = {name: [] for name in ways}
             for _ in range(options.rounds):
                 for name, way in ways.items():
                     calls = int(options.seconds * min(flight / LATENCY, 250 if way is native else 700))
                     reached[name].append(asyncio.run(way(base, flight, calls)))
-            medians = {name: round(statistics.median(rates), 1) for name, rates in reached.items()}
-            ratios = [ours / theirs for ours, theirs in zip(reached["door"], reached["DSPy acall"], strict=True)]
+            medians = {
+                name: round(statistics.median(rate.calls for rate in rates), 1) for name, rates in reached.items()
+            }
+            costs = {name: round(statistics.median(rate.cost for rate in rates), 3) for name, rates in reached.items()}
+            pairs = list(zip(reached["door"], reached["DSPy acall"], strict=True))
             figures = {
                 "in flight": flight,
                 "calls/s": medians,
                 "door / ideal": round(medians["door"] * LATENCY / flight, 3),
-                "door / DSPy, by round": [round(ratio, 2) for ratio in sorted(ratios)],
+                "door / DSPy, by round": sorted(round(ours.calls / theirs.calls, 2) for ours, theirs in pairs),
+                "processor ms a call": costs,
+                "DSPy / door, by round": sorted(round(theirs.cost / ours.cost, 2) for ours, theirs in pairs),
             }
             print(json.dumps(figures), flush=True)
 

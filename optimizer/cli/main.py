@@ -63,6 +63,7 @@ for command in (
     models.models,
     configs.config,
     track.track,
+    track.promote,
 ):
     cli.add_command(command)
 

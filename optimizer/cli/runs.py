@@ -103,9 +103,16 @@ def evaluate(task: str, prompt: str, split: str, model: str | None, api_base: st
 @click.argument("run_dir", metavar="[RUN_DIR]", required=False)
 @click.option("--port", default=5000, show_default=True, help="The port on 127.0.0.1.")
 def ui(run_dir: str | None, port: int) -> None:
-    """Open the MLflow UI on 127.0.0.1 over the database of RUN_DIR (default: the latest run)."""
+    """Serve the MLflow UI on 127.0.0.1 over the database of RUN_DIR (default: the latest run).
+
+    A run that is mirrored to a server is shown by that server: its address is printed.
+    """
+    from optimizer.track.address import is_server
     from optimizer.track.ui import serve, tracking_uri
 
     uri = tracking_uri(Path(run_dir) if run_dir else None)
+    if is_server(uri):
+        click.echo(uri)
+        return
     click.echo(f"http://127.0.0.1:{port} over {uri} (Ctrl-C ends it)")
     sys.exit(serve(uri, port))

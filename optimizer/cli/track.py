@@ -1,4 +1,4 @@
-"""`metier track`: the mirror in MLflow."""
+"""`metier track`, the mirror in MLflow, and `metier promote`."""
 
 from __future__ import annotations
 
@@ -39,3 +39,13 @@ def follow(run_dir: str) -> None:
     with redirect_stdout(sys.stderr):  # what libraries print must not mix with the news
         arrived = mirror(Path(run_dir), candidate_md, sys.stdin, news)
     sys.exit(0 if arrived else 1)
+
+
+@click.command()
+@click.argument("run_dir", metavar="RUN_DIR")
+@click.option("--alias", default="champion", show_default=True, help="The alias that shall mean the winner.")
+def promote(run_dir: str, alias: str) -> None:
+    """Ship the winner of RUN_DIR: register it in MLflow, and let an alias mean it."""
+    from optimizer.track.promote import promote as ship
+
+    click.echo(ship(Path(run_dir), alias))

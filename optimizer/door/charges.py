@@ -95,9 +95,10 @@ class Charge:
 
     def settle(self, usage: Usage, seconds: float) -> Usage:
         """Book an answered call; returns what it cost with its lost attempts, for the ledger."""
-        lost = self.price.most(usage.input_tokens, self.most.output_tokens)
-        paid = usage + _times(lost, self._lost, 0) + replace(self._wasted, calls=0)
-        clean = self._lost + self._wasted.calls == 0  # only then it tells what a call costs
+        paid, clean = usage, self._lost + self._wasted.calls == 0  # only then it tells what a call costs
+        if not clean:
+            lost = self.price.most(usage.input_tokens, self.most.output_tokens)
+            paid += _times(lost, self._lost, 0) + replace(self._wasted, calls=0)
         self._budget.settle(self._tag, _times(self.most, self._holds, 1), paid, seconds if clean else None)
         return paid
 

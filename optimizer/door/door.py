@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from optimizer.config.schema import Failures
@@ -65,7 +66,8 @@ class Door:
         self._open.set()
         self._in_flight: dict[str, asyncio.Future[tuple[int, Response]]] = {}
         self._loop = asyncio.new_event_loop()
-        self._landing, self._answered = Landing(self._loop), answered_keys(ledger)
+        # Only the keys of answers that were at least queued for the ledger are looked up there.
+        self._landing, self._written = Landing(self._loop), answered_keys(ledger)
         self._lines = _lines(endpoints, failures)
         self._thread = threading.Thread(target=self._loop.run_forever, name="door", daemon=True)
         self._thread.start()
@@ -103,10 +105,10 @@ class Door:
             await line.aclose()
 
     async def _complete(self, role: Role, request: Request, tag: CallTag, repetition: int) -> Response:
-        tag = CallTag(role, tag.phase, tag.trial)
+        tag = replace(tag, role=role)
         data = request_json(request)
         key = call_key(self._endpoints[role].identity, data, repetition)
-        known = find_call(self.ledger, key) if key in self._answered else None
+        known = find_call(self.ledger, key) if key in self._written else None
         if known is not None:
             await self._landing.wait(count_hit(self.ledger, known[0]))
             return response_from_json(known[1])
@@ -124,7 +126,6 @@ class Door:
         self._in_flight[key] = flight
         try:
             flight.set_result(await self._recall(data, key, tag) or await self._pay(role, request, data, key, tag))
-            self._answered.add(key)
         except BaseException as problem:
             flight.set_exception(problem)
             flight.exception()  # nobody else may be waiting; that is no loss
@@ -143,6 +144,7 @@ class Door:
         except (KeyError, TypeError, ValueError, AttributeError) as problem:
             self._shared.give_up(f"an answer in it cannot be read: {problem}")
             return None
+        self._written.add(key)
         return await self._landing.wait(recall_call(self.ledger, key, tag, data, *found)), response
 
     async def _pay(
@@ -175,6 +177,7 @@ class Door:
             usage = metered(outcome.usage, self._endpoints[role].model, price, charge.most)
             paid = charge.settle(usage, time.monotonic() - begun)
             answer = response_json(outcome)
+            self._written.add(key)  # before it waits: its caller may leave, and the answer be committed all the same
             await self._landing.wait(finish_call(self.ledger, row, answer, paid, attempts))
             if self._shared is not None:
                 self._shared.put(key, answer, usage)

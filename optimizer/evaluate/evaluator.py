@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import dspy
@@ -65,6 +65,8 @@ class Evaluator:
         async with self._places:
             if spent:
                 raise spent[0]  # the block cannot be completed, so no more is spent on it
+            # A task of asyncio's has a context of its own: no other example's calls are tagged by this.
+            tag_of_call.set(replace(tag_of_call.get(), example=example.id))
             try:
                 return await self._scored(program, example)
             except BudgetSpent as problem:

@@ -32,6 +32,7 @@ class CallTag:
     role: Role = "task"
     phase: Phase = "search"
     trial: int | None = None
+    example: str | None = None
 
 
 def begin_attempt(ledger: Ledger) -> int:
@@ -62,12 +63,12 @@ def begin_call(
     It is booked at the `most` it can cost until its end is known: a kill in between may have been paid for.
     """
     sql = (
-        "INSERT INTO calls (key, role, phase, trial, request, state, started, input_tokens, output_tokens, usd)"
-        " VALUES (?, ?, ?, ?, ?, 'intent', ?, ?, ?, ?)"
+        "INSERT INTO calls (key, role, phase, trial, example, request, state, started,"
+        " input_tokens, output_tokens, usd) VALUES (?, ?, ?, ?, ?, ?, 'intent', ?, ?, ?, ?)"
     )
     most = most or Usage()
     booked = (most.input_tokens, most.output_tokens, most.usd)
-    return ledger.write(sql, (key, tag.role, tag.phase, tag.trial, _json(request), time.time(), *booked))
+    return ledger.write(sql, (key, tag.role, tag.phase, tag.trial, tag.example, _json(request), time.time(), *booked))
 
 
 def finish_call(ledger: Ledger, row: int, response: Mapping[str, Any], usage: Usage, attempts: int) -> Future[int]:
@@ -96,12 +97,12 @@ def recall_call(
 ) -> Future[int]:
     """Record a call that the cache between runs answered: it cost nothing; `usage` is what it once took."""
     sql = (
-        "INSERT INTO calls (key, role, phase, trial, request, state, response, input_tokens, cached_tokens,"
-        " output_tokens, started, ended) VALUES (?1, ?2, ?3, ?4, ?5, 'done', ?6, ?7, ?8, ?9, ?10, ?10)"
+        "INSERT INTO calls (key, role, phase, trial, example, request, state, response, input_tokens, cached_tokens,"
+        " output_tokens, started, ended) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'done', ?7, ?8, ?9, ?10, ?11, ?11)"
     )
     once = (usage.input_tokens, usage.cached_input_tokens, usage.output_tokens)
     texts = (_json(request), _json(response))
-    return ledger.write(sql, (key, tag.role, tag.phase, tag.trial, *texts, *once, time.time()))
+    return ledger.write(sql, (key, tag.role, tag.phase, tag.trial, tag.example, *texts, *once, time.time()))
 
 
 def recalled_calls(ledger: Reader) -> int:
@@ -150,13 +151,40 @@ def tokens_by_trial(ledger: Reader, phase: Phase) -> dict[int, float]:
     return {row["trial"]: float(row["mean"]) for row in ledger.read(sql, (phase,))}
 
 
-def usage_by_trial(ledger: Reader) -> dict[int, Usage]:
-    """Return what the task model's calls cost in the search, by the trial's number."""
+def usage_by_trial(ledger: Reader, trial: int | None = None) -> dict[int, Usage]:
+    """Return what the task model's calls cost in the search, by the trial's number; of one trial, if given."""
+    which = "trial IS NOT NULL" if trial is None else "trial = ?"
+    sql = f"SELECT trial, {_SUMS} FROM calls WHERE {which} AND phase = 'search' AND role = 'task' GROUP BY trial"  # noqa: S608
+    return {row["trial"]: _usage(row) for row in ledger.read(sql, () if trial is None else (trial,))}
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A call of the task model that was answered: for which example, and when (seconds since 1970)."""
+
+    example: str | None
+    started: float
+    ended: float
+
+
+def answered_in(ledger: Reader, phase: Phase, trial: int) -> list[Answered]:
+    """Return the answered calls of the task model that one trial paid for, in the order in which they began."""
     sql = (
-        f"SELECT trial, {_SUMS}"  # noqa: S608
-        " FROM calls WHERE phase = 'search' AND role = 'task' AND trial IS NOT NULL GROUP BY trial"
+        "SELECT example, started, ended FROM calls"
+        " WHERE trial = ? AND phase = ? AND role = 'task' AND state = 'done' AND attempts > 0 ORDER BY id"
     )
-    return {row["trial"]: _usage(row) for row in ledger.read(sql)}
+    return [Answered(*row) for row in ledger.read(sql, (trial, phase))]
+
+
+def calls_of(ledger: Reader, phase: Phase, trial: int, example: str) -> list[sqlite3.Row]:
+    """Return the whole rows of what one trial paid for one example, answered or failed for good, in order."""
+    condition = "trial = ? AND phase = ? AND example = ? AND role = 'task' AND state IN ('done', 'failed') ORDER BY id"
+    return ledger.read_whole("calls", condition, (trial, phase, example))
+
+
+def failed_calls(ledger: Reader, most: int) -> list[sqlite3.Row]:
+    """Return the whole rows of the first `most` calls that failed for good."""
+    return ledger.read_whole("calls", "state = 'failed' AND trial IS NOT NULL ORDER BY id LIMIT ?", (most,))
 
 
 def failures_by_kind(ledger: Reader) -> list[tuple[str, int, str]]:
@@ -191,6 +219,20 @@ def finish_trial(ledger: Ledger, number: int, **columns: Any) -> Future[int]:
 def all_trials(ledger: Reader) -> list[sqlite3.Row]:
     """Return the trials' rows in order."""
     return ledger.read_whole("trials", "TRUE ORDER BY number")
+
+
+def outcomes(ledger: Reader) -> list[sqlite3.Row]:
+    """Return what tells one outcome of a trial from another, of the trials that have ended, by number."""
+    sql = (
+        "SELECT number, candidate, state, reason, value, score, low, high, seen, failures, ended"
+        " FROM trials WHERE state <> 'running' ORDER BY number"
+    )
+    return ledger.read(sql)
+
+
+def trial(ledger: Reader, number: int) -> sqlite3.Row:
+    """Return one trial's row; raises IndexError where there is none."""
+    return ledger.read_whole("trials", "number = ?", (number,))[0]
 
 
 def put_scores(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 2
+VERSION = 3
 BIRTH = f"INSERT INTO meta (key, value) VALUES ('version', '{VERSION}');"  # noqa: S608
 
 TABLES = """
@@ -17,6 +17,7 @@ CREATE TABLE calls (
     role          TEXT NOT NULL,       -- task, prompt, judge
     phase         TEXT NOT NULL,       -- search, test
     trial         INTEGER,
+    example       TEXT,                -- the id of the example that it helped to answer
     request       TEXT NOT NULL,       -- JSON
     state         TEXT NOT NULL,       -- intent, done, failed, lost: in flight when its process died
     response      TEXT,                -- JSON
@@ -32,6 +33,7 @@ CREATE TABLE calls (
     seal          INTEGER NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX calls_done ON calls (key) WHERE state = 'done';
+CREATE INDEX calls_trial ON calls (trial);
 CREATE TABLE trials (
     number     INTEGER PRIMARY KEY,
     candidate  TEXT NOT NULL,
@@ -70,8 +72,8 @@ CREATE TABLE scores (
 SEALED = {
     "meta": ("key", "value"),
     "calls": (
-        *("id", "key", "role", "phase", "trial", "request", "state", "response", "failure", "attempts"),
-        *("input_tokens", "cached_tokens", "output_tokens", "usd", "started", "ended"),
+        *("id", "key", "role", "phase", "trial", "example", "request", "state", "response", "failure"),
+        *("attempts", "input_tokens", "cached_tokens", "output_tokens", "usd", "started", "ended"),
     ),
     "trials": (
         *("number", "candidate", "origin", "prompts", "params", "state", "reason", "value", "score", "low", "high"),

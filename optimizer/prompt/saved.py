@@ -12,6 +12,7 @@ from optimizer.config.yamlfile import read_text
 from optimizer.errors import TaskError
 from optimizer.models.embed import MODEL, Embedder
 from optimizer.models.fleet import Fleet, pull
+from optimizer.prompt.template import templates
 from optimizer.task.metrics.build import build_metric
 from optimizer.task.schema import FieldSpec
 from optimizer.task.task import Task
@@ -37,6 +38,7 @@ def dump_prompt(task: Task, candidate: Candidate, model: ModelConfig, note: dict
         "outputs": {name: spec.model_dump(mode="json") for name, spec in task.outputs.items()},
         "program": None if task.program is None else {"function": task.program, "folder": str(task.folder.resolve())},
         "prompts": candidate.to_json(),
+        "messages": templates(task, candidate),
         "pool": [{"inputs": dict(e.inputs), "outputs": dict(e.outputs)} for e in pool],
     }
     return json.dumps(data, ensure_ascii=False, indent=1)
@@ -77,9 +79,13 @@ class SavedPrompt:
 
 def load_prompt(path: str | Path) -> SavedPrompt:
     """Return the prompt in a best.json, ready to be called; raises TaskError if it is not one."""
-    place = Path(path)
+    return parse_prompt(read_text(Path(path), TaskError), str(path))
+
+
+def parse_prompt(text: str, place: str) -> SavedPrompt:
+    """Return the prompt in the text of a best.json; `place` names it where TaskError says that it is not one."""
     try:
-        data = json.loads(read_text(place, TaskError))
+        data = json.loads(text)
         if data["metier"] != VERSION:
             raise ValueError(f"version {data['metier']}")
         return _from_json(data)

@@ -40,6 +40,11 @@ def checked(uri: str) -> str:
     return uri
 
 
+def is_server(uri: str) -> bool:
+    """Tell if an address is that of a server, which shows its own UI."""
+    return urlsplit(uri).scheme in SERVERS
+
+
 def local_path(uri: str) -> Path | None:
     """Return the file behind a SQLite address, None for any other address."""
     head, found, rest = uri.partition(":///")

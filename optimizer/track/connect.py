@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sqlite3
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
@@ -17,26 +19,44 @@ if TYPE_CHECKING:
 # Ours are the retries and the patience: MLflow's own would sit on one request for minutes.
 MANNERS = {
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",  # else it reports the tables that it creates
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+LONGEST_WHY = 200
 
 
 def connect(uri: str, experiment: str) -> tuple[MlflowClient, str]:
     """Return a client and the experiment's id; raises what MLflow raises."""
-    for name, value in MANNERS.items():
-        os.environ.setdefault(name, value)
-    from mlflow.tracking import MlflowClient
-
     file = local_path(uri)
     # Processes that create the schema of one SQLite file at the same time break each other.
     lock = contextlib.nullcontext() if file is None else FileLock(f"{file}.lock")
     with lock:
-        client = MlflowClient(tracking_uri=uri)
+        client = make_client(uri)
         return client, _experiment(client, experiment, file)
+
+
+def make_client(uri: str) -> MlflowClient:
+    """Return a client whose requests end within our patience; raises what MLflow raises."""
+    for name, value in MANNERS.items():
+        os.environ.setdefault(name, value)
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient(tracking_uri=uri)
+
+
+def why(problem: BaseException) -> str:
+    """Return a problem in one short line: MLflow wraps the cause, a refused connection say, in pages."""
+    told, cause = problem, problem.__cause__ or problem.__context__
+    while cause is not None:
+        if isinstance(cause, OSError | sqlite3.Error):
+            told = cause
+        cause = cause.__cause__ or cause.__context__
+    text = getattr(told, "strerror", None) or str(told).strip() or type(told).__name__
+    return shorten(text.splitlines()[0], LONGEST_WHY)
 
 
 def _experiment(client: MlflowClient, name: str, file: Path | None) -> str:

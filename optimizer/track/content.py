@@ -1,23 +1,26 @@
-"""What a trial and a job look like in MLflow, made from the ledger and the run's files alone."""
+"""What a trial looks like in MLflow, made from the ledger alone; see `job.py` for the job."""
 
 from __future__ import annotations
 
 import json
+import math
+import re
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import scores_of
-from optimizer.types import Candidate, Usage, digest
+from optimizer.ledger.records import Answered, answered_in, calls_of, scores_of
+from optimizer.types import Candidate, Phase, Usage, digest
 
-LONGEST_PARAM = 500
-ENDED = ("complete", "raced_out", "failed")
-FILES = ("best.json", "best.md", "report.md")
-TABLE = "examples.json"
+LONGEST_PARAM = 250
+TABLE, TEST_TABLE = "examples.json", "test_examples.json"
+# Tells the UI that a file is a table, which its evaluation view compares between runs.
+TABLES_TAG = "mlflow.loggedArtifacts"
+COLUMNS = ("input", "expected", "answer", "score", "seconds", "feedback", "error", "example")
 Describe = Callable[[Candidate], str]
+Examples = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class Source:
 
     describe: Describe
     block: int
-    examples: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    examples: Examples
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,16 @@ class Point:
     value: float
     at: int
     step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """A split as an MLflow dataset."""
+
+    name: str
+    split: str
+    digest: str
+    examples: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,153 +65,171 @@ class Entry:
     params: Mapping[str, str]
     points: Sequence[Point]
     files: Mapping[str, str]
+    data: Sequence[Data] = field(default=())
 
 
 def trial_mark(row: sqlite3.Row) -> str:
-    """Return what changes when a trial's outcome does."""
+    """Return what changes when a trial's outcome does; see `ledger.records.outcomes`."""
     names = ("number", "candidate", "state", "reason", "value", "score", "low", "high", "seen", "failures")
     return digest([row[name] for name in names])
+
+
+def trial_name(number: int) -> str:
+    """Return a trial's name in MLflow: so many digits that names sort like numbers."""
+    return f"trial {number:03d}"
 
 
 def trial_entry(ledger: Ledger, row: sqlite3.Row, spent: Usage, source: Source) -> Entry:
     """Return a trial that ended as a child run."""
     candidate = Candidate.from_json(json.loads(row["prompts"]), row["origin"])
     scores = scores_of(ledger, row["candidate"], "validation")[: row["seen"]]
-    ended = _ms(row["ended"])
+    calls = answered_in(ledger, "search", row["number"])
+    ended = milliseconds(row["ended"])
+    messages = _as_sent(ledger, row["number"], scores)
+    files = {
+        "prompt.md": source.describe(candidate) + _messages_md(messages),
+        "prompt.json": json.dumps(candidate.to_json(), ensure_ascii=False, indent=1),
+        TABLE: table(scores, calls, source.examples),
+    }
+    if messages:
+        files["messages.json"] = json.dumps(messages, ensure_ascii=False, indent=1)
     return Entry(
-        name=f"trial {row['number']:03d}",
+        name=trial_name(row["number"]),
         status="FAILED" if row["state"] == "failed" else "FINISHED",
         mark=trial_mark(row),
-        started=_ms(row["started"]),
+        started=milliseconds(row["started"]),
         ended=ended,
         tags={
             "candidate_id": row["candidate"],
-            "origin": row["origin"],
+            "proposer": row["origin"],
             "state": row["state"],
             "reason": row["reason"],
-            "mlflow.loggedArtifacts": json.dumps([{"path": TABLE, "type": "table"}]),
+            TABLES_TAG: tables_tag(TABLE),
         },
-        params=_short(json.loads(row["params"])),
-        points=[*_running_score(scores, row["score"], source.block, ended), *_trial_points(row, spent, ended)],
-        files={
-            "prompt.md": source.describe(candidate),
-            "prompt.json": json.dumps(candidate.to_json(), ensure_ascii=False, indent=1),
-            TABLE: _table(scores, source.examples),
-        },
-    )
-
-
-def job_entry(run_dir: Path, about: Mapping[str, Any], status: str) -> Entry:
-    """Return the job as the parent run; once it has finished, with its outcome."""
-    started = _ms(about["started"])
-    ended = None if status == "RUNNING" else _ms(about.get("ended") or about["started"])
-    files, tags, points = {"config.yaml": str(about["config"])}, {}, []
-    outcome = read_result(run_dir) if status == "FINISHED" else None
-    if outcome is not None:
-        files |= {name: (run_dir / name).read_text(encoding="utf-8") for name in FILES if (run_dir / name).exists()}
-        tags["verdict"] = str(outcome["verdict"])
-        points = [Point(name, float(value), ended or started) for name, value in _outcome_figures(outcome).items()]
-    told = [status, ended, tags, [[p.name, p.value] for p in points], files, about["name"], about["params"]]
-    return Entry(
-        name=str(about["name"]),
-        status=status,
-        mark=digest(told),
-        started=started,
-        ended=ended,
-        tags=tags,
-        params=_short(about["params"]),
-        points=points,
+        params=short({**json.loads(row["params"]), **_demo_sets(candidate)}),
+        points=[
+            *_by_block(scores, row["score"], source.block, ended),
+            *_trial_points(row, spent, ended),
+            *_latencies(calls, ended),
+        ],
         files=files,
     )
 
 
-def read_result(run_dir: Path) -> dict[str, Any] | None:
-    """Return the content of the run's result.json, None where there is none."""
-    try:
-        return dict(json.loads((run_dir / "result.json").read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
+def table(scores: Sequence[sqlite3.Row], calls: Sequence[Answered], examples: Examples) -> str:
+    """Return one row an example in MLflow's own form; `seconds` is empty where the ledger answered."""
+    seconds = seconds_by_example(calls)
+    data = []
+    for row in scores:
+        known = examples.get(row["example"], {})
+        asked, expected = as_text(known.get("inputs", {})), as_text(known.get("outputs", {}))
+        answer, took = as_text(json.loads(row["answer"])), seconds.get(row["example"])
+        data.append([asked, expected, answer, row["value"], took, row["feedback"], row["failure"], row["example"]])
+    return json.dumps({"columns": COLUMNS, "data": data}, ensure_ascii=False)
 
 
-def _outcome_figures(outcome: Mapping[str, Any]) -> dict[str, float]:
-    low, high = outcome["difference"]["ci95"]
-    usage = outcome["usage"]
-    return {
-        "seed_test_score": outcome["seed"]["test_score"],
-        "winner_test_score": outcome["winner"]["test_score"],
-        "difference": outcome["difference"]["mean"],
-        "difference_low": low,
-        "difference_high": high,
-        "validation_score": outcome["winner"]["validation_score"],
-        "calls": sum(usage["calls"].values()),
-        "input_tokens": usage["input_tokens"],
-        "output_tokens": usage["output_tokens"],
-        "usd": usage["usd"],
-    }
+def tables_tag(*files: str) -> str:
+    """Return the tag's value that names a run's tables."""
+    return json.dumps([{"path": file, "type": "table"} for file in files])
+
+
+def seconds_by_example(calls: Sequence[Answered]) -> dict[str, float]:
+    """Return how long each example took, from its first call to its last answer."""
+    spans: dict[str, tuple[float, float]] = {}
+    for call in calls:
+        if call.example is not None:
+            first, last = spans.get(call.example, (call.started, call.ended))
+            spans[call.example] = min(first, call.started), max(last, call.ended)
+    return {example: round(last - first, 3) for example, (first, last) in spans.items()}
+
+
+def messages_of(request: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return a recorded request's messages as OpenAI's chat protocol has them."""
+    found = [{"role": "system", "content": str(request["system"])}] if request.get("system") else []
+    for message in request.get("messages", ()):
+        text = "".join(str(part.get("text", "")) for part in message["parts"])
+        found.append({"role": str(message["role"]), "content": text})
+    return found
+
+
+def _as_sent(ledger: Ledger, number: int, scores: Sequence[sqlite3.Row]) -> list[list[dict[str, str]]]:
+    """Return the messages of each call for the first example that this trial paid for."""
+    phase: Phase = "search"
+    for row in scores:
+        calls = calls_of(ledger, phase, number, row["example"])
+        if calls:
+            return [messages_of(json.loads(call["request"])) for call in calls]
+    return []
+
+
+def _messages_md(calls: Sequence[Sequence[Mapping[str, str]]]) -> str:
+    """Return the messages as they were sent, for the eye."""
+    parts = ["\n## As it was sent for the first example\n"] if calls else []
+    for messages in calls:
+        for message in messages:
+            fence = max(["``", *re.findall("`+", message["content"])], key=len) + "`"
+            parts.append(f"**{message['role']}**\n\n{fence}text\n{message['content']}\n{fence}\n")
+    return "\n".join(parts)
+
+
+def _demo_sets(candidate: Candidate) -> dict[str, str]:
+    """Return which set of demos each predictor always shows, by name: the set itself is in the files."""
+    shown = {name: prompt.demos for name, prompt in candidate.prompts.items() if prompt.policy == "static"}
+    return {f"{name}.demo_set": digest([demo.id for demo in demos], 8) for name, demos in shown.items() if demos}
 
 
 def _trial_points(row: sqlite3.Row, spent: Usage, ended: int) -> list[Point]:
     figures = {
-        "score_low": row["low"],
-        "score_high": row["high"],
-        "estimate": row["value"],
+        # As if it had seen every example, so that trials can be ordered by it; see Board.estimate.
+        "score": row["value"],
+        "seen_low": row["low"],
+        "seen_high": row["high"],
         "examples_seen": row["seen"],
         "failures": row["failures"],
         "calls": spent.calls,
         "cached_calls": spent.cached_calls,
         "input_tokens": spent.input_tokens,
         "output_tokens": spent.output_tokens,
+        "tokens_per_call": spent.tokens / spent.calls if spent.calls else None,
         "usd": spent.usd,
     }
     return [Point(name, float(value), ended) for name, value in figures.items() if value is not None]
 
 
-def _running_score(scores: Sequence[sqlite3.Row], final: float | None, block: int, at: int) -> list[Point]:
+def _latencies(calls: Sequence[Answered], at: int) -> list[Point]:
+    """Return the median and the 95th percentile of the answered calls' seconds, by nearest rank."""
+    seconds = sorted(call.ended - call.started for call in calls)
+    if not seconds:
+        return []
+    shares = {"latency_p50": 0.5, "latency_p95": 0.95}
+    return [Point(name, seconds[math.ceil(share * len(seconds)) - 1], at) for name, share in shares.items()]
+
+
+def _by_block(scores: Sequence[sqlite3.Row], final: float | None, block: int, at: int) -> list[Point]:
     """Return the mean after each block, by the examples seen (the step)."""
     values = [row["value"] for row in scores]
     points = []
     for seen in range(block, len(values), block):
         answered = [value for value in values[:seen] if value is not None]
         if answered:
-            points.append(Point("score", sum(answered) / len(answered), at, seen))
-    return points if final is None else [*points, Point("score", final, at, len(values))]
+            points.append(Point("seen_score", sum(answered) / len(answered), at, seen))
+    return points if final is None else [*points, Point("seen_score", final, at, len(values))]
 
 
-def best_so_far(rows: Sequence[sqlite3.Row], spent: Mapping[int, Usage]) -> list[Point]:
-    """Return the best score by the calls that the trials had made (the step).
-
-    Only trials that saw every example count: the score of few examples is easily high.
-    """
-    calls, best, curve = 0, None, {}
-    for row in sorted(rows, key=lambda row: (row["ended"], row["number"])):
-        calls += spent.get(row["number"], Usage()).calls
-        if row["state"] == "complete" and row["score"] is not None:
-            best = max(row["score"], row["score"] if best is None else best)
-            curve[calls] = Point("best_score", best, _ms(row["ended"]), calls)
-    return list(curve.values())
-
-
-def _table(scores: Sequence[sqlite3.Row], examples: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
-    """Return one row an example in MLflow's own form, which its evaluation view compares between runs."""
-    columns = ["example", "input", "expected", "answer", "score", "feedback", "error"]
-    data = []
-    for row in scores:
-        known = examples.get(row["example"], {})
-        asked, expected = _text(known.get("inputs", {})), _text(known.get("outputs", {}))
-        answer = _text(json.loads(row["answer"]))
-        data.append([row["example"], asked, expected, answer, row["value"], row["feedback"], row["failure"]])
-    return json.dumps({"columns": columns, "data": data}, ensure_ascii=False)
-
-
-def _text(fields: Mapping[str, Any]) -> str:
+def as_text(fields: Mapping[str, Any]) -> str:
     """Return fields as a cell: the only one as it is, several as JSON."""
     only = next(iter(fields.values())) if len(fields) == 1 else fields
     return only if isinstance(only, str) else json.dumps(only, ensure_ascii=False) if fields else ""
 
 
-def _short(params: Mapping[str, Any]) -> dict[str, str]:
-    return {name: str(value)[:LONGEST_PARAM] for name, value in params.items()}
+def short(params: Mapping[str, Any]) -> dict[str, str]:
+    """Return parameters as text, the long ones cut: whole they stand in the files."""
+    texts = {name: str(value) for name, value in params.items()}
+    return {
+        name: text if len(text) <= LONGEST_PARAM else f"{text[: LONGEST_PARAM - 1]}…" for name, text in texts.items()
+    }
 
 
-def _ms(seconds: float) -> int:
+def milliseconds(seconds: float) -> int:
+    """Return a moment as MLflow counts it."""
     return int(seconds * 1000)

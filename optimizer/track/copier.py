@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import all_trials, usage_by_trial
+from optimizer.ledger.records import outcomes, trial, usage_by_trial
 from optimizer.track.connect import connect
-from optimizer.track.content import (
-    ENDED,
-    Describe,
-    Entry,
-    Point,
-    Source,
-    best_so_far,
-    job_entry,
-    trial_entry,
-    trial_mark,
-)
+from optimizer.track.content import Describe, Entry, Point, Source, trial_entry, trial_mark
+from optimizer.track.finish import Finish, attempt, prepare
+from optimizer.track.job import best_so_far, job_entry
+from optimizer.track.view import view_state, view_tag
+from optimizer.track.writer import Known, Writer
 from optimizer.types import Usage
 
-if TYPE_CHECKING:
-    from mlflow.entities import Run
-    from mlflow.tracking import MlflowClient
-
 RUN, TRIAL, MARK, PARENT = "metier.run_id", "metier.trial", "metier.mark", "mlflow.parentRunId"
-PAGE = 1000
-# The most that MLflow takes in one request.
-MOST_PARAMS, MOST_POINTS = 100, 1000
 JOB = ""
 
 
@@ -40,22 +30,39 @@ class Copier:
     number (the parent run has none). A run's mark is written last: one without it is half written.
     """
 
-    def __init__(self, ledger: Ledger, run_dir: Path, describe: Describe, told: Callable[[], None]) -> None:
-        """Take what is copied; `told` is called at each run that was written. Nothing is connected yet."""
-        self._ledger, self._run_dir, self._describe, self._told = ledger, run_dir, describe, told
+    def __init__(
+        self,
+        ledger: Ledger,
+        run_dir: Path,
+        describe: Describe,
+        told: Callable[[], None],
+        note: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """Take what is copied; nothing is connected yet.
+
+        `told` is called at each run that was written, `note` with what this MLflow cannot hold.
+        """
+        self._ledger, self._run_dir, self._describe, self._told, self._note = ledger, run_dir, describe, told, note
         self._id = str(ledger.meta("run_id"))
-        self._client: MlflowClient | None = None
-        self._experiment = ""
-        self._known: dict[str, Run] = {}
+        self._writer: Writer | None = None
+        self._known: dict[str, Known] = {}
         self._marks: dict[str, str] = {}
+        self._rows: dict[str, tuple[Any, ...]] = {}
+        self._spent: dict[int, Usage] = {}
         self._examples: dict[str, Any] = {}
-        self._curve_sent = False
-        self.written = 0
+        self._curve: set[Point] = set()
+        self._viewed = False
+        self._wrote: set[str] = set()
 
     @property
     def parent(self) -> str | None:
         """The id of the parent run in MLflow, once there is one."""
-        return self._known[JOB].info.run_id if JOB in self._known else None
+        return self._known[JOB].run_id if JOB in self._known else None
+
+    @property
+    def written(self) -> int:
+        """How many MLflow runs were written, or written anew."""
+        return len(self._wrote)
 
     @property
     def size(self) -> int:
@@ -64,110 +71,100 @@ class Copier:
 
     def forget(self) -> None:
         """Look everything up anew next time: after an outage nobody knows what arrived."""
-        self._client = None
+        self._writer = None
 
     def copy(self, status: str) -> None:
         """Write what MLflow lacks; `status` is the job's. Raises what MLflow raises."""
         about: dict[str, Any] = self._ledger.meta("tracking")  # anew each time: its end is written there
-        if self._client is None:
-            self._look_up(*connect(about["uri"], about["experiment"]))
-        source = Source(self._describe, about["block"], self._examples)
-        job = job_entry(self._run_dir, about, status)
-        if JOB not in self._known or (status == "RUNNING" and self._marks[JOB] != job.mark):
-            self._write(JOB, job, {})
-        rows = {str(row["number"]): row for row in all_trials(self._ledger) if row["state"] in ENDED}
-        spent = usage_by_trial(self._ledger)
-        for key, row in rows.items():
-            if self._marks.get(key) != trial_mark(row):
-                usage = spent.get(row["number"], Usage())
-                entry = trial_entry(self._ledger, row, usage, source)
-                self._write(key, entry, {TRIAL: key, PARENT: str(self.parent)})
-                self._curve_sent = False
-        if not self._curve_sent:
-            self._log_points(str(self.parent), best_so_far(list(rows.values()), spent))
-            self._curve_sent = True
+        if self._writer is None:
+            self._look_up(Writer(*connect(about["uri"], about["experiment"])))
+        if JOB not in self._known or status == "RUNNING":
+            self._write_changed(JOB, job_entry(self._ledger, self._run_dir, about, "RUNNING"), {})
+        rows = {str(row["number"]): row for row in outcomes(self._ledger)}
+        if rows and not self._viewed:
+            attempt("view", partial(self._show, trial(self._ledger, 0)), self._note)
+            self._viewed = True
+        new = [key for key, row in rows.items() if self._rows.get(key) != tuple(row)]
+        for key in new:
+            self._write_trial(key, rows[key], Source(self._describe, about["block"], self._examples))
+        if new:
+            self._draw_curve([row for key, row in rows.items() if key in self._rows])
         self._end_strays(rows)
-        if self._marks.get(JOB) != job.mark:
-            self._write(JOB, job, {})
-        if status != "RUNNING":
-            self._remove_doubles()
+        if status == "RUNNING":
+            prepare()
+        else:
+            self._end(about, status)
 
-    def _look_up(self, client: MlflowClient, experiment: str) -> None:
-        self._client, self._experiment = client, experiment
-        self._known, self._marks, self._curve_sent = {}, {}, False
+    def _look_up(self, writer: Writer) -> None:
+        self._writer, self._known, self._marks, self._rows, self._curve = writer, {}, {}, {}, set()
         self._examples = self._ledger.meta("examples") or {}
-        for run in self._mine():
-            self._known.setdefault(_key(run), run)
-        for key, run in self._known.items():
-            self._marks[key] = run.data.tags.get(MARK, "")
+        self._spent = usage_by_trial(self._ledger)
+        for run in writer.runs(RUN, self._id):
+            key = str(run.data.tags.get(TRIAL, JOB))
+            if key not in self._known:
+                self._known[key], self._marks[key] = Known.of(run), run.data.tags.get(MARK, "")
 
-    def _mine(self) -> list[Run]:
-        """Return all MLflow runs of this run, the oldest first."""
-        found: list[Run] = []
-        token = None
-        while True:
-            query = f"tags.`{RUN}` = '{self._id}'"
-            page = self._open().search_runs([self._experiment], query, max_results=PAGE, page_token=token)
-            found += page
-            token = page.token
-            if not token:
-                return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
+    def _open(self) -> Writer:
+        assert self._writer is not None  # noqa: S101 - `copy` connects before anything else
+        return self._writer
 
-    def _open(self) -> MlflowClient:
-        assert self._client is not None  # noqa: S101 - `copy` connects before anything else
-        return self._client
+    def _show(self, first: sqlite3.Row) -> None:
+        """Let the UI show these trials by a link, with their figures."""
+        state = view_state(self._id, list(json.loads(first["prompts"])))
+        self._open().client.set_experiment_tag(self._open().experiment, view_tag(self._id), state)
 
-    def _write(self, key: str, entry: Entry, links: Mapping[str, str]) -> None:
-        client = self._open()
-        run = self._known.get(key)
-        if run is not None and run.data.tags.get("candidate_id") != entry.tags.get("candidate_id"):
-            client.delete_run(run.info.run_id)  # another prompt by the same number: parameters cannot be changed
-            run = None
+    def _write_trial(self, key: str, row: sqlite3.Row, source: Source) -> None:
+        if self._marks.get(key) != trial_mark(row):
+            number = int(key)
+            self._spent |= usage_by_trial(self._ledger, number)
+            entry = trial_entry(self._ledger, trial(self._ledger, number), self._spent.get(number, Usage()), source)
+            self._write_changed(key, entry, {TRIAL: key, PARENT: str(self.parent)})
+        self._rows[key] = tuple(row)
+
+    def _write_changed(self, key: str, entry: Entry, links: Mapping[str, str]) -> None:
+        if self._marks.get(key) == entry.mark:
+            return
+        writer, known = self._open(), self._known.get(key)
+        if known is not None and known.candidate != entry.tags.get("candidate_id"):
+            writer.client.delete_run(known.run_id)  # another prompt by the same number: parameters cannot be changed
+            known = None
         tags = {RUN: self._id, **links, **entry.tags}
-        if run is None:
-            run = client.create_run(self._experiment, start_time=entry.started, tags=tags, run_name=entry.name)
-        self._known[key], self._marks[key] = run, ""
-        self._fill(client, run, entry, tags)
+        changed = tags if known is not None else {}
+        if known is None:
+            known = writer.create(entry, tags)
+        self._known[key], self._marks[key] = known, ""
+        writer.fill(known, entry)
+        writer.tags(known.run_id, {**changed, MARK: entry.mark})
         self._marks[key] = entry.mark
-        self.written += 1
+        self._wrote.add(key)
         self._told()
 
-    def _fill(self, client: MlflowClient, run: Run, entry: Entry, tags: Mapping[str, str]) -> None:
-        from mlflow.entities import Param, RunTag
+    def _draw_curve(self, rows: Sequence[sqlite3.Row]) -> None:
+        curve = best_so_far(sorted(rows, key=lambda row: (row["ended"], row["number"])), self._spent)
+        self._open().points(str(self.parent), [point for point in curve if point not in self._curve])
+        self._curve.update(curve)
 
-        name = run.info.run_id
-        params = [Param(key, value) for key, value in entry.params.items() if key not in run.data.params]
-        for start in range(0, len(params), MOST_PARAMS):
-            client.log_batch(name, params=params[start : start + MOST_PARAMS])
-        self._log_points(name, entry.points)
-        for file, text in entry.files.items():
-            client.log_text(name, text, file)
-        if entry.ended is None:
-            client.update_run(name, entry.status)
-        else:
-            client.set_terminated(name, entry.status, end_time=entry.ended)
-        client.log_batch(name, tags=[RunTag(key, value) for key, value in {**tags, MARK: entry.mark}.items()])
-
-    def _log_points(self, name: str, points: Sequence[Point]) -> None:
-        from mlflow.entities import Metric
-
-        metrics = [Metric(point.name, point.value, point.at, point.step) for point in points]
-        for start in range(0, len(metrics), MOST_POINTS):
-            self._open().log_batch(name, metrics=metrics[start : start + MOST_POINTS])
+    def _end(self, about: Mapping[str, Any], status: str) -> None:
+        """Write how the job ended; what only a finished one has comes first, so that a kill leaves it to be done."""
+        runs = {key: known.run_id for key, known in self._known.items()}
+        finish = Finish(self._open(), self._ledger, self._run_dir, runs, self._note)
+        entry = job_entry(self._ledger, self._run_dir, about, status, finish.links() if status == "FINISHED" else None)
+        if self._marks.get(JOB) != entry.mark:
+            if status == "FINISHED":
+                finish.write(self._examples)
+            self._write_changed(JOB, entry, {})
+        self._remove_doubles()
 
     def _end_strays(self, rows: Mapping[str, object]) -> None:
         """End what a kill has left running: a trial that the ledger has begun anew."""
-        for key, run in self._known.items():
-            if key != JOB and key not in rows and run.info.status == "RUNNING":
-                self._open().set_terminated(run.info.run_id, "KILLED")
+        for key, known in self._known.items():
+            if key != JOB and key not in rows and known.status == "RUNNING":
+                self._open().client.set_terminated(known.run_id, "KILLED")
+                known.status = "KILLED"
 
     def _remove_doubles(self) -> None:
         """Delete what a request left behind that was answered too late, and so was made twice."""
-        kept = {run.info.run_id for run in self._known.values()}
-        for run in self._mine():
+        kept = {known.run_id for known in self._known.values()}
+        for run in self._open().runs(RUN, self._id):
             if run.info.run_id not in kept:
-                self._open().delete_run(run.info.run_id)
-
-
-def _key(run: Run) -> str:
-    return str(run.data.tags.get(TRIAL, JOB))
+                self._open().client.delete_run(run.info.run_id)

@@ -39,15 +39,27 @@ class Mirror:
         self.parent: str | None = None
 
     def start(self, about: Mapping[str, Any], examples: Iterable[Example]) -> None:
-        """Start the worker; `about` holds uri, experiment, name, params, config and block.
+        """Note what the worker needs; `about` holds uri, experiment, name, params, tags, data, config and block.
 
-        The examples are written down too: a trial's table shows what was asked and expected.
+        The examples are written down too: a trial's table shows what was asked and expected. The worker itself
+        starts with the first trial that ended: its imports take seconds, and a run may stop before.
         """
         if self._ledger.meta("examples") is None:
             self._ledger.put_meta("examples", _by_id(examples))
         earlier = self._ledger.meta("tracking") or {}
         times = {"started": earlier.get("started", time.time()), "status": "RUNNING"}
         self._ledger.put_meta("tracking", {**about, **times})
+
+    def nudge(self) -> None:
+        """Tell the worker that the ledger has something new; never blocks. The first call starts the worker."""
+        if self._child is None and not self._problem:
+            self._launch()
+        if self._child is not None:
+            # A full pipe holds nudges enough, and a worker that is gone is told of by `finish`.
+            with suppress(OSError):
+                os.write(_pipe(self._child.stdin).fileno(), b"\n")
+
+    def _launch(self) -> None:
         command = [sys.executable, "-P", "-m", "optimizer", "track", "follow", str(self._run_dir.absolute())]
         try:
             with (self._run_dir / "run.log").open("ab") as log:
@@ -63,18 +75,10 @@ class Mirror:
         except OSError as problem:
             self._trouble(str(problem))
             return
-        pipe = _pipe(self._child.stdin)
-        os.set_blocking(pipe.fileno(), False)
+        os.set_blocking(_pipe(self._child.stdin).fileno(), False)
         self._heard = time.monotonic()
         self._reader = threading.Thread(target=self._read, args=(self._child.stdout,), name="mirror", daemon=True)
         self._reader.start()
-
-    def nudge(self) -> None:
-        """Tell the worker that the ledger has something new; never blocks."""
-        if self._child is not None:
-            # A full pipe holds nudges enough, and a worker that is gone is told of by `finish`.
-            with suppress(OSError):
-                os.write(_pipe(self._child.stdin).fileno(), b"\n")
 
     def finish(self, status: str) -> str:
         """Record how the job ended (FINISHED, FAILED, KILLED); let the worker copy the rest.
@@ -115,6 +119,8 @@ class Mirror:
             except ValueError:  # the worker was killed in mid-line
                 continue
             self.parent = news.get("run_id") or self.parent
+            if "note" in news:
+                self._say(news["note"])
             problem = news.get("problem", "")
             if problem and not self._problem:
                 self._trouble(problem)

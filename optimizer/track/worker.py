@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import os
 import random
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
-from textwrap import shorten
 from typing import IO
 
 from filelock import FileLock, Timeout
@@ -19,12 +17,14 @@ from filelock import FileLock, Timeout
 from optimizer.errors import ConfigError, LedgerError, StoppedByFailures
 from optimizer.ledger.ledger import Ledger
 from optimizer.track.address import checked
-from optimizer.track.content import Describe, read_result
+from optimizer.track.connect import why
+from optimizer.track.content import Describe
 from optimizer.track.copier import Copier
+from optimizer.track.job import read_result
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0  # seconds between two attempts
+REST, LONGEST_REST = 20.0, 5.0  # times what a copy took, and seconds
 LAST_SECONDS = 5.0  # for further attempts once the job has ended
-LONGEST_WHY = 200
 LOCK = "mirror.lock"
 LOCK_SECONDS = 60.0
 
@@ -58,18 +58,27 @@ def follow(run_dir: Path, describe: Describe, commands: IO[str], news: IO[str]) 
     if hasattr(os, "nice"):
         os.nice(5)  # the search comes first
     with FileLock(run_dir / LOCK), closing(Ledger(run_dir / "ledger.db", exclusive=False)) as ledger:
-        copier = Copier(ledger, run_dir, describe, told=lambda: _tell(news, run_id=copier.parent))
+        copier: Copier = Copier(
+            ledger,
+            run_dir,
+            describe,
+            told=lambda: _tell(news, run_id=copier.parent),
+            note=lambda text: _tell(news, note=text),
+        )
         attempts, deadline = 0, None
         while True:
             over = bell.over.is_set()
             if over and deadline is None:
                 deadline = time.monotonic() + LAST_SECONDS
+            began = time.monotonic()
             problem = _attempt(copier, final_status(ledger, run_dir) if over else "RUNNING")
             _tell(news, run_id=copier.parent, problem=problem)
             if not problem:
                 attempts = 0
                 if over:
                     return True
+                # What ends meanwhile is copied together: a copy reads all outcomes, and the search comes first.
+                bell.over.wait(min(LONGEST_REST, REST * (time.monotonic() - began)))
                 bell.wait()
             elif deadline is not None and time.monotonic() > deadline:
                 return False
@@ -84,19 +93,8 @@ def _attempt(copier: Copier, status: str) -> str:
         copier.copy(status)
     except Exception as problem:  # noqa: BLE001 - the boundary to MLflow, which raises what its drivers raise
         copier.forget()
-        return _why(problem)
+        return why(problem)
     return ""
-
-
-def _why(problem: BaseException) -> str:
-    """Return a problem in one short line: MLflow wraps the cause, a refused connection say, in pages."""
-    told, cause = problem, problem.__cause__ or problem.__context__
-    while cause is not None:
-        if isinstance(cause, OSError | sqlite3.Error):
-            told = cause
-        cause = cause.__cause__ or cause.__context__
-    text = getattr(told, "strerror", None) or str(told).strip() or type(told).__name__
-    return shorten(text.splitlines()[0], LONGEST_WHY)
 
 
 def _pause(bell: Bell, attempts: int) -> None:
@@ -139,7 +137,7 @@ def sync(
         uri = checked(uri or about["uri"])
         if uri != about["uri"]:
             ledger.put_meta("tracking", {**about, "uri": uri})
-        copier = Copier(ledger, run_dir, describe, told=lambda: None)
+        copier = Copier(ledger, run_dir, describe, lambda: None, say)
         try:
             with FileLock(run_dir / LOCK, timeout=LOCK_SECONDS):
                 problem = _attempt(copier, final_status(ledger, run_dir))

@@ -10,10 +10,12 @@ from jobs import ROOT
 from optimizer import __version__
 from optimizer.cli.main import cli
 
-HEAVY = ("dspy", "mlflow", "optuna", "torch", "numpy")
+HEAVY = ("dspy", "mlflow", "optuna", "torch", "numpy", "jinja2", "matplotlib")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["models", "--help"], ["config", "schema"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["run", "--help"], ["check", "--help"], ["models", "--help"], ["config", "schema"]]
+)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     command = [sys.executable, "-X", "importtime", "-m", "optimizer", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True, timeout=60)
@@ -25,7 +27,10 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 
 def test_every_command_is_there_and_has_help() -> None:
     told = CliRunner().invoke(cli, ["-h"]).output
-    for name in ("run", "resume", "status", "estimate", "eval", "ui", "track", "tasks", "models", "config"):
+    for name in (
+        *("run", "resume", "status", "estimate", "eval", "ui", "report", "show", "compare", "export", "check"),
+        *("track", "tasks", "models", "config"),
+    ):
         assert name in told
         assert CliRunner().invoke(cli, [name, "--help"]).exit_code == 0
 

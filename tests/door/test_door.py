@@ -14,7 +14,7 @@ from optimizer.door.breaker import KNOWN_AFTER
 from optimizer.door.door import Door, repetition_of_call, tag_of_call
 from optimizer.errors import BudgetSpent, CallError, StoppedByFailures
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import CallTag, usage_by_role
+from optimizer.ledger.records import CallTag, finish_call, usage_by_role
 from optimizer.models.prices import Price
 from optimizer.types import Usage
 
@@ -208,6 +208,26 @@ def test_a_hanging_call_is_repeated_where_the_endpoint_is_in_trouble(make_door: 
     assert ask(make_door(FakeEndpoint(wire), retries=2)).message.text == "at last"
 
 
+def test_an_answer_whose_caller_left_while_it_was_committed_is_not_paid_again(
+    make_door: MakeDoor, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leave(*arguments: Any) -> Future[int]:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        return finish_call(*arguments)
+
+    endpoint = FakeEndpoint()
+    door = make_door(endpoint)
+    with monkeypatch.context() as patched:
+        patched.setattr("optimizer.door.door.finish_call", leave)
+        with pytest.raises(CancelledError):
+            ask(door)
+    ledger.put_meta("later", 1)  # it is written after what was queued before
+    assert ask(door).message.text == "hi"
+    assert len(endpoint.wire.calls) == 1
+
+
 def test_a_bug_is_raised_as_it_is_and_not_repeated(make_door: MakeDoor) -> None:
     endpoint = FakeEndpoint(FakeWire([KeyError("oops")]))
     with pytest.raises(KeyError):
@@ -268,11 +288,11 @@ def test_a_call_is_booked_on_its_tag_and_its_role(make_door: MakeDoor, ledger: L
     tag_of_call_context = contextvars.copy_context()
 
     def tagged() -> Future[Response]:
-        tag_of_call.set(CallTag("task", "test", 7))
+        tag_of_call.set(CallTag("task", "test", 7, "ab"))
         return door.submit("prompt", request())
 
     tag_of_call_context.run(tagged).result(10)
-    assert tuple(ledger.read("SELECT role, phase, trial FROM calls")[0]) == ("prompt", "test", 7)
+    assert tuple(ledger.read("SELECT role, phase, trial, example FROM calls")[0]) == ("prompt", "test", 7, "ab")
 
 
 def test_close_cancels_what_is_in_flight(make_door: MakeDoor, ledger: Ledger) -> None:

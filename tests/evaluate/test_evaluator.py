@@ -219,8 +219,8 @@ def test_calls_carry_the_tag_of_their_own_run(ledger: Ledger) -> None:
         )
 
     asyncio.run(go())
-    assert set(one.tags) == {CallTag("task", "search", 4)}
-    assert set(two.tags) == {CallTag("task", "test", 1)}
+    assert set(one.tags) == {CallTag("task", "search", 4, example.id) for example in EXAMPLES}
+    assert set(two.tags) == {CallTag("task", "test", 1, example.id) for example in EXAMPLES}
 
 
 def test_a_program_without_an_async_way_runs_in_threads_with_the_tag(ledger: Ledger) -> None:
@@ -235,7 +235,7 @@ def test_a_program_without_an_async_way_runs_in_threads_with_the_tag(ledger: Led
         return await evaluator(ledger, Plain()).run(CANDIDATE, EXAMPLES, "test", 0, phase_tag("test", 1))
 
     assert [r.value for r in asyncio.run(go()) if isinstance(r, Score)] == [1.0] * 6
-    assert set(tags) == {CallTag("task", "test", 1)}
+    assert set(tags) == {CallTag("task", "test", 1, example.id) for example in EXAMPLES}
 
 
 def test_a_whole_program_is_built_once_a_block(ledger: Ledger) -> None:

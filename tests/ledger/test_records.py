@@ -9,20 +9,25 @@ from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import (
     CallTag,
     all_trials,
+    answered_in,
     begin_attempt,
     begin_call,
     begin_trial,
+    calls_of,
     count_hit,
     fail_call,
+    failed_calls,
     find_call,
     finish_call,
     finish_trial,
     lost_calls,
+    outcomes,
     put_scores,
     recall_call,
     recalled_calls,
     scores_of,
     tokens_per_call,
+    trial,
     usage_by_role,
     usage_by_trial,
 )
@@ -103,6 +108,8 @@ def test_usage_is_summed_by_role_phase_and_trial(ledger: Ledger) -> None:
     assert usage_by_role(ledger, "test", 9) == {}
     by_trial = usage_by_trial(ledger)
     assert by_trial[1] == Usage(1, 0, 20, 2, 3, 0.5)
+    assert usage_by_trial(ledger, 1) == {1: by_trial[1]}
+    assert usage_by_trial(ledger, 9) == {}
     assert sum(by_trial.values(), Usage()) == usage_by_role(ledger, "search")["task"]
 
 
@@ -208,3 +215,36 @@ def test_no_secret_is_recorded(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) 
     assert "canary" not in told
     assert "me:pass" not in told
     assert "https://***@host/v1" in told
+
+
+def test_calls_are_found_by_trial_and_example(ledger: Ledger) -> None:
+    first = paid(ledger, "a", CallTag("task", "search", 1, "x"), Usage(1))
+    paid(ledger, "b", CallTag("task", "search", 2, "x"), Usage(1))
+    paid(ledger, "c", CallTag("task", "test", 1, "x"), Usage(1))
+    paid(ledger, "d", CallTag("judge", "search", 1, "x"), Usage(1))
+    failed = begin_call(ledger, "e", CallTag("task", "search", 1, "x"), {}).result(5)
+    fail_call(ledger, failed, Failure("timeout", "too slow")).result(5)
+    in_flight = begin_call(ledger, "f", CallTag("task", "search", 1, "x"), {}).result(5)
+    begin_call(ledger, "g", CallTag("prompt", "search", None), {}).result(5)
+    (answered,) = answered_in(ledger, "search", 1)
+    assert answered.example == "x"
+    assert answered.ended >= answered.started
+    assert [row["id"] for row in calls_of(ledger, "search", 1, "x")] == [first, failed]
+    assert calls_of(ledger, "search", 1, "y") == []
+    fail_call(ledger, in_flight, Failure("server", "down")).result(5)
+    assert [row["id"] for row in failed_calls(ledger, 9)] == [failed, in_flight]
+    assert [row["id"] for row in failed_calls(ledger, 1)] == [failed]
+
+
+def test_outcomes_are_of_the_trials_that_ended(ledger: Ledger) -> None:
+    for number in (1, 0, 2):
+        begin_trial(ledger, number, CANDIDATE, {}).result(5)
+    finish_trial(ledger, 2, state="failed", seen=3).result(5)
+    finish_trial(ledger, 0, state="complete", score=0.5, seen=9).result(5)
+    assert [(row["number"], row["state"], row["score"], row["seen"]) for row in outcomes(ledger)] == [
+        (0, "complete", 0.5, 9),
+        (2, "failed", None, 3),
+    ]
+    assert (trial(ledger, 1)["number"], trial(ledger, 1)["state"]) == (1, "running")
+    with pytest.raises(IndexError):
+        trial(ledger, 7)

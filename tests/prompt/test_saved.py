@@ -84,6 +84,9 @@ def test_a_missing_input_is_named(tmp_path: Path, task: Task, best: Candidate) -
 
 def test_a_users_program_is_found_again(tmp_path: Path, task_with: Callable[..., Task], best: Candidate) -> None:
     task = task_with(program="program.py:build")
+    (task.folder / "program.py").write_text(
+        "import dspy\n\ndef build():\n    return dspy.Predict('message -> intent')\n"
+    )
     prompt = load_prompt(saved(tmp_path, dump_prompt(task, best, MODEL, {})))
     assert (prompt.task.program, prompt.task.folder) == ("program.py:build", task.folder.resolve())
 

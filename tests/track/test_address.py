@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from optimizer.errors import ConfigError
-from optimizer.track.address import checked, local_path
+from optimizer.track.address import checked, is_server, local_path
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,12 @@ def test_a_database_that_is_busy_is_fine(tmp_path: Path) -> None:
         other.execute("CREATE TABLE t (x)")
         other.execute("BEGIN EXCLUSIVE")
         assert checked(f"sqlite:///{tmp_path}/busy.db")
+
+
+def test_a_server_is_told_from_a_database() -> None:
+    assert [is_server(uri) for uri in ("http://a", "https://a", "sqlite:///a", "postgresql://a/b")] == [
+        True,
+        True,
+        False,
+        False,
+    ]

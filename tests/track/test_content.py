@@ -9,15 +9,23 @@ from typing import Any
 import pytest
 
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import all_trials, begin_trial, finish_trial, put_scores
-from optimizer.track.content import Source, best_so_far, job_entry, trial_entry, trial_mark
-from optimizer.types import Candidate, Failure, Prompt, Score, Usage
+from optimizer.ledger.records import (
+    Answered,
+    CallTag,
+    all_trials,
+    begin_call,
+    begin_trial,
+    finish_call,
+    finish_trial,
+    put_scores,
+)
+from optimizer.track.content import COLUMNS, Source, messages_of, seconds_by_example, short, trial_entry, trial_mark
+from optimizer.types import Candidate, Example, Failure, Prompt, Score, Usage
 
 CANDIDATE = Candidate({"predict": Prompt("Sort it.")})
 SOURCE = Source(
     lambda candidate: candidate.id, 2, {"a": {"inputs": {"text": "an owl"}, "outputs": {"kind": "bird", "n": 2}}}
 )
-ABOUT = {"name": "sorting 1", "params": {"seed": 1}, "config": "seed: 1\n", "started": 1.0, "ended": 9.0}
 
 
 @pytest.fixture
@@ -36,26 +44,28 @@ def test_a_trials_running_score_and_table(ledger: Ledger) -> None:
     results = [Score(1.0, {"kind": "bird", "n": 2}), Score(0.0, {"kind": "owl"}), Failure("timeout", "too slow")]
     results += [Score(1.0), Score(0.0), Score(1.0)]  # the last was seen after this trial had ended, by another
     put_scores(ledger, CANDIDATE.id, "validation", 0, list("abcdef"), "m", results).result()
-    end(ledger, 3)
+    end(ledger, 3, value=0.4)
     (row,) = all_trials(ledger)
-    entry = trial_entry(ledger, row, Usage(calls=4), SOURCE)
-    assert [(p.step, p.value) for p in entry.points if p.name == "score"] == [(2, 0.5), (4, 2 / 3), (5, 0.5)]
-    assert {p.name: p.value for p in entry.points}["calls"] == 4
+    entry = trial_entry(ledger, row, Usage(calls=4, input_tokens=8, output_tokens=2), SOURCE)
+    assert [(p.step, p.value) for p in entry.points if p.name == "seen_score"] == [(2, 0.5), (4, 2 / 3), (5, 0.5)]
+    figures = {p.name: p.value for p in entry.points}
+    assert (figures["calls"], figures["score"], figures["seen_low"], figures["tokens_per_call"]) == (4, 0.4, 0.1, 2.5)
     table = json.loads(entry.files["examples.json"])
-    assert table["columns"] == ["example", "input", "expected", "answer", "score", "feedback", "error"]
-    assert table["data"][0] == ["a", "an owl", '{"kind": "bird", "n": 2}', '{"kind": "bird", "n": 2}', 1.0, "", None]
-    assert table["data"][1] == ["b", "", "", "owl", 0.0, "", None]
-    assert table["data"][2] == ["c", "", "", "", None, "too slow", "timeout"]
+    assert table["columns"] == [*COLUMNS]
+    both = '{"kind": "bird", "n": 2}'
+    assert table["data"][0] == ["an owl", both, both, 1.0, None, "", None, "a"]
+    assert table["data"][1] == ["", "", "owl", 0.0, None, "", None, "b"]
+    assert table["data"][2] == ["", "", "", None, None, "too slow", "timeout", "c"]
     assert len(table["data"]) == 5
     assert (entry.name, entry.status, entry.tags["reason"]) == ("trial 003", "FINISHED", "why")
-    assert entry.params == {"predict.instruction": "x" * 500}
+    assert entry.params == {"predict.instruction": "x" * 249 + "…"}
 
 
 def test_a_trial_that_failed_has_no_score(ledger: Ledger) -> None:
     end(ledger, 0, "failed", value=None, score=None, low=None, high=None, seen=0)
     entry = trial_entry(ledger, all_trials(ledger)[0], Usage(), SOURCE)
     assert entry.status == "FAILED"
-    assert not {"score", "estimate", "score_low"} & {point.name for point in entry.points}
+    assert not {"score", "seen_score", "seen_low", "latency_p50"} & {point.name for point in entry.points}
 
 
 def test_the_mark_changes_with_the_outcome_only(ledger: Ledger) -> None:
@@ -67,28 +77,38 @@ def test_the_mark_changes_with_the_outcome_only(ledger: Ledger) -> None:
     assert trial_mark(all_trials(ledger)[0]) != first
 
 
-def test_the_curve_counts_only_trials_that_saw_everything(ledger: Ledger) -> None:
-    for number, (state, score) in enumerate(
-        [("complete", 0.4), ("raced_out", 1.0), ("complete", 0.3), ("failed", None), ("complete", 0.6)]
-    ):
-        end(ledger, number, state, score=score)
-    spent = {number: Usage(calls=10) for number in range(4)}  # the last trial's answers were known already
-    curve = best_so_far(all_trials(ledger), spent)
-    assert [(point.step, point.value) for point in curve] == [(10, 0.4), (30, 0.4), (40, 0.6)]
+def test_what_was_sent_and_how_long_it_took(ledger: Ledger) -> None:
+    request = {"system": "Sort it.", "messages": [{"role": "user", "parts": [{"text": "an ```` owl"}]}]}
+    put_scores(ledger, CANDIDATE.id, "validation", 0, ["b", "a"], "m", [Score(1.0), Score(1.0)]).result()
+    for example in ("a", "a", "b"):  # the program calls twice for `a`
+        row = begin_call(ledger, example, CallTag("task", "search", 3, example), request).result()
+        finish_call(ledger, row, {}, Usage(1), 1).exception()  # the second `a` is the same call
+    end(ledger, 3, seen=2)
+    entry = trial_entry(ledger, all_trials(ledger)[0], Usage(calls=2), SOURCE)
+    sent = [[{"role": "system", "content": "Sort it."}, {"role": "user", "content": "an ```` owl"}]]
+    assert json.loads(entry.files["messages.json"]) == sent
+    assert "`````text\nan ```` owl\n`````" in entry.files["prompt.md"]
+    seconds = [row[4] for row in json.loads(entry.files["examples.json"])["data"]]
+    assert all(took is not None and took >= 0 for took in seconds)
+    figures = {point.name: point.value for point in entry.points}
+    assert 0 <= figures["latency_p50"] <= figures["latency_p95"]
 
 
-def test_a_jobs_outcome_is_there_once_it_has_finished(tmp_path: Path) -> None:
-    side = {"test_score": 0.5}
-    usage = {"calls": {"task": 3, "prompt": 2}, "input_tokens": 5, "output_tokens": 1, "usd": 0.5}
-    outcome = {"verdict": "improved", "seed": side, "winner": {**side, "validation_score": 0.7}, "usage": usage}
-    outcome["difference"] = {"mean": 0.1, "ci95": [0.0, 0.2]}
-    (tmp_path / "result.json").write_text(json.dumps(outcome))
-    (tmp_path / "best.md").write_text("# The best")
-    running = job_entry(tmp_path, ABOUT, "RUNNING")
-    assert (running.ended, running.tags, list(running.points)) == (None, {}, [])
-    done = job_entry(tmp_path, ABOUT, "FINISHED")
-    assert (done.started, done.ended, done.tags) == (1000, 9000, {"verdict": "improved"})
-    assert {point.name: point.value for point in done.points}["calls"] == 5
-    assert done.files == {"config.yaml": "seed: 1\n", "best.md": "# The best"}
-    assert job_entry(tmp_path, ABOUT, "KILLED").tags == {}
-    assert len({running.mark, done.mark, job_entry(tmp_path, ABOUT, "KILLED").mark}) == 3
+def test_an_examples_seconds_span_its_calls() -> None:
+    calls = [Answered("a", 1.0, 2.0), Answered("a", 2.5, 4.0), Answered("b", 1.0, 1.25), Answered(None, 0.0, 9.0)]
+    assert seconds_by_example(calls) == {"a": 3.0, "b": 0.25}
+
+
+def test_a_set_of_demos_is_told_by_its_name(ledger: Ledger) -> None:
+    demos = (Example({"text": "an owl"}, {"kind": "bird"}),)
+    candidate = Candidate({"predict": Prompt("Sort it.", count=1, demos=demos), "other": Prompt("Go.")})
+    begin_trial(ledger, 0, candidate, {}).result()
+    finish_trial(ledger, 0, state="failed").result()
+    params = trial_entry(ledger, all_trials(ledger)[0], Usage(), SOURCE).params
+    assert list(params) == ["predict.demo_set"]
+    assert len(params["predict.demo_set"]) == 8
+
+
+def test_messages_and_parameters_as_text() -> None:
+    assert messages_of({"messages": []}) == []
+    assert short({"a": "x" * 250, "b": 3}) == {"a": "x" * 250, "b": "3"}

@@ -72,7 +72,7 @@ def test_it_writes_a_parent_and_a_child_for_each_trial_that_ended(ledger: Ledger
         ("trial 002", "FAILED"),
     ]
     assert children[0]["files"]["prompt.md"] == "Try 0."
-    assert json.loads(children[0]["files"]["examples.json"])["data"][0][3:5] == ["x", 1.0]
+    assert json.loads(children[0]["files"]["examples.json"])["data"][0][2:4] == ["x", 1.0]
     _, (_, run, *_) = found(ledger)
     assert run.data.tags["mlflow.parentRunId"] == first.parent
 

@@ -27,7 +27,7 @@ from optimizer.report.result import Report
 from optimizer.run import Watcher
 from optimizer.testing.fake_server import FakeServer
 from optimizer.track import mirror as mirror_module
-from optimizer.track.content import ENDED
+from optimizer.track.content import COLUMNS
 from optimizer.track.mirror import Mirror
 from optimizer.track.worker import LOCK
 from optimizer.types import Candidate, Prompt
@@ -37,6 +37,7 @@ from .conftest import TrackingServer, content_of, runs_of, text_of
 # MLflow's own code is not free of warnings.
 pytestmark = [pytest.mark.timeout(600), pytest.mark.filterwarnings("default")]
 Job = Callable[[str, str | None], tuple[Report, list[str]]]
+ENDED = ("complete", "raced_out", "failed")
 KILLS = 6
 SEED = int(os.environ.get("METIER_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 
@@ -106,21 +107,23 @@ def test_each_trial_is_a_child_run(report: Report) -> None:
         for run in runs:
             row = rows[run.info.run_name]
             metrics = run.data.metrics
-            assert metrics["score"] == pytest.approx(row["score"])
+            assert metrics["score"] == pytest.approx(row["value"])
             assert metrics["examples_seen"] == row["seen"]
             assert metrics["calls"] >= 0
-            assert set(run.data.params) == set(json.loads(row["params"]))
+            assert set(run.data.params) - {"predict.demo_set"} == set(json.loads(row["params"]))
+            fixed = [p["demos"] for p in json.loads(row["prompts"]).values() if p["policy"] == "static"]
+            assert ("predict.demo_set" in run.data.params) == any(fixed)
             assert {"predict.format", "predict.count", "predict.instruction"} <= set(run.data.params)
             assert run.data.tags["candidate_id"] == row["candidate"]
             assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
             assert json.loads(text_of(client, run, "prompt.json")) == json.loads(row["prompts"])
             assert "## predict" in text_of(client, run, "prompt.md")
             table = json.loads(text_of(client, run, "examples.json"))
-            assert table["columns"] == ["example", "input", "expected", "answer", "score", "feedback", "error"]
-            for _, asked, expected, answer, score, *_ in table["data"]:
+            assert table["columns"] == [*COLUMNS]
+            for asked, expected, answer, score, *_ in table["data"]:
                 assert TRUTH[asked.split()[-1]] == expected
                 assert score == float(answer == expected)
-            steps = [point.step for point in client.get_metric_history(run.info.run_id, "score")]
+            steps = [point.step for point in client.get_metric_history(run.info.run_id, "seen_score")]
             assert sorted(steps) == [*range(4, row["seen"], 4), row["seen"]]
             assert len(table["data"]) == row["seen"] <= len(scores_of(ledger, row["candidate"], "validation"))
 
@@ -131,7 +134,7 @@ def test_the_parent_holds_the_outcome(report: Report) -> None:
     assert parent.data.tags["verdict"] == report.verdict
     assert parent.data.metrics["winner_test_score"] == pytest.approx(report.winner.test_score)
     assert parent.data.params["task"] == "sorting"
-    curve = client.get_metric_history(parent.info.run_id, "best_score")
+    curve = client.get_metric_history(parent.info.run_id, "best_by_calls")
     values = [point.value for point in sorted(curve, key=lambda point: point.step)]
     assert values == sorted(values)
     assert 0 < max(point.step for point in curve) <= parent.data.metrics["calls"]
@@ -171,9 +174,17 @@ def test_a_password_in_the_address_is_written_nowhere(tmp_path: Path) -> None:
 
 def told_of(content: dict[str, Any]) -> dict[str, Any]:
     """Leave out what differs between two runs of one job: ids and times."""
-    history = {name: [(step, value) for step, _, value in points] for name, points in content["history"].items()}
+    kept = {name: points for name, points in content["history"].items() if not name.startswith("latency_")}
+    history = {name: [(step, value) for step, _, value in points] for name, points in kept.items()}
     tags = {name: tag for name, tag in content["tags"].items() if name != "metier.run_id"}
-    return {**content, "times": None, "history": history, "tags": tags}
+    files = {name: untimed(text) if name.endswith("examples.json") else text for name, text in content["files"].items()}
+    return {**content, "times": None, "history": history, "tags": tags, "files": files}
+
+
+def untimed(table: str) -> list[Any]:
+    """Return a table's rows without the seconds that they took."""
+    place = COLUMNS.index("seconds")
+    return [[*row[:place], *row[place + 1 :]] for row in json.loads(table)["data"]]
 
 
 @pytest.fixture(scope="module")
@@ -314,6 +325,7 @@ def start(ledger: Ledger, uri: str) -> tuple[Mirror, list[str]]:
     said: list[str] = []
     mirror = Mirror(ledger, ledger.path.parent, said.append)
     mirror.start({"uri": uri, "experiment": "metier", "name": "sorting", "params": {}, "config": "", "block": 4}, [])
+    mirror.nudge()  # it starts the worker
     return mirror, said
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import CliRunner
 from jobs import metier
 
+from optimizer.cli.main import cli
 from optimizer.errors import ConfigError
 from optimizer.track.ui import tracking_uri
 
@@ -68,3 +70,9 @@ def test_the_address_comes_from_the_result_or_the_database(tmp_path: Path, monke
     assert tracking_uri(run) == tracking_uri(None) == shared
     (run / "result.json").write_text(json.dumps({"mlflow": {"tracking_uri": "http://there"}}))
     assert tracking_uri(run) == tracking_uri(None) == "http://there"
+
+
+def test_a_run_on_a_server_is_shown_by_that_server(tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text(json.dumps({"mlflow": {"tracking_uri": "http://there:5000"}}))
+    done = CliRunner().invoke(cli, ["ui", str(tmp_path)], prog_name="metier")
+    assert (done.exit_code, done.stdout) == (0, "http://there:5000\n")

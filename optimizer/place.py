@@ -1,0 +1,48 @@
+"""Where a run's files lie, where its mirror is, and what its data are called there."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from pathlib import Path
+from typing import Any
+
+from optimizer.config.schema import RunConfig
+from optimizer.errors import ConfigError
+from optimizer.task.task import Task
+from optimizer.types import digest
+
+
+def make_run_dir(config: RunConfig, task: Task) -> Path:
+    """Return the run's folder, made if it is not there. Raises ConfigError if it cannot be."""
+    if config.run_dir is not None:
+        place = Path(config.run_dir)
+    else:
+        stamp = dt.datetime.now().strftime("%Y%m%d-%H%M%S")
+        place = Path("runs") / f"{stamp}-{task.name}-{secrets.token_hex(3)}"
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        remedy = "Give another --run-dir."
+        raise ConfigError(f"run_dir {place}: cannot be created ({problem.strerror})", remedy) from None
+    return place
+
+
+def mlflow_uri(config: RunConfig, run_dir: Path) -> str:
+    """Return MLflow's address, "" for none; a bad one is refused before anything is written."""
+    where = config.tracking.mlflow
+    if where is None:
+        return ""
+    from optimizer.track.address import checked
+
+    home = run_dir if config.run_dir else run_dir.parent
+    return checked(where.uri or f"sqlite:///{home.resolve() / 'mlflow.db'}")
+
+
+def splits_json(task: Task) -> list[dict[str, Any]]:
+    """Return the splits as MLflow is told of them; a digest changes with any example."""
+    splits = {"train": task.train, "validation": task.validation, "test": task.test}
+    return [
+        {"name": task.name, "split": name, "digest": digest([e.id for e in split]), "examples": len(split)}
+        for name, split in splits.items()
+    ]

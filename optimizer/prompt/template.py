@@ -1,0 +1,32 @@
+"""A prompt as plain chat messages with `{{input}}` where the inputs go."""
+
+from __future__ import annotations
+
+from optimizer.prompt.formats import adapter
+from optimizer.task.program import build_program
+from optimizer.task.task import Task
+from optimizer.types import Candidate
+
+Messages = list[dict[str, str]]
+
+
+def templates(task: Task, candidate: Candidate) -> dict[str, Messages]:
+    """Return each predictor's messages: instruction and static demos as they are sent, inputs as variables.
+
+    Demos that are retrieved for each input are not among them: no text can hold them.
+    """
+    import dspy
+
+    base = build_program(task)
+    predictors = (
+        dict.fromkeys(candidate.prompts, base) if isinstance(base, dspy.Predict) else dict(base.named_predictors())
+    )
+    found: dict[str, Messages] = {}
+    for name, prompt in candidate.prompts.items():
+        signature = predictors[name].signature.with_instructions(prompt.instruction)
+        shown = prompt.demos if prompt.policy == "static" else ()
+        demos = [{**demo.inputs, **demo.outputs} for demo in (shown[::-1] if prompt.order == "reversed" else shown)]
+        variables = {field: f"{{{{{field}}}}}" for field in signature.input_fields}
+        messages = adapter(prompt.format).format(signature, demos, variables)
+        found[name] = [{"role": str(m["role"]), "content": str(m["content"])} for m in messages]
+    return found

@@ -1,0 +1,124 @@
+"""The winner in MLflow's prompt registry: a version of the task's prompt, with aliases."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from optimizer.types import digest
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import PromptVersion
+    from mlflow.tracking import MlflowClient
+
+CHALLENGER, CHAMPION = "challenger", "champion"
+FINGERPRINT, FILE = "metier.fingerprint", "metier.file"
+LINKED = "mlflow.linkedPrompts"  # a run's tag: the UI shows these prompts with it
+PAGE = 100
+
+
+def registry_name(task: str) -> str:
+    """Return a task's name with what MLflow allows in a prompt's: letters, digits, `-`, `_` and `.`."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", task)
+
+
+def register(client: MlflowClient, best: Mapping[str, Any], run_id: str, experiment: str) -> int:
+    """Return the version that holds a run's winner, made if no version says the same.
+
+    `best` is the content of the run's best.json, which lies among the run's artifacts: the version points
+    to it, because a prompt that retrieves demos is more than its text.
+    """
+    name, mark = registry_name(best["task"]), fingerprint(best)
+    for version in _versions(client, name):
+        if version.tags.get(FINGERPRINT) == mark:
+            return int(version.version)
+    with _at_home(client.tracking_uri, experiment):
+        made = client.register_prompt(
+            name=name,
+            template=_template(best["messages"]),
+            commit_message=_message(best),
+            tags={FINGERPRINT: mark, FILE: f"runs:/{run_id}/best.json"},
+            model_config=_model(best["model"]),
+        )
+    for key in (FINGERPRINT, FILE):  # MLflow wrote them to the prompt too, where they would be the latest version's
+        client.delete_prompt_tag(name, key)
+    for key, value in _tags(best).items():
+        client.set_prompt_version_tag(name, str(made.version), key, value)
+    return int(made.version)
+
+
+def point(client: MlflowClient, task: str, alias: str, version: int) -> None:
+    """Let an alias mean a version."""
+    client.set_prompt_alias(registry_name(task), alias, version)
+
+
+def fingerprint(best: Mapping[str, Any]) -> str:
+    """Return 16 hex digits of what a saved prompt answers by: its text, demos, pool and model."""
+    return digest([best[name] for name in ("messages", "prompts", "pool", "model", "outputs")])
+
+
+def linked(task: str, version: int) -> str:
+    """Return the value of a run's tag that links it to a version."""
+    return json.dumps([{"name": registry_name(task), "version": str(version)}])
+
+
+def _versions(client: MlflowClient, name: str) -> Iterator[PromptVersion]:
+    if not any(True for _ in client.search_prompts(f"name = '{name}'", max_results=1)):
+        return
+    token = None
+    while True:
+        page = client.search_prompt_versions(name, max_results=PAGE, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _template(messages: Mapping[str, list[dict[str, str]]]) -> Any:
+    """Return the chat messages of the only predictor, or the text of several."""
+    if len(messages) == 1:
+        return next(iter(messages.values()))
+    parts = [
+        f"# {name}\n\n" + "\n\n".join(f"[{m['role']}]\n{m['content']}" for m in messages[name]) for name in messages
+    ]
+    return "\n\n".join(parts)
+
+
+def _message(best: Mapping[str, Any]) -> str:
+    return f"{best['verdict']}: {best['test_score']:.3f} on the test examples of run {best['run_id']}"
+
+
+def _tags(best: Mapping[str, Any]) -> dict[str, str]:
+    told = {name: str(best[name]) for name in ("verdict", "test_score", "run_id", "candidate_id")}
+    for name, prompt in best["prompts"].items():
+        within = "" if len(best["prompts"]) == 1 else f"{name}."
+        told |= {f"{within}format": prompt["format"], f"{within}demos": f"{prompt['count']} {prompt['policy']}"}
+    return told
+
+
+def _model(model: Mapping[str, Any]) -> dict[str, Any]:
+    return {"model_name": str(model["model"]), "temperature": float(model.get("temperature") or 0.0)}
+
+
+@contextmanager
+def _at_home(uri: str, experiment: str) -> Iterator[None]:
+    """Let MLflow link what is registered to our experiment: it asks the environment which that is."""
+    wanted = {"MLFLOW_TRACKING_URI": uri, "MLFLOW_EXPERIMENT_ID": experiment, "MLFLOW_EXPERIMENT_NAME": None}
+    before = {name: os.environ.get(name) for name in wanted}
+    _put(wanted)
+    try:
+        yield
+    finally:
+        _put(before)
+
+
+def _put(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

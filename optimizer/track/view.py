@@ -1,0 +1,48 @@
+"""A view of a run's trials in MLflow's UI: which columns, in which order. By itself the UI shows no figure.
+
+The UI keeps a view that is shared by a link in a tag of the experiment.
+"""
+
+from __future__ import annotations
+
+import json
+
+TAG = "mlflow.sharedViewState."
+METRICS = ("score", "seen_low", "seen_high", "examples_seen", "tokens_per_call", "latency_p50", "usd")
+PARAMS = ("instruction", "format", "policy", "count")
+TAGS = ("role", "state", "reason", "proposer")
+
+
+def view_tag(run_id: str) -> str:
+    """Return the name of the experiment's tag that holds the view of a run of metier."""
+    return f"{TAG}{_key(run_id)}"
+
+
+def view_state(run_id: str, predictors: list[str]) -> str:
+    """Return a tag's value: the trials of one run, the best score first."""
+    columns = [f"metrics.`{name}`" for name in METRICS]
+    columns += [f"params.`{predictor}.{name}`" for predictor in predictors for name in PARAMS]
+    columns += [f"tags.`{name}`" for name in TAGS]
+    return json.dumps(
+        {
+            # The parent has no trial's number.
+            "searchFilter": f"tags.`metier.run_id` = '{run_id}' AND tags.`metier.trial` != ''",
+            "orderByKey": "metrics.`score`",
+            "orderByAsc": False,
+            "startTime": "ALL",
+            "lifecycleFilter": "Active",
+            "datasetsFilter": [],
+            "modelVersionFilter": "All Runs",
+            "selectedColumns": columns,
+            "columnOrder": columns,
+        }
+    )
+
+
+def view_address(experiment: str, run_id: str) -> str:
+    """Return the view's address in the UI."""
+    return f"#/experiments/{experiment}/runs?viewStateShareKey={_key(run_id)}"
+
+
+def _key(run_id: str) -> str:
+    return f"metier-{run_id}"

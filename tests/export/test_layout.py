@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+
+from optimizer.errors import TaskError
+from optimizer.export.layout import Message, Slot, first_request, layout_of, merged, retrieves
+from optimizer.types import Prompt
+
+from .test_targets import FORMATS, saved
+
+
+def test_neighbouring_texts_are_joined_and_empty_ones_left_out() -> None:
+    assert merged(["a", "", "b", Slot("x"), "", Slot("y"), "c"]) == ("ab", Slot("x"), Slot("y"), "c")
+    assert merged([]) == ()
+
+
+@pytest.mark.parametrize("layout", FORMATS)
+def test_the_inputs_stand_in_the_tail_alone(layout: str) -> None:
+    found = layout_of(saved(layout))
+    slots = [piece for message in found.tail for piece in message.pieces if isinstance(piece, Slot)]
+    assert slots == [Slot("text"), Slot("place")]
+    for message in (*found.head, *(one for demo in found.demos for one in demo)):
+        assert all(isinstance(piece, str) for piece in message.pieces)
+    assert "messages" not in found.body
+    assert found.joined == (layout == "block")
+
+
+@pytest.mark.parametrize("layout", FORMATS)
+def test_a_retrieving_prompt_has_a_demo_for_each_example_of_its_pool(layout: str) -> None:
+    prompt = saved(layout, "nearest", 3)
+    assert len(layout_of(prompt).demos) == len(prompt.task.train) == 5
+
+
+def test_a_joined_layout_is_one_message() -> None:
+    (message,) = layout_of(saved("block", instruction="Sort it.")).messages()
+    assert isinstance(message, Message)
+    assert str(message.pieces[0]).startswith("Sort it.\n\nText: store 0")
+
+
+def test_what_retrieves() -> None:
+    assert retrieves(Prompt("i", policy="nearest", count=2))
+    assert not retrieves(Prompt("i", policy="nearest", count=0))
+    assert not retrieves(Prompt("i", count=2))
+
+
+def test_a_program_without_a_call_is_told() -> None:
+    import dspy
+
+    class Silent(dspy.Module):
+        def forward(self, **inputs: object) -> None:
+            return None
+
+    with pytest.raises(TaskError, match="made no call"):
+        first_request(Silent(), saved("turns").model, {"text": "x"})

@@ -1,0 +1,107 @@
+"""Exports through the clients that are installed: the same answers as `load_prompt`."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from jobs import BagOfWords, light_embeddings, make_task, rule
+
+from optimizer.config.schema import ModelConfig
+from optimizer.export.targets import export
+from optimizer.prompt.saved import SavedPrompt, dump_prompt, load_prompt
+from optimizer.task.load import load_task
+from optimizer.testing.fake_server import FakeServer
+from optimizer.types import Candidate, Prompt
+
+pytestmark = pytest.mark.timeout(120)
+WORDS = ("apple", "iron", "owl", "zinc", "pear")
+QUESTIONS = [f"the {place} store {n} has {word}" for n in range(5) for place in ("tall", "low") for word in WORDS]
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    with FakeServer(rule) as running:
+        yield running
+
+
+@pytest.fixture
+def prompt(tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> Callable[..., SavedPrompt]:
+    light_embeddings(monkeypatch.setattr)
+    module = types.ModuleType("sentence_transformers")
+    module.SentenceTransformer = _Sentences  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "sentence_transformers", module)
+    task = load_task(make_task(tmp_path / "task"))
+
+    def make(policy: str) -> SavedPrompt:
+        demos = task.train[:12] if policy == "static" else ()
+        chosen = Candidate({"predict": Prompt("Sort it.", "turns", policy, len(demos) or 4, "given", demos)})  # type: ignore[arg-type]
+        model = ModelConfig(model="openai/fake", api_base=server.api_base)
+        path = tmp_path / "best.json"
+        path.write_text(dump_prompt(task, chosen, model, {}))
+        return load_prompt(path)
+
+    return make
+
+
+class _Sentences:
+    def __init__(self, name: str, **options: Any) -> None:
+        pass
+
+    def encode(self, texts: list[str], **options: Any) -> Any:
+        return BagOfWords()(texts)
+
+
+def module(code: str) -> Any:
+    made = types.ModuleType("exported")
+    sys.modules["exported"] = made
+    exec(compile(code, "exported.py", "exec"), made.__dict__)
+    return made
+
+
+def with_text(text: str, body: str) -> Any:
+    return json.loads(re.sub(r"\{\{text\}\}", lambda found: json.dumps(text)[1:-1], body))
+
+
+@pytest.mark.parametrize("policy", ["static", "nearest"])
+def test_every_client_gives_load_prompts_answers_on_fifty_examples(
+    policy: str, prompt: Callable[..., SavedPrompt], server: FakeServer
+) -> None:
+    import dspy
+    from openai import OpenAI
+
+    saved = prompt(policy)
+    expected = [saved(text=question).kind for question in QUESTIONS]
+    assert len(set(expected)) == 3
+    client = OpenAI(base_url=server.api_base, api_key="none")
+
+    def openai(body: Any) -> str:
+        return str(client.chat.completions.create(**body).choices[0].message.content)
+
+    request = module(export(saved, "python").text).request
+    assert [openai(request(text=question)) for question in QUESTIONS] == expected
+    program = module(export(saved, "dspy").text).program
+    lm = dspy.LM("openai/fake", api_base=server.api_base, api_key="none", cache=False, temperature=0.0)
+    with dspy.context(lm=lm, disable_history=True):
+        assert [program(text=question).kind for question in QUESTIONS] == expected
+    if policy == "static":
+        body = export(saved, "openai").text
+        assert [openai(with_text(question, body)) for question in QUESTIONS] == expected
+        asked = export(saved, "anthropic").text
+        assert [anthropic(server, with_text(question, asked)) for question in QUESTIONS] == expected
+    client.close()
+
+
+def anthropic(server: FakeServer, body: Any) -> str:
+    """Post as Anthropic's client does, which is not among the packages here."""
+    headers = {"x-api-key": "none", "anthropic-version": "2023-06-01"}
+    reply = httpx.post(f"{server.api_base}/messages", json=body, headers=headers)
+    assert reply.status_code == 200, reply.text
+    return "".join(part["text"] for part in reply.json()["content"])

@@ -5,6 +5,7 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from optimizer.errors import BudgetSpent, CallError, StoppedByFailures
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import all_trials, scores_of
+from optimizer.search import loop
 from optimizer.search.loop import Search
 from optimizer.types import Candidate
 
@@ -182,3 +184,7 @@ def test_a_block_larger_than_the_examples_is_one_block(ledger: Ledger) -> None:
     search, *_ = make_search(ledger, by_count, block=50)
     run(search, 4)
     assert {row["seen"] for row in all_trials(ledger)} == {20}
+
+
+def test_the_loop_fits_on_a_screen() -> None:
+    assert len(Path(loop.__file__).read_text(encoding="utf-8").splitlines()) <= 80

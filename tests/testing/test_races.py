@@ -118,7 +118,7 @@ def test_the_reported_score_does_not_flatter() -> None:
 
 @pytest.mark.slow
 def test_the_reported_score_is_within_half_a_point_over_two_hundred_replays() -> None:
-    check_optimism(50, 0.005, -0.015)
+    check_optimism(50, 0.005, -0.02)
 
 
 def improved(seed: int, model: ScoreModel, test: int) -> bool:

@@ -92,8 +92,8 @@ def _scores(facts: Facts) -> Section:
             Figure("Seed and winner on the test examples", told, svg, table),
             Text(
                 f"Paired difference: {result['difference']['mean']:+.3f}, 95 % interval [{low:+.3f}, {high:+.3f}]. The "
-                f"winner's score on validation was {result['winner']['validation_score']:.3f}, shrunken towards the other "
-                "candidates': the one that was chosen for its score is likely to have been lucky."
+                f"winner's score on validation was {result['winner']['validation_score']:.3f}, shrunken towards the "
+                "other candidates': the one that was chosen for its score is likely to have been lucky."
             ),
         ],
     )

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from optimizer.config.schema import Budget, Demos, ModelConfig, ModelPrice, Models, RunConfig, Search
+from optimizer.config.schema import Budget, Demos, ModelConfig, ModelPrice, Models, Prior, RunConfig, Search
 
 
 def test_the_defaults() -> None:
@@ -94,3 +94,11 @@ def test_a_price_is_given_by_the_million_tokens_and_not_negative() -> None:
     assert (model.price.input, model.price.cached, model.price.output) == (0.4, None, 1.6)
     with pytest.raises(ValidationError):
         ModelPrice(input=-1, output=0)
+
+
+def test_a_prior_adds_up_and_says_nothing_of_what_it_does_not_name() -> None:
+    prior = Prior(formats={"json": 0.2}, policies={"nearest": 0.1}, demos=0.05)
+    assert prior.of("json", 0, None) == pytest.approx(0.2)
+    assert prior.of("json", 4, "nearest") == pytest.approx(0.35)
+    assert prior.of("xml", 4, "static") == pytest.approx(0.05)
+    assert Search(prior=None).prior is None

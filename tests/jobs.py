@@ -110,10 +110,11 @@ def light_embeddings(patch: Any) -> None:
     import optimizer.models.embed
     import optimizer.prompt.saved
     import optimizer.run
+    import optimizer.shipping
 
-    for module in (optimizer.models.embed, optimizer.prompt.saved):
+    for module in (optimizer.models.embed, optimizer.prompt.saved, optimizer.shipping):
         patch(module, "Embedder", BagOfWords)
-    for wired in (optimizer.run, optimizer.prompt.saved):
+    for wired in (optimizer.run, optimizer.prompt.saved, optimizer.shipping):
         patch(wired, "pull", lambda name, say: Path())
 
 

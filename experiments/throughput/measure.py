@@ -1,6 +1,6 @@
 """Calls a second through the door (ledger included), through DSPy's own `acall`, and through bare aiohttp.
 
-All three ask the same stub with a fixed latency, in turns, within one run: what else the machine does
+All four ask the same stub with a fixed latency, in turns, within one run: what else the machine does
 then weighs on all of them. Run: python experiments/throughput/measure.py
 """
 
@@ -80,8 +80,20 @@ async def bare(base: str, flight: int, calls: int) -> Rate:
         return await rate(ask, flight, calls)
 
 
-async def native(base: str, flight: int, calls: int) -> Rate:
-    """Measure DSPy's `acall`, its cache and retries switched off."""
+async def shipped(base: str, flight: int, calls: int) -> Rate:
+    """Measure DSPy's `acall` as it is shipped: its cache on disk and in memory, its retries, its history."""
+    with tempfile.TemporaryDirectory() as folder:
+        dspy.configure_cache(disk_cache_dir=folder)
+        lm = dspy.LM("openai/stub", api_base=base, api_key="none", temperature=0.0)
+
+        async def ask(text: str) -> None:
+            await lm.acall(text)
+
+        return await rate(ask, flight, calls)
+
+
+async def stripped(base: str, flight: int, calls: int) -> Rate:
+    """Measure DSPy's `acall` with its cache, retries and history switched off."""
     lm = dspy.LM("openai/stub", api_base=base, api_key="none", cache=False, num_retries=0, temperature=0.0)
 
     async def ask(text: str) -> None:
@@ -111,34 +123,46 @@ async def door(base: str, flight: int, calls: int) -> Rate:
         return reached
 
 
+WAYS = {"bare aiohttp": bare, "DSPy as shipped": shipped, "DSPy stripped": stripped, "door": door}
+PEERS = ("DSPy as shipped", "DSPy stripped")
+# What a way can reach at most, about, in calls a second: it decides how many calls fill the wanted time.
+REACH = {"bare aiohttp": 700, "DSPy as shipped": 250, "DSPy stripped": 250, "door": 700}
+
+
+def compare(base: str, flight: int, rounds: int, seconds: float) -> dict[str, object]:
+    """Measure all ways in turns, `rounds` times; return the medians and the door's ratios to DSPy's."""
+    reached: dict[str, list[Rate]] = {name: [] for name in WAYS}
+    for _ in range(rounds):
+        for name, way in WAYS.items():
+            calls = int(seconds * min(flight / LATENCY, REACH[name]))
+            reached[name].append(asyncio.run(way(base, flight, calls)))
+    medians = {name: round(statistics.median(rate.calls for rate in rates), 1) for name, rates in reached.items()}
+    costs = {name: round(statistics.median(rate.cost for rate in rates), 3) for name, rates in reached.items()}
+    pairs = {name: list(zip(reached["door"], reached[name], strict=True)) for name in PEERS}
+    return {
+        "in flight": flight,
+        "calls/s": medians,
+        "door / ideal": round(medians["door"] * LATENCY / flight, 3),
+        "door / bare aiohttp": round(medians["door"] / medians["bare aiohttp"], 3),
+        "processor ms a call": costs,
+    } | {
+        f"door against {name}, by round": {
+            "calls/s": sorted(round(ours.calls / theirs.calls, 2) for ours, theirs in pairs[name]),
+            "processor time": sorted(round(theirs.cost / ours.cost, 2) for ours, theirs in pairs[name]),
+        }
+        for name in PEERS
+    }
+
+
 def main() -> None:
-    """Measure all three in turns, several times; print the medians and their ratios."""
+    """Measure with 64 and with 256 calls in flight; print a JSON line for each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4.0, help="about how long one measurement takes")
     options = parser.parse_args()
-    ways = {"bare aiohttp": bare, "DSPy acall": native, "door": door}
     with stub() as base:
         for flight in (64, 256):
-            reached: dict[str, list[Rate]] = {name: [] for name in ways}
-            for _ in range(options.rounds):
-                for name, way in ways.items():
-                    calls = int(options.seconds * min(flight / LATENCY, 250 if way is native else 700))
-                    reached[name].append(asyncio.run(way(base, flight, calls)))
-            medians = {
-                name: round(statistics.median(rate.calls for rate in rates), 1) for name, rates in reached.items()
-            }
-            costs = {name: round(statistics.median(rate.cost for rate in rates), 3) for name, rates in reached.items()}
-            pairs = list(zip(reached["door"], reached["DSPy acall"], strict=True))
-            figures = {
-                "in flight": flight,
-                "calls/s": medians,
-                "door / ideal": round(medians["door"] * LATENCY / flight, 3),
-                "door / DSPy, by round": sorted(round(ours.calls / theirs.calls, 2) for ours, theirs in pairs),
-                "processor ms a call": costs,
-                "DSPy / door, by round": sorted(round(theirs.cost / ours.cost, 2) for ours, theirs in pairs),
-            }
-            print(json.dumps(figures), flush=True)
+            print(json.dumps(compare(base, flight, options.rounds, options.seconds)), flush=True)
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ class Prompt:
     demos: tuple = ()
 
 
-SHORTLIST, REDUNDANCY = {shortlist}, {redundancy}
+SHORTLIST, REDUNDANCY, DIGITS = {shortlist}, {redundancy}, {digits}
 
 
 class Embedder:
@@ -236,7 +236,8 @@ def _retrieval(saved: SavedPrompt, prompt: Prompt) -> str:
     source = _source(text_of, DemoPool)
     return "".join(
         [
-            _RETRIEVAL.format(shortlist=demos.SHORTLIST, redundancy=demos.REDUNDANCY).rstrip("\n") + "\n",
+            _RETRIEVAL.format(shortlist=demos.SHORTLIST, redundancy=demos.REDUNDANCY, digits=demos.DIGITS).rstrip("\n")
+            + "\n",
             source,
             "\n\n",
             _literal("EXAMPLES", pool),

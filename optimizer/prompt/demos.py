@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Embed = Callable[[Sequence[str]], "NDArray[np.float32]"]
-SHORTLIST, REDUNDANCY = 4, 0.5
+SHORTLIST, REDUNDANCY, DIGITS = 4, 0.5, 6
 
 
 def text_of(inputs: Mapping[str, Any]) -> str:
@@ -29,7 +29,7 @@ class DemoPool:
         self.examples = tuple(examples)
         self._embed = embed
         self._texts = [text_of(example.inputs) for example in self.examples]
-        self._vectors: NDArray[np.float32] | None = None
+        self._vectors: NDArray[np.float64] | None = None
 
     def choose(self, prompt: Prompt, inputs: Mapping[str, Any]) -> list[Example]:
         """Return the demos for one input, in the order they are shown; never the input itself.
@@ -44,14 +44,15 @@ class DemoPool:
 
     def _retrieve(self, prompt: Prompt, text: str) -> list[int]:
         if self._vectors is None:
-            self._vectors = self._embed(self._texts)
-        likeness = self._vectors @ self._embed([text])[0]
+            self._vectors = self._embed(self._texts).astype(np.float64)
+        # The last digits of a product differ between processes: equal examples must rank alike in all of them.
+        likeness = (self._vectors @ self._embed([text])[0]).round(DIGITS)
         ranked = [int(i) for i in np.argsort(-likeness, kind="stable") if self._texts[int(i)] != text]
         if prompt.policy == "nearest":
             return ranked[: prompt.count]
         return self._spread(ranked[: SHORTLIST * prompt.count], likeness, prompt.count)
 
-    def _spread(self, shortlist: list[int], likeness: NDArray[np.float32], count: int) -> list[int]:
+    def _spread(self, shortlist: list[int], likeness: NDArray[np.float64], count: int) -> list[int]:
         """Pick by maximal marginal relevance (Carbonell & Goldstein 1998, doi:10.1145/290941.291025)."""
         assert self._vectors is not None  # noqa: S101 - set by the caller, told to mypy
         chosen: list[int] = []
@@ -60,5 +61,5 @@ class DemoPool:
             gains = [
                 float(likeness[i]) - REDUNDANCY * float((seen @ self._vectors[i]).max(initial=0.0)) for i in shortlist
             ]
-            chosen.append(shortlist.pop(int(np.argmax(gains))))
+            chosen.append(shortlist.pop(int(np.argmax(np.round(gains, DIGITS)))))
         return chosen

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -105,3 +106,16 @@ def test_examples_may_have_several_inputs() -> None:
     pool = DemoPool([one], embed)
     assert pool.choose(Prompt("i", policy="nearest", count=1), {"a": "10", "b": "x"}) == []
     assert pool.choose(Prompt("i", policy="nearest", count=1), {"a": "10", "b": "y"}) == [one]
+
+
+def test_what_differs_in_the_last_digits_only_ranks_by_its_place() -> None:
+    noise = iter(np.linspace(0, 1e-7, 50))
+
+    def unsteady(texts: Any) -> Any:
+        return embed(texts).astype(np.float64) * (1 + np.array([[next(noise)] for _ in texts]))
+
+    same = [Example({"message": f"10 {word}"}, {"intent": "bill"}) for word in ("a", "b", "c", "d")]
+    pool = DemoPool([*same, example(90)], unsteady)
+    for policy in ("nearest", "diverse"):
+        found = pool.choose(Prompt("i", policy=policy, count=2, order="reversed"), example(0).inputs)
+        assert found[0] == same[0], policy

@@ -20,6 +20,7 @@ import numpy as np
 import yaml
 
 from experiments.replay.tables import FOLDER, Choice, Table, dump
+from experiments.replay.worlds import candidate_of
 from optimizer.config.schema import Budget as Limits
 from optimizer.config.schema import Failures, ModelConfig, Models, Search
 from optimizer.door.budget import Budget
@@ -35,7 +36,7 @@ from optimizer.search.pools import make_space
 from optimizer.search.space import Pool
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
-from optimizer.types import Candidate, Example, Prompt, Score
+from optimizer.types import Example, Score
 
 # format, policy, count, how many: what the default space holds, with few of the formats that take seconds a call.
 STRATA = [
@@ -220,15 +221,6 @@ def _table(
         seconds=tuple(seconds.get(number, 0.0) for number in range(len(choices))),
         scores=scores,
     )
-
-
-def candidate_of(choice: Choice, pool: Pool) -> Candidate:
-    """Return the candidate that a choice describes, as the search itself would make it."""
-    dimensions = asdict(choice)
-    place, number = dimensions.pop("set"), dimensions.pop("instruction")
-    demos = pool.sets[place][: choice.count] if choice.policy == "static" else ()
-    instruction = pool.instructions[number]
-    return Candidate({ROOT: Prompt(instruction.text, **dimensions, demos=demos)}, instruction.origin)
 
 
 def designed(

@@ -12,14 +12,9 @@ from experiments.replay import record
 from experiments.replay.tables import Choice
 from optimizer.config.schema import ModelConfig, Models
 from optimizer.ledger.ledger import Ledger
-from optimizer.propose.base import Proposal
-from optimizer.search.space import Pool
 from optimizer.task.load import load_task
 from optimizer.testing.fake_server import FakeServer
-from optimizer.types import Example
 
-DEMOS = tuple(Example({"text": str(n)}, {"answer": "a"}) for n in range(16))
-POOL = Pool((Proposal("seed", "seed"), Proposal("other", "templates")), (DEMOS, DEMOS[::-1]), 16)
 SMALL = [("turns", "static", 0, 2), ("turns", "static", 2, 2), ("block", "nearest", 2, 1)]
 
 
@@ -39,14 +34,6 @@ def test_the_design_spreads_instructions_orders_and_sets() -> None:
         found = Counter(getattr(c, levels) for c in static)
         assert len(found) == fair
         assert max(found.values()) <= 1.6 * len(static) / fair
-
-
-def test_a_choice_becomes_the_prompt_that_the_search_would_make() -> None:
-    (prompt,) = record.candidate_of(Choice(1, "block", "static", 2, "reversed", 1), POOL).prompts.values()
-    assert (prompt.instruction, prompt.format, prompt.count, prompt.order) == ("other", "block", 2, "reversed")
-    assert prompt.demos == DEMOS[::-1][:2]
-    (near,) = record.candidate_of(Choice(0, "turns", "nearest", 4, "given", 0), POOL).prompts.values()
-    assert (near.policy, near.count, near.demos) == ("nearest", 4, ())
 
 
 @pytest.mark.parametrize("name", record.SOURCES)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.config.load import dump_config, load_config
+from optimizer.config.schema import Budget as BudgetConfig
 from optimizer.config.schema import RunConfig
 from optimizer.door.budget import Budget, refuse_past
 from optimizer.errors import ConfigError, Interrupted, LedgerError, StoppedByFailures
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from optimizer.track.mirror import Mirror
 
 SPREAD = 12
+COST_WEIGHT = 0.5
 DRAIN_SECONDS = 5.0
 
 
@@ -250,7 +252,8 @@ class _Job:
 
         names = list(self.task.outputs)
         evaluator = Evaluator(programs, lm, self.task.metric, names, door.ledger, endpoints["task"].concurrency)
-        sampler = Sampler(space, config.strategy, self.config.seed, next(round_sizes(self.shape)) - 1)
+        startup, weight = next(round_sizes(self.shape)) - 1, cost_weight(self.config.budget)
+        sampler = Sampler(space, config.strategy, self.config.seed, startup, programs.embed, weight)
         return Search(sampler, evaluator, TrialLog(door.ledger, len(examples), watch), examples, config.block)
 
     def _report(self, ledger: Ledger, outcome: Outcome, validation: float, mirror: Mirror | None) -> Report:
@@ -313,6 +316,12 @@ def round_sizes(config: RunConfig) -> Iterator[int]:
     yield max(2, min(SPREAD, affordable, search.trials))
     while True:
         yield search.round
+
+
+def cost_weight(budget: BudgetConfig) -> float:
+    """Return how much a candidate's cost matters to the sampler: not at all where only calls are counted."""
+    counted = (budget.tokens, budget.usd, budget.seconds, budget.until)
+    return COST_WEIGHT if any(limit is not None for limit in counted) else 0.0
 
 
 def _run_dir(config: RunConfig, task: Task) -> Path:

@@ -57,10 +57,32 @@ class Demos(Strict):
     sets: Positive = Field(4, description="static demo sets to draw")
 
 
+class Prior(Strict):
+    """What is believed of a candidate before anything was tried, in units of the score; a few trials outweigh it.
+
+    The figures are a small part of what was measured on ten-intent classification with SmolLM2-135M and
+    Qwen2.5-Coder-1.5B: plain turns before one block of text (with the small model 23 to 52 % against 0) and
+    before DSPy's chat format (76 against 39 %), some demos before none, retrieved demos before fixed ones
+    (95 against 20 to 25 %, four demos).
+    """
+
+    formats: dict[FormatName, float] = Field({"turns": 0.1, "block": -0.1}, description="of one over another")
+    policies: dict[Policy, float] = Field({"nearest": 0.1, "diverse": 0.1}, description="of one over another")
+    demos: float = Field(0.1, description="of the first few demos over none")
+
+    def of(self, layout: str, count: int, policy: str | None) -> float:
+        """Return the belief of one predictor's format and demos, 0.0 for what it says nothing of."""
+        shown = self.demos + {**self.policies}.get(policy, 0.0) if count else 0.0  # type: ignore[call-overload]
+        return float({**self.formats}.get(layout, 0.0) + shown)  # type: ignore[call-overload]
+
+
 class Search(Strict):
     """How candidates are searched."""
 
-    strategy: Literal["default", "random"] = "default"
+    strategy: Literal["default", "tpe", "random"] = Field(
+        "default", description="who proposes: a Gaussian process (default), Optuna's TPE, or chance"
+    )
+    prior: Prior | None = Field(Prior(), description="what is believed beforehand; null: nothing")
     trials: Positive = 40
     formats: tuple[FormatName, ...] = Field(("turns", "block", "chat", "json", "xml"), min_length=1)
     demos: Demos = Demos()

@@ -53,7 +53,7 @@ class Programs:
 
     def __init__(self, task: Task, pool: Sequence[Example], embed: Embed) -> None:
         """`pool` is what demos are retrieved from: the training examples."""
-        self.task = task
+        self.task, self.embed = task, embed
         self._base = build_program(task)
         self._is_root = isinstance(self._base, dspy.Predict)
         self.predictors: dict[str, dspy.Predict] = (

@@ -29,7 +29,7 @@ async def make_space(task: Task, programs: Programs, config: Search, seed: int, 
         instructions = await _instructions(_subject(task, programs, name), proposers, config.instructions)
         sets = balanced_sets(examples, config.demos.sets, largest, seed) if examples else ((),)
         pools[name] = Pool(instructions, sets, len(examples))
-    return Space(pools, config.formats, config.demos)
+    return Space(pools, config.formats, config.demos, config.prior)
 
 
 def _subject(task: Task, programs: Programs, name: str) -> Subject:

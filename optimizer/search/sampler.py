@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.trial import FixedTrial, TrialState, create_trial
 
+from optimizer.prompt.demos import Embed
+from optimizer.search.bayes import VARIANCE, BayesianSampler
+from optimizer.search.candidates import candidates, rows_of
+from optimizer.search.features import Features
 from optimizer.search.space import Space
+from optimizer.search.spread import spread
 from optimizer.types import Candidate, digest
 
-REDRAWS = 24
+REDRAWS = 6
+# Optuna's sampler for one ask, in the space as it is by then, with the ask's own seed.
+Strategy = Callable[[Space, int], optuna.samplers.BaseSampler]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a trial has shown: a score in [0, 1], the variance of that estimate, and the examples it rests on."""
+
+    value: float
+    variance: float
+    seen: int
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.value):
+            raise ValueError(f"an observation's value is a number, not {self.value}; a failed trial is told as None")
+        if not (math.isfinite(self.variance) and self.variance > 0):
+            raise ValueError(f"an observation's variance is a number above 0, not {self.variance}")
 
 
 @dataclass(frozen=True)
@@ -23,49 +50,146 @@ class Asked:
 
 
 class Sampler:
-    """Proposes candidates: a designed spread first, then TPE (or random) over what was seen.
+    """Proposes candidates: a designed spread first, then what the strategy makes of what was seen.
 
-    TPE: Bergstra et al. 2011; multivariate, as Optuna implements it.
+    `strategy` is `default` (a Gaussian process, see BayesianSampler), `tpe` (Bergstra et al. 2011; multivariate, as
+    Optuna implements it), `random`, or a function from space and seed to any sampler of Optuna's kind.
     """
 
-    def __init__(self, space: Space, strategy: str, seed: int, startup: int) -> None:
-        self._space, self._strategy, self._seed, self._startup = space, strategy, seed, startup
+    def __init__(
+        self,
+        space: Space,
+        strategy: str | Strategy,
+        seed: int,
+        startup: int,
+        embed: Embed | None = None,
+        cost_weight: float = 0.0,
+    ) -> None:
+        """`embed` gives the texts of the space a meaning, `cost_weight` is that of a candidate's tokens: see there."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._space, self._seed, self._asks = space, seed, 0
+        self.strategy = _bayesian(embed, cost_weight) if strategy == "default" else _named(strategy, startup)
+        self._nominal = strategy == "tpe"
         self._study = optuna.create_study(direction="maximize")
-        self._asks = 0
-        for params in space.spread(startup, seed):
-            self._study.enqueue_trial(params)
+        self._planned = spread(space, startup, seed)
 
     def ask(self, known: Collection[str]) -> Asked:
-        """Return a candidate that is not among the `known` ids, if a few draws find one."""
-        asked = self._draw()
-        for draw in range(REDRAWS):
+        """Return a candidate that is not among the `known` ids; one of these when nothing else is left."""
+        for _ in range(REDRAWS):
+            asked = self._draw(self._planned.pop(0) if self._planned else None)
             if asked.candidate.id not in known:
-                break
+                return asked
             self.tell(asked, None)  # told as failed it leaves no trace in the model; its value is known already
-            asked = self._draw(widely=draw >= REDRAWS // 2)
-        return asked
+        return self._draw(self._unknown(known))
 
-    def _draw(self, widely: bool = False) -> Asked:
-        """Draw once; `widely` without the model, which may know only prompts that were tried."""
-        self._study.sampler = self._reseeded(widely or self._strategy == "random")
-        self._asks += 1
-        trial = self._study.ask()
-        return Asked(self._space.suggest(trial), trial)
-
-    def tell(self, asked: Asked, value: float | None) -> None:
-        """Report a candidate's estimated score; None for a trial that failed."""
+    def tell(self, asked: Asked, observation: Observation | None) -> None:
+        """Report what a candidate has shown; None for a trial that failed."""
         if asked.trial is None:
-            return
-        if value is None:
-            self._study.tell(asked.trial, state=optuna.trial.TrialState.FAIL)
+            params = self._space.params_of(asked.candidate)
+            if observation is not None and params is not None:
+                attrs = {VARIANCE: observation.variance, "seen": observation.seen}
+                self._add(params, TrialState.COMPLETE, observation.value, attrs)
+        elif observation is None:
+            self._study.tell(asked.trial, state=TrialState.FAIL)
         else:
-            self._study.tell(asked.trial, value)
+            asked.trial.set_user_attr(VARIANCE, observation.variance)
+            asked.trial.set_user_attr("seen", observation.seen)
+            self._study.tell(asked.trial, observation.value)
 
-    def _reseeded(self, widely: bool) -> optuna.samplers.BaseSampler:
-        seed = int(digest([self._seed, self._asks], 8), 16)
-        if widely:
-            return optuna.samplers.RandomSampler(seed=seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, n_startup_trials=self._startup)
+    def grow(self, space: Space) -> None:
+        """Go on in a space whose pools have grown at their ends; what was told stays known.
+
+        The trials move to a new study, since TPE would stay in the old one's bounds. Raises ValueError if a pool lost
+        or moved something, or if something was asked and not told.
+        """
+        for name, pool in self._space.pools.items():
+            wider = space.pools[name]
+            if not (_starts(wider.instructions, pool.instructions) and _starts(wider.sets, pool.sets)):
+                raise ValueError(f"pool {name!r} may only grow at its end: past trials name its members by their place")
+        trials = self._study.get_trials(deepcopy=False)
+        open_trials = sum(trial.state == TrialState.RUNNING for trial in trials)
+        if open_trials:
+            raise ValueError(f"{open_trials} candidates were asked and not told; tell them before the space grows")
+        self._space, self._study = space, optuna.create_study(direction="maximize")
+        for trial in trials:
+            self._add(trial.params, trial.state, trial.value, trial.user_attrs)
+
+    def _draw(self, params: dict[str, Any] | None) -> Asked:
+        """Draw once: these parameters, or what the strategy proposes."""
+        self._study.sampler = self.strategy(self._space, int(digest([self._seed, self._asks], 8), 16))
+        self._asks += 1
+        if params is not None:
+            self._study.enqueue_trial(params)
+        trial = self._study.ask()
+        return Asked(self._space.suggest(_Nominal(trial) if self._nominal else trial), trial)
+
+    def _unknown(self, known: Collection[str]) -> dict[str, Any] | None:
+        """Return parameters that give no known candidate; of all if these are few enough, else of a thousand."""
+        rng = np.random.default_rng([self._seed, self._asks])
+        parts = [rows_of(self._space, name) for name in self._space.pools]
+        features = Features(self._space)
+        rows = candidates(parts, features.encode([]), rng)
+        for row in rng.permutation(rows):
+            params = features.params(row)
+            if self._space.suggest(FixedTrial(params)).id not in known:
+                return params
+        return None
+
+    def _add(self, params: dict[str, Any], state: TrialState, value: float | None, attrs: dict[str, Any]) -> None:
+        allowed = self._space.distributions()
+        distributions = {name: _named_index(allowed[name]) if self._nominal else allowed[name] for name in params}
+        self._study.add_trial(
+            create_trial(state=state, value=value, params=params, distributions=distributions, user_attrs=attrs)
+        )
+
+
+class _Nominal:
+    """A trial to which places in a pool are names: TPE reads an integer as a quantity."""
+
+    def __init__(self, trial: optuna.Trial) -> None:
+        self._trial = trial
+
+    def suggest_int(self, name: str, low: int, high: int) -> int:
+        return int(self._trial.suggest_categorical(name, range(low, high + 1)))
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        return self._trial.suggest_categorical(name, choices)
+
+
+def _named_index(distribution: BaseDistribution) -> BaseDistribution:
+    if isinstance(distribution, IntDistribution):
+        return CategoricalDistribution(range(distribution.low, distribution.high + 1))
+    return distribution
+
+
+def _starts(longer: Sequence[Any], shorter: Sequence[Any]) -> bool:
+    return longer[: len(shorter)] == shorter
+
+
+def _bayesian(embed: Embed | None, cost_weight: float) -> Strategy:
+    kept: list[BayesianSampler] = []
+
+    def at(space: Space, seed: int) -> BayesianSampler:
+        # One for all asks: it keeps what it has fitted.
+        if not kept:
+            kept.append(BayesianSampler(space, seed, embed, cost_weight))
+        kept[0].space, kept[0].seed = space, seed
+        return kept[0]
+
+    return at
+
+
+def _named(strategy: str | Strategy, startup: int) -> Strategy:
+    if not isinstance(strategy, str):
+        return strategy
+    if strategy == "random":
+        return lambda space, seed: optuna.samplers.RandomSampler(seed=seed)
+    if strategy == "tpe":
+        return lambda space, seed: _tpe(seed, startup)
+    raise ValueError(f"strategy {strategy!r} is none of default, tpe, random")
+
+
+def _tpe(seed: int, startup: int) -> optuna.samplers.BaseSampler:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, n_startup_trials=startup)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, cast
 
 from optimizer.search.loop import Search
-from optimizer.search.sampler import Asked
+from optimizer.search.sampler import Asked, Observation
 from optimizer.types import Candidate, Example, Prompt, Score
 
 WORST, BEST = 0.2, 0.9
@@ -26,7 +26,7 @@ class _Chance:
     def ask(self, known: Collection[str]) -> Asked:
         return Asked(self.draw())
 
-    def tell(self, asked: Asked, value: float | None) -> None:
+    def tell(self, asked: Asked, observation: Observation | None) -> None:
         """Learn nothing: a real sampler finds more good candidates, which stay longer."""
 
     def draw(self) -> Candidate:

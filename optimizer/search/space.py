@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import itertools
-import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
-import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
-from optimizer.config.schema import Demos
+from optimizer.config.schema import Demos, Prior
 from optimizer.propose.base import Proposal
 from optimizer.types import Candidate, Example, Order, Policy, Prompt
 
 Params = Mapping[str, Any]
+
+
+class Suggests(Protocol):
+    """What a space needs of a trial of Optuna's."""
+
+    def suggest_int(self, name: str, low: int, high: int) -> int:
+        """Return an integer, both ends included."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """Return one of the choices."""
 
 
 @dataclass(frozen=True)
@@ -28,73 +36,83 @@ class Pool:
 
 @dataclass(frozen=True)
 class Space:
-    """Instruction × format × demo policy × count × order (× static set), for each predictor."""
+    """Instruction × format × demo policy × count × order (× static set), for each predictor.
+
+    Instructions and sets are asked for by their place in the pool, as integers: Optuna refuses categories
+    that change within a study, and pools grow. `prior` is what is believed of a candidate before it is tried.
+    """
 
     pools: Mapping[str, Pool]
     formats: Sequence[str]
     demos: Demos
+    prior: Prior | None = None
 
-    def suggest(self, trial: optuna.Trial) -> Candidate:
+    def suggest(self, trial: Suggests) -> Candidate:
         """Return the candidate that a trial's suggestions describe."""
         prompts, origins = {}, []
         for name, pool in self.pools.items():
-            chosen = trial.suggest_categorical(f"{name}.instruction", range(len(pool.instructions)))
+            chosen = trial.suggest_int(f"{name}.instruction", 0, len(pool.instructions) - 1)
             prompts[name] = self._prompt(trial, name, pool, pool.instructions[chosen].text)
             origins.append(pool.instructions[chosen].origin)
         return Candidate(prompts, "+".join(dict.fromkeys(origins)))
 
-    def _prompt(self, trial: optuna.Trial, name: str, pool: Pool, instruction: str) -> Prompt:
+    def _prompt(self, trial: Suggests, name: str, pool: Pool, instruction: str) -> Prompt:
         layout = trial.suggest_categorical(f"{name}.format", list(self.formats))
-        counts = self.counts(pool)
-        count = trial.suggest_categorical(f"{name}.count", counts) if len(counts) > 1 else counts[0]
+        count = trial.suggest_categorical(f"{name}.count", self.counts(pool))
         if count == 0:
             return Prompt(instruction, layout)
-        policy: Policy = trial.suggest_categorical(f"{name}.policy", list(self.demos.policies))  # type: ignore[assignment]
-        order: Order = trial.suggest_categorical(f"{name}.order", list(self.demos.orders))  # type: ignore[assignment]
+        policy: Policy = trial.suggest_categorical(f"{name}.policy", list(self.demos.policies))
+        order: Order = trial.suggest_categorical(f"{name}.order", list(self.demos.orders))
         if policy != "static":
             return Prompt(instruction, layout, policy, count, order)
-        chosen = trial.suggest_categorical(f"{name}.set", range(len(pool.sets)))
+        chosen = trial.suggest_int(f"{name}.set", 0, len(pool.sets) - 1)
         return Prompt(instruction, layout, policy, count, order, pool.sets[chosen][:count])
 
     def counts(self, pool: Pool) -> list[int]:
         """Return the demo counts that the predictor's examples allow."""
         return [count for count in sorted(set(self.demos.counts)) if count <= pool.retrievable] or [0]
 
-    def spread(self, size: int, seed: int) -> list[dict[str, Any]]:
-        """Return `size` first trials which cover format × policy × count by design, not by luck.
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """Return the distribution of every parameter that a trial may be asked for, as `suggest` asks for it."""
+        found: dict[str, BaseDistribution] = {}
+        for name, pool in self.pools.items():
+            found[f"{name}.instruction"] = IntDistribution(0, len(pool.instructions) - 1)
+            found[f"{name}.format"] = CategoricalDistribution(list(self.formats))
+            found[f"{name}.count"] = CategoricalDistribution(self.counts(pool))
+            found[f"{name}.policy"] = CategoricalDistribution(list(self.demos.policies))
+            found[f"{name}.order"] = CategoricalDistribution(list(self.demos.orders))
+            found[f"{name}.set"] = IntDistribution(0, max(0, len(pool.sets) - 1))
+        return found
 
-        Greedy pairwise covering (as in AETG, Cohen et al. 1997, doi:10.1109/32.605761): each next
-        trial has the most pairs of levels that no earlier one had.
-        """
-        counts = self.counts(next(iter(self.pools.values())))
-        levels: list[list[Any]] = [list(self.formats), list(self.demos.policies), counts, list(self.demos.orders)]
-        first = (self.demos.policies[0], 0, self.demos.orders[0])
-        # Without demos their policy and order mean nothing: one trial a format will do.
-        open_trials = [t for t in itertools.product(*levels) if t[2] > 0 or t[1:] == first]
-        rng = random.Random(seed)  # noqa: S311
-        rng.shuffle(open_trials)
-        covered: set[tuple[Any, ...]] = set()
-        chosen: list[tuple[Any, ...]] = []
-        while open_trials and len(chosen) < size:
-            best = max(open_trials, key=lambda levels: len(_pairs(levels) - covered))
-            open_trials.remove(best)
-            covered |= _pairs(best)
-            chosen.append(best)
-        return [self._params(levels, number) for number, levels in enumerate(chosen)]
-
-    def _params(self, levels: tuple[Any, ...], number: int) -> dict[str, Any]:
-        layout, policy, count, order = levels
+    def params_of(self, candidate: Candidate) -> dict[str, Any] | None:
+        """Return the parameters that describe a candidate; None for one that is not in this space."""
         params: dict[str, Any] = {}
         for name, pool in self.pools.items():
-            # A predictor may have fewer examples than the first, for which the levels were chosen.
-            allowed = max((c for c in self.counts(pool) if c <= count), default=self.counts(pool)[0])
-            params |= {f"{name}.format": layout, f"{name}.policy": policy, f"{name}.count": allowed}
-            params[f"{name}.order"] = order
-            params[f"{name}.instruction"] = number % len(pool.instructions)
-            params[f"{name}.set"] = number % max(1, len(pool.sets))
+            found = self._params_of(candidate.prompts[name], pool)
+            if found is None:
+                return None
+            params |= {f"{name}.{key}": value for key, value in found.items()}
         return params
 
+    def _params_of(self, prompt: Prompt, pool: Pool) -> dict[str, Any] | None:
+        texts = [proposal.text for proposal in pool.instructions]
+        if not (prompt.instruction in texts and prompt.format in self.formats and prompt.count in self.counts(pool)):
+            return None
+        params = {"instruction": texts.index(prompt.instruction), "format": prompt.format, "count": prompt.count}
+        if prompt.count == 0:
+            return params
+        if prompt.policy not in self.demos.policies or prompt.order not in self.demos.orders:
+            return None
+        params |= {"policy": prompt.policy, "order": prompt.order}
+        if prompt.policy != "static":
+            return params
+        sets = [demos[: prompt.count] for demos in pool.sets]
+        return {**params, "set": sets.index(prompt.demos)} if prompt.demos in sets else None
 
-def _pairs(levels: tuple[Any, ...]) -> set[tuple[Any, ...]]:
-    # A level alone counts too, so that the first trials show every level once.
-    return set(itertools.combinations(enumerate(levels), 2)) | set(enumerate(levels))
+    def grown(
+        self, name: str, instructions: Sequence[Proposal] = (), sets: Sequence[tuple[Example, ...]] = ()
+    ) -> Space:
+        """Return this space with more to choose from for one predictor; what it had keeps its place."""
+        pool = self.pools[name]
+        wider = replace(pool, instructions=(*pool.instructions, *instructions), sets=(*pool.sets, *sets))
+        return replace(self, pools={**self.pools, name: wider})

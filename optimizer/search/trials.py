@@ -6,12 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from optimizer.evaluate.statistics import interval, mean
+from optimizer.evaluate.statistics import interval, mean, standard_error
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import begin_trial, finish_trial, tokens_per_call
 from optimizer.search.board import Board
-from optimizer.search.sampler import Asked
+from optimizer.search.sampler import Asked, Observation
 from optimizer.types import Candidate, Score
+
+# A standard error of one hundredth: no validation set tells more of the examples to come.
+LEAST_VARIANCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,8 @@ class TrialLog:
         for number in running:
             self.reasons[number] = ("raced_out", "the budget was spent before it had seen every example")
 
-    def finish(self, number: int, asked: Asked, board: Board, reference: str | None) -> float | None:
-        """Record how a trial ended; returns the estimate for the sampler, None if it failed."""
+    def finish(self, number: int, asked: Asked, board: Board, reference: str | None) -> Observation | None:
+        """Record how a trial ended; returns what the sampler learns of it, None if it failed."""
         cid = asked.candidate.id
         scores, failures = board.scores(cid), board.failures(cid)
         state, reason = self.reasons.pop(number, ("complete", "saw every example of the race"))
@@ -72,7 +75,18 @@ class TrialLog:
         score = mean(scores) if scores else None
         finish_trial(self.ledger, number, state=state, reason=reason, value=value, score=score, **ends).result()
         self.watch(Event("ended", number, asked.candidate, scores, state, reason))
-        return value
+        return None if value is None else Observation(value, _variance(board, cid, reference), len(scores))
+
+
+def _variance(board: Board, candidate: str, reference: str | None) -> float:
+    """Return how uncertain the board's estimate of a candidate is, beside the reference's own error.
+
+    All candidates share that one, so it does not change their order.
+    """
+    if reference is None:
+        return max(LEAST_VARIANCE, standard_error(board.scores(candidate)) ** 2)
+    mine, theirs = board.paired(candidate, reference)
+    return max(LEAST_VARIANCE, standard_error([a - b for a, b in zip(mine, theirs, strict=True)]) ** 2)
 
 
 def parameters(candidate: Candidate) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pytest
 
 from optimizer.search.board import Board
 from optimizer.search.loop import Search
-from optimizer.search.sampler import Asked
+from optimizer.search.sampler import Asked, Observation
 from optimizer.types import Candidate, Example, Failure, Score
 
 from .conftest import candidate
@@ -51,7 +51,7 @@ class Simulated:
         """Propose as a Sampler does."""
         return Asked(self.draw(f"candidate {len(known)}"))
 
-    def tell(self, asked: Asked, value: float | None) -> None:
+    def tell(self, asked: Asked, observation: Observation | None) -> None:
         """Learn nothing."""
 
 

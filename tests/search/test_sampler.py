@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from optimizer.search.sampler import Asked, Sampler
+from optimizer.search.sampler import Asked, Observation, Sampler
+from optimizer.search.spread import spread
 from optimizer.types import Candidate
 
 from .conftest import candidate, space
@@ -18,7 +19,7 @@ def played(sampler: Sampler, trials: int) -> list[Asked]:
     for _ in range(trials):
         one = sampler.ask(known)
         known.add(one.candidate.id)
-        sampler.tell(one, value_of(one.candidate))
+        sampler.tell(one, Observation(value_of(one.candidate), 0.01, 10))
         asked.append(one)
     return asked
 
@@ -33,7 +34,7 @@ def test_one_seed_asks_the_same(strategy: str) -> None:
 def test_the_spread_is_asked_first() -> None:
     over = space()
     asked = played(Sampler(over, "default", 0, 6), 6)
-    wanted = [(p["predict.format"], p["predict.count"], p["predict.instruction"]) for p in over.spread(6, 0)]
+    wanted = [(p["predict.format"], p["predict.count"], p["predict.instruction"]) for p in spread(over, 6, 0)]
     prompts = [a.candidate.prompts["predict"] for a in asked]
     assert [(p.format, p.count, int(p.instruction[-1])) for p in prompts] == wanted
 
@@ -61,7 +62,7 @@ def test_values_steer_what_is_asked() -> None:
 
 def test_the_seed_and_failed_trials_can_be_told() -> None:
     sampler = Sampler(space(), "default", 0, 2)
-    sampler.tell(Asked(candidate()), 0.5)
+    sampler.tell(Asked(candidate()), Observation(0.5, 0.01, 10))
     sampler.tell(Asked(candidate()), None)
     asked = sampler.ask(set())
     sampler.tell(asked, None)

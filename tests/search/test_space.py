@@ -4,8 +4,6 @@ from typing import Any
 
 import optuna
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from optimizer.config.schema import Demos
 from optimizer.propose.base import Proposal
@@ -47,11 +45,15 @@ def test_equal_prompts_are_one_candidate_whatever_was_asked() -> None:
 def test_origins_of_several_predictors_are_joined_once() -> None:
     pools = {name: Pool((Proposal("x", "seed"), Proposal("y", "grounded")), ((),), 0) for name in ("a", "b", "c")}
     both = Space(pools, ("turns",), Demos(counts=(0,)))
-    params = {f"{name}.format": "turns" for name in pools} | {
-        "a.instruction": 1,
-        "b.instruction": 0,
-        "c.instruction": 1,
-    }
+    params = (
+        {f"{name}.format": "turns" for name in pools}
+        | {f"{name}.count": 0 for name in pools}
+        | {
+            "a.instruction": 1,
+            "b.instruction": 0,
+            "c.instruction": 1,
+        }
+    )
     assert both.suggest(optuna.trial.FixedTrial(params)).origin == "grounded+seed"
 
 
@@ -62,56 +64,3 @@ def test_origins_of_several_predictors_are_joined_once() -> None:
 def test_counts_fit_the_examples(counts: tuple[int, ...], retrievable: int, allowed: list[int]) -> None:
     over = Space({}, ("turns",), Demos(counts=counts))
     assert over.counts(Pool((), (), retrievable)) == allowed
-
-
-@settings(deadline=None, max_examples=40)
-@given(st.integers(0, 999), st.data())
-def test_the_spread_shows_every_level(seed: int, data: st.DataObject) -> None:
-    formats = data.draw(st.lists(st.sampled_from(["turns", "block", "chat", "json", "xml"]), unique=True, min_size=1))
-    counts = data.draw(st.lists(st.sampled_from([0, 2, 4, 8, 16]), unique=True, min_size=1))
-    over = space(formats=tuple(formats), counts=counts)
-    found = over.spread(11, seed)
-    assert {p["predict.format"] for p in found} == set(formats)
-    assert {p["predict.count"] for p in found} == set(counts)
-    if max(counts) > 0:
-        with_demos = [p for p in found if p["predict.count"]]
-        assert {p["predict.policy"] for p in with_demos} == {"static", "nearest", "diverse"}
-        assert {p["predict.order"] for p in with_demos} == {"given", "reversed"}
-
-
-@given(st.integers(0, 99), st.integers(0, 40))
-def test_the_spread_has_no_two_alike_and_is_decided_by_its_seed(seed: int, size: int) -> None:
-    over = space()
-    found = over.spread(size, seed)
-    assert found == over.spread(size, seed)
-    assert len(found) <= size
-    kinds = [tuple(p[f"predict.{k}"] for k in ("format", "policy", "count", "order")) for p in found]
-    assert len(set(kinds)) == len(kinds)
-
-
-def test_a_shorter_spread_is_the_start_of_a_longer_one() -> None:
-    assert space().spread(4, 7) == space().spread(9, 7)[:4]
-
-
-def test_every_trial_of_the_spread_can_be_suggested_as_it_is() -> None:
-    over = space()
-    for params in over.spread(20, 3):
-        prompt = over.suggest(optuna.trial.FixedTrial(params)).prompts["predict"]
-        assert (prompt.format, prompt.count) == (params["predict.format"], params["predict.count"])
-
-
-def test_the_spread_goes_through_the_instructions() -> None:
-    assert {p["predict.instruction"] for p in space(instructions=4).spread(8, 0)} == {0, 1, 2, 3}
-
-
-def test_a_predictor_that_has_fewer_examples_than_the_first_can_be_asked_too() -> None:
-    """The spread is enqueued: Optuna must be able to take it for every predictor."""
-    text = (Proposal("x", "seed"), Proposal("y", "seed"))
-    pools = {"a": Pool(text, (TRAIN[:4],), 30), "b": Pool(text, (TRAIN[:2],), 2)}
-    over = Space(pools, ("turns", "block"), Demos(counts=(0, 2, 4)))
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    for params in over.spread(8, 0):
-        study.enqueue_trial(params)
-    for _ in range(8):
-        found = over.suggest(study.ask())
-        assert found.prompts["b"].count <= 2

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from optimizer.evaluate.statistics import wilson
+from optimizer.evaluate.statistics import standard_error, wilson
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import CallTag, all_trials, begin_call, finish_call
 from optimizer.search.board import Board
-from optimizer.search.sampler import Asked
-from optimizer.search.trials import Event, TrialLog, parameters
+from optimizer.search.sampler import Asked, Observation
+from optimizer.search.trials import LEAST_VARIANCE, Event, TrialLog, parameters
 from optimizer.types import Candidate, Prompt, Usage
 
 from .conftest import TRAIN, candidate, scores
@@ -36,7 +36,8 @@ def board() -> Board:
 
 def test_a_complete_trial(log: TrialLog, ledger: Ledger, events: list[Event]) -> None:
     log.begin(0, Asked(ONE))
-    assert log.finish(0, Asked(ONE), board(), None) == 0.75
+    told = log.finish(0, Asked(ONE), board(), None)
+    assert told == Observation(0.75, standard_error([1.0, 0.0, 1.0, 1.0]) ** 2, 4)
     (row,) = all_trials(ledger)
     assert (row["state"], row["reason"]) == ("complete", "saw every example of the race")
     assert (row["value"], row["score"], row["seen"], row["failures"]) == (0.75, 0.75, 4, 0)
@@ -48,7 +49,8 @@ def test_a_complete_trial(log: TrialLog, ledger: Ledger, events: list[Event]) ->
 def test_a_raced_out_trial_tells_against_whom(log: TrialLog, ledger: Ledger) -> None:
     log.begin(3, Asked(TWO))
     log.raced_out(3, board(), TWO.id, ONE.id)
-    assert log.finish(3, Asked(TWO), board(), ONE.id) == pytest.approx(0.0 + 0.75 - 0.5)
+    told = log.finish(3, Asked(TWO), board(), ONE.id)
+    assert told == Observation(0.0 + 0.75 - 0.5, standard_error([-1.0, 0.0]) ** 2, 2)
     (row,) = all_trials(ledger)
     assert row["state"] == "raced_out"
     assert row["reason"] == f"0.00 against 0.50 of {ONE.id} on the same 2 examples"
@@ -123,3 +125,26 @@ def test_static_demos_are_no_parameter() -> None:
     found = parameters(candidate("x", count=2, demos=TRAIN[:2]))
     assert found["predict.count"] == 2
     assert not any("text" in str(value) for value in found.values())
+
+
+def test_the_variance_is_that_of_the_difference_to_the_reference(log: TrialLog) -> None:
+    """Both fail at the same examples, so how far they are apart is known better than either's own mean."""
+    made = Board()
+    made.add(ONE, scores(*[1.0, 0.0] * 20))
+    made.add(TWO, scores(*[1.0, 0.0] * 20))
+    told = {}
+    for number, (one, reference) in enumerate([(TWO, ONE.id), (ONE, ONE.id), (TWO, None)]):
+        log.begin(number, Asked(one))
+        told[number] = log.finish(number, Asked(one), made, reference)
+    assert told[0] == told[1]
+    assert told[0] is not None
+    assert told[2] is not None
+    assert told[0].variance < 0.1 * told[2].variance
+
+
+def test_no_estimate_is_surer_than_a_hundredth(log: TrialLog) -> None:
+    made = Board()
+    made.add(ONE, scores(*[1.0] * 500))
+    log.begin(0, Asked(ONE))
+    told = log.finish(0, Asked(ONE), made, ONE.id)
+    assert told == Observation(1.0, LEAST_VARIANCE, 500)

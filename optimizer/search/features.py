@@ -1,0 +1,128 @@
+"""Candidates as numbers: one level a dimension, and how far any two levels of a dimension are apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optimizer.prompt.demos import Embed, text_of
+from optimizer.search.space import Params, Pool, Space
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Levels = NDArray[np.intp]
+    Floats = NDArray[np.float64]
+
+KINDS = ("instruction", "format", "count", "policy", "order", "set")
+FARTHEST_COUNT = 2.0
+
+
+class Features:
+    """The dimensions of a space: `tables[d][i, j]` is the squared distance of levels i and j of dimension d.
+
+    There are six dimensions a predictor, in the order of KINDS. Two names (formats, policies, orders) are 1
+    apart; counts differ on a logarithmic scale; instructions and demo sets half by their embeddings and half
+    by being two, so that embeddings which say nothing of the score cannot hide what was seen. A dimension
+    that means nothing for a candidate lies in the middle of its levels (as in Hutter & Osborne 2013,
+    arXiv:1310.5738). All tables are distances of points, so exp(−r · table) is a kernel for any r ≥ 0.
+    """
+
+    def __init__(self, space: Space, embed: Embed | None = None) -> None:
+        self.space = space
+        self.tables: list[Floats] = []
+        self._levels: list[tuple[str, list[Any]]] = []
+        for name, pool in space.pools.items():
+            for kind, levels, points in _dimensions(space, pool, embed):
+                self._levels.append((f"{name}.{kind}", levels))
+                self.tables.append(_squared_distances(points))
+        self._beliefs = [_beliefs(space, pool) for pool in space.pools.values()]
+        self._places = [{level: place for place, level in enumerate(levels)} for _, levels in self._levels]
+
+    def encode(self, params: Sequence[Params]) -> Levels:
+        """Return the levels of some parameters, shape (len(params), dimensions); what means nothing is level 0."""
+        rows = [[self._level(one, dimension) for dimension in range(len(self._levels))] for one in params]
+        return np.array(rows, dtype=np.intp).reshape(len(rows), len(self._levels))
+
+    def params(self, row: Sequence[int]) -> dict[str, Any]:
+        """Return the parameters of one row of levels; those that mean nothing are left out."""
+        found = {}
+        for (name, levels), level in zip(self._levels, row, strict=True):
+            if levels[level] is not None:
+                found[name] = levels[level]
+        return found
+
+    def beliefs(self, levels: Levels) -> Floats:
+        """Return how good the space's prior expects each row of levels to be, shape (rows,)."""
+        found = np.zeros(len(levels))
+        for place, table in enumerate(self._beliefs):
+            _, layout, count, policy, *_ = levels[:, place * len(KINDS) : (place + 1) * len(KINDS)].T
+            found += table[layout, count, policy] / len(self._beliefs)
+        return found
+
+    def _level(self, params: Params, dimension: int) -> int:
+        name, levels = self._levels[dimension]
+        predictor, kind = name.rsplit(".", 1)
+        known = params.get(name, levels[0])
+        if kind in ("policy", "order", "set"):
+            shown = params.get(f"{predictor}.count", 0) > 0
+            known = known if shown and (kind != "set" or params.get(f"{predictor}.policy") == "static") else None
+        return self._places[dimension][known]
+
+
+def _dimensions(space: Space, pool: Pool, embed: Embed | None) -> list[tuple[str, list[Any], Floats]]:
+    """Return each dimension's kind, its levels (None: absent), and a point for each level."""
+    counts, demos = space.counts(pool), space.demos
+    instructions = [proposal.text for proposal in pool.instructions]
+    sets = [[f"{text_of(e.inputs)}\n{text_of(e.outputs)}" for e in demos_of] for demos_of in pool.sets]
+    scale = FARTHEST_COUNT / np.log2(1 + max(1, *counts))
+    return [
+        ("instruction", list(range(len(instructions))), _points([[text] for text in instructions], embed)),
+        ("format", list(space.formats), _apart(len(space.formats))),
+        ("count", list(counts), np.log2(1 + np.array(counts, dtype=float))[:, None] * scale),
+        ("policy", [None, *demos.policies], _with_absent(_apart(len(demos.policies)))),
+        ("order", [None, *demos.orders], _with_absent(_apart(len(demos.orders)))),
+        ("set", [None, *range(len(sets))], _with_absent(_points(sets, embed))),
+    ]
+
+
+def _beliefs(space: Space, pool: Pool) -> Floats:
+    """Return the prior's belief for each level of format, count and policy."""
+    counts, policies = space.counts(pool), [None, *space.demos.policies]
+    found = np.zeros((len(space.formats), len(counts), len(policies)))
+    if space.prior is not None:
+        for place in np.ndindex(*found.shape):
+            layout, count, policy = place
+            found[place] = space.prior.of(space.formats[layout], counts[count], policies[policy])
+    return found
+
+
+def _apart(levels: int) -> Floats:
+    """Return points that are all 1 apart."""
+    return np.asarray(np.eye(levels) / np.sqrt(2))
+
+
+def _with_absent(points: Floats) -> Floats:
+    middle = points.mean(axis=0, keepdims=True) if len(points) else np.zeros((1, points.shape[1]))
+    return np.vstack([middle, points])
+
+
+def _points(texts: Sequence[Sequence[str]], embed: Embed | None) -> Floats:
+    """Return a point for each group of texts: half the mean embedding, half a corner of its own."""
+    names = _apart(len(texts))
+    if embed is None or len(texts) < 2 or not all(texts):
+        return names
+    vectors = np.stack([np.asarray(embed(list(group)), dtype=float).mean(axis=0) for group in texts])
+    apart = _squared_distances(vectors)
+    typical = apart.sum() / (len(texts) * (len(texts) - 1))
+    if typical < 1e-9:
+        return names
+    return np.asarray(np.hstack([vectors / np.sqrt(typical), names]) / np.sqrt(2))
+
+
+def _squared_distances(points: Floats) -> Floats:
+    """Return the squared distance of each two points, to three places: no noise of the encoder's arithmetic."""
+    gaps = points[:, None, :] - points[None, :, :]
+    return np.asarray((gaps**2).sum(axis=2).round(3))

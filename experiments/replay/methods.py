@@ -3,31 +3,68 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from typing import Any
+
+from optuna.trial import FixedTrial
 
 from experiments.replay import schedules
 from experiments.replay.play import Played, play_search
 from experiments.replay.rivals import Halving, PairedT, PoolRandom, PoolTPE, Uniform, WilcoxonPrune
-from experiments.replay.worlds import World
+from experiments.replay.worlds import Snapped, World
 from optimizer.config.schema import Budget, RunConfig
 from optimizer.run import round_sizes
+from optimizer.search.bayes import BayesianSampler, Model
 from optimizer.search.race import Race
-from optimizer.search.sampler import Sampler
+from optimizer.search.sampler import Sampler, Strategy
+from optimizer.search.space import Space
 
 Method = Callable[[World, int, int], Played]
 
 
-def product(world: World, budget: int, seed: int, strategy: str = "default", race: Race | None = None) -> Played:
-    """Play the product as it is shipped, but for the number of trials: the budget alone ends it."""
+def product(world: World, budget: int, seed: int, strategy: str = "default", prior: bool = True) -> Played:
+    """Play the product as it is shipped, but for the number of trials: the budget alone ends it.
+
+    It knows the texts of instructions, not what they mean: embeddings are left out, and with them the model
+    that makes them.
+    """
     config = RunConfig(task="replay", budget=Budget(calls=budget), seed=seed)
-    sampler = Sampler(world.space, strategy, seed, next(sizes(config, world)) - 1)
-    return play_search(world, budget, sampler, race, sizes(config, world), config.search.block, len(world.candidates))
+    space = world.space if prior else replace(world.space, prior=None)
+    startup = next(round_sizes(config)) - 1
+    sampler = PoolSampler(replace(world, space=space), strategy, seed, startup)
+    return play_search(world, budget, sampler, None, round_sizes(config), config.search.block, len(world.candidates))
 
 
-def sizes(config: RunConfig, world: World) -> Iterator[int]:
-    """Yield the sizes of the product's rounds for this budget."""
-    return round_sizes(config)
+class PoolSampler(Sampler):
+    """The product's sampler, kept to the candidates of a world that have scores."""
+
+    def __init__(self, world: World, strategy: str, seed: int, startup: int) -> None:
+        whole = not isinstance(world.space, Snapped)
+        super().__init__(world.space, strategy if whole or strategy != "default" else _over(world), seed, startup)
+        if not whole:
+            found = [world.space.suggest(FixedTrial(params)) for params in self._planned]
+            self._planned = [_params(world, one) for one in dict.fromkeys(one.id for one in found)]
+
+
+def _over(world: World) -> Strategy:
+    """Return our strategy, which weighs the world's candidates where it would weigh the whole space."""
+    sampler = BayesianSampler(world.space)
+    model = sampler._model = Model(world.space, None)
+    model.parts = [model.features.encode([_params(world, cid) for cid in world.places])]
+
+    def at(space: Space, seed: int) -> BayesianSampler:
+        sampler.seed = seed
+        return sampler
+
+    return at
+
+
+def _params(world: World, candidate: str) -> dict[str, Any]:
+    params = world.space.params_of(world.candidates[world.places[candidate]])
+    assert params is not None, candidate
+    return params
 
 
 def looped(
@@ -50,6 +87,7 @@ def halving_rounds(world: World, budget: int, seed: int) -> Played:
 OURS = "ours"
 METHODS: dict[str, Method] = {
     OURS: product,
+    "ours, without the prior": partial(product, prior=False),
     "our race, TPE": looped(PoolTPE, None, (12, 4)),
     "our race, random": looped(PoolRandom, None, (12, 4)),
     "random + uniform": looped(PoolRandom, Uniform(), (1,)),

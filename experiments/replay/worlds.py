@@ -89,7 +89,7 @@ def _played_by(
     if len(choices) < len(cells):
         made = (candidate_of(cell, space.pools[ROOT]).id for cell in cells)
         by_id = {cid: candidates[row] for cid, row in zip(made, nearest(cells, choices), strict=True)}
-        space = Snapped(space.pools, space.formats, space.demos, nearest=by_id)
+        space = Snapped(space.pools, space.formats, space.demos, space.prior, nearest=by_id)
     return space, candidates, places
 
 
@@ -99,7 +99,7 @@ def space_of(instructions: tuple[str, ...], sets: tuple[tuple[str, ...], ...]) -
     proposals = tuple(Proposal(text, "templates" if number else "seed") for number, text in enumerate(instructions))
     demos = tuple(tuple(Example({"text": place}, {"answer": place}, place) for place in one) for one in sets)
     pool = Pool(proposals, demos, max(SETTINGS.demos.counts))
-    return Space({ROOT: pool}, SETTINGS.formats, SETTINGS.demos)
+    return Space({ROOT: pool}, SETTINGS.formats, SETTINGS.demos, SETTINGS.prior)
 
 
 @lru_cache(maxsize=8)

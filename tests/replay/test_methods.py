@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from experiments.replay.methods import METHODS, OURS, product
+from experiments.replay.methods import METHODS, OURS, PoolSampler, product
 from experiments.replay.tables import Table
 from experiments.replay.worlds import replayed
+from optimizer.search.sampler import Observation
 
 from .conftest import SEED
 
@@ -20,4 +21,18 @@ def test_every_method_plays_within_its_budget(name: str, table: Table) -> None:
 
 def test_ours_is_the_product_and_not_a_rival() -> None:
     assert METHODS[OURS] is product
-    assert {name for name in METHODS if name.startswith("our")} == {OURS, "our race, TPE", "our race, random"}
+    own = {OURS, "ours, without the prior", "our race, TPE", "our race, random"}
+    assert {name for name in METHODS if name.startswith("our")} == own
+
+
+def test_our_sampler_asks_for_what_has_scores_and_learns_of_just_that(table: Table) -> None:
+    world = replayed(table, SEED)
+    sampler, known = PoolSampler(world, "default", SEED, 8), set[str]()
+    for _ in world.candidates:
+        asked = sampler.ask(known)
+        assert asked.candidate.id not in known
+        known.add(asked.candidate.id)
+        assert asked.trial is not None
+        assert asked.trial.params == world.space.params_of(asked.candidate)
+        sampler.tell(asked, Observation(float(world.truth[world.places[asked.candidate.id]]), 0.01, 10))
+    assert known == set(world.places)

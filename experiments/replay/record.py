@@ -50,8 +50,8 @@ STRATA = [
     ("xml", "static", 2, 1),
 ]
 EXAMPLES = 60
-# Half of the columns first: an interrupted recording leaves a smaller table, not fewer candidates.
-PASSES = 2
+# So many columns for all candidates, then the next: an interrupted recording leaves a narrower table.
+PASS = 20
 
 
 @dataclass(frozen=True)
@@ -168,9 +168,9 @@ def recorded(
         lm = language_model(door, "task", endpoint.model, 0.0)
         evaluator = Evaluator(programs, lm, task.metric, list(task.outputs), ledger, endpoint.concurrency)
         scores = np.zeros((len(choices), 0))
-        for block in np.array_split(np.arange(len(columns)), PASSES):
-            part = [columns[place] for place in block]
-            scores = np.hstack([scores, runner.run(_pass(evaluator, pool, choices, part, int(block[0])))])
+        for start in range(0, len(columns), PASS):
+            part = columns[start : start + PASS]
+            scores = np.hstack([scores, runner.run(_pass(evaluator, pool, choices, part, start))])
             yield _table(task, models, pool, choices, columns[: scores.shape[1]], scores, ledger)
 
 

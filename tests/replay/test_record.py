@@ -52,6 +52,7 @@ def test_each_source_is_a_task(name: str, tmp_path: Path) -> None:
 def test_a_recording_is_resumed_without_paying_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record, "Embedder", jobs.BagOfWords)
     monkeypatch.setattr(record, "pull", lambda name, say: Path())
+    monkeypatch.setattr(record, "PASS", 3)
     task = load_task(jobs.make_task(tmp_path / "task"))
     with FakeServer(jobs.rule) as server:
         models = Models(task=ModelConfig(model="openai/fake"), api_base=server.api_base, concurrency=2)

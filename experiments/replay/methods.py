@@ -24,17 +24,17 @@ from optimizer.search.space import Space
 Method = Callable[[World, int, int], Played]
 
 
-def product(world: World, budget: int, seed: int, strategy: str = "default", prior: bool = True) -> Played:
+def product(world: World, budget: int, seed: int, prior: bool = True, race: Race | None = None) -> Played:
     """Play the product as it is shipped, but for the number of trials: the budget alone ends it.
 
-    It knows the texts of instructions, not what they mean: embeddings are left out, and with them the model
-    that makes them.
+    Embeddings are left out: the tables do not hold the texts of demos. `prior` and `race` are for what else
+    could be shipped; None is the default race.
     """
     config = RunConfig(task="replay", budget=Budget(calls=budget), seed=seed)
     space = world.space if prior else replace(world.space, prior=None)
     startup = next(round_sizes(config)) - 1
-    sampler = PoolSampler(replace(world, space=space), strategy, seed, startup)
-    return play_search(world, budget, sampler, None, round_sizes(config), config.search.block, len(world.candidates))
+    sampler = PoolSampler(replace(world, space=space), config.search.strategy, seed, startup)
+    return play_search(world, budget, sampler, race, round_sizes(config), config.search.block, len(world.candidates))
 
 
 class PoolSampler(Sampler):
@@ -88,6 +88,10 @@ OURS = "ours"
 METHODS: dict[str, Method] = {
     OURS: product,
     "ours, without the prior": partial(product, prior=False),
+    "our sampler, uniform": partial(product, race=Uniform()),
+    "our sampler, successive halving": partial(product, race=Halving()),
+    "our sampler, CAPO's paired t": partial(product, race=PairedT()),
+    "our sampler, Wilcoxon pruner": partial(product, race=WilcoxonPrune()),
     "our race, TPE": looped(PoolTPE, None, (12, 4)),
     "our race, random": looped(PoolRandom, None, (12, 4)),
     "random + uniform": looped(PoolRandom, Uniform(), (1,)),

@@ -8,8 +8,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
+
 from experiments.replay.worlds import World
 from optimizer.errors import BudgetSpent
+from optimizer.search.board import Board
 from optimizer.search.loop import Search
 from optimizer.search.race import Race
 from optimizer.search.sampler import Sampler
@@ -19,12 +22,16 @@ from optimizer.types import Candidate, Example, Score
 
 @dataclass(frozen=True)
 class Played:
-    """How a search ended: its winner's row, what it reports of it, the calls it made, the trials it ran."""
+    """How a search ended: its winner's row, what it reports of it, the calls it made, the candidates it tried.
+
+    `plain` is the row and the mean of the highest mean among those that saw the most; None: the winner's own.
+    """
 
     winner: int
     reported: float
     calls: int
     trials: int
+    plain: tuple[int, float] | None = None
 
 
 class Recorded:
@@ -78,6 +85,17 @@ def play_search(
     options: dict[str, Any] = {} if race is None else {"race": race}
     search = Search(sampler, cast("Any", evaluator), log, examples, block, **options)
     best = asyncio.run(search.run(world.candidates[0], trials, rounds))
-    place = 0 if best is None else world.places[best]
-    reported = 0.0 if best is None else search.board.estimate(best, None)
-    return Played(place, reported, evaluator.calls, len(search.board.candidates))
+    if best is None:
+        return Played(0, 0.0, evaluator.calls, 0)
+    plain = luckiest(search.board, world)
+    return Played(
+        world.places[best], search.board.estimate(best, None), evaluator.calls, len(search.board.candidates), plain
+    )
+
+
+def luckiest(board: Board, world: World) -> tuple[int, float]:
+    """Return the row and the mean of the highest mean among the candidates that saw the most examples."""
+    most = max(len(board.results(cid)) for cid in board.candidates)
+    means = {cid: float(np.mean(board.scores(cid))) for cid in board.candidates if len(board.results(cid)) == most}
+    best = max(means, key=lambda cid: means[cid])
+    return world.places[best], means[best]

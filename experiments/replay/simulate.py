@@ -166,8 +166,9 @@ def play(folder: Path, job: Job) -> Found:
     world = world_for(_tables(folder)[job.task], job.kind, job.seed, job.candidates, job.examples)
     ended: Played = METHODS[job.method](world, round(job.evaluations * world.length), job.seed)
     truth = float(world.truth[ended.winner])
-    luckiest = float(world.scores.mean(axis=1).max()) - truth
-    return Found(job, float(world.truth.max()) - truth, ended.reported - truth, luckiest, ended.calls, ended.trials)
+    row, mean = ended.plain or (ended.winner, ended.reported)
+    luck = mean - float(world.truth[row])
+    return Found(job, float(world.truth.max()) - truth, ended.reported - truth, luck, ended.calls, ended.trials)
 
 
 def world_for(table: Table, kind: str, seed: int, candidates: int = 0, examples: int = 100) -> World:

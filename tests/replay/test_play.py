@@ -5,13 +5,14 @@ import asyncio
 import numpy as np
 import pytest
 
-from experiments.replay.play import Forgetful, Recorded, play_search
+from experiments.replay.play import Forgetful, Recorded, luckiest, play_search
 from experiments.replay.rivals import PoolRandom, Uniform
 from experiments.replay.tables import Table
 from experiments.replay.worlds import replayed
 from optimizer.errors import BudgetSpent
 from optimizer.evaluate.evaluator import phase_tag
-from optimizer.types import Example
+from optimizer.search.board import Board
+from optimizer.types import Example, Score
 
 EXAMPLES = [Example({"text": str(n)}, {}) for n in range(10)]
 
@@ -41,6 +42,16 @@ def test_the_real_loop_evaluates_all_and_finds_the_best_of_the_table(table: Tabl
     assert world.truth[played.winner] == world.truth.max()
     assert played.reported == pytest.approx(world.truth.max())
     assert (played.calls, played.trials) == (world.scores.size, len(world.candidates))
+    assert played.plain == (played.winner, pytest.approx(world.truth.max()))
+
+
+def test_the_plain_maximum_is_that_of_those_who_saw_the_most(table: Table) -> None:
+    world, board = replayed(table, 0), Board()
+    for row, seen in ((3, 10), (7, 20), (9, 20)):
+        board.add(world.candidates[row], [Score(value) for value in world.scores[row, :seen]])
+    means = {row: world.scores[row, :20].mean() for row in (7, 9)}
+    best = max(means, key=lambda row: means[row])
+    assert luckiest(board, world) == (best, pytest.approx(means[best]))
 
 
 def test_a_budget_is_never_overspent_and_a_winner_is_one_that_was_seen(table: Table) -> None:

@@ -28,12 +28,13 @@ def spread(space: Space, size: int, seed: int) -> list[dict[str, Any]]:
     open_trials = [t for t in itertools.product(*levels) if t[2] > 0 or t[1:] == first]
     random.Random(seed).shuffle(open_trials)  # noqa: S311
     weight = {trial: math.exp(TRUST * _belief(space, trial)) for trial in open_trials}
+    pairs = {trial: _pairs(trial) for trial in open_trials}
     covered: set[Levels] = set()
     chosen: list[Levels] = []
     while open_trials and len(chosen) < size:
-        best = max(open_trials, key=lambda trial: (_gain(trial, covered) * weight[trial], weight[trial]))
+        best = max(open_trials, key=lambda trial: (len(pairs[trial] - covered) * weight[trial], weight[trial]))
         open_trials.remove(best)
-        covered |= _pairs(best)
+        covered |= pairs[best]
         chosen.append(best)
     return [_params(space, trial, number) for number, trial in enumerate(chosen)]
 
@@ -54,10 +55,6 @@ def _params(space: Space, levels: Levels, number: int) -> dict[str, Any]:
         params[f"{name}.instruction"] = number % len(pool.instructions)
         params[f"{name}.set"] = number % max(1, len(pool.sets))
     return params
-
-
-def _gain(levels: Levels, covered: set[Levels]) -> int:
-    return len(_pairs(levels) - covered)
 
 
 def _pairs(levels: Levels) -> set[Levels]:

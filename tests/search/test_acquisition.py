@@ -50,7 +50,7 @@ def test_long_instructions_and_wordy_formats_cost() -> None:
 
 def test_every_predictor_costs() -> None:
     pool = Pool((Proposal("short", "seed"),), (TRAIN[:16],), 30)
-    one, two = (Space({name: pool for name in names}, ("turns",), Demos(counts=(0,))) for names in (("a",), ("a", "b")))
+    one, two = (Space(dict.fromkeys(names, pool), ("turns",), Demos(counts=(0,))) for names in (("a",), ("a", "b")))
     price, double = (float(Cost(s).of(np.zeros((1, 6 * len(s.pools)), dtype=np.intp))[0]) for s in (one, two))
     assert double == pytest.approx(2 * price)
 

@@ -4,7 +4,7 @@ import pytest
 
 from optimizer.search.sampler import Asked, Observation, Sampler
 from optimizer.search.spread import spread
-from optimizer.types import Candidate
+from optimizer.types import Candidate, Prompt
 
 from .conftest import candidate, space
 
@@ -24,7 +24,7 @@ def played(sampler: Sampler, trials: int) -> list[Asked]:
     return asked
 
 
-@pytest.mark.parametrize("strategy", ["default", "random"])
+@pytest.mark.parametrize("strategy", ["default", "tpe", "random"])
 def test_one_seed_asks_the_same(strategy: str) -> None:
     one, two, other = (played(Sampler(space(), strategy, seed, 5), 15) for seed in (3, 3, 4))
     assert [a.candidate.id for a in one] == [a.candidate.id for a in two]
@@ -39,11 +39,10 @@ def test_the_spread_is_asked_first() -> None:
     assert [(p.format, p.count, int(p.instruction[-1])) for p in prompts] == wanted
 
 
-@pytest.mark.parametrize(("strategy", "least"), [("random", 25), ("default", 15)])
-def test_known_candidates_are_seldom_asked_again(strategy: str, least: int) -> None:
-    """TPE falls back on what it knows to be good, redraws or not: some of its trials are repetitions."""
+@pytest.mark.parametrize("strategy", ["default", "tpe", "random"])
+def test_known_candidates_are_not_asked_again(strategy: str) -> None:
     asked = played(Sampler(space(), strategy, 0, 5), 25)
-    assert len({a.candidate.id for a in asked}) >= least
+    assert len({a.candidate.id for a in asked}) == 25
 
 
 def test_a_space_that_is_used_up_still_answers() -> None:
@@ -58,6 +57,44 @@ def test_values_steer_what_is_asked() -> None:
     early = sum(value_of(a.candidate) for a in found[:10]) / 10
     late = sum(value_of(a.candidate) for a in found[-10:]) / 10
     assert late > early + 0.1
+
+
+def test_what_the_seed_has_shown_is_used() -> None:
+    """Nobody asked for the seed, but its score is as good as another's."""
+    over = space(instructions=2, formats=("turns", "block"), counts=(0,))
+    seed = Candidate({"predict": Prompt("instruction 1", "block")})
+
+    def first(number: int, *told: float) -> str:
+        sampler = Sampler(over, "default", number, 0)
+        for value in told:
+            sampler.tell(Asked(seed), Observation(value, 1e-3, 20))
+        return sampler.ask({seed.id}).candidate.id
+
+    farthest = Candidate({"predict": Prompt("instruction 0", "turns")}).id
+    assert {first(number, 0.0) for number in range(8)} == {farthest}
+    assert {first(number) for number in range(8)} != {farthest}
+
+
+def test_what_is_asked_and_not_told_keeps_a_space_from_growing() -> None:
+    sampler = Sampler(space(), "default", 0, 2)
+    asked = sampler.ask(set())
+    with pytest.raises(ValueError, match="1 candidates were asked and not told"):
+        sampler.grow(space(instructions=5))
+    sampler.tell(asked, None)
+    sampler.grow(space(instructions=5))
+
+
+def test_a_strategy_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(ValueError, match="'genetic' is none of default, tpe, random"):
+        Sampler(space(), "genetic", 0, 2)
+
+
+def test_the_variance_reaches_optuna() -> None:
+    sampler = Sampler(space(), "default", 0, 1)
+    asked = sampler.ask(set())
+    sampler.tell(asked, Observation(0.5, 0.02, 10))
+    assert asked.trial is not None
+    assert asked.trial.user_attrs == {"variance": 0.02, "seen": 10}
 
 
 def test_the_seed_and_failed_trials_can_be_told() -> None:

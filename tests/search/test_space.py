@@ -7,6 +7,8 @@ import pytest
 
 from optimizer.config.schema import Demos
 from optimizer.propose.base import Proposal
+from optimizer.search.candidates import rows_of
+from optimizer.search.features import Features
 from optimizer.search.space import Pool, Space
 from optimizer.types import Candidate, Prompt
 
@@ -64,3 +66,51 @@ def test_origins_of_several_predictors_are_joined_once() -> None:
 def test_counts_fit_the_examples(counts: tuple[int, ...], retrievable: int, allowed: list[int]) -> None:
     over = Space({}, ("turns",), Demos(counts=counts))
     assert over.counts(Pool((), (), retrievable)) == allowed
+
+
+def every(over: Space) -> list[Candidate]:
+    rows, features = rows_of(over, "predict"), Features(over)
+    return [over.suggest(optuna.trial.FixedTrial(features.params(row))) for row in rows]
+
+
+def test_a_candidate_is_found_in_the_space_by_its_parameters() -> None:
+    over = space(instructions=2)
+    for one in every(over):
+        params = over.params_of(one)
+        assert params is not None
+        assert over.suggest(optuna.trial.FixedTrial(params)) == one
+        assert set(params) <= set(over.distributions())
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        Prompt("not proposed"),
+        Prompt("instruction 0", "json"),
+        Prompt("instruction 0", count=3, policy="nearest"),
+        Prompt("instruction 0", count=2, policy="diverse"),
+        Prompt("instruction 0", count=2, policy="nearest", order="reversed"),
+        Prompt("instruction 0", count=2, policy="static", demos=TRAIN[7:9]),
+    ],
+)
+def test_what_is_not_in_the_space_has_no_parameters(strange: Prompt) -> None:
+    over = space(policies=("static", "nearest"), orders=("given",))
+    assert over.params_of(Candidate({"predict": strange})) is None
+
+
+def test_a_grown_space_has_what_it_had_where_it_was() -> None:
+    over = space(instructions=2)
+    wide = over.grown("predict", [Proposal("instruction 9", "late")], [TRAIN[5:21]])
+    assert [p.text for p in wide.pools["predict"].instructions] == ["instruction 0", "instruction 1", "instruction 9"]
+    assert wide.pools["predict"].sets == (*over.pools["predict"].sets, TRAIN[5:21])
+    assert [wide.params_of(one) for one in every(over)] == [over.params_of(one) for one in every(over)]
+    assert len(over.pools["predict"].instructions) == 2, "the old space is as it was"
+
+
+def test_the_distributions_are_those_that_are_suggested() -> None:
+    over = space()
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for _ in range(20):
+        trial = study.ask()
+        over.suggest(trial)
+        assert {name: over.distributions()[name] for name in trial.distributions} == trial.distributions

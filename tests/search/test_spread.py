@@ -4,7 +4,7 @@ import optuna
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer.config.schema import Demos
+from optimizer.config.schema import Demos, Prior
 from optimizer.propose.base import Proposal
 from optimizer.search.space import Pool, Space
 from optimizer.search.spread import spread
@@ -29,6 +29,7 @@ def test_the_spread_shows_every_level(seed: int, data: st.DataObject) -> None:
         assert {p["predict.order"] for p in with_demos} == {"given", "reversed"}
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(0, 99), st.integers(0, 40))
 def test_the_spread_has_no_two_alike_and_is_decided_by_its_seed(seed: int, size: int) -> None:
     over = space()
@@ -65,3 +66,23 @@ def test_a_predictor_that_has_fewer_examples_than_the_first_can_be_asked_too() -
     for _ in range(8):
         found = over.suggest(study.ask())
         assert found.prompts["b"].count <= 2
+
+
+def test_the_more_plausible_comes_first_and_nothing_is_left_out() -> None:
+    pools = space().pools
+    demos = Demos(counts=(0, 4), policies=("static", "nearest"), orders=("given",))
+    for name in ("turns", "block"):
+        prior = Prior(formats={name: 0.2}, policies={"nearest": 0.2}, demos=0.2)
+        found = spread(Space(pools, ("turns", "block"), demos, prior), 6, 0)
+        first = found[0]
+        assert (first["predict.format"], first["predict.policy"], first["predict.count"]) == (name, "nearest", 4)
+        assert len(found) == 6, "two formats without demos, two by two with them"
+
+
+def test_the_usual_prior_still_shows_every_level_in_the_first_round() -> None:
+    over = Space(space(instructions=8).pools, ("turns", "block", "chat", "json", "xml"), Demos(), Prior())
+    for seed in range(20):
+        found = spread(over, 11, seed)
+        assert {p["predict.format"] for p in found} == set(over.formats), seed
+        assert {p["predict.count"] for p in found} >= {2, 4, 8, 16}, "without demos is the seed"
+        assert {p["predict.policy"] for p in found if p["predict.count"]} == {"static", "nearest", "diverse"}, seed

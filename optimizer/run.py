@@ -204,7 +204,7 @@ class _Job:
             elif not outcome.examples:
                 what = f"no test example was answered by both prompts ({_failures(ledger)})"
                 raise StoppedByFailures(what, f"Run it again with --run-dir {self.run_dir}: nothing paid is lost.")
-            return outcome, search.board.estimate(best, None)
+            return outcome, search.board.shrunken(best)
 
     async def _foretell(self, programs: Programs) -> None:
         """Say what the run will take, where it takes dollars; from the lengths of its prompts."""

@@ -88,9 +88,7 @@ def play_search(
     if best is None:
         return Played(0, 0.0, evaluator.calls, 0)
     plain = luckiest(search.board, world)
-    return Played(
-        world.places[best], search.board.estimate(best, None), evaluator.calls, len(search.board.candidates), plain
-    )
+    return Played(world.places[best], search.board.shrunken(best), evaluator.calls, len(search.board.candidates), plain)
 
 
 def luckiest(board: Board, world: World) -> tuple[int, float]:

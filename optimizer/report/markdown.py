@@ -39,8 +39,8 @@ def report_md(report: Report, trials: Sequence[sqlite3.Row]) -> str:
         + "\n".join((_row("seed", report.seed), _row("winner", report.winner))),
         f"Paired difference: {report.difference:+.3f}, 95 % interval "
         f"[{report.difference_ci95[0]:+.3f}, {report.difference_ci95[1]:+.3f}]. "
-        f"The winner's score on validation was {report.validation_score:.3f}; it was chosen by that score, "
-        "so that figure flatters it.",
+        f"The winner's score on validation was {report.validation_score:.3f}, shrunken towards the other candidates': "
+        "the one that was chosen for its score is likely to have been lucky.",
         "## What it cost",
         f"Search: {paid} calls ({cached} more answered by the ledger), {tokens:,} tokens, ${usage['usd']:.4f}, "
         f"{report.seconds:.0f} s with the test. Test: {sum(test['calls'].values())} calls.",

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
+from optimizer.evaluate.shrinkage import Shrunken, shrink
 from optimizer.evaluate.statistics import mean
 from optimizer.types import Candidate, Failure, Score
 
 Result = Score | Failure
 MOST_FAILURES = 0.2
-WIDEST = 0.5
 
 
 class Board:
@@ -20,12 +21,17 @@ class Board:
     def __init__(self) -> None:
         self.candidates: dict[str, Candidate] = {}
         self._results: dict[str, list[Result]] = {}
+        self._numbers: dict[str, list[float]] = {}  # the same, NaN for what was not answered
+        self._failures: dict[str, int] = {}
         self.costs: dict[str, float] = {}
 
     def add(self, candidate: Candidate, results: Sequence[Result]) -> None:
         """Append the next block of a candidate's results."""
         self.candidates[candidate.id] = candidate
         self._results.setdefault(candidate.id, []).extend(results)
+        numbers = [r.value if isinstance(r, Score) else math.nan for r in results]
+        self._numbers.setdefault(candidate.id, []).extend(numbers)
+        self._failures[candidate.id] = self.failures(candidate.id) + sum(map(math.isnan, numbers))
 
     def results(self, candidate_id: str) -> list[Result]:
         """Return a candidate's results in order."""
@@ -33,11 +39,11 @@ class Board:
 
     def scores(self, candidate_id: str) -> list[float]:
         """Return the scores of the examples that were answered."""
-        return [r.value for r in self.results(candidate_id) if isinstance(r, Score)]
+        return [value for value in self._numbers.get(candidate_id, []) if not math.isnan(value)]
 
     def failures(self, candidate_id: str) -> int:
         """Return how many answers never came."""
-        return sum(isinstance(r, Failure) for r in self.results(candidate_id))
+        return self._failures.get(candidate_id, 0)
 
     def too_many_failures(self, candidate_id: str) -> bool:
         """Tell if a candidate has too many failures to be ranked."""
@@ -45,8 +51,8 @@ class Board:
 
     def paired(self, one: str, two: str) -> tuple[list[float], list[float]]:
         """Return both candidates' scores on the examples that both have answered."""
-        pairs = zip(self.results(one), self.results(two), strict=False)
-        both = [(a.value, b.value) for a, b in pairs if isinstance(a, Score) and isinstance(b, Score)]
+        pairs = zip(self._numbers.get(one, []), self._numbers.get(two, []), strict=False)
+        both = [(a, b) for a, b in pairs if not (math.isnan(a) or math.isnan(b))]
         return [a for a, _ in both], [b for _, b in both]
 
     def estimate(self, candidate_id: str, reference: str | None) -> float:
@@ -62,44 +68,67 @@ class Board:
 
     def leader(self, length: int) -> str | None:
         """Return the best of those that have seen at least `length` examples, example by example."""
-        return self._best([cid for cid in self._results if len(self._results[cid]) >= length], 0.0)
+        return self._best([cid for cid in self._results if len(self._results[cid]) >= length])
 
     def winner(self) -> str | None:
-        """Return the candidate that no other beats on the examples which both have answered.
+        """Return the candidate with the best shrunken score among the best of each length.
 
-        First among those that saw equally much, where the same examples alone decide; then between
-        the best of each length. There, who has seen less is given less credit: by the widest standard
-        error that scores in [0, 1] can have, so that a lucky start does not beat a good score on many.
+        Among those that saw equally much the same examples alone decide: the one that no other beats where both
+        have answered. Between the best of each length the `shrunken` estimates do, less one standard deviation:
+        so who has seen less is given less credit, and a lucky start does not beat a good score on many. Where
+        the estimates are equal, who has seen most wins.
         """
         peers: dict[int, list[str]] = {}
         for cid, results in self._results.items():
             peers.setdefault(len(results), []).append(cid)
-        best = (self._best(group, 0.0) for group in peers.values())
-        return self._best([cid for cid in best if cid is not None], WIDEST)
+        best = [cid for cid in map(self._best, peers.values()) if cid is not None]
+        if len(best) < 2:
+            return best[0] if best else None
+        found, rows = self._shrunken, {cid: row for row, cid in enumerate(self._sound())}
+        sure = (found.mean - found.deviation).round(9).tolist()
+        return max(best, key=lambda cid: (sure[rows[cid]], len(self._results[cid])))
 
-    def _best(self, candidates: Sequence[str], spread: float) -> str | None:
+    def shrunken(self, candidate_id: str) -> float:
+        """Return what a candidate is expected to score on new examples, given what all have scored.
+
+        The mean of the one that was chosen for its mean is too high; this is not (`shrinkage.shrink`). A
+        candidate that cannot be ranked has its mean.
+        """
+        sound = self._sound()
+        if candidate_id not in sound:
+            return mean(self.scores(candidate_id))
+        return float(self._shrunken.mean[sound.index(candidate_id)])
+
+    def table(self, candidates: Sequence[str], length: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return (values, answered), candidate × example, of the first `length` examples; 0 where unanswered."""
+        rows = [self._numbers.get(cid, [])[:length] for cid in candidates]
+        table = np.full((len(rows), max(map(len, rows), default=0)), np.nan)
+        for place, row in enumerate(rows):
+            table[place, : len(row)] = row
+        missing = np.isnan(table)
+        return np.where(missing, 0.0, table), 1.0 - missing
+
+    def _sound(self) -> list[str]:
+        return [cid for cid in self._results if self._may_rank(cid)]
+
+    def _may_rank(self, candidate_id: str) -> bool:
+        return bool(self.results(candidate_id)) and not self.too_many_failures(candidate_id)
+
+    @property
+    def _shrunken(self) -> Shrunken:
+        return shrink(*self.table(self._sound()))
+
+    def _best(self, candidates: Sequence[str]) -> str | None:
         """Return the minimax winner: whose worst paired margin is the best; ties to the cheaper, then older.
 
         A mean over what was answered would reward a candidate for failing on hard examples. Margins on
         the same examples can form a cycle, which minimax resolves (Simpson 1969, Kramer 1977).
         """
-        sound = [cid for cid in candidates if self.scores(cid) and not self.too_many_failures(cid)]
+        sound = [cid for cid in candidates if self._may_rank(cid)]
         if not sound:
             return None
-        worst = self._margins(sound, spread).min(axis=1).round(9)
+        values, answered = self.table(sound)
+        sums = values @ answered.T
+        worst = ((sums - sums.T) / np.maximum(answered @ answered.T, 1.0)).min(axis=1).round(9)
         ranked = [(worst[place], -self.costs.get(cid, 0.0), -place, cid) for place, cid in enumerate(sound)]
         return max(ranked)[3]
-
-    def _margins(self, candidates: Sequence[str], spread: float) -> np.ndarray:
-        """Return candidate × candidate: how far the one is ahead of the other on the same examples."""
-        lengths = np.array([len(self._results[cid]) for cid in candidates])
-        values = np.zeros((len(candidates), lengths.max()))
-        answered = np.zeros_like(values)
-        for row, cid in enumerate(candidates):
-            for place, result in enumerate(self._results[cid]):
-                if isinstance(result, Score):
-                    values[row, place], answered[row, place] = result.value, 1.0
-        sums = values @ answered.T
-        gaps = (sums - sums.T) / np.maximum(answered @ answered.T, 1.0)
-        credit = -spread / np.sqrt(lengths)
-        return np.asarray(gaps + credit[:, None] - credit[None, :])

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from optimizer.errors import BudgetSpent
 from optimizer.evaluate.evaluator import Evaluator, phase_tag
 from optimizer.search.board import Board
-from optimizer.search.race import PairedRace, Race, survivors
+from optimizer.search.race import BettingRace, Race, survivors
 from optimizer.search.sampler import Asked, Sampler
 from optimizer.search.trials import TrialLog
 from optimizer.types import Candidate, Example
@@ -24,7 +24,7 @@ class Search:
     log: TrialLog
     examples: Sequence[Example]
     block: int
-    race: Race = field(default_factory=PairedRace)
+    race: Race = field(default_factory=BettingRace)
     board: Board = field(default_factory=Board)
 
     async def run(self, seed: Candidate, trials: int, rounds: Iterable[int]) -> str | None:

@@ -40,7 +40,7 @@ def test_the_real_loop_evaluates_all_and_finds_the_best_of_the_table(table: Tabl
     world = replayed(table, 5)
     played = play_search(world, 10**6, PoolRandom(world, 0), Uniform(), iter([4] * 100), 10, len(world.candidates))
     assert world.truth[played.winner] == world.truth.max()
-    assert played.reported == pytest.approx(world.truth.max())
+    assert world.truth.max() - 0.05 < played.reported < world.truth.max()  # shrunken
     assert (played.calls, played.trials) == (world.scores.size, len(world.candidates))
     assert played.plain == (played.winner, pytest.approx(world.truth.max()))
 

@@ -114,3 +114,34 @@ def test_a_cycle_goes_to_the_one_that_is_least_beaten() -> None:
     made = board(one=one, two=two, three=[None, 0.5, 1.0, 0.5, 0.5])
     # On the four that each pair shares: one beats two by 1, two beats three by 0.5, three beats one by 0.5.
     assert made.winner() == ONE.id
+
+
+def test_the_reported_score_of_the_luckiest_is_shrunken() -> None:
+    """Eight candidates that answer half of the examples, by chance one of them 16 of 20."""
+    made = Board()
+    field = [candidate(str(place)) for place in range(8)]
+    for place, one in enumerate(field):
+        right = 16 if place == 3 else 10
+        made.add(one, scores(*([1.0] * right + [0.0] * (20 - right))[place:], *([1.0] * place)[:place]))
+    winner = str(made.winner())
+    assert winner == field[3].id
+    assert 0.5 < made.shrunken(winner) < made.estimate(winner, None)
+
+
+def test_who_cannot_be_ranked_has_its_mean() -> None:
+    made = board(one=[1.0, None, None], two=[1.0, 0.0, 1.0])
+    assert made.shrunken(ONE.id) == 1.0
+    assert made.shrunken("nobody") == 0.0
+
+
+def test_of_equal_estimates_the_longest_seen_wins() -> None:
+    made = board(one=[1.0, 0.0] * 5, two=[1.0, 0.0] * 20)
+    made.costs = {ONE.id: 10.0, TWO.id: 30.0}
+    assert made.winner() == TWO.id
+
+
+def test_the_table_has_noughts_where_nobody_answered() -> None:
+    values, answered = board(one=[1.0, None, 0.5], two=[0.5]).table([TWO.id, ONE.id], 2)
+    assert values.tolist() == [[0.5, 0.0], [1.0, 0.0]]
+    assert answered.tolist() == [[1.0, 0.0], [1.0, 0.0]]
+    assert board().table([])[0].shape == (0, 0)

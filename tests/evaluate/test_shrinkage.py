@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from optimizer.evaluate.shrinkage import shrink
+from optimizer.testing.scores import ScoreModel
+
+FIRST_SEED = int(os.environ.get("METIER_TEST_SEED", "0"))
+
+
+def all_of(values: np.ndarray) -> np.ndarray:
+    return np.ones_like(values)
+
+
+def test_a_lone_candidate_keeps_its_mean() -> None:
+    values = np.array([[1.0, 0.0, 1.0, 1.0]])
+    assert shrink(values, all_of(values)).mean[0] == 0.75
+
+
+def test_equal_lengths_keep_their_order_and_move_towards_each_other() -> None:
+    values = ScoreModel(0.5, 0.6).draw(np.random.default_rng(FIRST_SEED), 12, 60).values
+    raw, found = values.mean(axis=1), shrink(values, all_of(values)).mean
+    assert np.array_equal(np.argsort(found, kind="stable"), np.argsort(raw, kind="stable"))
+    assert 0 < np.ptp(found) < np.ptp(raw)
+
+
+def test_who_has_seen_less_is_shrunken_more_and_is_less_certain() -> None:
+    values = ScoreModel(0.5, 0.6).draw(np.random.default_rng(1), 12, 60).values
+    values[0] = 1.0
+    answered = all_of(values)
+    whole = shrink(values, answered)
+    answered[0, 10:] = 0.0
+    part = shrink(values * answered, answered)
+    assert part.mean[0] < whole.mean[0] <= 1.0
+    assert part.deviation[0] > whole.deviation[0]
+
+
+def test_who_saw_the_hard_examples_only_is_not_held_back() -> None:
+    """Eleven get the second half wrong; the twelfth saw only that half, and was right in a third of it."""
+    values = np.hstack([np.ones((12, 30)), np.zeros((12, 30))])
+    values[:, ::7] = 1 - values[:, ::7]
+    answered = all_of(values)
+    answered[11, :30] = 0.0
+    values[11] = answered[11] * (np.arange(60) % 3 == 0)
+    found = shrink(values, answered).mean
+    assert found[11] > found[:11].max()
+
+
+def test_candidates_that_fail_altogether_do_not_keep_the_others_from_being_shrunken() -> None:
+    values = ScoreModel(0.7, 0.2).draw(np.random.default_rng(2), 12, 40).values
+    alone = shrink(values, all_of(values)).mean
+    with_duds = np.vstack([values, np.zeros((12, 40))])
+    found = shrink(with_duds, all_of(with_duds)).mean
+    assert found[:12] == pytest.approx(alone)
+    assert found[12:] == pytest.approx(np.zeros(12), abs=1e-9)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 6), st.integers(1, 12), st.integers(0, 1000))
+def test_estimates_are_scores_whatever_is_missing(count: int, length: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    values = rng.choice([0.0, 0.5, 1.0], size=(count, length))
+    answered = (rng.random(values.shape) < 0.7).astype(float)
+    answered[:, rng.integers(length)] = 1.0
+    found = shrink(values * answered, answered)
+    assert np.isfinite(found.deviation).all()
+    assert ((found.mean >= 0) & (found.mean <= 1) & (found.deviation >= 0)).all()
+
+
+def test_the_winners_estimate_is_near_its_truth_where_the_maximum_is_not() -> None:
+    excess, plain = [], []
+    for seed in range(FIRST_SEED, FIRST_SEED + 60):
+        scores = ScoreModel(0.5, 0.4).draw(np.random.default_rng(seed), 24, 60)
+        best = int(scores.values.mean(axis=1).argmax())
+        excess.append(shrink(scores.values, all_of(scores.values)).mean[best] - scores.truth[best])
+        plain.append(scores.values[best].mean() - scores.truth[best])
+    assert abs(np.mean(excess)) < 0.02, f"METIER_TEST_SEED={FIRST_SEED}"
+    assert np.mean(plain) > 0.025

@@ -153,12 +153,17 @@ def played(options: argparse.Namespace, tables: dict[str, Table], kind: str, eva
     missing = [job for job in jobs if job not in known]
     options.out.parent.mkdir(parents=True, exist_ok=True)
     with options.out.open("a", encoding="utf-8") as file:
-        for found in in_parallel(partial(play, options.tables), missing, options.processes):
+        for found in in_parallel(played_on(options.tables), missing, options.processes):
             known[found.job] = found
             file.write(
                 json.dumps({**asdict(found.job), **{k: v for k, v in asdict(found).items() if k != "job"}}) + "\n"
             )
     return [known[job] for job in jobs]
+
+
+def played_on(folder: Path) -> Callable[[Job], Found]:
+    """Return what plays a job on the tables of a folder; another process can be given it."""
+    return partial(play, folder)
 
 
 def play(folder: Path, job: Job) -> Found:
@@ -209,7 +214,7 @@ def as_array(
     places = {(method, task): (i, j) for i, method in enumerate(methods) for j, task in enumerate(tasks)}
     table = np.full((len(methods), len(tasks), seeds), np.nan)
     for one in found:
-        if (one.job.method, one.job.task) in places:
+        if (one.job.method, one.job.task) in places and one.job.seed < seeds:
             table[(*places[one.job.method, one.job.task], one.job.seed)] = getattr(one, value)
     return table, list(methods)
 

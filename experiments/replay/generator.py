@@ -1,0 +1,212 @@
+"""A model of a score table, from which larger ones are drawn.
+
+The expected score of candidate c on example e is the logistic function of
+
+    base + format + demos (policy × count) + instruction + order + set + own_c + hard_e + taste_c · kind_e
+
+where `own` is what the main effects do not explain of a candidate, `hard` an example's difficulty, and the
+product, of rank 2, lets a candidate be good at some kinds of examples. Fitted by penalized (quasi-)likelihood,
+with variances by an approximate EM as in generalized linear mixed models (Breslow & Clayton 1993,
+doi:10.1080/01621459.1993.10594284).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from experiments.replay.tables import Choice, Table
+from experiments.replay.worlds import World, cells_of, nearest, world_of
+
+RANK, ROUNDS, STEPS = 2, 12, 60
+NODES = 41
+FACTORS: dict[str, Callable[[Choice], object]] = {
+    "format": lambda one: one.format,
+    "demos": lambda one: (one.policy, one.count),
+    "instruction": lambda one: one.instruction,
+    "order": lambda one: one.order if one.count else "none",
+    "set": lambda one: one.set if one.count and one.policy == "static" else "none",
+}
+# Which instruction and which set is the good one differs from task to task; what demos and formats do less so.
+REDRAWN = ("instruction", "set")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted model: effects by factor and level, standard deviations, and each candidate's taste."""
+
+    base: float
+    effects: dict[str, dict[object, float]]
+    spreads: dict[str, float]
+    tastes: np.ndarray
+    binary: bool
+    precision: float
+
+
+def fit(table: Table) -> Fit:
+    """Return the model of a table; graded scores get a beta distribution around their expectation."""
+    scores = table.scores
+    levels = {name: sorted({of(one) for one in table.choices}, key=str) for name, of in FACTORS.items()}
+    design = {
+        name: np.array([[float(of(one) == level) for level in levels[name]] for one in table.choices])
+        for name, of in FACTORS.items()
+    }
+    shape = _Shape(scores.shape, {name: matrix.shape[1] for name, matrix in design.items()})
+    spreads = {**dict.fromkeys(design, 1.0), "own": 1.0, "hard": 1.0, "taste": 0.5, "kind": 1.0}
+    point = np.random.default_rng(0).normal(0, 0.1, shape.size)
+    for _ in range(ROUNDS):
+        found = minimize(
+            _loss, point, (scores, design, shape, spreads), jac=True, method="L-BFGS-B", options={"maxiter": STEPS}
+        )
+        point = found.x
+        spreads = _spreads(shape.parts(point), scores, design, spreads)
+    parts = shape.parts(point)
+    expected = expit(_linear(parts, design))
+    binary = bool(np.isin(scores, (0.0, 1.0)).all())
+    share = float(((scores - expected) ** 2).sum() / (expected * (1 - expected)).sum())
+    effects = {name: dict(zip(levels[name], parts[name].tolist(), strict=True)) for name in design}
+    precision = max(1 / min(share, 0.99) - 1, 0.05)
+    return Fit(float(parts["base"][0]), effects, spreads, parts["taste"], binary, precision)
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """How the parameters lie in one vector."""
+
+    scores: tuple[int, ...]
+    levels: dict[str, int]
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        rows, columns = self.scores
+        own = {"own": (rows,), "hard": (columns,), "taste": (rows, RANK), "kind": (columns, RANK)}
+        return {"base": (1,), **{name: (size,) for name, size in self.levels.items()}, **own}
+
+    @property
+    def size(self) -> int:
+        return sum(int(np.prod(shape)) for shape in self.shapes.values())
+
+    def parts(self, vector: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the parameters by name."""
+        found, start = {}, 0
+        for name, shape in self.shapes.items():
+            length = int(np.prod(shape))
+            found[name] = vector[start : start + length].reshape(shape)
+            start += length
+        return found
+
+
+def _linear(parts: dict[str, np.ndarray], design: dict[str, np.ndarray]) -> np.ndarray:
+    # einsum, not @: on a busy machine the threads behind @ waited a hundred times longer than they worked.
+    effects = sum(np.einsum("rl,l->r", matrix, parts[name]) for name, matrix in design.items())
+    rows = parts["base"][0] + parts["own"] + effects
+    return np.asarray(rows[:, None] + parts["hard"][None, :] + np.einsum("rk,ck->rc", parts["taste"], parts["kind"]))
+
+
+def _loss(
+    vector: np.ndarray, scores: np.ndarray, design: dict[str, np.ndarray], shape: _Shape, spreads: dict[str, float]
+) -> tuple[float, np.ndarray]:
+    """Return the penalized negative log-likelihood and its gradient."""
+    parts = shape.parts(vector)
+    linear = _linear(parts, design)
+    loss = float((np.logaddexp(0, linear) - scores * linear).sum())
+    slope = expit(linear) - scores
+    by_row = slope.sum(axis=1)
+    gradient = {"base": np.array([slope.sum()]), "own": by_row, "hard": slope.sum(axis=0)}
+    gradient |= {name: np.einsum("rl,r->l", matrix, by_row) for name, matrix in design.items()}
+    gradient["taste"] = np.einsum("rc,ck->rk", slope, parts["kind"])
+    gradient["kind"] = np.einsum("rc,rk->ck", slope, parts["taste"])
+    for name, spread in spreads.items():
+        loss += float((parts[name] ** 2).sum()) / (2 * spread**2)
+        gradient[name] = gradient[name] + parts[name] / spread**2
+    return loss, np.concatenate([gradient[name].ravel() for name in shape.shapes])
+
+
+def _spreads(
+    parts: dict[str, np.ndarray], scores: np.ndarray, design: dict[str, np.ndarray], old: dict[str, float]
+) -> dict[str, float]:
+    """Return the standard deviations anew: mean squares, with each estimate's own uncertainty added."""
+    expected = expit(_linear(parts, design))
+    weight = expected * (1 - expected)
+    known = {"own": weight.sum(axis=1), "hard": weight.sum(axis=0), "taste": weight @ parts["kind"] ** 2}
+    known |= {name: matrix.T @ weight.sum(axis=1) for name, matrix in design.items()}
+    new = {
+        name: float(np.sqrt(np.clip((parts[name] ** 2 + 1 / (held + 1 / old[name] ** 2)).mean(), 0.01, 16.0)))
+        for name, held in known.items()
+    }
+    return {**new, "kind": 1.0}  # the product has one scale, which is the taste's
+
+
+def drawn(table: Table, seed: int, candidates: int, examples: int) -> World:
+    """Return a world of so many cells of the default space (0: all), drawn from the model of a table.
+
+    Format, demos and order do what they did in the table; which instruction and which set is good, what is
+    a candidate's own, and the examples are drawn anew. The truth is the mean over a population of examples.
+    """
+    rng = np.random.default_rng([seed, 2])
+    choices = cells_of(table.instructions, table.sets)
+    if candidates:
+        picked = np.sort(rng.permutation(np.arange(1, len(choices)))[: candidates - 1])
+        choices = (choices[0], *(choices[place] for place in picked))
+    scores, truth = sampled(table, choices, examples, rng, redraw=True)
+    tokens = np.array(table.tokens)[nearest(choices, table.choices)]
+    return world_of(table, choices, scores, truth, tokens)
+
+
+def sampled(
+    table: Table, choices: tuple[Choice, ...], examples: int, rng: np.random.Generator, redraw: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (scores of choices × examples, true means); `redraw` draws instructions' and sets' effects anew."""
+    model = fitted(table)
+    rows = np.full(len(choices), model.base)
+    for name, of in FACTORS.items():
+        effects = model.effects[name]
+        if redraw and name in REDRAWN:
+            effects = {level: float(rng.normal(0, model.spreads[name])) for level in effects}
+        rows += [effects.get(of(one), 0.0) for one in choices]
+    rows += rng.normal(0, model.spreads["own"], len(choices))
+    tastes = model.tastes[nearest(choices, table.choices)]
+    hard, kinds = rng.normal(0, model.spreads["hard"], examples), rng.normal(0, 1, (examples, RANK))
+    expected = expit(rows[:, None] + hard[None, :] + tastes @ kinds.T)
+    # Over the examples a candidate's linear predictor is normal: its mean score by Gauss-Hermite quadrature.
+    nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
+    deviation = np.sqrt(model.spreads["hard"] ** 2 + (tastes**2).sum(axis=1))
+    truth = expit(rows[:, None] + deviation[:, None] * nodes) @ (weights / weights.sum())
+    return _answers(model, expected, rng), truth
+
+
+def _answers(model: Fit, expected: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    if model.binary:
+        return (rng.random(expected.shape) < expected).astype(float)
+    inside = np.clip(expected, 1e-3, 1 - 1e-3)
+    return rng.beta(inside * model.precision, (1 - inside) * model.precision)
+
+
+_MODELS: dict[bytes, Fit] = {}
+
+
+def fitted(table: Table) -> Fit:
+    """Return the model of a table, fitted once a process."""
+    key = table.scores.tobytes()
+    if key not in _MODELS:
+        _MODELS[key] = fit(table)
+    return _MODELS[key]
+
+
+def likeness(scores: np.ndarray) -> dict[str, float]:
+    """Return what a race feels of a table: how candidates and examples differ, and how the best disagree."""
+    means = scores.mean(axis=1)
+    top = scores[np.argsort(-means)[: max(2, len(means) // 5)]]
+    pairs = [np.abs(one - two).mean() for i, one in enumerate(top) for two in top[:i]]
+    return {
+        "mean": float(means.mean()),
+        "sd of candidates": float(means.std()),
+        "best": float(means.max()),
+        "upper quartile": float(np.quantile(means, 0.75)),
+        "sd of examples": float(scores.mean(axis=0).std()),
+        "disagreement of the best fifth": float(np.mean(pairs)),
+    }

@@ -1,0 +1,108 @@
+"""Every method that is compared, by name: (world, budget in calls, seed) → how it ended."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from optuna.trial import FixedTrial
+
+from experiments.replay import schedules
+from experiments.replay.play import Played, play_search
+from experiments.replay.rivals import Halving, PairedT, PoolRandom, PoolTPE, Uniform, WilcoxonPrune
+from experiments.replay.worlds import Snapped, World
+from optimizer.config.schema import Budget, RunConfig
+from optimizer.run import round_sizes
+from optimizer.search.bayes import BayesianSampler, Model
+from optimizer.search.race import Race
+from optimizer.search.sampler import Sampler, Strategy
+from optimizer.search.space import Space
+
+Method = Callable[[World, int, int], Played]
+
+
+def product(world: World, budget: int, seed: int, prior: bool = True, race: Race | None = None) -> Played:
+    """Play the product as it is shipped, but for the number of trials: the budget alone ends it.
+
+    Embeddings are left out: the tables do not hold the texts of demos. `prior` and `race` are for what else
+    could be shipped; None is the default race.
+    """
+    config = RunConfig(task="replay", budget=Budget(calls=budget), seed=seed)
+    space = world.space if prior else replace(world.space, prior=None)
+    startup = next(round_sizes(config)) - 1
+    sampler = PoolSampler(replace(world, space=space), config.search.strategy, seed, startup)
+    return play_search(world, budget, sampler, race, round_sizes(config), config.search.block, len(world.candidates))
+
+
+class PoolSampler(Sampler):
+    """The product's sampler, kept to the candidates of a world that have scores."""
+
+    def __init__(self, world: World, strategy: str, seed: int, startup: int) -> None:
+        whole = not isinstance(world.space, Snapped)
+        super().__init__(world.space, strategy if whole or strategy != "default" else _over(world), seed, startup)
+        if not whole:
+            found = [world.space.suggest(FixedTrial(params)) for params in self._planned]
+            self._planned = [_params(world, one) for one in dict.fromkeys(one.id for one in found)]
+
+
+def _over(world: World) -> Strategy:
+    """Return our strategy, which weighs the world's candidates where it would weigh the whole space."""
+    sampler = BayesianSampler(world.space)
+    model = sampler._model = Model(world.space, None)
+    model.parts = [model.features.encode([_params(world, cid) for cid in world.places])]
+
+    def at(space: Space, seed: int) -> BayesianSampler:
+        sampler.seed = seed
+        return sampler
+
+    return at
+
+
+def _params(world: World, candidate: str) -> dict[str, Any]:
+    params = world.space.params_of(world.candidates[world.places[candidate]])
+    assert params is not None, candidate
+    return params
+
+
+def looped(
+    sampler: Callable[[World, int], PoolRandom], race: Race | None, rounds: tuple[int, ...], block: int = 10
+) -> Method:
+    """Return a method that plays the product's loop with another sampler or race; the last round size recurs."""
+
+    def play(world: World, budget: int, seed: int) -> Played:
+        plan = itertools.chain(rounds, itertools.repeat(rounds[-1]))
+        return play_search(world, budget, sampler(world, seed), race, plan, block, len(world.candidates))
+
+    return play
+
+
+def halving_rounds(world: World, budget: int, seed: int) -> Played:
+    """Play the product's loop with successive halving: each round is one bracket of 16."""
+    return looped(PoolRandom, Halving(), (16,))(world, budget, seed)
+
+
+OURS = "ours"
+METHODS: dict[str, Method] = {
+    OURS: product,
+    "ours, without the prior": partial(product, prior=False),
+    "our sampler, uniform": partial(product, race=Uniform()),
+    "our sampler, successive halving": partial(product, race=Halving()),
+    "our sampler, CAPO's paired t": partial(product, race=PairedT()),
+    "our sampler, Wilcoxon pruner": partial(product, race=WilcoxonPrune()),
+    "our race, TPE": looped(PoolTPE, None, (12, 4)),
+    "our race, random": looped(PoolRandom, None, (12, 4)),
+    "random + uniform": looped(PoolRandom, Uniform(), (1,)),
+    "TPE + uniform": looped(PoolTPE, Uniform(), (1,)),
+    "TPE + MIPROv2's schedule": schedules.mipro,
+    "TPE + MIPROv2's schedule, full every 5": partial(schedules.mipro, every=5),
+    "random + successive halving": schedules.halving,
+    "random + successive halving, rounds of 16": halving_rounds,
+    "TPE + successive halving, rounds of 16": looped(PoolTPE, Halving(), (16,)),
+    "random + CAPO's paired t": looped(PoolRandom, PairedT(), (10,)),
+    "TPE + CAPO's paired t": looped(PoolTPE, PairedT(), (10,)),
+    "TPE + Wilcoxon pruner": looped(PoolTPE, WilcoxonPrune(), (1,), block=5),
+    "HbBoPs-like": schedules.hbbops,
+}

@@ -1,0 +1,99 @@
+"""Plays the real search loop on a world: its sampler, race, board and trial log, without model and disk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+
+from experiments.replay.worlds import World
+from optimizer.errors import BudgetSpent
+from optimizer.search.board import Board
+from optimizer.search.loop import Search
+from optimizer.search.race import Race
+from optimizer.search.sampler import Sampler
+from optimizer.search.trials import TrialLog
+from optimizer.types import Candidate, Example, Score
+
+
+@dataclass(frozen=True)
+class Played:
+    """How a search ended: its winner's row, what it reports of it, the calls it made, the candidates it tried.
+
+    `plain` is the row and the mean of the highest mean among those that saw the most; None: the winner's own.
+    """
+
+    winner: int
+    reported: float
+    calls: int
+    trials: int
+    plain: tuple[int, float] | None = None
+
+
+class Recorded:
+    """An evaluator that answers from a world and stops at a budget of calls."""
+
+    def __init__(self, world: World, budget: int) -> None:
+        self.world, self.budget, self.calls = world, budget, 0
+        self._tokens: dict[int, float] = {}
+
+    async def run(self, one: Candidate, examples: Sequence[Example], _: str, start: int, tag: Any) -> list[Score]:
+        """Return the recorded scores; raises BudgetSpent where they would cost more than there is."""
+        if self.calls + len(examples) > self.budget:
+            raise BudgetSpent("calls")
+        self.calls += len(examples)
+        row = self.world.places[one.id]
+        if tag is not None and tag.trial is not None:
+            self._tokens[tag.trial] = float(self.world.tokens[row])
+        return [Score(float(value)) for value in self.world.scores[row, start : start + len(examples)]]
+
+    def tokens(self, trial: int) -> float | None:
+        """Return what a call of a trial took."""
+        return self._tokens.get(trial)
+
+
+class Forgetful:
+    """Stands for the ledger: takes every write, and knows no more than the tokens of a trial."""
+
+    def __init__(self, evaluator: Recorded) -> None:
+        self._evaluator = evaluator
+
+    def write(self, sql: str, values: Sequence[Any] = ()) -> Future[int]:
+        """Keep nothing."""
+        done: Future[int] = Future()
+        done.set_result(0)
+        return done
+
+    def read(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """Answer the one question of the trial log: the mean tokens of a trial's calls."""
+        if "AVG(input_tokens + output_tokens)" not in sql:
+            raise NotImplementedError(sql)
+        return [{"mean": self._evaluator.tokens(values[-1])}]
+
+
+def play_search(
+    world: World, budget: int, sampler: Sampler, race: Race | None, rounds: Iterable[int], block: int, trials: int
+) -> Played:
+    """Return how the product's search ends on a world; `race` None is its default."""
+    evaluator = Recorded(world, budget)
+    log = TrialLog(cast("Any", Forgetful(evaluator)), world.length, lambda event: None)
+    examples = [Example({"text": str(place)}, {}) for place in range(world.length)]
+    options: dict[str, Any] = {} if race is None else {"race": race}
+    search = Search(sampler, cast("Any", evaluator), log, examples, block, **options)
+    best = asyncio.run(search.run(world.candidates[0], trials, rounds))
+    if best is None:
+        return Played(0, 0.0, evaluator.calls, 0)
+    plain = luckiest(search.board, world)
+    return Played(world.places[best], search.board.shrunken(best), evaluator.calls, len(search.board.candidates), plain)
+
+
+def luckiest(board: Board, world: World) -> tuple[int, float]:
+    """Return the row and the mean of the highest mean among the candidates that saw the most examples."""
+    most = max(len(board.results(cid)) for cid in board.candidates)
+    means = {cid: float(np.mean(board.scores(cid))) for cid in board.candidates if len(board.results(cid)) == most}
+    best = max(means, key=lambda cid: means[cid])
+    return world.places[best], means[best]

@@ -1,0 +1,261 @@
+"""Records a score table: many prompts × many validation examples of one task, with the local model.
+
+Everything goes through the product's own rooms, so a killed recording goes on where it was: the
+ledger in --work answers what was paid for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from experiments.replay.tables import FOLDER, Choice, Table, dump
+from experiments.replay.worlds import candidate_of
+from optimizer.config.schema import Budget as Limits
+from optimizer.config.schema import Failures, ModelConfig, Models, Search
+from optimizer.door.budget import Budget
+from optimizer.door.door import Door
+from optimizer.door.engine import language_model
+from optimizer.evaluate.evaluator import Evaluator, phase_tag
+from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.records import usage_by_trial
+from optimizer.models.embed import MODEL, Embedder
+from optimizer.models.fleet import Fleet, pull
+from optimizer.prompt.program import ROOT, Programs
+from optimizer.search.pools import make_space
+from optimizer.search.space import Pool
+from optimizer.task.load import load_task
+from optimizer.task.task import Task
+from optimizer.types import Example, Score
+
+# format, policy, count, how many: what the default space holds, with few of the formats that take seconds a call.
+STRATA = [
+    *(("turns", "static", count, many) for count, many in ((0, 5), (2, 6), (4, 8), (8, 8), (16, 6))),
+    *(("turns", "nearest", count, many) for count, many in ((2, 4), (4, 4), (8, 2))),
+    *(("turns", "diverse", count, many) for count, many in ((2, 3), (4, 3), (8, 1))),
+    *(("block", "static", count, many) for count, many in ((0, 1), (4, 2), (8, 1), (16, 1))),
+    *(("block", "nearest", count, 1) for count in (2, 4)),
+    ("chat", "static", 4, 1),
+    ("json", "static", 2, 1),
+    ("xml", "static", 2, 1),
+]
+EXAMPLES = 60
+# So many columns for all candidates, then the next: an interrupted recording leaves a narrower table.
+PASS = 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a data folder's examples mean."""
+
+    description: str
+    instruction: str
+    output: dict[str, Any]
+    metric: str = "choice"
+    labels: dict[str, str] = field(default_factory=dict)
+
+    def written(self, name: str, data: Path) -> dict[str, Any]:
+        """Return the task.yaml: train is cut in what demos come from and what the columns are."""
+        spec = {**self.output}
+        if self.labels:
+            spec |= {"choices": list(self.labels), "definitions": self.labels}
+        files = {part: str((data / name / f"{part}.jsonl").resolve()) for part in ("train", "test")}
+        return {
+            "name": name,
+            "description": self.description,
+            "inputs": {"text": {}},
+            "outputs": {"answer": spec},
+            "fields": {"text": "input", "answer": "output"},
+            "instruction": self.instruction,
+            "data": files,
+            "split": {"train": 0.4, "validation": 0.15, "test": 0.45},
+            "metric": self.metric,
+        }
+
+
+SOURCES = {
+    "banking10": Source(
+        "Tell what a bank's customer wants.",
+        "Classify the message.",
+        {"desc": "the intent"},
+        labels={
+            "card_arrival": "a card that was ordered and has not come yet",
+            "card_linking": "linking a card to the app",
+            "cash_withdrawal_charge": "a fee for taking out cash",
+            "declined_card_payment": "a card payment that was refused",
+            "edit_personal_details": "a name, an address or other details that change",
+            "exchange_rate": "currency conversion and the rate applied",
+            "lost_or_stolen_card": "a card that is lost or stolen",
+            "pending_top_up": "a top-up that is not booked yet",
+            "top_up_failed": "a top-up that was refused or sent back",
+            "transfer_timing": "how long a transfer takes",
+        },
+    ),
+    "taxonomy_animal": Source(
+        "Pick the animals out of a list of words.",
+        "Write down the animals in the list.",
+        {"desc": "the animals, separated by commas", "type": "list[str]"},
+        metric="set_f1",
+    ),
+    "agnews": Source(
+        "Tell which section of the news an article belongs to.",
+        "Classify the article.",
+        {"desc": "the section"},
+        labels={
+            "World": "politics and events abroad",
+            "Sports": "games, teams and athletes",
+            "Business": "companies, markets and the economy",
+            "Tech": "science, computers and the internet",
+        },
+    ),
+    "sst2": Source(
+        "Tell if a film review is favourable.",
+        "Classify the review.",
+        {"desc": "the sentiment"},
+        labels={"positive": "the writer likes it", "negative": "the writer does not"},
+    ),
+}
+
+
+def main() -> None:
+    """Record the tasks that are named, each to tables/NAME.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("tasks", nargs="*", default=list(SOURCES), help=f"of {', '.join(SOURCES)}")
+    parser.add_argument("--data", type=Path, required=True, help="the folder that holds NAME/train.jsonl")
+    parser.add_argument("--work", type=Path, default=Path("runs/replay"), help="where the ledgers are kept")
+    parser.add_argument("--model", default="local/smollm2-135m")
+    parser.add_argument("--examples", type=int, default=EXAMPLES)
+    parser.add_argument("--out", type=Path, default=FOLDER)
+    options = parser.parse_args()
+    for name in options.tasks:
+        work = options.work / name
+        work.mkdir(parents=True, exist_ok=True)
+        (work / "task.yaml").write_text(yaml.safe_dump(SOURCES[name].written(name, options.data)), encoding="utf-8")
+        task = load_task(work)
+        models = Models(task=ModelConfig(model=options.model))
+        for table in recorded(task, work, models, options.examples):
+            options.out.mkdir(parents=True, exist_ok=True)
+            (options.out / f"{name}.json").write_text(dump(table), encoding="utf-8")
+            print(f"{name}: {table.scores.shape}, best {table.scores.mean(axis=1).max():.3f}", flush=True)
+
+
+def recorded(
+    task: Task, work: Path, models: Models, examples: int, strata: Sequence[tuple[str, str, int, int]] = tuple(STRATA)
+) -> Iterator[Table]:
+    """Yield a table of the first columns, then of more, up to `examples`; resumes from `work`'s ledger."""
+    columns = task.validation[:examples]
+    with ExitStack() as stack:
+        # One loop for all passes: the evaluator's places belong to the loop that it was first run in.
+        runner = stack.enter_context(asyncio.Runner())
+        fleet = stack.enter_context(Fleet(models, work))
+        ledger = stack.enter_context(closing(Ledger(work / "ledger.db")))
+        door = stack.enter_context(closing(Door(ledger, Budget(Limits()), fleet.endpoints, {}, Failures())))
+        programs = Programs(task, task.train, Embedder(pull(MODEL, print)))
+        space = runner.run(make_space(task, programs, Search(), 0, None))
+        pool = space.pools[ROOT]
+        choices = designed(strata, len(pool.instructions), len(pool.sets))
+        endpoint = fleet.endpoints["task"]
+        lm = language_model(door, "task", endpoint.model, 0.0)
+        evaluator = Evaluator(programs, lm, task.metric, list(task.outputs), ledger, endpoint.concurrency)
+        scores = np.zeros((len(choices), 0))
+        for start in range(0, len(columns), PASS):
+            part = columns[start : start + PASS]
+            scores = np.hstack([scores, runner.run(_pass(evaluator, pool, choices, part, start))])
+            yield _table(task, models, pool, choices, columns[: scores.shape[1]], scores, ledger)
+
+
+async def _pass(
+    evaluator: Evaluator, pool: Pool, choices: Sequence[Choice], part: Sequence[Example], start: int
+) -> np.ndarray:
+    """Return choices × examples; one candidate after the other, so that its prefix stays in the model's cache."""
+    rows: dict[int, list[float]] = {}
+    for number in sorted(range(len(choices)), key=lambda place: _prefix(choices[place])):
+        found = await evaluator.run(
+            candidate_of(choices[number], pool), part, "validation", start, phase_tag("search", number)
+        )
+        lost = [result for result in found if not isinstance(result, Score)]
+        if lost:
+            raise RuntimeError(f"candidate {number}: {len(lost)} calls failed ({lost[0].message}); run it again")
+        rows[number] = [result.value for result in found if isinstance(result, Score)]
+    return np.array([rows[number] for number in range(len(choices))])
+
+
+def _prefix(choice: Choice) -> tuple[Any, ...]:
+    """Return a key that puts candidates with a common beginning side by side, the cheap ones first."""
+    slow = choice.format in ("chat", "json", "xml")
+    return slow, choice.policy != "static", choice.format, choice.instruction, choice.set, choice.order, choice.count
+
+
+def _table(
+    task: Task,
+    models: Models,
+    pool: Pool,
+    choices: Sequence[Choice],
+    columns: Sequence[Example],
+    scores: np.ndarray,
+    ledger: Ledger,
+) -> Table:
+    usage = usage_by_trial(ledger)
+    taken = ledger.read("SELECT trial, AVG(ended - started) AS mean FROM calls WHERE state = 'done' GROUP BY trial")
+    seconds = {row["trial"]: row["mean"] for row in taken}
+    spent = [usage.get(number) for number in range(len(choices))]
+    return Table(
+        task=task.name,
+        model=models.task.model,
+        metric=task.metric.name,
+        instructions=tuple(proposal.text for proposal in pool.instructions),
+        sets=tuple(tuple(example.origin for example in demos) for demos in pool.sets),
+        examples=tuple(example.origin for example in columns),
+        choices=tuple(choices),
+        tokens=tuple(0.0 if one is None else one.input_tokens / max(1, one.calls) for one in spent),
+        seconds=tuple(seconds.get(number, 0.0) for number in range(len(choices))),
+        scores=scores,
+    )
+
+
+def designed(
+    strata: Sequence[tuple[str, str, int, int]], instructions: int, sets: int, seed: int = 0
+) -> tuple[Choice, ...]:
+    """Return distinct choices, so many of each stratum; the first is the seed prompt.
+
+    Within its stratum a choice is the one whose pairs of levels were seen least so far, so that
+    instructions, orders and sets are spread over formats, policies and counts.
+    """
+    rng = random.Random(seed)  # noqa: S311  a design, not a secret
+    chosen: list[Choice] = []
+    seen: dict[Any, int] = {}
+    for layout, policy, count, many in strata:
+        options = [
+            Choice(number, layout, policy, count, order, place)
+            for number, order, place in itertools.product(range(instructions), ("given", "reversed"), range(sets))
+        ]
+        rest = [one for one in dict.fromkeys(options) if one not in chosen]
+        rng.shuffle(rest)
+        if not chosen:
+            rest.sort(key=lambda one: one.instruction)
+        for _ in range(min(many, len(rest))):
+            best = min(rest, key=lambda one: sum(seen.get(pair, 0) for pair in _pairs(one))) if chosen else rest[0]
+            rest.remove(best)
+            chosen.append(best)
+            for pair in _pairs(best):
+                seen[pair] = seen.get(pair, 0) + 1
+    return tuple(chosen)
+
+
+def _pairs(choice: Choice) -> list[Any]:
+    levels = list(asdict(choice).items())
+    return [*itertools.combinations(levels, 2), *((level,) for level in levels)]
+
+
+if __name__ == "__main__":
+    main()

@@ -4,45 +4,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from experiments.field.bars import bars
+from experiments.field.entries import Entry, entries, paired
 from experiments.field.lines import RESULTS, Line, only, read_lines
 from experiments.field.methods import BUDGET, FRACTIONS, LARGER, METHODS, REQUIRED_LARGER, SEEDS, SMALL
 from experiments.field.tasks import TASKS
-from optimizer.evaluate.statistics import difference, interval, mean
+from optimizer.evaluate.statistics import interval, mean
 
 README = Path(__file__).with_name("README.md")
 BEGIN, END = "<!-- made by report.py -->", "<!-- end -->"
 NOT_RUN = "not run"
 TWO = ("banking10", "taxonomy_animal")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A row of the table: a method in one variant, with its lines by (task, seed)."""
-
-    method: str
-    variant: str
-    lines: dict[tuple[str, int], Line]
-
-    @property
-    def name(self) -> str:
-        """The method as the table shows it."""
-        given = self.variant == "turns" and "shipped" in METHODS[self.method].variants
-        return METHODS[self.method].title + (" + our format" if given else "")
-
-    def scores(self, task: str) -> list[float]:
-        """Return the test scores of a task, one seed after the other; none for a seed that failed."""
-        found = [line["scores"] for (name, _), line in sorted(self.lines.items()) if name == task]
-        return [score for scores in found if scores is not None for score in scores]
-
-    def value(self, task: str, seed: int) -> float | None:
-        """Return a cell's rank value: its score, -1 if it failed, None if it was not run."""
-        line = self.lines.get((task, seed))
-        if line is None:
-            return None
-        return -1.0 if line["score"] is None else float(line["score"])
 
 
 def main() -> None:
@@ -69,22 +43,12 @@ def report(lines: Sequence[Line]) -> str:
         table(small, tuple(TASKS), SEEDS),
         against(small, tuple(TASKS)),
         calls_needed(lines, small),
+        bars(small, [early(lines, calls) for calls in (*FRACTIONS, BUDGET)], tuple(TASKS)),
         f"### Qwen2.5-Coder-1.5B, {BUDGET} calls, one seed\n",
         table(entries(lines, LARGER, REQUIRED_LARGER), TWO, SEEDS[:1]),
         failures(lines),
     ]
     return "\n".join(part for part in parts if part)
-
-
-def entries(lines: Sequence[Line], model: str, methods: Sequence[str] = tuple(METHODS)) -> list[Entry]:
-    """Return every row of a model's table at the full budget, also those of which nothing was run."""
-    found = []
-    for method in methods:
-        variants = METHODS[method].variants if model == SMALL else METHODS[method].variants[:1]
-        for variant in variants:
-            mine = only(lines, method=method, variant=variant, model=model, budget=BUDGET)
-            found.append(Entry(method, variant, {(line["task"], line["seed"]): line for line in mine}))
-    return found
 
 
 def table(rows: Sequence[Entry], tasks: Sequence[str], seeds: Sequence[int]) -> str:
@@ -93,10 +57,10 @@ def table(rows: Sequence[Entry], tasks: Sequence[str], seeds: Sequence[int]) -> 
     best = {task: max((mean(row.scores(task)) for row in rows if row.scores(task)), default=2.0) for task in tasks}
     head = ["method", *tasks, "mean", "mean rank", "calls", "s a cell"]
     out = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for row in sorted(rows, key=lambda one: -_overall(one, tasks)):
+    for row in sorted(rows, key=lambda one: -one.overall(tasks)):
         cells = [_cell(row, task, len(seeds), best[task]) for task in tasks]
-        whole = all(row.scores(task) for task in tasks)
-        overall = f"{100 * _overall(row, tasks):.1f}" if whole else "–"
+        whole = row.complete(tasks)
+        overall = f"{100 * row.overall(tasks):.1f}" if whole else "–"
         rank = ranks.get(row.name)
         tail = [overall, "–" if rank is None else f"{rank:.1f}", _calls(row), _seconds(row)]
         out.append("| " + " | ".join([row.name, *cells, *tail]) + " |")
@@ -140,18 +104,23 @@ def calls_needed(lines: Sequence[Line], rows: Sequence[Entry]) -> str:
     out = ["metier's test score after fewer calls, beside the best searching peer after all of them:\n"]
     out += ["| task | " + " | ".join(f"{calls} calls" for calls in budgets) + " | best peer, 200 calls |"]
     out += ["|" + "---|" * (len(budgets) + 2)]
-    filled = False
+    ours = [early(lines, calls) for calls in budgets]
     for task in TASKS:
-        cells = []
-        for calls in budgets:
-            mine = only(lines, method="ours", model=SMALL, budget=calls, task=task)
-            scores = [line["score"] for line in mine if line["score"] is not None]
-            cells.append(f"{100 * mean(scores):.1f}" if scores else NOT_RUN)
-            filled = filled or bool(scores)
+        cells = [f"{100 * scores[task]:.1f}" if task in scores else NOT_RUN for scores in ours]
         best = max(((mean(row.scores(task)), row.name) for row in peers if row.scores(task)), default=None)
         cells.append(NOT_RUN if best is None else f"{100 * best[0]:.1f} ({best[1]})")
         out.append("| " + " | ".join([task, *cells]) + " |")
-    return "\n".join(out) + "\n" if filled else ""
+    return "\n".join(out) + "\n" if any(ours) else ""
+
+
+def early(lines: Sequence[Line], calls: int) -> dict[str, float]:
+    """Return ours' mean test score after this many calls, by task, where it was run."""
+    found = {}
+    for task in TASKS:
+        mine = only(lines, method="ours", model=SMALL, budget=calls, task=task)
+        if scores := [line["score"] for line in mine if line["score"] is not None]:
+            found[task] = mean(scores)
+    return found
 
 
 def failures(lines: Sequence[Line]) -> str:
@@ -161,11 +130,10 @@ def failures(lines: Sequence[Line]) -> str:
         return ""
     out = ["Failed by their own defect:\n"]
     for line in failed:
-        title = METHODS[line["method"]].title
-        first = line["error"].splitlines()[0]
-        out.append(
-            f"- {title} ({line['variant']}), {line['task']}, seed {line['seed']}: `{first}` at `{line['where']}`"
+        cell = (
+            f"{METHODS[line['method']].title} ({line['variant']}), {line['task']}, {line['model']}, seed {line['seed']}"
         )
+        out.append(f"- {cell}: `{line['error'].splitlines()[0]}` at `{line['where']}`")
     return "\n".join(out) + "\n"
 
 
@@ -184,21 +152,8 @@ def _cell(row: Entry, task: str, seeds: int, best: float) -> str:
 
 
 def _paired(ours: Entry, other: Entry, task: str) -> str:
-    mine: list[float] = []
-    theirs: list[float] = []
-    for place, line in sorted(other.lines.items()):
-        own = ours.lines.get(place)
-        if place[0] == task and own is not None and own["scores"] is not None and line["scores"] is not None:
-            mine += own["scores"]
-            theirs += line["scores"]
-    if not mine:
-        return ""
-    low, high = difference(mine, theirs)
-    return f"{100 * (mean(mine) - mean(theirs)):+.1f} [{100 * low:+.0f}, {100 * high:+.0f}]"
-
-
-def _overall(row: Entry, tasks: Sequence[str]) -> float:
-    return mean([mean(row.scores(task)) for task in tasks])
+    found = paired(ours, other, task)
+    return "" if found is None else f"{100 * found.mean:+.1f} [{100 * found.low:+.0f}, {100 * found.high:+.0f}]"
 
 
 def _calls(row: Entry) -> str:

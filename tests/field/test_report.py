@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
+from experiments.field.entries import entries
 from experiments.field.lines import RESULTS, read_lines
 from experiments.field.methods import SMALL
 from experiments.field.report import (
@@ -12,39 +11,13 @@ from experiments.field.report import (
     README,
     against,
     calls_needed,
-    entries,
     failures,
     mean_ranks,
     renewed,
     table,
 )
 
-TASK = ("sst2",)
-
-
-def line(method: str, right: int, seed: int = 0, variant: str = "shipped", **more: Any) -> dict[str, Any]:
-    """A cell of sst2 with 10 test examples of which the first `right` are right."""
-    scores = [1.0] * right + [0.0] * (10 - right)
-    return {
-        "task": "sst2",
-        "method": method,
-        "variant": variant,
-        "model": SMALL,
-        "budget": 200,
-        "seed": seed,
-        "n": 10,
-        "score": right / 10,
-        "scores": scores,
-        "error": None,
-        "calls": {"task": 150, "prompt": 30},
-        "seconds": {"search": 60.0, "test": 30.0},
-        "where": "",
-        **more,
-    }
-
-
-def failed(method: str, seed: int = 0) -> dict[str, Any]:
-    return line(method, 0, seed, score=None, scores=None, error="ValueError: no", where="dspy/x.py:1 f")
+from .made import TASK, failed, line
 
 
 def row_of(text: str, name: str) -> list[str]:
@@ -77,7 +50,7 @@ def test_a_failure_ranks_last_and_is_told_with_its_place() -> None:
     lines = [line("ours", 9), failed("gepa"), line("mipro", 0)]
     assert mean_ranks(entries(lines, SMALL), TASK, (0,)) == {"metier": 1.0, "MIPROv2": 2.0, "GEPA": 3.0}
     assert row_of(table(entries(lines, SMALL), TASK, (0,)), "GEPA")[1] == "failed"
-    assert "- GEPA (shipped), sst2, seed 0: `ValueError: no` at `dspy/x.py:1 f`" in failures(lines)
+    assert "- GEPA (shipped), sst2, local/smollm2-135m, seed 0: `ValueError: no` at `dspy/x.py:1 f`" in failures(lines)
 
 
 def test_ties_share_a_rank() -> None:

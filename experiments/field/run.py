@@ -23,16 +23,18 @@ from typing import Any
 from experiments.field.cell import Cell, Job
 from experiments.field.lines import RESULTS, append, line_key, read_lines
 from experiments.field.methods import METHODS, grid, required
-from experiments.field.proxy import CALL_SECONDS, BudgetProxy
+from experiments.field.proxy import BudgetProxy
 from experiments.field.tasks import make_task
 from optimizer.child import environment
-from optimizer.config.schema import ModelConfig, Models
 from optimizer.evaluate.statistics import interval, mean
-from optimizer.models.fleet import Fleet
+from optimizer.models.reencode import reencoded
+from optimizer.models.server import EmbeddedServer
+from optimizer.models.store import Store
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("dspy", "gepa", "optuna", "promptolution", "xllamacpp")
 TRAIN, VALIDATION = 200, 100
+SLOTS = 4
 
 
 def main() -> None:
@@ -57,12 +59,17 @@ def main() -> None:
 
 @contextmanager
 def served(model: str, options: argparse.Namespace) -> Iterator[str]:
-    """Yield the URL of the model: served as a run serves it, unless the command names a server."""
+    """Yield the URL of the model: the file that a run serves, unless the command names a server.
+
+    Calls come one by one; the further slots only keep the prefixes of the prompts that a method alternates
+    between (DSPy's chat and JSON forms, the prompt model's), which one slot would compute anew each time.
+    """
     if options.upstream is not None:
         yield options.upstream
         return
-    with Fleet(Models(task=ModelConfig(model=model), timeout=CALL_SECONDS), options.work) as fleet:
-        yield str(fleet.endpoints["task"].api_base)
+    file = reencoded(Store().pull(model))
+    with EmbeddedServer(file, model, slots=SLOTS, log_path=options.work.resolve() / "server.log") as server:
+        yield f"{server.address}/v1"
 
 
 def parse() -> argparse.Namespace:

@@ -22,6 +22,9 @@ from optimizer.types import Example
 
 # Every refused or unreadable call is an error to DSPy, and at its default of 10 it gives up.
 MAX_ERRORS = 100_000
+# Tokens of an answer: a label or a short list in its markers takes 20 to 45; metier gives its own chat
+# candidates as many. Without a limit a small model that does not follow the form rambles to the server's.
+ANSWER_TOKENS = 64
 
 
 class Program(dspy.Module):
@@ -92,7 +95,7 @@ def bench(job: Job, task: Task) -> Bench:
     """Set DSPy up for one cell: one thread for the one slot, its memory cache as shipped, nothing on disk."""
     dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=True)
     settings: dict[str, Any] = {"api_key": "none", "num_retries": 0}
-    task_lm = dspy.LM("openai/local", api_base=job.base("task"), temperature=0.0, **settings)
+    task_lm = dspy.LM("openai/local", api_base=job.base("task"), temperature=0.0, max_tokens=ANSWER_TOKENS, **settings)
     prompt_lm = dspy.LM("openai/local", api_base=job.base("prompt"), temperature=1.0, **settings)
     dspy.configure(lm=task_lm, num_threads=1, max_errors=MAX_ERRORS)
     student = Program(build_signature(task), "turns" if job.cell.variant == "turns" else None)

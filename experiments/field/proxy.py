@@ -20,12 +20,16 @@ CALL_SECONDS = 600.0
 
 @dataclass
 class Spent:
-    """What one phase of one cell took in one role; `refused` calls never reached the model."""
+    """What one phase of one cell took in one role; `refused` calls never reached the model.
+
+    `cached_tokens` are those of the input that the server had still computed.
+    """
 
     calls: int = 0
     refused: int = 0
     failed: int = 0
     input_tokens: int = 0
+    cached_tokens: int = 0
     output_tokens: int = 0
 
 
@@ -143,6 +147,7 @@ def _book(spent: Spent, status: int, answer: bytes) -> int:
     usage, given = reply.get("usage", {}), len(reply.get("choices", []))
     spent.calls += given
     spent.input_tokens += usage.get("prompt_tokens", 0)
+    spent.cached_tokens += (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0)
     spent.output_tokens += usage.get("completion_tokens", 0)
     return given
 

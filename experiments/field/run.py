@@ -83,7 +83,7 @@ def parse() -> argparse.Namespace:
         parser.add_argument(f"--{name}", nargs="+", type=kind)
     parser.add_argument("--budget", type=int, help="play the chosen cells with this many calls instead")
     parser.add_argument("--test", type=int, default=100, help="test examples")
-    parser.add_argument("--limit", type=float, default=3600.0, help="seconds after which a cell is ended")
+    parser.add_argument("--limit", type=float, default=7200.0, help="seconds after which a cell is ended")
     parser.add_argument("--upstream", help="the URL, with /v1, of a server that serves the model already")
     parser.add_argument("--again", action="store_true", help="play also what is there; the newest line counts")
     parser.add_argument("--dry", action="store_true", help="only list the cells")

@@ -1,0 +1,60 @@
+"""What the field says of the goals that metier set itself, in sentences for the README."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from experiments.field.entries import Entry, paired
+from experiments.field.methods import METHODS
+from optimizer.evaluate.statistics import mean
+
+SHIPPED_LEAD, FORMAT_LEAD = 10, 3
+
+
+def bars(rows: Sequence[Entry], early: Sequence[dict[str, float]], tasks: Sequence[str]) -> str:
+    """Return a list of sentences; `early` holds ours by task after a quarter, a half and all of the calls."""
+    ours = next(row for row in rows if row.method == "ours")
+    if not ours.complete(tasks):
+        return ""
+    peers = [row for row in rows if METHODS[row.method].package != "optimizer" and row.complete(tasks)]
+    groups = (
+        ("as shipped", SHIPPED_LEAD, [row for row in peers if row.variant == "shipped"]),
+        ("given our format", FORMAT_LEAD, [row for row in peers if row.variant == "turns"]),
+    )
+    out = [_lead(ours, name, wanted, group, tasks) for name, wanted, group in groups if group]
+    out.append(_worse(ours, [row for row in rows if row is not ours], tasks))
+    out.append(_sooner(peers, early, tasks))
+    return "Of the goals, as far as cells were played:\n\n" + "\n".join(f"- {text}" for text in out if text) + "\n"
+
+
+def _lead(ours: Entry, name: str, wanted: int, group: Sequence[Entry], tasks: Sequence[str]) -> str:
+    best = max(group, key=lambda row: row.overall(tasks))
+    mine, theirs = 100 * ours.overall(tasks), 100 * best.overall(tasks)
+    told = f"{mine - theirs:+.1f} points (at least {wanted:+d} is the goal)"
+    return f"Mean over the tasks: metier {mine:.1f}, the best peer {name} {theirs:.1f} ({best.name}): {told}."
+
+
+def _worse(ours: Entry, others: Sequence[Entry], tasks: Sequence[str]) -> str:
+    above = []
+    for row in others:
+        for task in tasks:
+            found = paired(ours, row, task)
+            if found is not None and found.high < 0:
+                above.append(f"{row.name} on {task}")
+    return f"Significantly above metier: {', '.join(above) or 'none on any task'} (none is the goal)."
+
+
+def _sooner(peers: Sequence[Entry], early: Sequence[dict[str, float]], tasks: Sequence[str]) -> str:
+    """Return how large a part of the calls ours needs to reach the best peer's score on the median task."""
+    parts = (0.25, 0.5, 1.0)
+    if not peers or any(task not in scores for scores in early for task in tasks):
+        return ""
+    needed = []
+    for task in tasks:
+        best = max(mean(row.scores(task)) for row in peers)
+        reached = [part for part, scores in zip(parts, early, strict=True) if scores[task] >= best]
+        needed.append(min(reached, default=float("inf")))
+    told = ", ".join(f"{task} {part:g}" for task, part in zip(tasks, needed, strict=True))
+    median = statistics.median_low(needed)
+    return f"Part of the calls that metier needs for the best peer's score: {told}; median {median:g} (goal: 0.25)."

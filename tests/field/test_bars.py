@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from experiments.field.bars import bars
+from experiments.field.entries import entries
+from experiments.field.methods import SMALL
+
+from .made import TASK, failed, line
+
+EARLY = [{"sst2": 0.55}, {"sst2": 0.7}, {"sst2": 0.9}]
+
+
+def told(*lines: dict[str, object]) -> str:
+    return bars(entries(list(lines), SMALL), EARLY, TASK)
+
+
+def test_the_lead_is_over_the_best_peer_of_each_kind() -> None:
+    text = told(line("ours", 9), line("mipro", 5), line("gepa", 6), line("simba", 8, variant="turns"), failed("capo"))
+    assert "metier 90.0, the best peer as shipped 60.0 (GEPA): +30.0 points (at least +10 is the goal)." in text
+    assert "the best peer given our format 80.0 (SIMBA + our format): +10.0 points (at least +3" in text
+
+
+def test_who_is_above_is_named() -> None:
+    assert "Significantly above metier: none on any task" in told(line("ours", 9), line("mipro", 10))
+    text = told(line("ours", 1), line("mipro", 10), line("nearest-8", 9, variant="turns"))
+    assert "Significantly above metier: 8 nearest demos on sst2, MIPROv2 on sst2 (" in text
+
+
+def test_the_part_of_the_calls_is_the_first_that_reaches_the_best_peer() -> None:
+    assert "sst2 0.5; median 0.5 (goal: 0.25)" in told(line("ours", 9), line("mipro", 6), line("gepa", 1))
+    assert "sst2 inf; median inf" in told(line("ours", 9), line("mipro", 10))
+
+
+def test_nothing_is_said_before_ours_was_played() -> None:
+    assert told(line("mipro", 6)) == ""

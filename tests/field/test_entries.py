@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+
+from experiments.field.entries import entries, paired
+from experiments.field.methods import LARGER, METHODS, SMALL
+
+from .made import TASK, failed, line
+
+
+def test_every_method_and_variant_has_a_row() -> None:
+    rows = entries([], SMALL)
+    assert len(rows) == sum(len(method.variants) for method in METHODS.values())
+    assert not any(row.complete(TASK) for row in rows)
+    assert [row.variant for row in entries([], LARGER, ("ours", "mipro"))] == ["shipped", "shipped"]
+
+
+def test_a_row_takes_its_own_lines_only() -> None:
+    lines = [line("ours", 9), line("ours", 1, budget=50), line("ours", 1, model=LARGER), line("mipro", 1)]
+    (row,) = entries(lines, SMALL, ("ours",))
+    assert row.scores("sst2") == [1.0] * 9 + [0.0]
+    assert row.scores("agnews") == []
+    assert row.overall(("sst2", "agnews")) == pytest.approx(0.45)
+
+
+def test_a_failed_seed_has_no_scores_and_the_lowest_value() -> None:
+    (row,) = entries([line("ours", 9), failed("ours", 1)], SMALL, ("ours",))
+    assert len(row.scores("sst2")) == 10
+    assert [row.value("sst2", seed) for seed in (0, 1, 2)] == [0.9, -1.0, None]
+
+
+def test_a_pair_needs_both() -> None:
+    lines = [line("ours", 9), failed("gepa"), line("mipro", 2)]
+    shipped = [row for row in entries(lines, SMALL, ("ours", "gepa", "mipro")) if row.variant == "shipped"]
+    ours, gepa, mipro = shipped
+    assert paired(ours, gepa, "sst2") is None
+    found = paired(ours, mipro, "sst2")
+    assert found is not None
+    assert found.mean == pytest.approx(0.7)
+    assert 0 < found.low < 0.7 < found.high

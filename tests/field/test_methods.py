@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import importlib
+import importlib.util
+
+import pytest
+
+from experiments.field.methods import BUDGET, METHODS, REQUIRED, SMALL, grid, required
+
+
+def test_the_required_grid_is_what_the_field_promises() -> None:
+    cells = [cell for cell in grid() if required(cell)]
+    assert len(cells) == 4 * 7 * 2 + 2 * 3
+    assert {cell.n for cell in cells} == {100}
+    assert {cell.budget for cell in cells} == {BUDGET}
+
+
+def test_no_cell_is_played_twice() -> None:
+    keys = [cell.key for cell in grid()]
+    assert len(keys) == len(set(keys))
+
+
+def test_the_first_seed_of_what_is_required_comes_first() -> None:
+    first = list(grid())[: 4 * len(REQUIRED)]
+    assert all(required(cell) and cell.seed == 0 and cell.model == SMALL for cell in first)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_is_there(name: str) -> None:
+    method = METHODS[name]
+    if importlib.util.find_spec(method.package) is None:
+        pytest.skip(f"{method.package} is not installed")
+    module, _, function = method.place.partition(":")
+    assert callable(getattr(importlib.import_module(f"experiments.field.{module}"), function))

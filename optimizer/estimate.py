@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from contextlib import ExitStack, closing
-from functools import partial
 from pathlib import Path
 
 from optimizer.config.schema import Budget as Limits
@@ -24,7 +23,7 @@ from optimizer.models.embed import MODEL, Embedder
 from optimizer.models.fleet import Fleet, Say, pull
 from optimizer.models.prices import prices_of
 from optimizer.prompt.program import Programs
-from optimizer.run import round_sizes, validation_order
+from optimizer.search.layout import layout
 from optimizer.task.load import load_task
 
 PROBED = 4
@@ -41,7 +40,7 @@ def estimate(config: RunConfig, say: Say = lambda text: None) -> Forecast:
 
 async def _estimate(config: RunConfig, say: Say) -> Forecast:
     task, prices = load_task(config.task), prices_of(config)
-    examples = validation_order(task, config)
+    laid = layout(task.validation, config)
     with ExitStack() as stack:
         folder = _folder(config, stack)
         ledger = stack.enter_context(closing(Ledger(folder / "ledger.db")))
@@ -51,15 +50,13 @@ async def _estimate(config: RunConfig, say: Say) -> Forecast:
         budget = Budget(Limits(usd=config.budget.usd))
         door = stack.enter_context(closing(Door(ledger, budget, fleet.endpoints, prices, config.failures)))
         endpoint, programs = fleet.endpoints["task"], Programs(task, task.train, Embedder(pull(MODEL, say)))
-        plan, candidates, assumed = await plan_of(
-            config, programs, examples, partial(round_sizes, config), prices.get("prompt")
-        )
+        plan, candidates, assumed = await plan_of(config, programs, laid, prices.get("prompt"))
         lm = language_model(door, "task", endpoint.model, config.models.task.temperature)
         evaluator = Evaluator(programs, lm, task.metric, list(task.outputs), ledger, endpoint.concurrency)
         for place, candidate in enumerate(candidates[:PROBED]):
             tag = phase_tag("search", -1 - place)  # apart from the trials of a run
             try:
-                await evaluator.run(candidate, examples[:EXAMPLES], f"probe {place}", 0, tag)
+                await evaluator.run(candidate, laid.examples[:EXAMPLES], f"probe {place}", 0, tag)
             except BudgetSpent as spent:
                 remedy = "Give more, or leave the limit out to see what the run would cost."
                 raise ConfigError(f"budget.{spent.name}: too little even for the probe calls", remedy) from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dspy
@@ -14,6 +14,7 @@ from optimizer.evaluate.evaluator import call_program
 from optimizer.forecast import Forecast, Plan, Range, Sample, forecast
 from optimizer.models.prices import Price
 from optimizer.prompt.program import Programs
+from optimizer.search.layout import Layout
 from optimizer.search.pools import make_space
 from optimizer.search.sampler import Sampler
 from optimizer.search.simulate import answers
@@ -31,32 +32,30 @@ ASSUMED = "a token is about four bytes of a prompt, and an answer about half as 
 async def forecast_by_length(
     config: RunConfig,
     programs: Programs,
-    examples: Sequence[Example],
-    sizes: Callable[[], Iterable[int]],
+    laid: Layout,
     prices: Mapping[Role, Price],
 ) -> Forecast:
-    """Return what a run will take in calls, tokens and dollars; `sizes` are those of its rounds."""
-    plan, candidates, assumed = await plan_of(config, programs, examples, sizes, prices.get("prompt"))
-    samples = await _by_length(config, programs, candidates, examples, prices.get("task"))
+    """Return what a run of this layout will take in calls, tokens and dollars."""
+    plan, candidates, assumed = await plan_of(config, programs, laid, prices.get("prompt"))
+    samples = await _by_length(config, programs, candidates, laid.examples, prices.get("task"))
     return forecast(plan, samples, config.budget, 1, [*assumed, ASSUMED])
 
 
 async def plan_of(
     config: RunConfig,
     programs: Programs,
-    examples: Sequence[Example],
-    sizes: Callable[[], Iterable[int]],
+    laid: Layout,
     price: Price | None,
 ) -> tuple[Plan, list[Candidate], list[str]]:
     """Return a run's calls, candidates such as it tries (the seed first), and what was assumed.
 
-    `price` is the prompt model's, `sizes` the sizes of the rounds.
+    `price` is the prompt model's.
     """
     recorder, writer, predictors = Recorder(), None, len(programs.predictors)
     if config.models.prompt is not None:
         writer = recorder.model("prompt", config.models.prompt.model, config.models.prompt.temperature or 0.7)
     space = await make_space(programs.task, programs, config.search, config.seed, writer)
-    runs = await answers(config.search.trials, sizes, examples, config.search.block)
+    runs = await answers(config.search.trials, laid)
     search = Range(runs[0], sum(runs) / len(runs), runs[-1]).scaled(predictors)
     written = [sample_of([request], price) for _, request in recorder.requests]
     plan = Plan(search, predictors * len(programs.task.test), written[0] if written else None, len(written))
@@ -65,8 +64,8 @@ async def plan_of(
     for _ in range(CANDIDATES - 1):
         candidates.append(sampler.ask([one.id for one in candidates]).candidate)
     assumed = [
-        f"{config.search.trials} trials race over {len(examples)} validation examples, as in {len(runs)} simulated "
-        "searches with candidates that are right on 20 to 90 of 100; better ones stay longer",
+        f"{config.search.trials} trials race over {len(laid.examples)} validation examples, as in {len(runs)} "
+        "simulated searches with candidates that are right on 20 to 90 of 100; better ones stay longer",
         f"the test takes {2 * plan.test} calls, for the seed and the winner",
     ]
     return plan, candidates, assumed

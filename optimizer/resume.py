@@ -23,6 +23,7 @@ from optimizer.ledger.records import all_trials
 from optimizer.models.providers import is_local
 from optimizer.redact import HIDDEN, hide, hide_credentials, scrub
 from optimizer.report.result import Report, write_result
+from optimizer.search.layout import is_quick
 from optimizer.task.task import Task
 from optimizer.types import Candidate, Role
 
@@ -45,7 +46,8 @@ def claim_run(ledger: Ledger, config: RunConfig, task: Task, accept: bool) -> Cl
     found = ledger.meta("identity")
     finished = ledger.meta("result") is not None
     if found is None:
-        ledger.put_meta("shape", {"calls": config.budget.calls, "trials": config.search.trials})
+        race = "quick" if is_quick(config, len(task.validation)) else "careful"
+        ledger.put_meta("shape", {"calls": config.budget.calls, "trials": config.search.trials, "race": race})
         ledger.put_meta("run_id", token_hex(4))
     else:
         check_changes(ledger.path.parent, changes(found, wanted), accept=accept, finished=finished)
@@ -113,9 +115,9 @@ def _identity(config: RunConfig, task: Task) -> dict[str, Any]:
 def _shaped(config: RunConfig, shape: Mapping[str, Any]) -> RunConfig:
     """Return a config whose limits are those that the run was begun with.
 
-    The race's length and first round follow from them: a limit that was raised since must not
+    The race, its length and its first round follow from them: a limit that was raised since must not
     change what is replayed.
     """
     budget = config.budget.model_copy(update={"calls": shape["calls"]})
-    search = config.search.model_copy(update={"trials": shape["trials"]})
+    search = config.search.model_copy(update={"trials": shape["trials"], "race": shape["race"]})
     return config.model_copy(update={"budget": budget, "search": search})

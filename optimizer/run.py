@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,10 +34,11 @@ from optimizer.redact import scrub, without_credentials
 from optimizer.report.markdown import best_md
 from optimizer.report.result import Report, Side, trial_counts, usage_json, write_atomically, write_result
 from optimizer.resume import Claim, claim_run, finished_report, hide_keys
+from optimizer.search.layout import layout
 from optimizer.stopping import cancelled_by_signals
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
-from optimizer.types import Candidate, Example, digest
+from optimizer.types import Candidate
 
 if TYPE_CHECKING:
     from optimizer.door.door import Door
@@ -49,7 +48,6 @@ if TYPE_CHECKING:
     from optimizer.search.verdict import Outcome, Tested
     from optimizer.track.mirror import Mirror
 
-SPREAD = 12
 COST_WEIGHT = 0.5
 DRAIN_SECONDS = 5.0
 
@@ -96,17 +94,6 @@ def optimize(
             raise Interrupted("interrupted", remedy) from None
 
 
-def validation_order(task: Task, config: RunConfig) -> list[Example]:
-    """Return the validation examples in the order in which every candidate sees them.
-
-    With a budget of calls the race is at most a quarter of it long, so that several
-    candidates can finish it.
-    """
-    order = sorted(task.validation, key=lambda example: digest([config.seed, example.id]))
-    calls = config.budget.calls
-    return order if calls is None else order[: max(config.search.block, calls // 4)]
-
-
 class _Job:
     """One run, from its config to its report."""
 
@@ -123,7 +110,7 @@ class _Job:
 
     async def run(self, ledger: Ledger, claim: Claim) -> Report:
         """Run the whole job; cancelled by SIGINT and SIGTERM."""
-        self.run_id, self.shape = claim.run_id, claim.shape
+        self.run_id, self.layout = claim.run_id, layout(self.task.validation, claim.shape)
         self._begin(ledger)
         with ExitStack() as stack:
             stack.enter_context(cancelled_by_signals(self._drain))
@@ -175,7 +162,7 @@ class _Job:
                 "tags": {"task_fingerprint": self.task.fingerprint, **identities},
                 "data": splits_json(self.task),
                 "config": scrub(dump_config(self.config.model_copy(update={"run_dir": None}))),
-                "block": self.config.search.block,
+                "block": self.layout.block,
             },
             [*self.task.validation, *self.task.test],
         )
@@ -204,7 +191,7 @@ class _Job:
             seed = programs.seed(self.config.search.formats[0])
             try:
                 await self._precheck(search, seed)
-                best = await search.run(seed, self.config.search.trials, round_sizes(self.shape))
+                best = await search.run(seed, self.config.search.trials)
             finally:
                 self.watcher.end()
             if best is None:
@@ -240,14 +227,13 @@ class _Job:
         if "task" in self.prices:
             from optimizer.lengths import forecast_by_length
 
-            examples, sizes = validation_order(self.task, self.shape), partial(round_sizes, self.shape)
-            found = await forecast_by_length(self.config, programs, examples, sizes, self.prices)
+            found = await forecast_by_length(self.config, programs, self.layout, self.prices)
             self.watcher.say(found.text())
 
     async def _precheck(self, search: Search, seed: Candidate) -> None:
         from optimizer.evaluate.precheck import precheck
 
-        found = await precheck(search.evaluator, seed, search.examples, self.config.search.block)
+        found = await precheck(search.evaluator, seed, search.layout.examples)
         if found is not None:
             search.board.add(seed, found.results)  # trial 0 begins with them
             self.watcher.say(found.text())
@@ -275,7 +261,6 @@ class _Job:
         if models.prompt is not None:
             writer = language_model(door, "prompt", endpoints["prompt"].model, max(0.7, models.prompt.temperature))
         space = await make_space(self.task, programs, config, self.config.seed, writer)
-        examples = validation_order(self.task, self.shape)
 
         def watch(event: Event) -> None:
             self.watcher.event(event)
@@ -284,9 +269,9 @@ class _Job:
 
         names = list(self.task.outputs)
         evaluator = Evaluator(programs, lm, self.task.metric, names, door.ledger, endpoints["task"].concurrency)
-        startup, weight = next(round_sizes(self.shape)) - 1, cost_weight(self.config.budget)
+        startup, weight = self.layout.first - 1, cost_weight(self.config.budget)
         sampler = Sampler(space, config.strategy, self.config.seed, startup, programs.embed, weight)
-        return Search(sampler, evaluator, TrialLog(door.ledger, len(examples), watch), examples, config.block)
+        return Search(sampler, evaluator, TrialLog(door.ledger, len(self.layout.examples), watch), self.layout)
 
     def _report(self, ledger: Ledger, outcome: Outcome, validation: float, mirror: Mirror | None) -> Report:
         sides = [_side(ledger, tested, place) for place, tested in enumerate((outcome.seed, outcome.winner))]
@@ -337,18 +322,6 @@ class _Job:
             write_atomically(self.run_dir / name, text)
         write_reports(ledger, self.run_dir, report.to_json())
         write_result(report)
-
-
-def round_sizes(config: RunConfig) -> Iterator[int]:
-    """Yield how many candidates race in each round: first a wide spread, then `search.round`.
-
-    One block of the spread takes at most half of a budget of calls.
-    """
-    search, calls = config.search, config.budget.calls
-    affordable = SPREAD if calls is None else calls // (2 * search.block)
-    yield max(2, min(SPREAD, affordable, search.trials))
-    while True:
-        yield search.round
 
 
 def cost_weight(budget: BudgetConfig) -> float:

@@ -46,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # A saved prompt lies in a file, or in MLflow's registry.
     "loading": {"prompt", "track"},
     "place": {"config", "task", "track"},
-    "resume": {"config", "ledger", "models", "report", "task"},
+    "resume": {"config", "ledger", "models", "report", "search", "task"},
     "errors": {"types"},
     "config": set(),
     "ledger": set(),

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jobs import light_embeddings, make_task, rule, settings, write_config
 
+import optimizer.prompt.overlap
 import optimizer.run
 import optimizer.search.verdict
 from optimizer import optimize
 from optimizer.errors import MetierError
+from optimizer.search.layout import Layout
 from optimizer.testing.fake_server import FakeServer
 from optimizer.types import Example
 
@@ -38,10 +40,14 @@ Poisoner = Callable[[], Poisoned]
 
 @pytest.fixture
 def poisoner(monkeypatch: pytest.MonkeyPatch) -> Poisoner:
-    """Poison the split of the next run from the start of its search to the call of `final_test`."""
+    """Poison the split of the next run from the start of its search to the call of `final_test`.
+
+    But for the look for near-duplicates across the splits, which the search learns nothing of.
+    """
     made: list[Poisoned] = []
     load, job = optimizer.run.load_task, optimizer.run._Job
     search, verdict = job._search_and_test, optimizer.search.verdict.final_test
+    compare = optimizer.prompt.overlap.near_duplicates
 
     def loaded(*arguments: Any, **options: Any) -> Any:
         task = load(*arguments, **options)
@@ -56,7 +62,15 @@ def poisoner(monkeypatch: pytest.MonkeyPatch) -> Poisoner:
         made[-1].locked, made[-1].reads = False, 0
         return await verdict(*arguments)
 
+    def compared(*arguments: Any) -> Any:
+        made[-1].locked = False
+        try:
+            return compare(*arguments)
+        finally:
+            made[-1].locked = True
+
     monkeypatch.setattr(optimizer.run, "load_task", loaded)
+    monkeypatch.setattr(optimizer.prompt.overlap, "near_duplicates", compared)
     monkeypatch.setattr(job, "_search_and_test", locked)
     monkeypatch.setattr(optimizer.search.verdict, "final_test", unlocked)
     return lambda: made[-1]
@@ -81,8 +95,12 @@ def test_a_whole_run_reads_no_test_example_before_the_verdict(
 
 
 def test_a_search_that_looks_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, poisoner: Poisoner) -> None:
-    order = optimizer.run.validation_order
-    looking = lambda task, config: [*order(task, config), task.test[0]]  # noqa: E731
-    monkeypatch.setattr(optimizer.run, "validation_order", looking)
+    rounds = Layout.rounds
+
+    def looking(laid: Layout) -> Iterator[int]:
+        assert poisoner()[0].inputs
+        return rounds(laid)
+
+    monkeypatch.setattr(Layout, "rounds", looking)
     with pytest.raises((AssertionError, MetierError), match="read before the verdict"):
         run(tmp_path, monkeypatch)

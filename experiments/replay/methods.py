@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -11,13 +10,13 @@ from typing import Any
 from optuna.trial import FixedTrial
 
 from experiments.replay import schedules
-from experiments.replay.play import Played, play_search
+from experiments.replay.play import Played, examples_of, play_search
 from experiments.replay.rivals import Halving, PairedT, PoolRandom, PoolTPE, Uniform, WilcoxonPrune
 from experiments.replay.worlds import Snapped, World
 from optimizer.config.schema import Budget, RunConfig
-from optimizer.run import round_sizes
 from optimizer.search.bayes import BayesianSampler, Model
-from optimizer.search.race import Race
+from optimizer.search.layout import QUICK_BLOCK, SPREAD, Layout, layout
+from optimizer.search.race import PairedRace, Race
 from optimizer.search.sampler import Sampler, Strategy
 from optimizer.search.space import Space
 
@@ -28,13 +27,15 @@ def product(world: World, budget: int, seed: int, prior: bool = True, race: Race
     """Play the product as it is shipped, but for the number of trials: the budget alone ends it.
 
     Embeddings are left out: the tables do not hold the texts of demos. `prior` and `race` are for what else
-    could be shipped; None is the default race.
+    could be shipped; None is what the layout says.
     """
     config = RunConfig(task="replay", budget=Budget(calls=budget), seed=seed)
     space = world.space if prior else replace(world.space, prior=None)
-    startup = next(round_sizes(config)) - 1
-    sampler = PoolSampler(replace(world, space=space), config.search.strategy, seed, startup)
-    return play_search(world, budget, sampler, race, round_sizes(config), config.search.block, len(world.candidates))
+    laid = layout(examples_of(world), config)
+    if race is not None:
+        laid = replace(laid, race=race)
+    sampler = PoolSampler(replace(world, space=space), config.search.strategy, seed, laid.first - 1)
+    return play_search(world, budget, sampler, laid, len(world.candidates))
 
 
 class PoolSampler(Sampler):
@@ -67,21 +68,19 @@ def _params(world: World, candidate: str) -> dict[str, Any]:
     return params
 
 
-def looped(
-    sampler: Callable[[World, int], PoolRandom], race: Race | None, rounds: tuple[int, ...], block: int = 10
-) -> Method:
-    """Return a method that plays the product's loop with another sampler or race; the last round size recurs."""
+def looped(sampler: Callable[[World, int], PoolRandom], race: Race, rounds: tuple[int, int], block: int = 10) -> Method:
+    """Return a method that plays the product's loop with another sampler or race; the second round size recurs."""
 
     def play(world: World, budget: int, seed: int) -> Played:
-        plan = itertools.chain(rounds, itertools.repeat(rounds[-1]))
-        return play_search(world, budget, sampler(world, seed), race, plan, block, len(world.candidates))
+        laid = Layout(examples_of(world), race, block, *rounds)
+        return play_search(world, budget, sampler(world, seed), laid, len(world.candidates))
 
     return play
 
 
 def halving_rounds(world: World, budget: int, seed: int) -> Played:
     """Play the product's loop with successive halving: each round is one bracket of 16."""
-    return looped(PoolRandom, Halving(), (16,))(world, budget, seed)
+    return looped(PoolRandom, Halving(), (16, 16))(world, budget, seed)
 
 
 OURS = "ours"
@@ -92,17 +91,17 @@ METHODS: dict[str, Method] = {
     "our sampler, successive halving": partial(product, race=Halving()),
     "our sampler, CAPO's paired t": partial(product, race=PairedT()),
     "our sampler, Wilcoxon pruner": partial(product, race=WilcoxonPrune()),
-    "our race, TPE": looped(PoolTPE, None, (12, 4)),
-    "our race, random": looped(PoolRandom, None, (12, 4)),
-    "random + uniform": looped(PoolRandom, Uniform(), (1,)),
-    "TPE + uniform": looped(PoolTPE, Uniform(), (1,)),
+    "our race, TPE": looped(PoolTPE, PairedRace(), (SPREAD, 4), QUICK_BLOCK),
+    "our race, random": looped(PoolRandom, PairedRace(), (SPREAD, 4), QUICK_BLOCK),
+    "random + uniform": looped(PoolRandom, Uniform(), (1, 1)),
+    "TPE + uniform": looped(PoolTPE, Uniform(), (1, 1)),
     "TPE + MIPROv2's schedule": schedules.mipro,
     "TPE + MIPROv2's schedule, full every 5": partial(schedules.mipro, every=5),
     "random + successive halving": schedules.halving,
     "random + successive halving, rounds of 16": halving_rounds,
-    "TPE + successive halving, rounds of 16": looped(PoolTPE, Halving(), (16,)),
-    "random + CAPO's paired t": looped(PoolRandom, PairedT(), (10,)),
-    "TPE + CAPO's paired t": looped(PoolTPE, PairedT(), (10,)),
-    "TPE + Wilcoxon pruner": looped(PoolTPE, WilcoxonPrune(), (1,), block=5),
+    "TPE + successive halving, rounds of 16": looped(PoolTPE, Halving(), (16, 16)),
+    "random + CAPO's paired t": looped(PoolRandom, PairedT(), (10, 10)),
+    "TPE + CAPO's paired t": looped(PoolTPE, PairedT(), (10, 10)),
+    "TPE + Wilcoxon pruner": looped(PoolTPE, WilcoxonPrune(), (1, 1), block=5),
     "HbBoPs-like": schedules.hbbops,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, cast
@@ -13,8 +13,8 @@ import numpy as np
 from experiments.replay.worlds import World
 from optimizer.errors import BudgetSpent
 from optimizer.search.board import Board
+from optimizer.search.layout import Layout
 from optimizer.search.loop import Search
-from optimizer.search.race import Race
 from optimizer.search.sampler import Sampler
 from optimizer.search.trials import TrialLog
 from optimizer.types import Candidate, Example, Score
@@ -75,16 +75,17 @@ class Forgetful:
         return [{"mean": self._evaluator.tokens(values[-1])}]
 
 
-def play_search(
-    world: World, budget: int, sampler: Sampler, race: Race | None, rounds: Iterable[int], block: int, trials: int
-) -> Played:
-    """Return how the product's search ends on a world; `race` None is its default."""
+def examples_of(world: World) -> list[Example]:
+    """Return as many examples as a world has columns; nobody reads what is in them."""
+    return [Example({"text": str(place)}, {}) for place in range(world.length)]
+
+
+def play_search(world: World, budget: int, sampler: Sampler, laid: Layout, trials: int) -> Played:
+    """Return how the product's search ends on a world. The layout's examples stand for the world's first columns."""
     evaluator = Recorded(world, budget)
     log = TrialLog(cast("Any", Forgetful(evaluator)), world.length, lambda event: None)
-    examples = [Example({"text": str(place)}, {}) for place in range(world.length)]
-    options: dict[str, Any] = {} if race is None else {"race": race}
-    search = Search(sampler, cast("Any", evaluator), log, examples, block, **options)
-    best = asyncio.run(search.run(world.candidates[0], trials, rounds))
+    search = Search(sampler, cast("Any", evaluator), log, laid)
+    best = asyncio.run(search.run(world.candidates[0], trials))
     if best is None:
         return Played(0, 0.0, evaluator.calls, 0)
     plain = luckiest(search.board, world)

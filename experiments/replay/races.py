@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.replay.play import play_search
+from experiments.replay.play import examples_of, play_search
 from experiments.replay.rivals import PoolRandom
 from experiments.replay.worlds import World
-from optimizer.search.race import Race
+from optimizer.search.layout import Layout
+from optimizer.search.race import BettingRace, Race
 
 NEAR = 0.02
 
@@ -29,10 +30,11 @@ class Raced:
 
 
 def raced(world: World, seed: int, race: Race | None, entrants: int, block: int = 10) -> Raced:
-    """Race the seed prompt and random candidates of a world in one round; `race` None is the product's rule."""
+    """Race the seed prompt and random candidates of a world in one round; `race` None is the product's careful one."""
     sampler = _Noted(world, seed)
     everything = entrants * world.length
-    played = play_search(world, everything, sampler, race, [entrants], block, entrants)
+    laid = Layout(examples_of(world), race or BettingRace(), block, entrants, entrants)
+    played = play_search(world, everything, sampler, laid, entrants)
     rows = [0, *sampler.rows]
     means, truth = world.scores.mean(axis=1), world.truth
     best = max(rows, key=lambda row: float(means[row]))

@@ -87,7 +87,12 @@ class Search(Strict):
     formats: tuple[FormatName, ...] = Field(("turns", "block", "chat", "json", "xml"), min_length=1)
     demos: Demos = Demos()
     round: Positive = Field(4, description="candidates that race each other")
-    block: Positive = Field(10, description="validation examples between two decisions of the race")
+    race: Literal["auto", "careful", "quick"] = Field(
+        "auto", description="careful: seldom loses the best; quick: more candidates for the calls; auto: by the budget"
+    )
+    block: Positive | None = Field(
+        None, description="validation examples between two decisions of the race; default 10 if careful, 3 if quick"
+    )
     instructions: Positive = Field(8, description="instructions in the pool, the seed's included")
 
 
@@ -149,9 +154,10 @@ class RunConfig(Strict):
 
     @model_validator(mode="after")
     def _some_demo_or_format(self) -> RunConfig:
-        if self.budget.calls is not None and self.budget.calls < 2 * self.search.block:
+        block = self.search.block or (10 if self.search.race == "careful" else 3)
+        if self.budget.calls is not None and self.budget.calls < 2 * block:
             raise ValueError(
                 f"budget.calls={self.budget.calls} is too small to compare two prompts on one block of "
-                f"{self.search.block} examples; give at least {2 * self.search.block}"
+                f"{block} examples; give at least {2 * block}"
             )
         return self

@@ -12,12 +12,12 @@ from optimizer.evaluate.evaluator import Evaluator, Result, phase_tag
 from optimizer.evaluate.statistics import detectable, mean, noise_of, variance
 from optimizer.types import Candidate, Example, Score
 
-REPEATS = 2
+EXAMPLES, REPEATS = 10, 2
 
 
 @dataclass(frozen=True)
 class Precheck:
-    """The seed's first block, answered once and again in `repeats`; the race is `planned` long."""
+    """The seed's first examples, answered once and again in `repeats`; the race is `planned` long."""
 
     results: list[Result]
     repeats: list[list[Result]]
@@ -51,12 +51,12 @@ class Precheck:
         )
 
 
-async def precheck(evaluator: Evaluator, seed: Candidate, examples: Sequence[Example], block: int) -> Precheck | None:
-    """Score the seed's first block, repeatedly where the model samples; None if none answered.
+async def precheck(evaluator: Evaluator, seed: Candidate, examples: Sequence[Example]) -> Precheck | None:
+    """Score the seed's first examples, repeatedly where the model samples; None if none answered.
 
     The repetitions are the only calls that the search would not make anyway.
     """
-    first = examples[:block]
+    first = examples[:EXAMPLES]
     times = REPEATS if evaluator.lm.kwargs.get("temperature") else 0
     rows: list[list[Result]] = []
     for number in range(1 + times):

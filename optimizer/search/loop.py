@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from optimizer.errors import BudgetSpent
 from optimizer.evaluate.evaluator import Evaluator, phase_tag
 from optimizer.search.board import Board
-from optimizer.search.race import BettingRace, Race, survivors
+from optimizer.search.layout import Layout
+from optimizer.search.race import survivors
 from optimizer.search.sampler import Asked, Sampler
 from optimizer.search.trials import TrialLog
 from optimizer.types import Candidate, Example
@@ -22,15 +23,13 @@ class Search:
     sampler: Sampler
     evaluator: Evaluator
     log: TrialLog
-    examples: Sequence[Example]
-    block: int
-    race: Race = field(default_factory=BettingRace)
+    layout: Layout
     board: Board = field(default_factory=Board)
 
-    async def run(self, seed: Candidate, trials: int, rounds: Iterable[int]) -> str | None:
+    async def run(self, seed: Candidate, trials: int) -> str | None:
         """Run up to `trials` trials, the seed first; return the winner's id, if any could be ranked."""
         number, spent = 0, False
-        for size in rounds:
+        for size in self.layout.rounds():
             if number >= trials or spent:
                 break
             entrants: dict[int, Asked] = {}
@@ -48,9 +47,9 @@ class Search:
 
     async def _round(self, entrants: dict[int, Asked]) -> bool:
         """Give the entrants block after block; returns True when the budget is spent."""
-        running = dict(entrants)
-        for start in range(0, len(self.examples), self.block):
-            block = self.examples[start : start + self.block]
+        running, plan = dict(entrants), self.layout
+        for start in range(0, len(plan.examples), plan.block):
+            block = plan.examples[start : start + plan.block]
             once = {asked.candidate.id: (number, asked) for number, asked in reversed(running.items())}
             calls = [self._block(number, asked, block, start) for number, asked in reversed(once.values())]
             outcomes = await asyncio.gather(*calls, return_exceptions=True)
@@ -62,7 +61,7 @@ class Search:
                 self.log.unfinished(running)
                 return True
             places = {number: asked.candidate.id for number, asked in running.items()}
-            staying, leaving = survivors(self.race, self.board, places, start + len(block), self.block)
+            staying, leaving = survivors(plan.race, self.board, places, start + len(block), plan.block)
             for number, leader in leaving.items():
                 self.log.raced_out(number, self.board, places[number], leader)
             running = {number: running[number] for number in staying}
@@ -71,8 +70,10 @@ class Search:
         return False
 
     async def _block(self, number: int, asked: Asked, block: Sequence[Example], start: int) -> None:
-        if len(self.board.results(asked.candidate.id)) > start:
-            return  # the same prompt was asked again: its results are known
-        tag = phase_tag("search", number)
-        self.board.add(asked.candidate, await self.evaluator.run(asked.candidate, block, "validation", start, tag))
+        known = len(self.board.results(asked.candidate.id)) - start
+        if known >= len(block):
+            return  # the pre-check asked them, or the same prompt was asked before
+        tag, new = phase_tag("search", number), block[max(0, known) :]
+        results = await self.evaluator.run(asked.candidate, new, "validation", start + max(0, known), tag)
+        self.board.add(asked.candidate, results)
         self.log.progress(number, asked, self.board)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, cast
 
+from optimizer.search.layout import Layout
 from optimizer.search.loop import Search
 from optimizer.search.sampler import Asked, Observation
 from optimizer.types import Candidate, Example, Prompt, Score
@@ -44,20 +45,15 @@ class _Chance:
     progress = raced_out = unfinished = finish = begin
 
 
-async def answers(
-    trials: int, sizes: Callable[[], Iterable[int]], examples: Sequence[Example], block: int
-) -> list[int]:
-    """Return how many examples were answered in each of several simulated searches, in order.
-
-    `sizes` gives the sizes of the rounds, anew for each search.
-    """
+async def answers(trials: int, plan: Layout) -> list[int]:
+    """Return how many examples were answered in each of several simulated searches of so many trials, in order."""
     first = min(trials, TRIALS)
-    found = [await _simulated(seed, first, sizes(), examples, block) for seed in range(SEARCHES)]
+    found = [await _simulated(seed, first, plan) for seed in range(SEARCHES)]
     return sorted(round(count * trials / first) for count in found)
 
 
-async def _simulated(seed: int, trials: int, sizes: Iterable[int], examples: Sequence[Example], block: int) -> int:
+async def _simulated(seed: int, trials: int, plan: Layout) -> int:
     chance = _Chance(seed)
-    search = Search(cast("Any", chance), cast("Any", chance), cast("Any", chance), examples, block)
-    await search.run(chance.draw(), trials, sizes)
+    search = Search(cast("Any", chance), cast("Any", chance), cast("Any", chance), plan)
+    await search.run(chance.draw(), trials)
     return chance.answered

@@ -12,7 +12,7 @@ def test_the_defaults() -> None:
     config = RunConfig(task="t")
     assert config.models.task.model == "local/smollm2-135m"
     assert config.models.prompt is None
-    assert (config.search.trials, config.search.round, config.search.block) == (40, 4, 10)
+    assert (config.search.trials, config.search.round, config.search.race, config.search.block) == (40, 4, "auto", None)
     assert config.search.formats == ("turns", "block", "chat", "json", "xml")
     assert config.search.demos.counts == (0, 2, 4, 8, 16)
     assert config.budget == Budget(calls=None, tokens=None, usd=None, seconds=None, until=None)
@@ -67,9 +67,9 @@ def test_bad_values_are_refused(model: Any, data: dict[str, Any]) -> None:
 
 
 def test_a_budget_must_let_two_prompts_see_one_block() -> None:
-    with pytest.raises(ValidationError, match=r"budget\.calls=19 is too small .* give at least 20"):
-        RunConfig.model_validate({"task": "t", "budget": {"calls": 19}})
-    assert RunConfig.model_validate({"task": "t", "budget": {"calls": 20}}).budget.calls == 20
+    with pytest.raises(ValidationError, match=r"budget\.calls=5 is too small .* give at least 6"):
+        RunConfig.model_validate({"task": "t", "budget": {"calls": 5}})
+    assert RunConfig.model_validate({"task": "t", "budget": {"calls": 6}}).budget.calls == 6
     assert RunConfig.model_validate({"task": "t", "budget": {"calls": 4}, "search": {"block": 2}}).budget.calls == 4
 
 

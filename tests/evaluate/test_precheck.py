@@ -65,7 +65,7 @@ def checked(ledger: Ledger, program: Program, temperature: float) -> Precheck | 
     lm = dspy.utils.DummyLM([{}])
     lm.kwargs["temperature"] = temperature
     evaluator = Evaluator(Programs(program), lm, Metric(), ["answer"], ledger, 4)
-    return asyncio.run(precheck(evaluator, SEED, EXAMPLES, 10))
+    return asyncio.run(precheck(evaluator, SEED, EXAMPLES))
 
 
 def test_at_temperature_0_it_asks_what_trial_0_asks_and_no_more(ledger: Ledger) -> None:

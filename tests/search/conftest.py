@@ -14,7 +14,9 @@ from optimizer.errors import MetierError
 from optimizer.evaluate.evaluator import Evaluator
 from optimizer.ledger.ledger import Ledger
 from optimizer.propose.base import Proposal
+from optimizer.search.layout import Layout
 from optimizer.search.loop import Search
+from optimizer.search.race import BettingRace
 from optimizer.search.sampler import Sampler
 from optimizer.search.space import Pool, Space
 from optimizer.search.trials import Event, TrialLog
@@ -97,4 +99,4 @@ def make_search(
     evaluator = Evaluator(programs, dspy.utils.DummyLM([{}]), Metric(), ["answer"], ledger, 4)
     sampler = Sampler(over or space(), strategy, seed, 5)
     log = TrialLog(ledger, len(VALIDATION), events.append)
-    return Search(sampler, evaluator, log, VALIDATION, block), programs, events
+    return Search(sampler, evaluator, log, Layout(list(VALIDATION), BettingRace(), block, 4, 4)), programs, events

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import random
 from collections.abc import Sequence
@@ -12,7 +11,9 @@ from typing import Any
 import pytest
 
 from optimizer.search.board import Board
+from optimizer.search.layout import Layout
 from optimizer.search.loop import Search
+from optimizer.search.race import BettingRace
 from optimizer.search.sampler import Asked, Observation
 from optimizer.types import Candidate, Example, Failure, Score
 
@@ -67,8 +68,8 @@ class Silent:
 
 def play(seed: int) -> tuple[Board, str]:
     model = Simulated(seed)
-    search = Search(model, model, Silent(), EXAMPLES, 10)  # type: ignore[arg-type]
-    winner = asyncio.run(search.run(model.draw("seed"), 14, itertools.repeat(5)))
+    search = Search(model, model, Silent(), Layout(EXAMPLES, BettingRace(), 10, 5, 5))  # type: ignore[arg-type]
+    winner = asyncio.run(search.run(model.draw("seed"), 14))
     assert winner is not None
     return search.board, winner
 

@@ -27,8 +27,8 @@ def by_count(one: Candidate, n: int) -> float:
     return min(1.0, 0.2 * one.prompts["predict"].count + 0.1 * (n % 2))
 
 
-def run(search: Search, trials: int, rounds: Any = None) -> str | None:
-    return asyncio.run(search.run(SEED, trials, rounds or itertools.repeat(4)))
+def run(search: Search, trials: int) -> str | None:
+    return asyncio.run(search.run(SEED, trials))
 
 
 def test_the_seed_is_trial_nought_and_every_trial_is_in_the_ledger(ledger: Ledger) -> None:
@@ -48,14 +48,8 @@ def test_the_seed_is_trial_nought_and_every_trial_is_in_the_ledger(ledger: Ledge
 @pytest.mark.parametrize("trials", [1, 3, 6])
 def test_not_more_trials_than_asked(ledger: Ledger, trials: int) -> None:
     search, *_ = make_search(ledger, by_count)
-    run(search, trials, [4, 4, 4])
+    run(search, trials)
     assert len(all_trials(ledger)) == trials
-
-
-def test_the_rounds_bound_the_trials_too(ledger: Ledger) -> None:
-    search, *_ = make_search(ledger, by_count)
-    run(search, 99, [3, 2])
-    assert len(all_trials(ledger)) == 5
 
 
 def test_the_best_wins(ledger: Ledger) -> None:
@@ -139,7 +133,7 @@ def test_a_failing_candidate_is_a_failed_trial_never_the_winner(ledger: Ledger) 
 
 def test_a_few_failures_do_not_lower_the_score(ledger: Ledger) -> None:
     search, *_ = make_search(ledger, lambda one, n: CallError("timeout", "slow") if n == 1 else 1.0)
-    run(search, 1, [1])
+    run(search, 1)
     (row,) = all_trials(ledger)
     assert (row["state"], row["score"], row["value"], row["failures"], row["seen"]) == ("complete", 1.0, 1.0, 1, 20)
 

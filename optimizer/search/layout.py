@@ -1,0 +1,64 @@
+"""How a search is laid out for what it may spend: the examples of its race, the blocks, the rounds, the rule."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from optimizer.config.schema import RunConfig
+from optimizer.search.race import BettingRace, PairedRace, Race
+from optimizer.types import Example, digest
+
+SPREAD = 16
+CAREFUL_BLOCK, QUICK_BLOCK = 10, 3
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The examples in the order in which every candidate sees them, and how candidates race over them.
+
+    `block` examples lie between two decisions of the race; `first` candidates race in the first round, `later` in
+    each that follows.
+    """
+
+    examples: list[Example]
+    race: Race
+    block: int
+    first: int
+    later: int
+
+    def rounds(self) -> Iterator[int]:
+        """Yield how many candidates race in each round, without end."""
+        return itertools.chain([self.first], itertools.repeat(self.later))
+
+
+def layout(validation: Sequence[Example], config: RunConfig) -> Layout:
+    """Return how `config` searches on these validation examples.
+
+    A quick race leaves bad candidates soon and so sees many more; a careful one bounds the chance that the best
+    is lost. `search.race: auto` is quick where the budget would not let every trial see every example, or is not
+    counted in calls; experiments/replay/README.md shows both. With a budget of calls the race is at most a quarter
+    of it long, so that several candidates can finish it, and one block of the first round takes at most half of it.
+    """
+    search, calls = config.search, config.budget.calls
+    order = sorted(validation, key=lambda example: digest([config.seed, example.id]))
+    quick = is_quick(config, len(order))
+    block = search.block or (QUICK_BLOCK if quick else CAREFUL_BLOCK)
+    affordable = SPREAD if calls is None else calls // (2 * block)
+    return Layout(
+        examples=order if calls is None else order[: max(block, calls // 4)],
+        race=PairedRace() if quick else BettingRace(),
+        block=block,
+        first=max(2, min(SPREAD, affordable, search.trials)),
+        later=search.round,
+    )
+
+
+def is_quick(config: RunConfig, examples: int) -> bool:
+    """Tell if the race is to be the quick one, with so many validation examples."""
+    if config.search.race != "auto":
+        return config.search.race == "quick"
+    budget = config.budget
+    uncounted = any(limit is not None for limit in (budget.tokens, budget.usd, budget.seconds, budget.until))
+    return uncounted or (budget.calls is not None and budget.calls < config.search.trials * examples)

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from optimizer.config.schema import RunConfig
+from optimizer.search.layout import Layout, layout
+from optimizer.search.race import BettingRace, PairedRace
+from optimizer.types import Example
+
+VALIDATION = [Example({"n": n}, {"answer": "yes"}) for n in range(100)]
+
+
+def laid(**settings: Any) -> Layout:
+    return layout(VALIDATION, RunConfig.model_validate({"task": "none", **settings}))
+
+
+def test_without_a_budget_every_example_is_raced_over_with_care() -> None:
+    found = laid()
+    assert isinstance(found.race, BettingRace)
+    assert (found.block, sorted(e.id for e in found.examples)) == (10, sorted(e.id for e in VALIDATION))
+    assert list(itertools.islice(found.rounds(), 3)) == [16, 4, 4]
+
+
+@pytest.mark.parametrize(
+    "budget", [{"calls": 3_999}, {"usd": 5.0}, {"tokens": 10_000}, {"seconds": 60}, {"until": "07:00"}]
+)
+def test_a_budget_that_presses_makes_the_race_quick(budget: dict[str, Any]) -> None:
+    found = laid(budget=budget)
+    assert isinstance(found.race, PairedRace)
+    assert found.block == 3
+
+
+def test_a_budget_for_everything_does_not() -> None:
+    assert isinstance(laid(budget={"calls": 4_000}, search={"trials": 40}).race, BettingRace)
+
+
+def test_what_the_config_says_goes_before_what_the_budget_says() -> None:
+    careful = laid(budget={"calls": 200}, search={"race": "careful"})
+    assert (type(careful.race), careful.block) == (BettingRace, 10)
+    quick = laid(search={"race": "quick", "block": 7})
+    assert (type(quick.race), quick.block) == (PairedRace, 7)
+
+
+@pytest.mark.parametrize(("calls", "first", "length"), [(200, 16, 50), (60, 10, 15), (12, 2, 3), (10**6, 16, 100)])
+def test_several_candidates_can_finish_the_race_and_the_first_block_takes_half_at_most(
+    calls: int, first: int, length: int
+) -> None:
+    found = laid(budget={"calls": calls}, search={"race": "quick"})
+    assert (found.first, len(found.examples)) == (first, length)
+
+
+def test_the_order_is_the_seeds() -> None:
+    assert laid(seed=1).examples == laid(seed=1).examples != laid(seed=2).examples

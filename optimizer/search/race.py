@@ -71,10 +71,10 @@ class BettingRace:
 class PairedRace:
     """The quick one: a paired difference to the leader, and successive halving (Jamieson, arXiv:1502.07943).
 
-    A candidate leaves when its paired difference to the leader lies `z` standard errors below zero, three lost
-    examples of three are enough. After 1, 2, 4, 8 … blocks at most the
-    share `keep` of those running goes on. There is no guarantee: the best is often lost, but what its calls would have
-    cost finds two or three others (experiments/replay/README.md).
+    A candidate leaves when its paired difference to the leader lies `z` standard errors below zero: of the first
+    three examples it may lose none. After 1, 2, 4, 8 … blocks at most the share `keep` of those running goes on.
+    There is no guarantee. A good candidate is often lost, but what it would have cost to keep it shows two or three
+    others; at a few hundred calls that finds better prompts (experiments/replay/README.md).
     """
 
     z: float = 1.0

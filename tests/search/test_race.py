@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.search.board import Board
-from optimizer.search.race import BettingRace, log_wealth, survivors
+from optimizer.search.race import BettingRace, PairedRace, Race, log_wealth, survivors
 
 from .conftest import candidate, scores
 
@@ -84,14 +84,31 @@ def test_a_rule_that_makes_no_sense_is_refused(wrong: dict[str, float]) -> None:
         BettingRace(**wrong)
 
 
+def test_the_quick_race_needs_no_proof() -> None:
+    """One lost example of three is 1.2 standard errors, one of eight is 0.9."""
+    board, ids = made([1.0] * 3, [1.0, 0.0, 1.0])
+    assert PairedRace(keep=1.0).staying(board, ids, 3, 3) == {ids[0]}
+    assert NO_RUNGS.staying(board, ids, 3, 3) == set(ids)
+    board, ids = made([1.0] * 8, [1.0] * 7 + [0.0])
+    assert PairedRace(keep=1.0).staying(board, ids, 8, 4) == set(ids)
+
+
+def test_the_quick_race_keeps_half_at_a_rung() -> None:
+    board, ids = made([0.9] * 10, [0.8] * 10, [0.85] * 10, [0.7] * 10)
+    assert PairedRace(z=99.0).staying(board, ids, 10, 10) == {ids[0], ids[2]}
+    board, ids = made(*([value] * 30 for value in (0.9, 0.8, 0.85, 0.7)))
+    assert PairedRace(z=99.0).staying(board, ids, 30, 10) == set(ids)
+
+
+@pytest.mark.parametrize(("race", "share"), [(BettingRace(), 2 / 3), (PairedRace(), 1 / 2)])
 @settings(deadline=None)
-@given(rows)
-def test_the_leader_stays_and_nobody_joins(results: list[list[float | None]]) -> None:
+@given(results=rows)
+def test_the_leader_stays_and_nobody_joins(race: Race, share: float, results: list[list[float | None]]) -> None:
     board, ids = made(*results)
-    staying = BettingRace().staying(board, ids, 10, 10)
+    staying = race.staying(board, ids, 10, 10)
     assert board.leader(10) in staying
     assert staying <= set(ids)
-    assert len(staying) <= math.ceil(2 / 3 * len(ids))
+    assert len(staying) <= math.ceil(share * len(ids))
 
 
 def test_who_leaves_is_told_whom_it_is_behind_and_who_failed_is_in_neither() -> None:

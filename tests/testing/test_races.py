@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from optimizer.search.board import Board
-from optimizer.search.race import BettingRace
+from optimizer.search.race import BettingRace, PairedRace, Race
 from optimizer.search.verdict import Tested as Side
 from optimizer.search.verdict import judge
 from optimizer.testing.races import CHECKS, check_race, entrants, run_race
@@ -23,8 +23,9 @@ FIELDS = (ScoreModel(0.0, 1.0), ScoreModel(0.5, 0.7, duds=0.3), ScoreModel(1.0, 
 ROUNDS = (12, 4, 4, 4)
 
 
-def test_the_betting_race_conforms() -> None:
-    check_race(BettingRace)
+@pytest.mark.parametrize("race", [BettingRace, PairedRace])
+def test_the_products_races_conform(race: type[Race]) -> None:
+    check_race(race)
 
 
 @dataclass

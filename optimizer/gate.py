@@ -115,14 +115,14 @@ def at_least(results: Sequence[Result], least: float) -> Criterion:
 def not_worse(ours: Sequence[Result], theirs: Sequence[Result], margin: float, name: str) -> Criterion:
     """Tell if one prompt is at most `margin` worse than another on the same examples.
 
-    A paired 95 % interval above −margin holds (non-inferiority), one below 0 fell.
+    A paired 95 % interval above −margin holds (non-inferiority), else one below 0 fell.
     """
     pairs = zip(ours, theirs, strict=True)
     both = [(a.value, b.value) for a, b in pairs if isinstance(a, Score) and isinstance(b, Score)]
     mine, rival = [a for a, _ in both], [b for _, b in both]
     low, high = difference(mine, rival)
     gain = mean(mine) - mean(rival)
-    found: Outcome = "fell" if high < 0 else "holds" if low > -margin else "unclear"
+    found: Outcome = "holds" if low > -margin else "fell" if high < 0 else "unclear"
     told = f"{gain:+.3f} [{low:+.3f}, {high:+.3f}] against {name} on {len(both)} examples, {-margin:g} allowed"
     return _criterion(f"not worse than {name}", found, gain, (low, high), told, [*ours, *theirs])
 

@@ -41,7 +41,7 @@ def poisoner(monkeypatch: pytest.MonkeyPatch) -> Poisoner:
     """Poison the split of the next run from the start of its search to the call of `final_test`."""
     made: list[Poisoned] = []
     load, job = optimizer.run.load_task, optimizer.run._Job
-    search, verdict = job._search_and_test, optimizer.search.verdict.final_test
+    foretell, verdict = job._foretell, optimizer.search.verdict.final_test
 
     def loaded(*arguments: Any, **options: Any) -> Any:
         task = load(*arguments, **options)
@@ -49,15 +49,15 @@ def poisoner(monkeypatch: pytest.MonkeyPatch) -> Poisoner:
         return dataclasses.replace(task, test=made[-1])
 
     async def locked(*arguments: Any) -> Any:
-        made[-1].locked = True
-        return await search(*arguments)
+        made[-1].locked = True  # by now near-duplicates between the splits have been looked for, and named
+        return await foretell(*arguments)
 
     async def unlocked(*arguments: Any) -> Any:
         made[-1].locked, made[-1].reads = False, 0
         return await verdict(*arguments)
 
     monkeypatch.setattr(optimizer.run, "load_task", loaded)
-    monkeypatch.setattr(job, "_search_and_test", locked)
+    monkeypatch.setattr(job, "_foretell", locked)
     monkeypatch.setattr(optimizer.search.verdict, "final_test", unlocked)
     return lambda: made[-1]
 

@@ -12,16 +12,16 @@ DOLLARS_MARGIN, TIME_MARGIN = 1.1, 1.2
 
 
 class TestForecast:
-    """Dollars and seconds of `calls` test calls, half for the seed and half for the winner.
+    """Dollars and seconds of `calls` test calls, half for the seed and half for the winner, and of `beside` more.
 
     In dollars each is as dear as the dearest call of its role yet; in time, the seed's are as slow as its
-    calls were on average, and the winner's as those of the slowest trial.
+    calls were on average, and the others as those of the slowest trial.
     """
 
     __test__ = False  # not a test, whatever pytest makes of its name
 
-    def __init__(self, calls: int = 0, concurrency: int = 1) -> None:
-        self._calls, self._concurrency = calls, concurrency
+    def __init__(self, calls: int = 0, concurrency: int = 1, beside: int = 0) -> None:
+        self._calls, self._concurrency, self._beside = calls, concurrency, beside
         self._dearest: dict[str, float] = {}
         self._share: dict[str, float] = {}
         self._largest = 0.0
@@ -56,7 +56,7 @@ class TestForecast:
             dearest[tag.role] = max(dearest.get(tag.role, 0.0), self._share.get(tag.role, 0.0) * most.usd)
             largest = max(largest, most.usd)
         # The last call of the test is reserved by its worst case like any other.
-        return DOLLARS_MARGIN * self._calls * sum(dearest.values()) + largest
+        return DOLLARS_MARGIN * (self._calls + self._beside) * sum(dearest.values()) + largest
 
     def seconds(self) -> float:
         """Return the time to keep for the test, and for what is in flight to land before it."""
@@ -66,7 +66,8 @@ class TestForecast:
         first = self._times.get(0)
         seed = max(means) if first is None else first[1] / first[0]
         passes = math.ceil(self._calls / 2 / self._concurrency) * (seed + max(means))
-        return TIME_MARGIN * passes + self.landing()
+        baselines = math.ceil(self._beside / self._concurrency) * max(means)
+        return TIME_MARGIN * (passes + baselines) + self.landing()
 
     def landing(self) -> float:
         """Return how long a call of the search may still take when its time is up."""

@@ -178,6 +178,10 @@ def test_the_time_of_the_test_is_kept_free_at_the_concurrency_in_use() -> None:
         tag = CallTag("task", "search", trial)
         take(budget, cost(), tag)
         budget.settle(tag, cost(), cost(), seconds=seconds)
+    with_baselines = Budget(Limits(seconds=100), clock=lambda: now[0])
+    with_baselines.set_aside(calls=40, concurrency=4, beside=10)
+    with_baselines._forecast._times = budget._forecast._times
+    assert with_baselines.time_left("search") == pytest.approx(100 - 1.2 * (5 * (1 + 4) + 3 * 4))
     # Five rounds of four for the seed at 1 s and for the slowest trial at 4 s, a fifth more, and two calls to land.
     left = budget.time_left("search", landing=False)
     assert left == pytest.approx(100 - 1.2 * 5 * (1 + 4) - 8)

@@ -96,7 +96,7 @@ class Budget:
             limit = getattr(self.limits, name)
             if limit is None:
                 continue
-            room = limit - (self._forecast.dollars(tag, most) if searching and name == "usd" else 0.0)
+            room = limit - (self._forecast.dollars(tag, most, limit) if searching and name == "usd" else 0.0)
             if self._spent[name] + amount > room:
                 raise self._refuse(name)
             wait = wait or self._spent[name] + self._held[name] + amount > room
@@ -127,7 +127,8 @@ class Budget:
         left = self._deadline - self._clock()
         if phase == "test":
             return left
-        return left - self._forecast.seconds() + (self._forecast.landing() if landing else 0.0)
+        kept = self._forecast.seconds(self._deadline - self._start + self._earlier)
+        return left - kept + (self._forecast.landing() if landing else 0.0)
 
     def used(self) -> dict[str, tuple[float, float]]:
         """Return (spent, limit) for each limit that is set; seconds for the time limits."""

@@ -17,12 +17,13 @@ from optimizer.evaluate.evaluator import Evaluator, phase_tag
 from optimizer.forecast import Forecast, Range, Sample, forecast
 from optimizer.ledger.clock import Spell, spells
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import failures_by_kind, usage_by_role
+from optimizer.ledger.records import usage_by_role
 from optimizer.lengths import EXAMPLES, plan_of
 from optimizer.models.embed import MODEL, Embedder
 from optimizer.models.fleet import Fleet, Say, pull
 from optimizer.models.prices import prices_of
 from optimizer.prompt.program import Programs
+from optimizer.report.words import told_failures
 from optimizer.search.layout import layout
 from optimizer.task.load import load_task
 
@@ -78,8 +79,9 @@ def _samples(ledger: Ledger, priced: bool) -> list[Sample]:
     """Return what the probes took, the seed's first."""
     probes = sorted((s for s in spells(ledger) if (s.trial or 0) < 0), key=lambda s: -(s.trial or 0))
     if not probes:
-        kinds = "; ".join(f"{n} × {kind}: {message}" for kind, n, message in failures_by_kind(ledger))
-        raise StoppedByFailures(f"no probe call was answered ({kinds})", "Mend the cause, then try again.")
+        raise StoppedByFailures(
+            f"no probe call was answered ({told_failures(ledger)})", "Mend the cause, then try again."
+        )
     return [_sample(ledger, probe, priced) for probe in probes]
 
 

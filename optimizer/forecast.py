@@ -47,12 +47,13 @@ class Sample:
 
 @dataclass(frozen=True)
 class Plan:
-    """The calls of a run: `search` over all candidates, `test` for each of seed and winner."""
+    """The calls of a run: `search` over all candidates, `test` for each of seed and winner, `baselines` beside them."""
 
     search: Range
     test: int
     writing: Sample | None = None
     written: int = 0
+    baselines: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ def forecast(plan: Plan, samples: Sequence[Sample], limits: Limits, concurrency:
         found = search * _mean(per_call)
         if plan.writing is not None:
             found += of(plan.writing).scaled(plan.written)
-        return found.within(most) + (per_call[0] + _any(per_call)).scaled(plan.test)
+        tested = per_call[0].scaled(plan.test) + _any(per_call).scaled(plan.test + plan.baselines)
+        return found.within(most) + tested
 
     priced = all(sample.usd is not None for sample in (*samples, *filter(None, [plan.writing])))
     timed = all(sample.seconds is not None for sample in samples)
@@ -91,7 +93,7 @@ def forecast(plan: Plan, samples: Sequence[Sample], limits: Limits, concurrency:
     seconds = None
     if timed:
         seconds = total(lambda s: _exactly(s.seconds or 0.0), None).scaled(1 / concurrency).within(limits.seconds)
-    calls = (search + _exactly(plan.written)).within(limits.calls) + _exactly(2 * plan.test)
+    calls = (search + _exactly(plan.written)).within(limits.calls) + _exactly(2 * plan.test + plan.baselines)
     return Forecast(calls, total(lambda s: s.tokens, limits.tokens), usd, seconds, tuple(assumed))
 
 
@@ -116,7 +118,7 @@ def _ratio(per_call: Sequence[Range], ends: Sequence[float]) -> float:
 
 
 def _any(per_call: Sequence[Range]) -> Range:
-    """Return the range of the winner, which may be any of them."""
+    """Return the range of the winner, or a baseline, which may be like any of them."""
     return Range(min(c.low for c in per_call), mean([c.mid for c in per_call]), max(c.high for c in per_call))
 
 

@@ -14,6 +14,7 @@ from optimizer.evaluate.evaluator import call_program
 from optimizer.forecast import Forecast, Plan, Range, Sample, forecast
 from optimizer.models.prices import Price
 from optimizer.prompt.program import Programs
+from optimizer.search.baselines import baseline_runs
 from optimizer.search.layout import Layout
 from optimizer.search.pools import make_space
 from optimizer.search.sampler import Sampler
@@ -58,7 +59,8 @@ async def plan_of(
     runs = await answers(config.search.trials, laid)
     search = Range(runs[0], sum(runs) / len(runs), runs[-1]).scaled(predictors)
     written = [sample_of([request], price) for _, request in recorder.requests]
-    plan = Plan(search, predictors * len(programs.task.test), written[0] if written else None, len(written))
+    tested, beside = len(programs.task.test), predictors * baseline_runs(programs, config)
+    plan = Plan(search, predictors * tested, written[0] if written else None, len(written), beside)
     sampler = Sampler(space, "random", config.seed, CANDIDATES - 1)
     candidates = [programs.seed(config.search.formats[0])]
     for _ in range(CANDIDATES - 1):
@@ -66,7 +68,7 @@ async def plan_of(
     assumed = [
         f"{config.search.trials} trials race over {len(laid.examples)} validation examples, as in {len(runs)} "
         "simulated searches with candidates that are right on 20 to 90 of 100; better ones stay longer",
-        f"the test takes {2 * plan.test} calls, for the seed and the winner",
+        f"the test takes {2 * plan.test} calls for the seed and the winner, and {beside} for simple baselines",
     ]
     return plan, candidates, assumed
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import ExitStack, closing, suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,6 @@ from optimizer.errors import ConfigError, Interrupted, LedgerError, StoppedByFai
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import (
     begin_attempt,
-    failures_by_kind,
     lost_calls,
     put_examples,
     recalled_calls,
@@ -32,7 +31,9 @@ from optimizer.models.store import answers_path
 from optimizer.place import make_run_dir, mlflow_uri, splits_json
 from optimizer.redact import scrub, without_credentials
 from optimizer.report.markdown import best_md
+from optimizer.report.result import Baseline as Beside
 from optimizer.report.result import Report, Side, trial_counts, usage_json, write_atomically, write_result
+from optimizer.report.words import told_failures
 from optimizer.resume import Claim, claim_run, finished_report, hide_keys
 from optimizer.search.layout import layout
 from optimizer.stopping import cancelled_by_signals
@@ -43,6 +44,8 @@ from optimizer.types import Candidate
 if TYPE_CHECKING:
     from optimizer.door.door import Door
     from optimizer.prompt.program import Programs
+    from optimizer.search.baselines import Compared
+    from optimizer.search.front import Point
     from optimizer.search.loop import Search
     from optimizer.search.trials import Event
     from optimizer.search.verdict import Outcome, Tested
@@ -131,6 +134,8 @@ class _Job:
 
     def _begin(self, ledger: Ledger) -> None:
         self.door: Door | None = None
+        self.baselines: list[Compared] = []
+        self.front: list[Point] = []
         self.budget = Budget(self.config.budget)
         self.prices = prices_of(self.config)
         ledger.put_meta("stopped", None)
@@ -176,6 +181,8 @@ class _Job:
     async def _search_and_test(self, ledger: Ledger, fleet: Fleet, mirror: Mirror | None) -> tuple[Outcome, float]:
         from optimizer.door.door import Door
         from optimizer.prompt.overlap import quotes, quotes_note
+        from optimizer.search.baselines import baseline_runs, measure_baselines
+        from optimizer.search.front import choose
         from optimizer.search.verdict import final_test
 
         with ExitStack() as stack:
@@ -184,8 +191,9 @@ class _Job:
             self.door = stack.enter_context(closing(door))
             programs = self._programs()
             test_calls = 2 * len(self.task.test) * len(programs.predictors)
+            beside = baseline_runs(programs, self.config) * len(programs.predictors)
             await self._foretell(programs)
-            self.budget.begin(ledger, test_calls, fleet.endpoints["task"].concurrency)
+            self.budget.begin(ledger, test_calls, fleet.endpoints["task"].concurrency, beside)
             search = await self._prepare(door, fleet, programs, mirror)
             self.watcher.begin(self.config, self.task, self.budget, ledger)
             seed = programs.seed(self.config.search.formats[0])
@@ -196,16 +204,20 @@ class _Job:
                 self.watcher.end()
             if best is None:
                 _refuse_small(self.budget)
-                what = f"no candidate was answered often enough to be ranked ({_failures(ledger)})"
+                what = f"no candidate was answered often enough to be ranked ({told_failures(ledger)})"
                 raise StoppedByFailures(what, f"Mend the cause, then run it again with --run-dir {self.run_dir}.")
+            best, self.front = choose(search.board, best, self.config.search, self._note)
             winner = search.board.candidates[best]
             self.watcher.say(f"Testing the seed and the winner on {len(self.task.test)} held-out examples …")
             outcome = await final_test(search.evaluator, seed, winner, self.task.test)
             if len(outcome.seed.results) < len(self.task.test):
                 self._note(_cut_short(self.budget, outcome, len(self.task.test)))
             elif not outcome.examples:
-                what = f"no test example was answered by both prompts ({_failures(ledger)})"
+                what = f"no test example was answered by both prompts ({told_failures(ledger)})"
                 raise StoppedByFailures(what, f"Run it again with --run-dir {self.run_dir}: nothing paid is lost.")
+            else:
+                measured = measure_baselines(search.evaluator, programs, self.config, outcome.winner, self._note)
+                self.baselines = await measured
             if recalled := recalled_calls(ledger):
                 self._note(f"{recalled} calls were answered by the cache between runs, and cost nothing")
             self._note(quotes_note(quotes(winner, self.task.train)))
@@ -270,7 +282,7 @@ class _Job:
         names = list(self.task.outputs)
         evaluator = Evaluator(programs, lm, self.task.metric, names, door.ledger, endpoints["task"].concurrency)
         startup, weight = self.layout.first - 1, cost_weight(self.config.budget)
-        sampler = Sampler(space, config.strategy, self.config.seed, startup, programs.embed, weight)
+        sampler = Sampler(space, config.strategy, self.config.seed, startup, programs.embed, weight, config.objective)
         return Search(sampler, evaluator, TrialLog(door.ledger, len(self.layout.examples), watch), self.layout)
 
     def _report(self, ledger: Ledger, outcome: Outcome, validation: float, mirror: Mirror | None) -> Report:
@@ -295,6 +307,8 @@ class _Job:
             mlflow={"tracking_uri": scrub(self.uri), "run_id": mirror.parent} if mirror else None,
             lost_calls=lost_calls(ledger),
             notes=self.notes,
+            baselines=tuple(_beside(ledger, one) for one in self.baselines),
+            front=tuple(asdict(one) for one in self.front),
         )
         self._write(report, ledger)
         if mirror is None:
@@ -346,11 +360,13 @@ def _cut_short(budget: Budget, outcome: Outcome, planned: int) -> str:
     )
 
 
-def _failures(ledger: Ledger) -> str:
-    """Return how calls failed, by kind, with one message."""
-    kinds = failures_by_kind(ledger)
-    return "; ".join(f"{count} × {kind}: {message}" for kind, count, message in kinds) or "no call failed"
-
-
 def _side(ledger: Ledger, tested: Tested, place: int) -> Side:
     return Side(tested.candidate, tested.mean, tested.ci95, tokens_per_call(ledger, "test", place) or 0.0)
+
+
+def _beside(ledger: Ledger, compared: Compared) -> Beside:
+    found, place = compared.outcome, compared.place
+    if found.seed.candidate.id == found.winner.candidate.id:
+        place = 1  # it is the winner, which has been tested already
+    side = _side(ledger, found.seed, place)
+    return Beside(compared.name, side, found.winner.mean, found.mean, found.ci95, found.examples)

@@ -39,6 +39,13 @@ def test_the_seed_is_tested_at_its_price_and_the_winner_at_anyones() -> None:
     assert found.tokens == Range(10 * 10 + 10 * 10, 10 * 10 + 10 * 50, 10 * 10 + 10 * 90)
 
 
+def test_a_baseline_is_tested_at_anyones_price_too() -> None:
+    cheap, dear = Sample(exactly(10), exactly(0.0)), Sample(exactly(90), exactly(0.0))
+    found = forecast(Plan(exactly(0), 10, baselines=6), [cheap, dear], Limits(), 1, [])
+    assert found.calls == exactly(26)
+    assert found.tokens == Range(10 * 10 + 16 * 10, 10 * 10 + 16 * 50, 10 * 10 + 16 * 90)
+
+
 def test_written_instructions_are_paid_too() -> None:
     plan = Plan(exactly(100), 0, Sample(exactly(1000), exactly(0.5)), 7)
     found = forecast(plan, [SAME], Limits(), 1, [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 import subprocess
@@ -32,7 +33,7 @@ TOP = {
     "seconds",
 }
 # Beyond the schema of the issue: what a reader of result.json need not compute.
-ADDED = {"recommendation", "test_examples", "lost_calls", "notes"}
+ADDED = {"recommendation", "test_examples", "lost_calls", "notes", "baselines", "pareto_front"}
 SIDE = {"test_score", "test_ci95", "tokens_per_call"}
 USAGE = {"calls", "cached_calls", "input_tokens", "cached_input_tokens", "output_tokens", "usd"}
 Run = Callable[..., Report]
@@ -78,9 +79,35 @@ def test_a_run_finds_the_better_prompt_and_writes_its_files(run: Run, server: Fa
     assert data["winner"]["test_score"] > 0.9
     low, high = data["difference"]["ci95"]
     assert 0 < low <= data["difference"]["mean"] <= high
+    random, nearest = data["baselines"]
+    assert [random["name"], nearest["name"]] == ["2 random demos", "2 nearest demos"]
+    # A demo that shows the word is all that this model needs; two random ones seldom do.
+    assert random["test_score"] < 0.7 < 0.9 < nearest["test_score"]
+    assert random["examples"] == nearest["examples"] == data["test_examples"]
+    assert random["difference"]["ci95"][0] > 0 > nearest["difference"]["ci95"][0]
+    for one in (random, nearest):
+        assert one["winner_score"] == data["winner"]["test_score"]
+        assert one["winner_score"] - one["test_score"] == pytest.approx(one["difference"]["mean"])
+        assert one["tokens_per_call"] > data["seed"]["tokens_per_call"]
     for name in ("best.md", "report.md", "report.html"):
         assert "improved" in (report.run_dir / name).read_text()
+    assert "Not told apart from the winner: 2 nearest demos" in (report.run_dir / "report.md").read_text()
     assert json.loads((report.run_dir / "best.json").read_text())["candidate_id"] == data["winner"]["candidate_id"]
+
+
+def test_score_and_tokens_give_a_front_and_the_cheapest_of_the_good_wins(run: Run, tmp_path: Path) -> None:
+    dear = result(run("dear"))
+    search = {**settings(Path())["search"], "objective": ["score", "tokens"], "prefer": "cheapest-within 0.3"}
+    cheap = result(run("cheap", search=search, test={"baselines": 0}))
+    assert (dear["pareto_front"], cheap["baselines"]) == ([], [])
+    assert cheap["winner"]["tokens_per_call"] <= dear["winner"]["tokens_per_call"]
+    front = cheap["pareto_front"]
+    assert [set(point) for point in front] == [{"candidate_id", "estimate", "tokens_per_call", "seen"}] * len(front)
+    for one, two in itertools.pairwise(front):
+        assert one["tokens_per_call"] < two["tokens_per_call"]
+        assert one["estimate"] < two["estimate"]
+    report = (tmp_path / "cheap" / "report.md").read_text()
+    assert "The Pareto front of the search" in report
 
 
 def test_the_budget_holds_and_the_bill_is_right(run: Run, server: FakeServer) -> None:

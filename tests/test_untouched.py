@@ -42,12 +42,11 @@ Poisoner = Callable[[], Poisoned]
 def poisoner(monkeypatch: pytest.MonkeyPatch) -> Poisoner:
     """Poison the split of the next run from the start of its search to the call of `final_test`.
 
-    But for the look for near-duplicates across the splits, which the search learns nothing of.
+    The look for near-duplicates across the splits comes before: the search learns nothing of it.
     """
     made: list[Poisoned] = []
     load, job = optimizer.run.load_task, optimizer.run._Job
-    search, verdict = job._search_and_test, optimizer.search.verdict.final_test
-    compare = optimizer.prompt.overlap.near_duplicates
+    foretell, verdict = job._foretell, optimizer.search.verdict.final_test
 
     def loaded(*arguments: Any, **options: Any) -> Any:
         task = load(*arguments, **options)
@@ -55,23 +54,15 @@ def poisoner(monkeypatch: pytest.MonkeyPatch) -> Poisoner:
         return dataclasses.replace(task, test=made[-1])
 
     async def locked(*arguments: Any) -> Any:
-        made[-1].locked = True
-        return await search(*arguments)
+        made[-1].locked = True  # by now near-duplicates between the splits have been looked for, and named
+        return await foretell(*arguments)
 
     async def unlocked(*arguments: Any) -> Any:
         made[-1].locked, made[-1].reads = False, 0
         return await verdict(*arguments)
 
-    def compared(*arguments: Any) -> Any:
-        made[-1].locked = False
-        try:
-            return compare(*arguments)
-        finally:
-            made[-1].locked = True
-
     monkeypatch.setattr(optimizer.run, "load_task", loaded)
-    monkeypatch.setattr(optimizer.prompt.overlap, "near_duplicates", compared)
-    monkeypatch.setattr(job, "_search_and_test", locked)
+    monkeypatch.setattr(job, "_foretell", locked)
     monkeypatch.setattr(optimizer.search.verdict, "final_test", unlocked)
     return lambda: made[-1]
 

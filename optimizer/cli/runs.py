@@ -23,15 +23,29 @@ SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", hel
 @click.argument("config", metavar="CONFIG")
 @SET
 @click.option("--run-dir", metavar="DIR", help="Where the run's files go; the same folder continues a run.")
+@click.option(
+    "--prefer",
+    type=(click.Choice(["cheapest-within"]), float),
+    metavar="cheapest-within MARGIN",
+    help="Let the cheapest prompt within MARGIN of the best validation score win.",
+)
 @QUIET
 @WAIT
 @ACCEPT
 def run(
-    config: str, overrides: tuple[str, ...], run_dir: str | None, quiet: bool, wait: bool, accept_changes: bool
+    config: str,
+    overrides: tuple[str, ...],
+    run_dir: str | None,
+    prefer: tuple[str, float] | None,
+    quiet: bool,
+    wait: bool,
+    accept_changes: bool,
 ) -> None:
     """Optimize the prompt that CONFIG describes."""
     from optimizer.config.load import load_config
 
+    if prefer is not None:
+        overrides = (*overrides, f"search.prefer={prefer[0]} {prefer[1]}")
     settings = load_config(config, overrides)
     if run_dir is not None:
         settings = settings.model_copy(update={"run_dir": run_dir})
@@ -72,6 +86,12 @@ def _print_report(report: Report) -> None:
             f"  {name:7} {side.test_score:.3f}  [{ci[0]:.3f}, {ci[1]:.3f}]  {side.tokens_per_call:.0f} tokens a call"
         )
     click.echo(f"  paired  {report.difference:+.3f}  [{low:+.3f}, {high:+.3f}] on {report.test_examples} test examples")
+    for beside in report.baselines:
+        (low, high), ci = beside.difference_ci95, beside.side.test_ci95
+        click.echo(
+            f"  {beside.name}, no search: {beside.side.test_score:.3f}  [{ci[0]:.3f}, {ci[1]:.3f}]  winner "
+            f"{beside.difference:+.3f}  [{low:+.3f}, {high:+.3f}] on the same {beside.examples}"
+        )
     paid, tokens = sum(usage["calls"].values()), usage["input_tokens"] + usage["output_tokens"]
     done = sum(report.trials.values())
     click.echo(f"  {done} trials, {paid} calls, {tokens:,} tokens, ${usage['usd']:.4f}, {report.seconds:.0f} s")

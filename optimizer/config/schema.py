@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -82,6 +83,10 @@ class Search(Strict):
     strategy: Literal["default", "tpe", "random"] = Field(
         "default", description="who proposes: a Gaussian process (default), Optuna's TPE, or chance"
     )
+    objective: tuple[Literal["score", "tokens"], ...] = Field(
+        ("score",), description="score, or {score, tokens}: the Pareto front of score and tokens a call"
+    )
+    prefer: str = Field("best", description="the winner: best, or 'cheapest-within MARGIN' of the best score")
     prior: Prior | None = Field(Prior(), description="what is believed beforehand; null: nothing")
     trials: Positive = 40
     formats: tuple[FormatName, ...] = Field(("turns", "block", "chat", "json", "xml"), min_length=1)
@@ -94,6 +99,28 @@ class Search(Strict):
         None, description="validation examples between two decisions of the race; default 10 if careful, 3 if quick"
     )
     instructions: Positive = Field(8, description="instructions in the pool, the seed's included")
+
+    @field_validator("objective", mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        # YAML reads {score, tokens} as keys without values.
+        bare = isinstance(value, dict) and not any(value.values())
+        names = [value] if isinstance(value, str) else list(value) if bare or isinstance(value, (list, tuple)) else []  # type: ignore[call-overload]
+        if sorted(map(str, names)) not in (["score"], ["score", "tokens"]):
+            raise ValueError("write score, or {score, tokens}")
+        return tuple(sorted(names))
+
+    @field_validator("prefer")
+    @classmethod
+    def _readable(cls, value: str) -> str:
+        if value != "best" and not re.fullmatch(r"cheapest-within 0(\.\d+)?", value):
+            raise ValueError("write best, or cheapest-within and a share of the score below 1: cheapest-within 0.02")
+        return value
+
+    @property
+    def margin(self) -> float | None:
+        """How much of the best score a cheaper winner may lack; None: it is the best."""
+        return None if self.prefer == "best" else float(self.prefer.split()[1])
 
 
 class Budget(Strict):
@@ -111,6 +138,14 @@ class Budget(Strict):
         if isinstance(value, (int, dt.date)):  # YAML 1.1 reads an unquoted 22:30 as a number in base sixty
             raise ValueError("write the time in quotes, as in until: '07:00'")
         return value
+
+
+class FinalTest(Strict):
+    """What is measured on the test examples beside the seed and the winner."""
+
+    baselines: int = Field(
+        100, ge=0, description="test examples on which random and nearest demos without a search are measured; 0: none"
+    )
 
 
 class Failures(Strict):
@@ -146,6 +181,7 @@ class RunConfig(Strict):
     models: Models = Models()
     search: Search = Search()
     budget: Budget = Budget()
+    test: FinalTest = FinalTest()
     cache: Cache = Cache()
     failures: Failures = Failures()
     tracking: Tracking = Tracking()

@@ -49,25 +49,25 @@ class Budget:
         self._earlier = seconds
         self._deadline = deadline(self.limits, self._start, seconds, until)
 
-    def begin(self, ledger: Ledger, calls: int, concurrency: int) -> None:
+    def begin(self, ledger: Ledger, calls: int, concurrency: int, beside: int = 0) -> None:
         """Begin or go on with a run: the ledger tells what was paid and learnt, and its clock.
 
-        The dollars and the time of the test's `calls` are kept out of the search.
+        The dollars and the time of the test's `calls`, and of those `beside` them, are kept out of the search.
         """
         search, test = (sum(usage_by_role(ledger, phase).values(), Usage()) for phase in ("search", "test"))
         text = self.limits.until
         until = None if text is None else (text, moment(text, self._start))
         self.restore(search, test, *resume_clock(ledger, self._start, until))
-        self.set_aside(calls, concurrency)
+        self.set_aside(calls, concurrency, beside)
         self.lost = booked_for_lost(ledger)
         for spell in spells(ledger):
             self._forecast.learn(
                 CallTag(spell.role, "search", spell.trial), Usage(), Usage(usd=spell.usd), spell.seconds
             )
 
-    def set_aside(self, calls: int, concurrency: int = 1) -> None:
-        """Keep the dollars and the time of the test's calls out of the search."""
-        self._forecast = TestForecast(calls, concurrency)
+    def set_aside(self, calls: int, concurrency: int = 1, beside: int = 0) -> None:
+        """Keep the dollars and the time of the test's calls out of the search; see TestForecast."""
+        self._forecast = TestForecast(calls, concurrency, beside)
 
     def hold(self, tag: CallTag, most: Usage) -> Future[None] | None:
         """Set a call's worst case aside; where others hold what it needs, return what to await.
@@ -96,7 +96,7 @@ class Budget:
             limit = getattr(self.limits, name)
             if limit is None:
                 continue
-            room = limit - (self._forecast.dollars(tag, most) if searching and name == "usd" else 0.0)
+            room = limit - (self._forecast.dollars(tag, most, limit) if searching and name == "usd" else 0.0)
             if self._spent[name] + amount > room:
                 raise self._refuse(name)
             wait = wait or self._spent[name] + self._held[name] + amount > room
@@ -127,7 +127,8 @@ class Budget:
         left = self._deadline - self._clock()
         if phase == "test":
             return left
-        return left - self._forecast.seconds() + (self._forecast.landing() if landing else 0.0)
+        kept = self._forecast.seconds(self._deadline - self._start + self._earlier)
+        return left - kept + (self._forecast.landing() if landing else 0.0)
 
     def used(self) -> dict[str, tuple[float, float]]:
         """Return (spent, limit) for each limit that is set; seconds for the time limits."""

@@ -9,19 +9,22 @@ from optimizer.types import Usage
 
 # Test examples are not the validation's: a tenth more in dollars, a fifth more in time.
 DOLLARS_MARGIN, TIME_MARGIN = 1.1, 1.2
+# Of what the test leaves, at most so much is kept for the baselines: the search comes before them.
+BESIDE_SHARE = 0.25
 
 
 class TestForecast:
-    """Dollars and seconds of `calls` test calls, half for the seed and half for the winner.
+    """Dollars and seconds of `calls` test calls, half for the seed and half for the winner, and of `beside` more.
 
     In dollars each is as dear as the dearest call of its role yet; in time, the seed's are as slow as its
-    calls were on average, and the winner's as those of the slowest trial.
+    calls were on average, and the others as those of the slowest trial. What is kept for those beside never
+    takes more than a quarter of what the test leaves.
     """
 
     __test__ = False  # not a test, whatever pytest makes of its name
 
-    def __init__(self, calls: int = 0, concurrency: int = 1) -> None:
-        self._calls, self._concurrency = calls, concurrency
+    def __init__(self, calls: int = 0, concurrency: int = 1, beside: int = 0) -> None:
+        self._calls, self._concurrency, self._beside = calls, concurrency, beside
         self._dearest: dict[str, float] = {}
         self._share: dict[str, float] = {}
         self._largest = 0.0
@@ -44,8 +47,8 @@ class TestForecast:
             count, total = self._times.get(tag.trial, (0, 0.0))
             self._times[tag.trial] = (count + 1, total + seconds)
 
-    def dollars(self, tag: CallTag, most: Usage) -> float:
-        """Return what to keep for the test if a call that may cost `most` goes ahead.
+    def dollars(self, tag: CallTag, most: Usage, limit: float) -> float:
+        """Return what to keep of the `limit` for the test if a call that may cost `most` goes ahead.
 
         A prompt dearer than any yet may become the winner, so its expected cost counts before it is paid.
         """
@@ -56,17 +59,21 @@ class TestForecast:
             dearest[tag.role] = max(dearest.get(tag.role, 0.0), self._share.get(tag.role, 0.0) * most.usd)
             largest = max(largest, most.usd)
         # The last call of the test is reserved by its worst case like any other.
-        return DOLLARS_MARGIN * self._calls * sum(dearest.values()) + largest
+        each = DOLLARS_MARGIN * sum(dearest.values())
+        test = self._calls * each + largest
+        return test + min(self._beside * each, max(0.0, limit - test) * BESIDE_SHARE)
 
-    def seconds(self) -> float:
-        """Return the time to keep for the test, and for what is in flight to land before it."""
+    def seconds(self, limit: float) -> float:
+        """Return the time to keep of the `limit` for the test, and for what is in flight to land before it."""
         if not self._calls or not self._times:
             return 0.0
         means = [total / count for count, total in self._times.values()]
         first = self._times.get(0)
         seed = max(means) if first is None else first[1] / first[0]
         passes = math.ceil(self._calls / 2 / self._concurrency) * (seed + max(means))
-        return TIME_MARGIN * passes + self.landing()
+        baselines = math.ceil(self._beside / self._concurrency) * max(means)
+        test = TIME_MARGIN * passes + self.landing()
+        return test + min(TIME_MARGIN * baselines, max(0.0, limit - test) * BESIDE_SHARE)
 
     def landing(self) -> float:
         """Return how long a call of the search may still take when its time is up."""

@@ -6,12 +6,12 @@ from typing import Any
 
 import yaml
 
-from optimizer.report.blocks import Block, Bullets, Code, Difference, Document, Figure, Section, Table, Text
+from optimizer.report.blocks import Block, Bullets, Code, Difference, Document, Section, Table, Text
 from optimizer.report.clean import cell, visible
 from optimizer.report.evidence import answers_section
-from optimizer.report.figures import intervals
 from optimizer.report.gather import Facts, Trial, best_of
 from optimizer.report.searched import search_section
+from optimizer.report.tested import outcome_section
 from optimizer.report.words import demo_lines, difference, settings_of
 from optimizer.types import Candidate, Prompt, Usage
 
@@ -73,30 +73,7 @@ def _scores(facts: Facts) -> Section:
     result = facts.result
     if result is None:
         return Section("Scores", [Text("The test examples have not been touched."), *_so_far(facts)])
-    sides = [
-        ("seed", result["seed"]["test_score"], *result["seed"]["test_ci95"]),
-        ("winner", result["winner"]["test_score"], *result["winner"]["test_ci95"]),
-    ]
-    rows = [
-        (name, f"{score:.3f}", f"[{low:.3f}, {high:.3f}]", f"{result[name]['tokens_per_call']:.0f}")
-        for name, score, low, high in sides
-    ]
-    low, high = result["difference"]["ci95"]
-    table = Table("Scores on the test examples", ("prompt", "score", "95 % interval", "tokens a call"), rows)
-    told = "; ".join(f"{name} {score:.3f}, from {a:.3f} to {b:.3f}" for name, score, a, b in sides)
-    svg = intervals(sides, "Scores of seed and winner on the test examples", told)
-    return Section(
-        "On the test examples",
-        [
-            Text(f"{result['test_examples']} examples, seen by nobody before, each answered by both prompts."),
-            Figure("Seed and winner on the test examples", told, svg, table),
-            Text(
-                f"Paired difference: {result['difference']['mean']:+.3f}, 95 % interval [{low:+.3f}, {high:+.3f}]. The "
-                f"winner's score on validation was {result['winner']['validation_score']:.3f}, shrunken towards the "
-                "other candidates': the one that was chosen for its score is likely to have been lucky."
-            ),
-        ],
-    )
+    return outcome_section(result)
 
 
 def _so_far(facts: Facts) -> list[Block | Section]:

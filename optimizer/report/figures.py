@@ -60,9 +60,14 @@ def curve(points: Sequence[tuple[int, float, int]], title: str, description: str
 
 
 def scatter(
-    trials: Sequence[Trial], front: Sequence[Trial], marked: dict[str, str], title: str, description: str
+    trials: Sequence[Trial],
+    front: Sequence[Trial],
+    marked: dict[str, str],
+    title: str,
+    description: str,
+    key: str = "scatter",
 ) -> str:
-    """Return score against tokens a call, with the Pareto front; `marked` names candidates by id."""
+    """Return score against tokens a call, with the Pareto front; `marked` names candidates by id, `key` the figure."""
 
     def draw(axes: Axes) -> None:
         axes.step(
@@ -91,7 +96,7 @@ def scatter(
         _unit(axes, [t.low or 0.0 for t in trials] + [t.high or 1.0 for t in trials])
         axes.legend(loc="best")
 
-    return _svg("scatter", draw, title, description)
+    return _svg(key, draw, title, description)
 
 
 def bars(found: Sequence[Importance], title: str, description: str) -> str:
@@ -115,15 +120,15 @@ def intervals(sides: Sequence[tuple[str, float, float, float]], title: str, desc
 
     def draw(axes: Axes) -> None:
         for place, (name, score, low, high) in enumerate(sides):
-            role = "before" if name == "seed" else "after"
+            role, marker = {"seed": ("before", "s"), "winner": ("after", "D")}.get(name, ("other", "o"))
             axes.plot([low, high], [place, place], color=ROLES[role], linewidth=3, clip_on=False)
-            axes.plot([score], [place], "s" if name == "seed" else "D", color=ROLES[role], markersize=8, clip_on=False)
+            axes.plot([score], [place], marker, color=ROLES[role], markersize=8, clip_on=False)
         axes.set_yticks(range(len(sides)), [side[0] for side in sides])
-        axes.set(xlabel="score on the same examples, 95 % interval", xlim=(0, 1), ylim=(-0.6, len(sides) - 0.4))
+        axes.set(xlabel="score on test examples, 95 % interval", xlim=(0, 1), ylim=(-0.6, len(sides) - 0.4))
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
 
-    return _svg("intervals", draw, title, description, height=1.9)
+    return _svg("intervals", draw, title, description, height=1.1 + 0.4 * len(sides))
 
 
 def _unit(axes: Axes, values: Sequence[float]) -> None:

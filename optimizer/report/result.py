@@ -29,6 +29,53 @@ class Side:
 
 
 @dataclass(frozen=True)
+class Baseline:
+    """A simple baseline on `examples` test examples; `winner_score` is that of the winner on them.
+
+    `difference` is winner − baseline, over the same examples.
+    """
+
+    name: str
+    side: Side
+    winner_score: float
+    difference: float
+    difference_ci95: Interval
+    examples: int
+
+    @property
+    def rivals(self) -> str:
+        """A sentence where the baseline does as well as the winner, or better; "" where the winner is ahead."""
+        if self.difference > 0:
+            return ""
+        low, high = self.difference_ci95
+        how = "better than" if high < 0 else "as well as"
+        return (
+            f"But {self.name} without a search do {how} the winner: {self.side.test_score:.3f} against "
+            f"{self.winner_score:.3f} on the same {self.examples} test examples (the winner's difference "
+            f"{self.difference:+.3f}, 95 % interval [{low:+.3f}, {high:+.3f}])."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as result.json has it."""
+        return {
+            "name": self.name,
+            "candidate_id": self.side.candidate.id,
+            **_side(self.side),
+            "examples": self.examples,
+            "winner_score": self.winner_score,
+            "difference": {"mean": self.difference, "ci95": list(self.difference_ci95)},
+            "prompt": self.side.candidate.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Baseline:
+        """Rebuild it from `to_json`'s data."""
+        gain = data["difference"]
+        side = _side_from(data, Candidate.from_json(data["prompt"], data["name"]))
+        return cls(data["name"], side, data["winner_score"], gain["mean"], _interval(gain["ci95"]), data["examples"])
+
+
+@dataclass(frozen=True)
 class Report:
     """The outcome of a run; `to_json` gives the schema of result.json."""
 
@@ -49,13 +96,21 @@ class Report:
     mlflow: dict[str, str | None] | None
     notes: tuple[str, ...] = ()
     lost_calls: int = 0
+    baselines: tuple[Baseline, ...] = ()
+    front: tuple[dict[str, Any], ...] = ()
 
     @property
     def recommendation(self) -> str:
-        """What to do with the winner, in one sentence."""
+        """What to do with the winner, and which simple baselines do as well as it."""
+        advice = "Keep the seed prompt: the winner is not proven better. It is saved beside it all the same."
         if self.verdict == "improved":
-            return "Use the winner: it is better than the seed on examples that neither has seen."
-        return "Keep the seed prompt: the winner is not proven better. It is saved beside it all the same."
+            advice = "Use the winner: it is better than the seed on examples that neither has seen."
+        return " ".join([advice, *filter(None, map(self._rivals, self.baselines))])
+
+    def _rivals(self, baseline: Baseline) -> str:
+        if baseline.side.candidate.id == self.winner.candidate.id:
+            return f"It is the seed with {baseline.name}: no search was needed to find it."
+        return baseline.rivals
 
     def to_json(self) -> dict[str, Any]:
         """Return result.json's content."""
@@ -73,6 +128,8 @@ class Report:
                 "prompt": winner.to_json(),
             },
             "difference": {"mean": self.difference, "ci95": list(self.difference_ci95)},
+            "baselines": [baseline.to_json() for baseline in self.baselines],
+            "pareto_front": list(self.front),
             "usage": self.usage,
             "lost_calls": self.lost_calls,
             "test_usage": self.test_usage,
@@ -106,6 +163,8 @@ class Report:
             mlflow=data["mlflow"],
             notes=tuple(data["notes"]),
             lost_calls=data["lost_calls"],
+            baselines=tuple(map(Baseline.from_json, data["baselines"])),
+            front=tuple(data["pareto_front"]),
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from optimizer.report.blocks import Block, Figure, Section, Table, Text
 from optimizer.report.clean import cell
 from optimizer.report.curves import best_so_far, pareto, priced
@@ -17,6 +19,7 @@ def search_section(facts: Facts) -> Section:
         [
             Section("Best so far", [_curve(facts)]),
             Section("Score against tokens", [_scatter(facts)]),
+            *_front(facts),
             Section("What mattered", _importance(facts)),
         ],
     )
@@ -59,6 +62,39 @@ def _scatter(facts: Facts) -> Block:
     title = "Validation score against tokens a call"
     table = Table("The Pareto front", ("trial", "tokens a call", "score", "95 % interval", "from"), rows)
     return Figure(title, told, scatter(shown, front, marked, title, told), table)
+
+
+def _front(facts: Facts) -> list[Section]:
+    """Return the front that the search was asked for; nothing where it was not."""
+    points = (facts.result or {}).get("pareto_front", ())
+    first = {trial.candidate.id: trial for trial in reversed(facts.trials)}
+    shown = [
+        replace(first[point["candidate_id"]], score=point["estimate"], tokens=point["tokens_per_call"])
+        for point in points
+        if point["candidate_id"] in first
+    ]
+    if not shown:
+        return []
+    marked = {side.id: name for name, side in (("winner", facts.after), ("seed", facts.before)) if side is not None}
+    told = (
+        f"{len(shown)} candidates that no other beats in both the estimated score and tokens a call. The estimates are "
+        "shrunken towards the other candidates'; who left the race early has seen few examples, and is less sure."
+    )
+    rows = [
+        (
+            str(t.number),
+            marked.get(t.candidate.id, "–"),
+            f"{t.tokens:.0f}",
+            f"{t.score:.3f}",
+            f"[{t.low:.2f}, {t.high:.2f}]" if t.low is not None else "–",
+            str(t.seen),
+        )
+        for t in shown
+    ]
+    title = "Estimated score against tokens a call"
+    head = ("trial", "is", "tokens a call", "estimate", "95 % interval of its own answers", "examples seen")
+    table = Table("The Pareto front of the search", head, rows)
+    return [Section("Pareto front", [Figure(title, told, scatter(shown, shown, marked, title, told, "front"), table)])]
 
 
 def _importance(facts: Facts) -> list[Block | Section]:

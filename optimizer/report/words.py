@@ -1,14 +1,22 @@
-"""A prompt in words and lines: its settings, its demos, and what changed between two."""
+"""In words and lines: a prompt's settings and demos, what changed between two, and how calls failed."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
 
+from optimizer.ledger.reader import Reader
+from optimizer.ledger.records import failures_by_kind
 from optimizer.report.blocks import Sign
 from optimizer.types import Example, Prompt
 
 SHOWN_DEMOS = 32
+
+
+def told_failures(ledger: Reader) -> str:
+    """Return how calls failed, by kind, with one message."""
+    kinds = failures_by_kind(ledger)
+    return "; ".join(f"{count} × {kind}: {message}" for kind, count, message in kinds) or "no call failed"
 
 
 def settings_of(prompt: Prompt) -> str:

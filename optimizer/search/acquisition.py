@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # In tokens of fresh input: one that a cached prefix holds, and one that is generated. Bytes to a token.
 CACHED, GENERATED, BYTES = 0.1, 4.0, 4.0
+RIDGE, REFERENCE = 0.1, 1.1
 
 
 def expected_improvement(mean: Floats, deviation: Floats, best: float) -> Floats:
@@ -28,15 +29,43 @@ def expected_improvement(mean: Floats, deviation: Floats, best: float) -> Floats
     return np.asarray(deviation * (ahead * ndtr(ahead) + density))
 
 
+def front_improvement(mean: Floats, deviation: Floats, tokens: Floats, known: tuple[Floats, Floats]) -> Floats:
+    """Return by how much each candidate is expected to enlarge what the front of score against tokens dominates.
+
+    `known` holds the expected scores and the tokens of what was tried. A candidate's tokens are known before it is
+    tried, so the expected hypervolume improvement (Emmerich et al. 2006, doi:10.1109/TEVC.2005.859463) is the
+    expected improvement over the front's score at each price, from the candidate's own up to a little more than the
+    dearest's, summed over the logarithm of the price.
+    """
+    most = REFERENCE * float(max(tokens.max(), known[1].max(initial=0.0)))
+    on_front = pareto(*known)
+    edges = np.log([*known[1][on_front], most])
+    steps = [0.0, *known[0][on_front]]
+    total, begin = np.zeros(len(mean)), np.log(tokens)
+    for low, high, best in zip([-np.inf, *edges[:-1]], edges, steps, strict=True):
+        width = np.maximum(0.0, high - np.maximum(low, begin))
+        total += width * expected_improvement(mean, deviation, best)
+    return total
+
+
+def pareto(scores: Floats, tokens: Floats) -> list[int]:
+    """Return the places of those that no other beats in both score and tokens, the cheapest first."""
+    found: list[int] = []
+    for place in np.lexsort((-scores, tokens)).tolist():
+        if not found or scores[place] > scores[found[-1]]:
+            found.append(place)
+    return found
+
+
 class Cost:
     """What one call of a candidate costs, in tokens of fresh input, judged by the length of its texts.
 
     Instruction and static demos are the same for every input, so the provider's or the engine's prefix cache
-    holds them; retrieved demos are paid in full each time.
+    holds them; retrieved demos are paid in full each time. With weights of 1 it is the number of tokens.
     """
 
-    def __init__(self, space: Space) -> None:
-        self._space = space
+    def __init__(self, space: Space, cached: float = CACHED, generated: float = GENERATED) -> None:
+        self._space, self._cached, self._generated = space, cached, generated
         self._predictors = [_lengths(pool) for pool in space.pools.values()]
 
     def of(self, levels: Levels) -> Floats:
@@ -53,7 +82,31 @@ class Cost:
         demos = np.array(self._space.counts(pool), dtype=float)[levels[:, 2]] * (given + answer)
         frame = np.array([MARKERS[layout] for layout in self._space.formats], dtype=float)[levels[:, 1]]
         prefix = instructions[levels[:, 0]] + demos * (1 - retrieved)
-        return np.asarray(CACHED * prefix + demos * retrieved + given + GENERATED * (answer + frame))
+        return np.asarray(self._cached * prefix + demos * retrieved + given + self._generated * (answer + frame))
+
+
+class Tokens:
+    """The tokens of a call: by the length of its texts, corrected by what calls of other candidates took.
+
+    The correction is a factor for each format, count and policy, by ridge regression of the logarithms: a tokenizer's
+    words, and how much of its frame a format really writes, are not known beforehand.
+    """
+
+    def __init__(self, space: Space, sizes: Sequence[int], levels: Levels, measured: Floats) -> None:
+        """`sizes` are the numbers of levels of each dimension; `measured` the tokens a call of each row of levels."""
+        self._cost, self._sizes = Cost(space, cached=1.0, generated=1.0), sizes
+        seen = self._effects(levels)
+        wanted = np.log(measured / self._cost.of(levels))
+        self._factors = np.linalg.solve(seen.T @ seen + RIDGE * np.eye(seen.shape[1]), seen.T @ wanted)
+
+    def of(self, levels: Levels) -> Floats:
+        """Return the tokens a call of each row of levels."""
+        return np.asarray(self._cost.of(levels) * np.exp(self._effects(levels) @ self._factors))
+
+    def _effects(self, levels: Levels) -> Floats:
+        """Return each row's format, count and policy as ones among zeros, after a one for all."""
+        named = [d for d in range(len(self._sizes)) if KINDS[d % len(KINDS)] in ("format", "count", "policy")]
+        return np.hstack([np.ones((len(levels), 1)), *(np.eye(self._sizes[d])[levels[:, d]] for d in named)])
 
 
 def _lengths(pool: Pool) -> tuple[Floats, float, float]:

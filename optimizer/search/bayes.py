@@ -9,11 +9,12 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from threadpoolctl import ThreadpoolController
 
 from optimizer.prompt.demos import Embed
-from optimizer.search.acquisition import Cost, expected_improvement
+from optimizer.search.acquisition import Cost, Tokens, expected_improvement, front_improvement, pareto
 from optimizer.search.candidates import candidates, rows_of, without
 from optimizer.search.features import Features
 from optimizer.search.space import Space
@@ -28,6 +29,8 @@ UNKNOWN_VARIANCE = 0.025
 # Of the best: how many have their neighbours tried. Of the observations: on how many the hyperparameters are
 # fitted and the posterior rests (time goes with the cube), and how many more call for a new fit.
 KIN, FIT_ON, REST_ON, MORE = 8, 100, 400, 1.25
+ONE = [StudyDirection.MAXIMIZE]
+TWO = [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
 THREADS = ThreadpoolController()
 
 
@@ -47,9 +50,14 @@ class Model:
 
     def observed(self, levels: Levels, trials: Sequence[FrozenTrial]) -> Observations:
         """Return what some finished trials have shown, given their levels."""
-        values = np.array([t.value for t in trials], dtype=float)
+        values = np.array([t.values[0] for t in trials], dtype=float)
         variances = np.array([t.user_attrs.get(VARIANCE, UNKNOWN_VARIANCE) for t in trials], dtype=float)
         return Observations(levels, values, variances, self.features.beliefs(levels))
+
+    def tokens(self, levels: Levels, told: Sequence[FrozenTrial]) -> Tokens:
+        """Return what calls take, given the levels of the finished ones of some trials, whose second value it is."""
+        measured = np.array([t.values[1] for t in told if t.state == TrialState.COMPLETE], dtype=float)
+        return Tokens(self.space, [len(table) for table in self.features.tables], levels, np.maximum(measured, 1.0))
 
     def posterior(self, seen: Observations, running: Levels) -> tuple[Posterior, Observations]:
         """Return what is believed after the observations, and these; both as if `running` had met expectations."""
@@ -85,6 +93,9 @@ class BayesianSampler(BaseSampler):
     so the candidates of a round differ. Improvement is over the best expected score, not the luckiest seen, and is
     divided by the candidate's cost to the power of `cost_weight`. What was asked is not asked again while
     anything else is left. A trial's parameters follow from `seed`, its number, and the trials before it.
+
+    In a study of two objectives, a score to be maximized and tokens to be minimized, it asks for the candidate that
+    is expected to enlarge what the Pareto front dominates the most (see `front_improvement`).
     """
 
     def __init__(self, space: Space, seed: int = 0, embed: Embed | None = None, cost_weight: float = 0.0) -> None:
@@ -99,8 +110,10 @@ class BayesianSampler(BaseSampler):
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Return the parameters of the next candidate. Raises ValueError in a study of several objectives."""
-        self._raise_error_if_multi_objective(study)
+        """Return the parameters of the next candidate. Raises ValueError in a study of other objectives."""
+        if study.directions not in (ONE, TWO):
+            told = ", ".join(direction.name.lower() for direction in study.directions)
+            raise ValueError(f"the study's directions are {told}; it takes maximize, or maximize and minimize")
         # Matrices this small take many times as long on several threads beside a busy model, and other last digits.
         with THREADS.limit(limits=1, user_api="blas"):
             return self._chosen(study, trial)
@@ -117,12 +130,18 @@ class BayesianSampler(BaseSampler):
         posterior, known = model.posterior(seen, levels[running])
         expected, _ = posterior.predict(known.levels, known.beliefs)
         kin = np.argsort(-expected.round(6), kind="stable")[:KIN]
+        tokens = model.tokens(seen.levels, told) if study.directions == TWO else None
+        if tokens is not None:
+            kin = np.array(pareto(expected.round(6), tokens.of(known.levels))[-KIN:], dtype=np.intp)
         found = without(
             candidates(model.parts, known.levels[kin], rng), model.features.encode([t.params for t in told])
         )
         found = found[rng.permutation(len(found))]
         mean, deviation = posterior.predict(found, model.features.beliefs(found))
-        gain = expected_improvement(mean, deviation, float(expected.max(initial=0.0)))
+        if tokens is None:
+            gain = expected_improvement(mean, deviation, float(expected.max(initial=0.0)))
+        else:
+            gain = front_improvement(mean, deviation, tokens.of(found), (expected, tokens.of(known.levels)))
         worth = np.log(np.maximum(gain, 1e-300)) - self._cost_weight * np.log(model.cost.of(found))
         # Rounded, so that the last digits of the arithmetic do not decide: among equals the seed does, by the order.
         return model.features.params(found[int(np.argmax(worth.round(6)))])

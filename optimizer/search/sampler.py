@@ -14,7 +14,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.trial import FixedTrial, TrialState, create_trial
 
 from optimizer.prompt.demos import Embed
-from optimizer.search.bayes import VARIANCE, BayesianSampler
+from optimizer.search.bayes import TWO, VARIANCE, BayesianSampler
 from optimizer.search.candidates import candidates, rows_of
 from optimizer.search.features import Features
 from optimizer.search.space import Space
@@ -28,11 +28,15 @@ Strategy = Callable[[Space, int], optuna.samplers.BaseSampler]
 
 @dataclass(frozen=True)
 class Observation:
-    """What a trial has shown: a score in [0, 1], the variance of that estimate, and the examples it rests on."""
+    """What a trial has shown: a score in [0, 1], the variance of that estimate, and the examples it rests on.
+
+    `tokens` is what a call of it takes, None where it made none.
+    """
 
     value: float
     variance: float
     seen: int
+    tokens: float | None = None
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.value):
@@ -64,13 +68,18 @@ class Sampler:
         startup: int,
         embed: Embed | None = None,
         cost_weight: float = 0.0,
+        objective: Sequence[str] = ("score",),
     ) -> None:
-        """`embed` gives the texts of the space a meaning, `cost_weight` is that of a candidate's tokens: see there."""
+        """`embed` gives the texts of the space a meaning, `cost_weight` is that of a candidate's tokens: see there.
+
+        `objective` is score, or score and tokens: then Optuna's study has two directions.
+        """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._space, self._seed, self._asks = space, seed, 0
         self.strategy = _bayesian(embed, cost_weight) if strategy == "default" else _named(strategy, startup)
         self._nominal = strategy == "tpe"
-        self._study = optuna.create_study(direction="maximize")
+        self._directions = TWO[: len(objective)]
+        self._study = optuna.create_study(directions=self._directions)
         self._planned = spread(space, startup, seed)
 
     def ask(self, known: Collection[str]) -> Asked:
@@ -83,18 +92,29 @@ class Sampler:
         return self._draw(self._unknown(known))
 
     def tell(self, asked: Asked, observation: Observation | None) -> None:
-        """Report what a candidate has shown; None for a trial that failed."""
+        """Report what a candidate has shown; None for a trial that failed.
+
+        Of two objectives both must be known: a trial without tokens counts as failed.
+        """
+        values = self._values(observation)
+        if observation is None or values is None:
+            if asked.trial is not None:
+                self._study.tell(asked.trial, state=TrialState.FAIL)
+            return
+        attrs = {VARIANCE: observation.variance, "seen": observation.seen}
         if asked.trial is None:
             params = self._space.params_of(asked.candidate)
-            if observation is not None and params is not None:
-                attrs = {VARIANCE: observation.variance, "seen": observation.seen}
-                self._add(params, TrialState.COMPLETE, observation.value, attrs)
-        elif observation is None:
-            self._study.tell(asked.trial, state=TrialState.FAIL)
-        else:
-            asked.trial.set_user_attr(VARIANCE, observation.variance)
-            asked.trial.set_user_attr("seen", observation.seen)
-            self._study.tell(asked.trial, observation.value)
+            if params is not None:
+                self._add(params, TrialState.COMPLETE, values, attrs)
+            return
+        for name, value in attrs.items():
+            asked.trial.set_user_attr(name, value)
+        self._study.tell(asked.trial, values)
+
+    def _values(self, observation: Observation | None) -> list[float] | None:
+        if observation is None or len(self._directions) == 1:
+            return None if observation is None else [observation.value]
+        return None if observation.tokens is None else [observation.value, observation.tokens]
 
     def grow(self, space: Space) -> None:
         """Go on in a space whose pools have grown at their ends; what was told stays known.
@@ -110,9 +130,9 @@ class Sampler:
         open_trials = sum(trial.state == TrialState.RUNNING for trial in trials)
         if open_trials:
             raise ValueError(f"{open_trials} candidates were asked and not told; tell them before the space grows")
-        self._space, self._study = space, optuna.create_study(direction="maximize")
+        self._space, self._study = space, optuna.create_study(directions=self._directions)
         for trial in trials:
-            self._add(trial.params, trial.state, trial.value, trial.user_attrs)
+            self._add(trial.params, trial.state, trial.values, trial.user_attrs)
 
     def _draw(self, params: dict[str, Any] | None) -> Asked:
         """Draw once: these parameters, or what the strategy proposes."""
@@ -135,11 +155,13 @@ class Sampler:
                 return params
         return None
 
-    def _add(self, params: dict[str, Any], state: TrialState, value: float | None, attrs: dict[str, Any]) -> None:
+    def _add(
+        self, params: dict[str, Any], state: TrialState, values: Sequence[float] | None, attrs: dict[str, Any]
+    ) -> None:
         allowed = self._space.distributions()
         distributions = {name: _named_index(allowed[name]) if self._nominal else allowed[name] for name in params}
         self._study.add_trial(
-            create_trial(state=state, value=value, params=params, distributions=distributions, user_attrs=attrs)
+            create_trial(state=state, values=values, params=params, distributions=distributions, user_attrs=attrs)
         )
 
 

@@ -75,7 +75,11 @@ class TrialLog:
         score = mean(scores) if scores else None
         finish_trial(self.ledger, number, state=state, reason=reason, value=value, score=score, **ends).result()
         self.watch(Event("ended", number, asked.candidate, scores, state, reason))
-        return None if value is None else Observation(value, _variance(board, cid, reference), len(scores))
+        return (
+            None
+            if value is None
+            else Observation(value, _variance(board, cid, reference), len(scores), board.costs.get(cid))
+        )
 
 
 def _variance(board: Board, candidate: str, reference: str | None) -> float:

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from jobs import light_embeddings, make_task, rule, settings, write_config
 
 from optimizer.cli.main import cli
+from optimizer.config.schema import RunConfig
 from optimizer.testing.fake_server import FakeServer
 
 pytestmark = pytest.mark.timeout(60)
@@ -17,6 +18,17 @@ pytestmark = pytest.mark.timeout(60)
 def server() -> Iterator[FakeServer]:
     with FakeServer(rule) as running:
         yield running
+
+
+def test_what_is_preferred_reaches_the_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[RunConfig] = []
+    monkeypatch.setattr("optimizer.cli.runs._optimize", lambda config, *_: seen.append(config))
+    config = str(write_config(tmp_path / "run.yaml", settings(make_task(tmp_path / "task"))))
+    preferred = CliRunner().invoke(cli, ["run", config, "--prefer", "cheapest-within", "0.02"])
+    assert (preferred.exit_code, seen[0].search.prefer) == (0, "cheapest-within 0.02")
+    refused = CliRunner().invoke(cli, ["run", config, "--prefer", "cheapest-within", "7"])
+    assert refused.exit_code == 2
+    assert "cheapest-within and a share of the score below 1" in refused.stderr
 
 
 def test_run_prints_its_trials_and_verdict_and_eval_scores_the_prompt(

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from optimizer.config.schema import Budget, Demos, ModelConfig, ModelPrice, Models, Prior, RunConfig, Search
@@ -50,6 +51,13 @@ def test_an_unquoted_clock_time_is_explained() -> None:
         (Search, {"formats": []}),
         (Search, {"formats": ["yaml"]}),
         (Search, {"unknown": 1}),
+        (Search, {"objective": "tokens"}),
+        (Search, {"objective": ["score", "score"]}),
+        (Search, {"objective": {"score": 1, "tokens": 2}}),
+        (Search, {"objective": 3}),
+        (Search, {"prefer": "cheapest"}),
+        (Search, {"prefer": "cheapest-within 2"}),
+        (Search, {"prefer": "cheapest-within -0.02"}),
         (Demos, {"counts": [65]}),
         (Demos, {"counts": [-1]}),
         (Demos, {"counts": []}),
@@ -71,6 +79,25 @@ def test_a_budget_must_let_two_prompts_see_one_block() -> None:
         RunConfig.model_validate({"task": "t", "budget": {"calls": 5}})
     assert RunConfig.model_validate({"task": "t", "budget": {"calls": 6}}).budget.calls == 6
     assert RunConfig.model_validate({"task": "t", "budget": {"calls": 4}, "search": {"block": 2}}).budget.calls == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "objective"),
+    [
+        ("score", ("score",)),
+        ("{score, tokens}", ("score", "tokens")),
+        ("[tokens, score]", ("score", "tokens")),
+    ],
+)
+def test_the_objective_is_score_or_score_and_tokens(text: str, objective: tuple[str, ...]) -> None:
+    assert Search.model_validate({"objective": yaml.safe_load(text)}).objective == objective
+
+
+def test_a_preference_has_a_margin() -> None:
+    assert Search().margin is None
+    assert Search(prefer="cheapest-within 0.02").margin == 0.02
+    with pytest.raises(ValidationError, match=r"write best, or cheapest-within .* cheapest-within 0\.02"):
+        Search(prefer="cheap")
 
 
 def test_a_config_is_frozen_and_comparable() -> None:

@@ -136,6 +136,22 @@ def test_the_dollars_of_the_test_are_out_of_reach_of_the_search() -> None:
         budget.settle(TEST, cost(10, 0.04), cost(10, 0.02))
 
 
+def test_baselines_never_take_the_search_its_dollars() -> None:
+    paid = []
+    for beside in (0, 1000):
+        budget = Budget(Limits(usd=1.0))
+        budget.set_aside(10, beside=beside)
+        paid.append(0)
+        while True:
+            try:
+                take(budget, cost(10, 0.01))
+            except BudgetSpent:
+                break
+            budget.settle(SEARCH, cost(10, 0.01), cost(10, 0.01), seconds=0.1)
+            paid[-1] += 1
+    assert paid[0] * 0.7 < paid[1] < paid[0] * 0.8
+
+
 def test_with_dollars_the_first_call_goes_alone_as_it_tells_what_the_test_costs() -> None:
     budget = Budget(Limits(usd=1.0))
     budget.set_aside(10)
@@ -178,6 +194,14 @@ def test_the_time_of_the_test_is_kept_free_at_the_concurrency_in_use() -> None:
         tag = CallTag("task", "search", trial)
         take(budget, cost(), tag)
         budget.settle(tag, cost(), cost(), seconds=seconds)
+    with_baselines = Budget(Limits(seconds=100), clock=lambda: now[0])
+    with_baselines.set_aside(calls=40, concurrency=4, beside=10)
+    with_baselines._forecast._times = budget._forecast._times
+    assert with_baselines.time_left("search") == pytest.approx(100 - 1.2 * (5 * (1 + 4) + 3 * 4))
+    with_baselines.set_aside(calls=40, concurrency=4, beside=1000)
+    with_baselines._forecast._times = budget._forecast._times
+    # However many they are, they leave the search three quarters of what the test leaves.
+    assert with_baselines.time_left("search", landing=False) == pytest.approx(0.75 * (100 - 38))
     # Five rounds of four for the seed at 1 s and for the slowest trial at 4 s, a fifth more, and two calls to land.
     left = budget.time_left("search", landing=False)
     assert left == pytest.approx(100 - 1.2 * 5 * (1 + 4) - 8)

@@ -44,6 +44,18 @@ def test_importance_is_told_with_its_range(facts: Facts) -> None:
     assert "Where ranges overlap" in note.text
 
 
+def test_a_front_that_was_asked_for_is_drawn(facts: Facts) -> None:
+    seed, winner = (trial.candidate for trial in facts.trials[:2])
+    shown = [(seed.id, 0.45, 9.0, 12), (winner.id, 0.8, 21.0, 12), ("unknown", 0.9, 30.0, 12)]
+    names = ("candidate_id", "estimate", "tokens_per_call", "seen")
+    result = {**(facts.result or {}), "pareto_front": [dict(zip(names, one, strict=True)) for one in shown]}
+    assert "Pareto front" not in parts(facts)
+    (figure,) = parts(dataclasses.replace(facts, result=result))["Pareto front"]
+    assert isinstance(figure, Figure)
+    assert [row[:4] for row in figure.table.rows] == [("0", "seed", "9", "0.450"), ("1", "winner", "21", "0.800")]
+    assert 'id="front-title"' in figure.svg
+
+
 def test_nothing_to_show_is_said(facts: Facts) -> None:
     found = parts(dataclasses.replace(facts, trials=[]))
     assert all(isinstance(blocks[0], Text) for blocks in found.values())

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from optimizer.config.schema import Demos
 from optimizer.propose.base import Proposal
-from optimizer.search.acquisition import Cost, expected_improvement
+from optimizer.search.acquisition import REFERENCE, Cost, Tokens, expected_improvement, front_improvement, pareto
+from optimizer.search.candidates import rows_of
 from optimizer.search.features import Features
 from optimizer.search.space import Pool, Space
 
@@ -28,6 +31,35 @@ def test_what_is_unsure_may_improve_more() -> None:
     assert found[0] < found[1] < found[2]
 
 
+def dominated(scores: np.ndarray, tokens: np.ndarray, most: float) -> float:
+    """Return the area of (score, log tokens) that is no better than some point, up to `most` tokens, by brute force."""
+    edges = np.sort(np.log([*tokens, most]))
+    edges = edges[edges <= np.log(most)]
+    best = [max((s for s, t in zip(scores, tokens, strict=True) if np.log(t) <= low), default=0.0) for low in edges]
+    return float(sum(width * score for width, score in zip(np.diff(edges), best, strict=False)))
+
+
+def test_the_front_is_what_nobody_beats_in_both() -> None:
+    rng = np.random.default_rng(0)
+    for size in (0, 1, 5, 40):
+        scores, tokens = rng.integers(0, 6, size) / 5, rng.integers(1, 9, size).astype(float)
+        found = pareto(scores, tokens)
+        assert all(tokens[a] < tokens[b] and scores[a] < scores[b] for a, b in itertools.pairwise(found))
+        for place in range(size):
+            assert any(scores[one] >= scores[place] and tokens[one] <= tokens[place] for one in found)
+
+
+@pytest.mark.parametrize("tokens", [20.0, 60.0, 150.0, 420.0])
+def test_a_front_grows_by_what_a_simulation_says(tokens: float) -> None:
+    known = (np.array([0.3, 0.7, 0.5, 0.8]), np.array([50.0, 100.0, 200.0, 500.0]))
+    most = REFERENCE * 500.0
+    drawn = np.random.default_rng(1).normal(0.6, 0.2, 1000)
+    before = dominated(*known, most)
+    grown = [dominated(np.append(known[0], s), np.append(known[1], tokens), most) - before for s in drawn]
+    found = front_improvement(np.array([0.6]), np.array([0.2]), np.array([tokens]), known)[0]
+    assert found == pytest.approx(np.mean(grown), abs=4 * np.std(grown) / len(drawn) ** 0.5 + 1e-4)
+
+
 def costs(*settings: dict[str, object]) -> list[float]:
     texts = (Proposal("short", "seed"), Proposal("a much longer instruction " * 20, "seed"))
     space = Space({"predict": Pool(texts, (TRAIN[:16],), 30)}, ("turns", "chat"), Demos(counts=(0, 2, 8)))
@@ -46,6 +78,21 @@ def test_long_instructions_and_wordy_formats_cost() -> None:
     plain, long, wordy = costs({}, {"instruction": 1}, {"format": "chat"})
     assert plain < long
     assert plain < wordy
+
+
+def test_tokens_are_learnt_from_what_calls_took() -> None:
+    """Calls take three times as many as the lengths say, and those in `chat` twice as many again."""
+    texts = (Proposal("short", "seed"), Proposal("a longer instruction", "seed"))
+    space = Space({"predict": Pool(texts, (TRAIN[:16],), 30)}, ("turns", "chat"), Demos(counts=(0, 2, 8)))
+    features = Features(space)
+    rows = rows_of(space, "predict")
+    truth = 3.0 * Cost(space, 1.0, 1.0).of(rows) * np.where(rows[:, 1] == 1, 2.0, 1.0)
+    sizes = [len(table) for table in features.tables]
+    shown = np.arange(0, len(rows), 3)  # every format, count and policy among them
+    found = Tokens(space, sizes, rows[shown], truth[shown]).of(rows)
+    assert np.abs(np.log(found / truth)).max() < 0.1
+    nothing = Tokens(space, sizes, rows[:0], truth[:0]).of(rows)
+    assert nothing == pytest.approx(Cost(space, 1.0, 1.0).of(rows))
 
 
 def test_every_predictor_costs() -> None:

@@ -165,11 +165,29 @@ def test_trials_that_were_broken_off_are_passed_over() -> None:
     assert over.suggest(study.ask()).prompts
 
 
-def test_several_objectives_are_refused() -> None:
+@pytest.mark.parametrize("directions", [["minimize"], ["minimize", "maximize"], ["maximize", "minimize", "minimize"]])
+def test_objectives_that_it_does_not_know_are_refused(directions: list[str]) -> None:
     over = space()
-    study = optuna.create_study(directions=["maximize", "minimize"], sampler=BayesianSampler(over))
-    with pytest.raises(ValueError, match="multi-objective"):
+    study = optuna.create_study(directions=directions, sampler=BayesianSampler(over))
+    with pytest.raises(
+        ValueError, match=f"directions are {directions[0]}.*it takes maximize, or maximize and minimize"
+    ):
         over.suggest(study.ask())
+
+
+def test_with_two_objectives_it_finds_good_prompts_at_every_price() -> None:
+    """Scores rise with demos, and so do tokens: all of them matter, whereas one objective wants the most demos."""
+    counts = (0, 2, 4, 8)
+    over = space(instructions=6, counts=counts, policies=("static", "nearest"), orders=("given",))
+
+    study = optuna.create_study(directions=["maximize", "minimize"], sampler=BayesianSampler(over, 1))
+    for _ in range(24):
+        trial = study.ask()
+        one = over.suggest(trial)
+        trial.set_user_attr(VARIANCE, 1e-3)
+        study.tell(trial, [score(one) / 2, 20.0 + 10 * one.prompts["predict"].count])
+    front = {int((tokens - 20) / 10): value for value, tokens in (trial.values for trial in study.best_trials)}
+    assert front == {count: pytest.approx(0.5 * (0.3 + 0.1 * count + 0.05)) for count in counts}
 
 
 def test_the_hyperparameters_follow_from_what_was_seen_alone() -> None:

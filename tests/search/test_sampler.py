@@ -97,6 +97,23 @@ def test_the_variance_reaches_optuna() -> None:
     assert asked.trial.user_attrs == {"variance": 0.02, "seen": 10}
 
 
+@pytest.mark.parametrize("strategy", ["default", "tpe", "random"])
+def test_two_objectives_are_a_study_of_two_directions(strategy: str) -> None:
+    sampler = Sampler(space(), strategy, 0, 3, objective=("score", "tokens"))
+    for number in range(8):
+        asked = sampler.ask(set())
+        sampler.tell(asked, Observation(value_of(asked.candidate), 0.01, 10, tokens=100.0 + number))
+    sampler.tell(sampler.ask(set()), Observation(0.5, 0.01, 10))  # it made no call of its own
+    sampler.tell(Asked(candidate("instruction 1")), Observation(0.4, 0.01, 10, tokens=7.0))
+    sampler.grow(space(instructions=6))
+    trials = sampler._study.get_trials()
+    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 8 + ["FAIL", "COMPLETE"]
+    assert [trial.values[1] for trial in trials[:8]] == [100.0 + number for number in range(8)]
+    assert trials[9].values == [0.4, 7.0]
+    assert trials[9] in sampler._study.best_trials
+    assert sampler.ask(set()).trial is not None
+
+
 def test_the_seed_and_failed_trials_can_be_told() -> None:
     sampler = Sampler(space(), "default", 0, 2)
     sampler.tell(Asked(candidate()), Observation(0.5, 0.01, 10))

@@ -1,0 +1,114 @@
+"""The simple baselines that every run measures beside its winner: what demos alone do, without a search."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from optimizer.config.schema import RunConfig
+from optimizer.evaluate.evaluator import Evaluator, Result, landed, phase_tag
+from optimizer.ledger.records import CallTag
+from optimizer.propose.demosets import balanced_sets
+from optimizer.search.verdict import Outcome, Tested, judge
+from optimizer.types import Candidate, Example, Policy, Prompt, digest
+
+if TYPE_CHECKING:
+    from optimizer.prompt.program import Programs
+
+# At most so many demos: what a person would write without a search, and what experiments/field sets beside it.
+MOST: dict[Policy, int] = {"static": 16, "nearest": 8}
+WORDS: dict[Policy, str] = {"static": "random", "nearest": "nearest"}
+# The places of the test's passes in the ledger: the seed and the winner have 0 and 1.
+FIRST_PLACE = 2
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A candidate that needs no search."""
+
+    name: str
+    candidate: Candidate
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A baseline (`outcome.seed`) and the winner on the same test examples; `place` is the pass's in the ledger."""
+
+    name: str
+    place: int
+    outcome: Outcome
+
+
+def simple_baselines(programs: Programs, config: RunConfig) -> list[Baseline]:
+    """Return the seed with random demos and with the nearest demos for each input, as `search.demos.counts` allow.
+
+    Random demos are balanced over the labels, and the same as the first static set of the search.
+    """
+    if not config.test.baselines:
+        return []
+    seed, found = programs.seed(config.search.formats[0]), []
+    for policy, most in MOST.items():
+        allowed = [count for count in config.search.demos.counts if count <= most]
+        prompts = {
+            n: _with_demos(p, policy, allowed, programs.pool_of(n), config.seed) for n, p in seed.prompts.items()
+        }
+        shown = max(prompt.count for prompt in prompts.values())
+        if shown:
+            name = f"{shown} {WORDS[policy]} demos"
+            found.append(Baseline(name, Candidate(prompts, name)))
+    return found
+
+
+def _with_demos(prompt: Prompt, policy: Policy, allowed: Sequence[int], pool: Sequence[Example], seed: int) -> Prompt:
+    count = max((count for count in allowed if count <= len(pool)), default=0)
+    if not count:
+        return prompt
+    demos = balanced_sets(pool, 1, count, seed)[0] if policy == "static" else ()
+    return replace(prompt, policy=policy, count=count, demos=demos)
+
+
+def baseline_runs(programs: Programs, config: RunConfig) -> int:
+    """Return how often a program is run to measure the baselines, at most."""
+    return len(simple_baselines(programs, config)) * min(config.test.baselines, len(programs.task.test))
+
+
+def places_of(examples: Sequence[Example], config: RunConfig) -> list[int]:
+    """Return the places of the test examples on which baselines are measured: all, or a fixed random part."""
+    ranked = sorted(range(len(examples)), key=lambda place: digest([config.seed, examples[place].id]))
+    return sorted(ranked[: config.test.baselines])
+
+
+async def measure_baselines(
+    evaluator: Evaluator, programs: Programs, config: RunConfig, winner: Tested, note: Callable[[str], None]
+) -> list[Compared]:
+    """Run the baselines over their test examples, and compare each with the winner pair by pair.
+
+    The winner must have a result for every test example. Where the budget is spent, only what was answered
+    counts; a baseline without an answer is left out. Both are told to `note`.
+    """
+    baselines, examples = simple_baselines(programs, config), programs.task.test
+    places = places_of(examples, config) if baselines else []
+    found = []
+    for number, baseline in enumerate(baselines, FIRST_PLACE):
+        if baseline.candidate.id == winner.candidate.id:
+            answered = {place: winner.results[place] for place in places}
+        else:
+            answered = await _answers(evaluator, baseline.candidate, examples, places, phase_tag("test", number))
+        theirs, ours = list(answered.values()), [winner.results[place] for place in answered]
+        outcome = judge(Tested(baseline.candidate, theirs), Tested(winner.candidate, ours))
+        if outcome.examples < len(places):
+            note(f"{baseline.name} without a search: compared on {outcome.examples} of {len(places)} test examples")
+        if outcome.examples:
+            found.append(Compared(baseline.name, number, outcome))
+    return found
+
+
+async def _answers(
+    evaluator: Evaluator, candidate: Candidate, examples: Sequence[Example], places: Sequence[int], tag: CallTag
+) -> dict[int, Result]:
+    """Return a candidate's results by place, without those for which the budget had no room."""
+    runs = [asyncio.ensure_future(evaluator.run(candidate, [examples[p]], "test", p, tag)) for p in places]
+    await landed(runs)
+    return {place: run.result()[0] for place, run in zip(places, runs, strict=True) if run.exception() is None}

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from optimizer.report.blocks import Figure, Text
+from optimizer.report.result import Baseline, Side
+from optimizer.report.tested import outcome_section
+
+from .conftest import SEED, WINNER
+from .test_result import MakeReport
+
+
+def baseline(gain: float, low: float, high: float, candidate: Any = SEED, name: str = "8 nearest demos") -> Baseline:
+    return Baseline(name, Side(candidate, 0.75 - gain, (0.5, 0.9), 300.0), 0.75, gain, (low, high), 30)
+
+
+@pytest.mark.parametrize(
+    ("beside", "advice", "judged", "warning"),
+    [
+        (baseline(-0.1, -0.2, -0.05), "But 8 nearest demos without a search do better than the winner", "Better", True),
+        (baseline(-0.1, -0.2, 0.05), "But 8 nearest demos without a search do as well as", "As good as", True),
+        (baseline(0.1, -0.05, 0.2), "", "Not told apart", False),
+        (baseline(0.1, 0.05, 0.2), "", "The winner is better than 8 nearest", False),
+        (baseline(0.0, 0.0, 0.0, WINNER), "It is the seed with 8 nearest demos", "no search was needed", True),
+    ],
+)
+def test_what_a_baseline_says_of_the_search_is_said_plainly(
+    report: MakeReport, beside: Baseline, advice: str, judged: str, warning: bool
+) -> None:
+    made = report(baselines=(beside,))
+    head = "Use the winner: it is better than the seed on examples that neither has seen."
+    assert made.recommendation.startswith(f"{head} {advice}" if advice else head)
+    assert advice or made.recommendation == head
+    found = outcome_section(made.to_json()).blocks[-1]
+    assert isinstance(found, Text)
+    assert judged in found.text
+    assert found.warning == warning
+
+
+def test_the_table_has_every_side_with_its_own_number_of_examples(report: MakeReport) -> None:
+    made = report(baselines=(baseline(0.1, -0.05, 0.2), baseline(0.3, 0.2, 0.4, name="16 random demos")))
+    figure = outcome_section(made.to_json()).blocks[1]
+    assert isinstance(figure, Figure)
+    assert [(row[0], row[4], row[5]) for row in figure.table.rows] == [
+        ("seed", "40", "+0.250"),
+        ("winner", "40", "–"),
+        ("8 nearest demos", "30", "+0.100"),
+        ("16 random demos", "30", "+0.300"),
+    ]
+    assert figure.table.rows[2][6] == "[-0.050, +0.200]"
+    assert "16 random demos 0.450, from 0.500 to 0.900" in figure.description
+
+
+def test_a_report_comes_back_from_its_data(report: MakeReport) -> None:
+    made = report(baselines=(baseline(0.1, -0.05, 0.2),))
+    again = type(made).from_json(made.to_json(), SEED, made.run_dir)
+    assert again.to_json() == made.to_json()

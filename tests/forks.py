@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any, Self
 
-from jobs import ROOT, light_embeddings
+from jobs import ROOT, lighten
 
 
 class Forks:
@@ -120,7 +120,7 @@ def _serve() -> None:
     from optimizer.models.prices import price_of
 
     price_of("openai/fake")  # reads the table
-    light_embeddings(setattr)
+    lighten(setattr)
     _answer(ready=True)
     for line in sys.stdin:
         command = json.loads(line)

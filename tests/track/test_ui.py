@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -75,9 +74,8 @@ def check_that_it_ends(process: subprocess.Popen[str], port: int, number: signal
         pass
 
 
-@pytest.mark.filterwarnings("default")  # MLflow's own code is not free of warnings
-def test_the_ui_serves_on_this_machine_only_until_a_signal(tmp_path: Path, made_database: Path) -> None:
-    shutil.copy(made_database, tmp_path / "mlflow.db")
+def test_the_ui_serves_on_this_machine_only_until_a_signal(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").touch()
     port = free_port()
     with served(tmp_path, port) as process:
         wait_for_port(port, process)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,23 @@ def forks() -> Iterator[Forks]:
         yield started
 
 
-@pytest.fixture
-def bench(tmp_path: Path, forks: Forks) -> Iterator[Bench]:
+@contextmanager
+def job(folder: Path, forks: Forks) -> Iterator[Bench]:
     """A small job and a server of its own."""
     with FakeServer(rule) as server:
-        data = settings(make_task(tmp_path / "task"), server.api_base, budget={"calls": 80}, seed=SEED)
-        yield Bench(tmp_path, write_config(tmp_path / "run.yaml", data), server, forks)
+        data = settings(make_task(folder / "task"), server.api_base, budget={"calls": 80}, seed=SEED)
+        yield Bench(folder, write_config(folder / "run.yaml", data), server, forks)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, forks: Forks) -> Iterator[Bench]:
+    with job(tmp_path, forks) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> Iterator[Bench]:
+    """The same job after its run, "out", has ended: to be read, not to be changed."""
+    with job(tmp_path_factory.mktemp("finished"), forks) as made:
+        assert made.run("out") == 0, made.log("out")
+        yield made

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any, Self
 
-from jobs import ROOT, light_embeddings
+from jobs import ROOT, lighten
 
 
 class Forks:
@@ -107,18 +107,20 @@ def _answer(**told: object) -> None:
 
 def _serve() -> None:
     import dspy  # noqa: F401
-    import litellm
-    import openai  # noqa: F401
+    import matplotlib.backends.backend_svg
+    import matplotlib.figure  # noqa: F401
     import optuna  # noqa: F401
     import scipy.stats  # noqa: F401
+    import sklearn.ensemble  # noqa: F401 - what optuna's importances need
 
     import optimizer.cli.live
     import optimizer.run
     import optimizer.search.loop
     import optimizer.search.verdict  # noqa: F401
+    from optimizer.models.prices import price_of
 
-    litellm.get_supported_openai_params(model="fake", custom_llm_provider="openai")
-    light_embeddings(setattr)
+    price_of("openai/fake")  # reads the table
+    lighten(setattr)
     _answer(ready=True)
     for line in sys.stdin:
         command = json.loads(line)

@@ -1,6 +1,6 @@
 """A small whole job for tests: a task, a config, a rule-based model, and an embedder that costs nothing.
 
-Run as a script it is `metier` with that embedder: `python tests/jobs.py run CONFIG …`.
+Run as a script it is `metier`, lightened: `python tests/jobs.py run CONFIG …`.
 """
 
 from __future__ import annotations
@@ -118,8 +118,16 @@ def light_embeddings(patch: Any) -> None:
         patch(wired, "pull", lambda name, say: Path())
 
 
+def lighten(patch: Any) -> None:
+    """Spare a run in a test what costs more than all the rest of it: the embedder, and the ranges of importances."""
+    import optimizer.report.importance
+
+    light_embeddings(patch)
+    patch(optimizer.report.importance, "RESAMPLES", 2)
+
+
 def metier(*arguments: str | Path, light: bool = False, **options: Any) -> subprocess.Popen[str]:
-    """Start the real command; `light` gives it the cheap embedder. Standard error is a pipe of its own."""
+    """Start the real command; `light` spares it what `lighten` does. Standard error is a pipe of its own."""
     command = [str(Path(__file__))] if light else ["-m", "optimizer"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})}
     return subprocess.Popen(
@@ -135,5 +143,5 @@ def metier(*arguments: str | Path, light: bool = False, **options: Any) -> subpr
 if __name__ == "__main__":
     from optimizer.cli.main import main
 
-    light_embeddings(setattr)
+    lighten(setattr)
     main()

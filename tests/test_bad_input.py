@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
-from jobs import light_embeddings, make_task, metier, rows, rule, settings, write_config, write_lines
+from jobs import lighten, make_task, metier, rows, rule, settings, write_config, write_lines
 
 from optimizer.cli.main import cli
 from optimizer.config.schema import ModelConfig
@@ -699,7 +699,7 @@ def check(told: str, code: int | None, bad: Bad) -> None:
 
 @pytest.mark.parametrize("make", CASES, ids=lambda make: make.__name__)
 def test_one_clear_message(make: Case, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    light_embeddings(monkeypatch.setattr)
+    lighten(monkeypatch.setattr)
     bad = make(bench)
     for name, value in bench.environment.items():
         monkeypatch.setenv(name, value)
@@ -726,7 +726,7 @@ def test_there_are_enough_cases() -> None:
 
 def test_the_bench_itself_is_sound(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a mistake in it, the same config and task run to their end."""
-    light_embeddings(monkeypatch.setattr)
+    lighten(monkeypatch.setattr)
     done = CliRunner().invoke(cli, ["run", bench.config(), "--quiet"], prog_name="metier")
     assert (done.exit_code, done.stderr) == (0, "")
     assert yaml.safe_load((bench.folder / "run.yaml").read_text())["task"] == "sorting"

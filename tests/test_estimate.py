@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from jobs import BagOfWords, light_embeddings, make_task, rule, settings, write_config
+from jobs import BagOfWords, lighten, make_task, rule, settings, write_config
 
 import optimizer.estimate
 from optimizer import optimize
@@ -27,7 +27,7 @@ def server() -> Iterator[FakeServer]:
 
 @pytest.fixture
 def config(tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> Any:
-    light_embeddings(monkeypatch.setattr)
+    lighten(monkeypatch.setattr)
     monkeypatch.setattr(optimizer.estimate, "Embedder", BagOfWords)
     monkeypatch.setattr(optimizer.estimate, "pull", lambda name, say: Path())
     task = make_task(tmp_path / "task")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jobs import light_embeddings, make_task, rule, settings, write_config
+from jobs import lighten, make_task, rule, settings, write_config
 
 from optimizer import optimize
 from optimizer.door import breaker, line
@@ -33,7 +33,7 @@ def server() -> Iterator[FakeServer]:
 
 @pytest.fixture
 def run(tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> Run:
-    light_embeddings(monkeypatch.setattr)
+    lighten(monkeypatch.setattr)
     monkeypatch.setattr(line, "FIRST_WAIT", 0.01)
     monkeypatch.setattr(breaker, "FIRST_PROBE", 0.05)
     task = make_task(tmp_path / "task")

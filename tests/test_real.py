@@ -13,8 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
+from click.testing import CliRunner
 from jobs import BagOfWords
 
+from optimizer.cli.main import cli
 from optimizer.config.load import load_config
 from optimizer.config.schema import Budget as Limits
 from optimizer.config.schema import Failures, ModelConfig, RunConfig
@@ -51,10 +53,14 @@ def blocks(kind: str) -> list[str]:
 @pytest.fixture(scope="session")
 def small_task(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """support_intent with 20 test examples."""
-    folder = tmp_path_factory.mktemp("task")
+    return cut_task(tmp_path_factory.mktemp("task"), 200)
+
+
+def cut_task(folder: Path, examples: int) -> Path:
+    """Write support_intent with its first examples only, a tenth of them for the test."""
     source = ROOT / "tasks" / "support_intent"
     lines = (source / "examples.jsonl").read_text(encoding="utf-8").splitlines()
-    (folder / "examples.jsonl").write_text("\n".join(lines[:200]) + "\n", encoding="utf-8")
+    (folder / "examples.jsonl").write_text("\n".join(lines[:examples]) + "\n", encoding="utf-8")
     written = yaml.safe_load((source / "task.yaml").read_text(encoding="utf-8"))
     written["split"] = {"train": 0.7, "validation": 0.2, "test": 0.1, "seed": 0}
     (folder / "task.yaml").write_text(yaml.safe_dump(written), encoding="utf-8")
@@ -86,9 +92,8 @@ def test_the_embedded_server_is_gone(real_run: Report) -> None:
 
 @pytest.mark.real
 def test_eval_of_the_saved_prompt_gives_the_test_score(real_run: Report, small_task: Path) -> None:
-    command = [sys.executable, "-m", "optimizer", "eval", str(small_task)]
-    command += ["--prompt", str(real_run.run_dir / "best.json")]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    done = CliRunner().invoke(cli, ["eval", str(small_task), "--prompt", str(real_run.run_dir / "best.json")])
+    assert done.exit_code == 0, done.output
     score, told = done.stdout.split(maxsplit=1)
     assert told.startswith("95 % interval")
     assert float(score) == pytest.approx(real_run.winner.test_score, abs=0.0005)  # it is printed so
@@ -136,19 +141,22 @@ def test_an_answer_does_not_depend_on_what_was_asked_before() -> None:
 
 
 @pytest.mark.real
-def test_the_readmes_python_runs(real_run: Report, small_task: Path, tmp_path: Path) -> None:
+def test_the_readmes_python_runs(tmp_path: Path) -> None:
     (code,) = blocks("python")
+    (tmp_path / "task").mkdir()
+    task = cut_task(tmp_path / "task", 60)
     config = tmp_path / "small.yaml"
     config.write_text(
         yaml.safe_dump(
             {
-                "task": str(small_task),
+                "task": str(task),
                 "budget": {"calls": 20},
+                "tracking": {"mlflow": None},
                 "search": {"trials": 2, "formats": ["turns"], "demos": NEAREST},
             }
         )
     )
-    code = code.replace("configs/quickstart.yaml", str(config)).replace("tasks/support_intent", str(small_task))
+    code = code.replace("configs/quickstart.yaml", str(config)).replace("tasks/support_intent", str(task))
     script = tmp_path / "readme.py"
     script.write_text(code, encoding="utf-8")
     done = subprocess.run(

@@ -64,7 +64,8 @@ def bench(tmp_path: Path, forks: Forks) -> Iterator[Bench]:
     with FakeServer(rule) as server:
         base = server.api_base.replace("://", f"://me:{PASSWORD}@")
         model = {"model": "openai/fake", "api_key_env": "WHATEVER_NAME"}
-        data = settings(make_task(tmp_path / "task"), base, budget={}, tracking={"mlflow": {}})
+        tracking = {"mlflow": {"uri": f"sqlite:///{tmp_path / 'mlflow.db'}"}}  # one for all: making one takes seconds
+        data = settings(make_task(tmp_path / "task"), base, budget={}, tracking=tracking)
         data["models"] |= {"task": model}
         data["failures"] = {"retries": 0}
         yield Bench(tmp_path, write_config(tmp_path / "run.yaml", data), server, forks)

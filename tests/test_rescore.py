@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from jobs import BagOfWords, light_embeddings, make_task, rule
+from jobs import BagOfWords, lighten, make_task, rule
 
 from optimizer.config.schema import ModelConfig
 from optimizer.errors import TaskError
@@ -25,7 +25,7 @@ def server() -> Iterator[FakeServer]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    light_embeddings(monkeypatch.setattr)
+    lighten(monkeypatch.setattr)
     return make_task(tmp_path / "task")
 
 

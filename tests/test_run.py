@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jobs import LABELS, TRUTH, light_embeddings, make_task, metier, rule, settings, write_config
+from jobs import LABELS, TRUTH, lighten, make_task, metier, rule, settings, write_config
 
 from optimizer import load_prompt, optimize
 from optimizer.report.result import Report
@@ -47,7 +47,7 @@ def server() -> Iterator[FakeServer]:
 
 @pytest.fixture
 def run(tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> Run:
-    light_embeddings(monkeypatch.setattr)
+    lighten(monkeypatch.setattr)
     task = make_task(tmp_path / "task")
 
     def make(folder: str = "out", **changes: Any) -> Report:

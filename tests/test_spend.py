@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jobs import light_embeddings, make_task, metier, rule, settings, write_config
+from jobs import lighten, make_task, metier, rule, settings, write_config
 
 from optimizer import optimize
 from optimizer.errors import ConfigError
@@ -56,7 +56,7 @@ Config = Callable[..., Path]
 
 @pytest.fixture
 def config(tmp_path: Path, server: Billing, monkeypatch: pytest.MonkeyPatch) -> Config:
-    light_embeddings(monkeypatch.setattr)
+    lighten(monkeypatch.setattr)
     task = make_task(tmp_path / "task")
 
     def make(**changes: Any) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jobs import light_embeddings, make_task, rule, settings, write_config
+from jobs import lighten, make_task, rule, settings, write_config
 
 import optimizer.prompt.overlap
 import optimizer.run
@@ -68,7 +68,7 @@ def poisoner(monkeypatch: pytest.MonkeyPatch) -> Poisoner:
 
 
 def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    light_embeddings(monkeypatch.setattr)
+    lighten(monkeypatch.setattr)
     with FakeServer(rule) as server:
         # A prompt model and a price, so that the proposers and the forecast run too.
         priced = {"model": "openai/fake", "price": {"input": 1.0, "output": 2.0}}

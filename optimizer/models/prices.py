@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from optimizer.config.schema import ModelConfig, ModelPrice, RunConfig
 from optimizer.errors import ConfigError
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
 MILLION = 1_000_000
 # The longest answer assumed where a request sets no limit and litellm does not know the model's.
 LONGEST_ANSWER = 16_384
+# The file inside litellm's package that holds its prices.
+TABLE = "model_prices_and_context_window_backup.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +54,27 @@ def configured(price: ModelPrice) -> Price:
     return Price(price.input / MILLION, price.output / MILLION, cached)
 
 
+@cache
+def price_table() -> dict[str, dict[str, Any]]:
+    """Return litellm's entry of each model, as its package ships it."""
+    # Read from its file: importing litellm, only to ask for it, costs seconds of every run.
+    spec = find_spec("litellm")
+    assert spec is not None  # noqa: S101 - it is a dependency
+    assert spec.origin is not None  # noqa: S101
+    file = Path(spec.origin).parent / TABLE
+    if not file.exists():  # another release of litellm may name it otherwise
+        import litellm
+
+        return dict(litellm.model_cost)
+    entries = json.loads(file.read_text(encoding="utf-8"))
+    aliases = {alias: entry for entry in entries.values() for alias in entry.get("aliases") or ()}
+    return {**aliases, **entries}
+
+
 def price_of(model: str) -> Price | None:
     """Return a provider model's price, or None where litellm's table does not have it."""
-    import litellm
-
-    entry = litellm.model_cost.get(model) or litellm.model_cost.get(model.partition("/")[2])
+    table = price_table()
+    entry = table.get(model) or table.get(model.partition("/")[2])
     if not entry or "input_cost_per_token" not in entry:
         return None
     cached, written = entry.get("cache_read_input_token_cost"), entry.get("cache_creation_input_token_cost")

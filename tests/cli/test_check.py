@@ -7,7 +7,7 @@ from xml.etree import ElementTree as Tree
 
 import pytest
 from click.testing import CliRunner, Result
-from jobs import light_embeddings, make_task, rows, rule, settings, write_config
+from jobs import lighten, make_task, rows, rule, settings, write_config
 
 from optimizer.cli.main import cli
 from optimizer.config.schema import ModelConfig
@@ -28,7 +28,7 @@ def server() -> Iterator[FakeServer]:
 
 @pytest.fixture
 def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    light_embeddings(monkeypatch.setattr)
+    lighten(monkeypatch.setattr)
     return make_task(tmp_path / "task", rows(), split={"train": 0.2, "validation": 0.2, "test": 0.6})
 
 

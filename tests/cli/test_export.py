@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from bench import Bench
 from click.testing import CliRunner, Result
-from jobs import light_embeddings, write_config
+from jobs import lighten, write_config
 
 from optimizer.cli.export import TARGETS
 from optimizer.cli.main import cli
@@ -23,23 +23,24 @@ def test_every_target_is_offered() -> None:
     assert set(TARGETS) == {"text", *MADE}
 
 
-def test_a_winner_a_trial_and_a_file_are_exported(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    light_embeddings(monkeypatch.setattr)
-    assert bench.run("out") == 0, bench.log("out")
-    run = bench.folder / "out"
+def test_a_winner_a_trial_and_a_file_are_exported(
+    finished: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lighten(monkeypatch.setattr)
+    run, body = finished.folder / "out", tmp_path / "body.json"
     for target in ("text", "python", "dspy"):  # they hold any prompt
         told = invoke(run, "--to", target)
         assert told.exit_code == 0, told.stderr
         assert told.stdout == invoke(run / "best.json", "--to", target).stdout
     seed = json.loads(invoke(run, "--to", "messages", "--trial", "0").stdout)
     assert seed == [{"role": "system", "content": "Sort it."}, {"role": "user", "content": "{{text}}"}]
-    written = invoke(run, "--to", "openai", "--trial", "0", "--out", run / "body.json")
+    written = invoke(run, "--to", "openai", "--trial", "0", "--out", body)
     assert (written.exit_code, written.stdout) == (0, "")
     assert "{{text}}" in written.stderr
-    assert json.loads((run / "body.json").read_text())["messages"] == seed
+    assert json.loads(body.read_text())["messages"] == seed
     for arguments, message in (
         ((run, "--to", "text", "--trial", "99"), "no trial 99"),
-        ((bench.folder / "none", "--to", "text"), "no run lies here"),
+        ((finished.folder / "none", "--to", "text"), "no run lies here"),
     ):
         refused = invoke(*arguments)
         assert refused.exit_code == 2
@@ -52,7 +53,7 @@ def test_what_cannot_hold_a_retrieving_winner_offers_the_best_that_it_can(
 ) -> None:
     import yaml
 
-    light_embeddings(monkeypatch.setattr)
+    lighten(monkeypatch.setattr)
     data = yaml.safe_load(bench.config.read_text())
     data["search"] |= {"instructions": 1, "formats": ["turns"], "trials": 4}
     data["search"]["demos"] = {"policies": ["nearest"], "counts": [0, 2], "orders": ["given"]}

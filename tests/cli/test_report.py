@@ -8,13 +8,17 @@ import click
 import pytest
 from bench import Bench
 from click.testing import CliRunner
+from jobs import lighten
 
 from optimizer.cli.main import cli
 
 pytestmark = pytest.mark.timeout(120)
 
 
-def test_a_run_is_reported_while_it_runs_when_it_is_cut_off_and_at_its_end(bench: Bench) -> None:
+def test_a_run_is_reported_while_it_runs_when_it_is_cut_off_and_at_its_end(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lighten(monkeypatch.setattr)
     out = bench.folder / "out"
 
     def report() -> str:
@@ -38,13 +42,13 @@ def test_a_run_is_reported_while_it_runs_when_it_is_cut_off_and_at_its_end(bench
     assert report() == at_its_end
 
 
-def test_it_is_opened_when_asked(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert bench.run("out") == 0, bench.log("out")
+def test_it_is_opened_when_asked(finished: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    lighten(monkeypatch.setattr)
     opened: list[Any] = []
     monkeypatch.setattr(click, "launch", opened.append)
-    done = CliRunner().invoke(cli, ["report", str(bench.folder / "out"), "--open"])
+    done = CliRunner().invoke(cli, ["report", str(finished.folder / "out"), "--open"])
     assert done.exit_code == 0
-    assert opened == [(bench.folder / "out" / "report.html").resolve().as_uri()]
+    assert opened == [(finished.folder / "out" / "report.html").resolve().as_uri()]
 
 
 def test_there_must_be_a_run(tmp_path: Path) -> None:

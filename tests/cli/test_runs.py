@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from jobs import light_embeddings, make_task, rule, settings, write_config
+from jobs import lighten, make_task, rule, settings, write_config
 
 from optimizer.cli.main import cli
 from optimizer.config.schema import RunConfig
@@ -34,7 +34,7 @@ def test_what_is_preferred_reaches_the_config(tmp_path: Path, monkeypatch: pytes
 def test_run_prints_its_trials_and_verdict_and_eval_scores_the_prompt(
     tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    light_embeddings(monkeypatch.setattr)
+    lighten(monkeypatch.setattr)
     config = write_config(tmp_path / "run.yaml", settings(make_task(tmp_path / "task"), server.api_base))
     out = tmp_path / "out"
     done = CliRunner().invoke(cli, ["run", str(config), "--run-dir", str(out)])

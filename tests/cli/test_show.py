@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from bench import Bench
 from click.testing import CliRunner, Result
-from jobs import light_embeddings
+from jobs import lighten
 
 from optimizer.cli.main import cli
 
@@ -17,12 +17,11 @@ def invoke(*arguments: str | Path) -> Result:
     return CliRunner().invoke(cli, ["show", *map(str, arguments)])
 
 
-def test_a_trial_is_shown_with_the_messages_that_were_sent(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    light_embeddings(monkeypatch.setattr)
-    assert bench.run("out") == 0, bench.log("out")
-    run = bench.folder / "out"
-    sent = [json.dumps(body["messages"]) for body in bench.server.requests]
-    requests = bench.server.count
+def test_a_trial_is_shown_with_the_messages_that_were_sent(finished: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    lighten(monkeypatch.setattr)
+    run = finished.folder / "out"
+    sent = [json.dumps(body["messages"]) for body in finished.server.requests]
+    requests = finished.server.count
     for number in (0, 1, 2):
         data = json.loads(invoke(run, "--trial", number, "--json").stdout)
         assert data["number"] == number
@@ -34,20 +33,19 @@ def test_a_trial_is_shown_with_the_messages_that_were_sent(bench: Bench, monkeyp
         assert one["answers"] == data["answers"][2:3]
         assert json.dumps(one["messages"]) in sent
         assert one["messages"] != data["messages"]
-    assert bench.server.count == requests, "showing pays nothing"
+    assert finished.server.count == requests, "showing pays nothing"
     told = invoke(run, "--trial", 0).stdout
     for text in ("trial 0: ", "from seed", "predict.format: turns", "--- system\n  Sort it.", "→ fruit"):
         assert text in told
 
 
-def test_what_is_not_there_is_one_clear_message(bench: Bench) -> None:
-    assert bench.run("out") == 0, bench.log("out")
-    run = bench.folder / "out"
+def test_what_is_not_there_is_one_clear_message(finished: Bench) -> None:
+    run = finished.folder / "out"
     for arguments, message in (
         ((run, "--trial", 99), "no trial 99"),
         ((run, "--trial", 0, "--example", 999), "has not seen an example 999"),
         ((run, "--trial", 0, "--example", -1), "has not seen an example -1"),
-        ((bench.folder, "--trial", 0), "no run lies here"),
+        ((finished.folder, "--trial", 0), "no run lies here"),
     ):
         refused = invoke(*arguments)
         assert refused.exit_code == 2

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from jobs import BagOfWords, light_embeddings, make_task, rule
+from jobs import BagOfWords, lighten, make_task, rule
 
 from optimizer.config.schema import ModelConfig
 from optimizer.export.targets import export
@@ -34,7 +34,7 @@ def server() -> Iterator[FakeServer]:
 
 @pytest.fixture
 def prompt(tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> Callable[..., SavedPrompt]:
-    light_embeddings(monkeypatch.setattr)
+    lighten(monkeypatch.setattr)
     module = types.ModuleType("sentence_transformers")
     module.SentenceTransformer = _Sentences  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "sentence_transformers", module)

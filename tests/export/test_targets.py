@@ -16,7 +16,7 @@ from dspy.utils.exceptions import AdapterParseError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment
-from jobs import BagOfWords, light_embeddings
+from jobs import BagOfWords, lighten
 
 from optimizer.config.schema import ModelConfig
 from optimizer.errors import TaskError
@@ -64,7 +64,7 @@ def saved(layout: str, policy: str = "static", count: int = 2, order: str = "giv
 @pytest.fixture(scope="module", autouse=True)
 def _light() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        light_embeddings(patch.setattr)
+        lighten(patch.setattr)
         module = types.ModuleType("sentence_transformers")
         module.SentenceTransformer = _Sentences  # type: ignore[attr-defined]
         patch.setitem(sys.modules, "sentence_transformers", module)

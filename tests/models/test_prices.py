@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+
 import pytest
 from dspy.lm15 import Usage as Reported
 
 from optimizer.config.schema import ModelPrice
-from optimizer.models.prices import Price, configured, metered, price_of
+from optimizer.models.prices import Price, configured, metered, price_of, price_table
 from optimizer.types import Usage
 
 PRICE = Price(1.0, 10.0, cached=0.1, written=1.25)
@@ -28,6 +32,18 @@ def test_litellms_table_knows_the_discount() -> None:
     assert (price.input, price.cached, price.output) == (4e-7, 1e-7, 1.6e-6)
     assert price.longest == 32768
     assert price_of("openai/no-such-model") is None
+
+
+@pytest.mark.slow
+def test_the_table_is_the_one_that_litellm_itself_has() -> None:
+    code = "import json, litellm; print(json.dumps(litellm.model_cost))"
+    # In a process of its own: litellm imports half the world.
+    told = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    theirs = json.loads(told.stdout)
+    assert len(theirs) > 1000
+    assert {model: price_table().get(model) for model in theirs} == theirs
 
 
 def test_openais_input_holds_its_cached_tokens() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jobs import light_embeddings, make_task, rule, settings, write_config
+from jobs import lighten, make_task, rule, settings, write_config
 
 from optimizer import optimize
 from optimizer.ledger.reader import Reader
@@ -73,7 +73,7 @@ def real_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run against the fake server."""
     folder = tmp_path_factory.mktemp("real")
     with pytest.MonkeyPatch.context() as patch, FakeServer(rule) as server:
-        light_embeddings(patch.setattr)
+        lighten(patch.setattr)
         data = settings(make_task(folder / "task"), server.api_base, run_dir=str(folder / "run"))
         data["search"]["trials"] = 12
         optimize(write_config(folder / "run.yaml", data))

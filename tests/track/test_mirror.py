@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from filelock import FileLock
-from jobs import TRUTH, light_embeddings, make_task, metier, rule, settings, write_config
+from jobs import TRUTH, lighten, make_task, metier, rule, settings, write_config
 
 from optimizer import optimize
 from optimizer.cli.main import cli
@@ -74,7 +74,7 @@ def job(jobs: Path, model: FakeServer) -> Job:
         data = settings(task, model.api_base, run_dir=str(folder / name), tracking={"mlflow": {"uri": uri}})
         heard = Heard()
         with pytest.MonkeyPatch.context() as patch:
-            light_embeddings(patch.setattr)
+            lighten(patch.setattr)
             return optimize(write_config(folder / "run.yaml", data), heard), heard.lines
 
     return run

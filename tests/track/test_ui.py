@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
+import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from click.testing import CliRunner
-from jobs import metier
+from jobs import ROOT, metier
 
 from optimizer.cli.main import cli
 from optimizer.errors import ConfigError
@@ -24,37 +29,75 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_the_ui_serves_on_this_machine_only_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
+# In MLflow's place: a server whose worker holds the port, and does not end when it is asked to.
+SERVER = """
+import signal, socket, subprocess, sys, time
+
+if "worker" in sys.argv:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with socket.create_server(("127.0.0.1", int(sys.argv[2]))):
+        time.sleep(60)
+subprocess.Popen([sys.executable, __file__, "worker", sys.argv[sys.argv.index("--port") + 1]]).wait()
+"""
+
+
+@contextmanager
+def served(folder: Path, port: int, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """Run `metier ui`; it is gone at the end, whatever happened."""
+    # A session of its own, as that of a terminal is.
+    process = metier("ui", folder, "--port", str(port), start_new_session=True, **options)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+def wait_for_port(port: int, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=10):
+                return
+        except OSError:
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.05)
+
+
+def check_that_it_ends(process: subprocess.Popen[str], port: int, number: signal.Signals) -> None:
+    process.send_signal(number)
+    _, told = process.communicate(timeout=30)
+    assert "Traceback (most recent call last)" not in told
+    with pytest.raises(OSError), socket.create_connection(("127.0.0.1", port), timeout=2):
+        pass
+
+
+def test_the_ui_serves_on_this_machine_only_until_a_signal(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").touch()
     port = free_port()
-    # A session of its own: a terminal's Ctrl-C goes to the command and to its server, as killpg does below.
-    process = metier("ui", tmp_path, "--port", str(port), start_new_session=True)
-    try:
-        base, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 60
-        while True:
-            try:
-                page = httpx.get(base, timeout=10)
-                break
-            except httpx.TransportError:
-                assert time.monotonic() < deadline
-                assert process.poll() is None
-                time.sleep(0.3)
+    with served(tmp_path, port) as process:
+        wait_for_port(port, process)
+        base = f"http://127.0.0.1:{port}"
+        page = httpx.get(base, timeout=30)
         assert page.status_code == 200
         assert "MLflow" in page.text
         found = httpx.post(f"{base}/ajax-api/2.0/mlflow/runs/search", json={"experiment_ids": ["0"]}, timeout=30)
         assert found.status_code == 200
         with pytest.raises(OSError), socket.create_connection(("127.0.0.2", port), timeout=2):
             pass
-        process.send_signal(number)
-        _, told = process.communicate(timeout=30)
-        assert "Traceback (most recent call last)" not in told
-        with pytest.raises(OSError), socket.create_connection(("127.0.0.1", port), timeout=2):
-            pass
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
+        check_that_it_ends(process, port, signal.SIGINT)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_all_that_the_server_started_ends_with_it(tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "mlflow.db").touch()
+    (tmp_path / "mlflow.py").write_text(SERVER)
+    port = free_port()
+    with served(tmp_path, port, env={"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}) as process:
+        wait_for_port(port, process)
+        check_that_it_ends(process, port, number)
 
 
 def test_the_address_comes_from_the_result_or_the_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

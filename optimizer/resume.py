@@ -49,6 +49,7 @@ def claim_run(ledger: Ledger, config: RunConfig, task: Task, accept: bool) -> Cl
         race = "quick" if is_quick(config, len(task.validation)) else "careful"
         ledger.put_meta("shape", {"calls": config.budget.calls, "trials": config.search.trials, "race": race})
         ledger.put_meta("run_id", token_hex(4))
+        ledger.put_meta("notify", config.notify.url_env)
     else:
         check_changes(ledger.path.parent, changes(found, wanted), accept=accept, finished=finished)
     if found != wanted:
@@ -68,6 +69,8 @@ def finished_report(ledger: Ledger, run_dir: Path) -> Report:
 
 def hide_keys(config: RunConfig) -> None:
     """Keep a config's keys, and the passwords in its URLs, out of everything that is written."""
+    hide(config.notify.url)
+    hide(os.environ.get(config.notify.url_env or ""))
     hide_credentials(config.models.api_base)
     for model in _models(config).values():
         hide_credentials(model.api_base)
@@ -80,10 +83,10 @@ def stored_config(run_dir: str | Path, overrides: Sequence[str] = ()) -> RunConf
     Raises LedgerError where no run lies, ConfigError where the config held a password.
     """
     with closing(Reader(Path(run_dir) / "ledger.db")) as ledger:
-        identity, task = ledger.meta("identity"), ledger.meta("task_path")
+        identity, task, hook = ledger.meta("identity"), ledger.meta("task_path"), ledger.meta("notify")
     if identity is None:
         raise LedgerError(f"{run_dir}: the run stopped before it began", "Start it with `metier run CONFIG`.")
-    data = {**identity["config"], "task": task, "run_dir": str(run_dir)}
+    data = {**identity["config"], "task": task, "run_dir": str(run_dir), "notify": {"url_env": hook}}
     for override in overrides:
         data = apply_override(data, override)
     if HIDDEN in str(data["models"]):
@@ -101,7 +104,7 @@ def _models(config: RunConfig) -> dict[Role, ModelConfig]:
 
 def _identity(config: RunConfig, task: Task) -> dict[str, Any]:
     """Return what makes a run this run; a run directory of another one is refused."""
-    data = config.model_dump(mode="json", exclude={"task", "run_dir"})
+    data = config.model_dump(mode="json", exclude={"task", "run_dir", "notify"})
     packages = ["dspy", "optuna", "sentence-transformers"]
     if any(is_local(model.model) for model in _models(config).values()):
         packages.append("xllamacpp")

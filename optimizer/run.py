@@ -13,7 +13,7 @@ from optimizer.config.load import dump_config, load_config
 from optimizer.config.schema import Budget as BudgetConfig
 from optimizer.config.schema import RunConfig
 from optimizer.door.budget import Budget, refuse_past
-from optimizer.errors import ConfigError, Interrupted, LedgerError, StoppedByFailures
+from optimizer.errors import ConfigError, Interrupted, LedgerError, MetierError, StoppedByFailures
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import (
     begin_attempt,
@@ -28,6 +28,7 @@ from optimizer.models.fleet import Fleet, pull
 from optimizer.models.prices import prices_of
 from optimizer.models.providers import is_local
 from optimizer.models.store import answers_path
+from optimizer.notify import finished, notify, stopped
 from optimizer.place import make_run_dir, mlflow_uri, splits_json
 from optimizer.redact import scrub, without_credentials
 from optimizer.report.markdown import best_md
@@ -64,6 +65,9 @@ class Watcher:
     def begin(self, config: RunConfig, task: Task, budget: Budget, ledger: Ledger) -> None:
         """The search begins."""
 
+    def connected(self, door: Door) -> None:
+        """Models can be called; `door.limits()` tells how fast."""
+
     def event(self, event: Event) -> None:
         """A trial moved on."""
 
@@ -91,10 +95,20 @@ def optimize(
         if claim.finished:
             return finished_report(ledger, job.run_dir)
         try:
-            return asyncio.run(job.run(ledger, claim))
-        except asyncio.CancelledError:
-            remedy = f"Go on with `metier resume {job.run_dir}`: nothing paid is lost."
-            raise Interrupted("interrupted", remedy) from None
+            report = _run(job, ledger, claim)
+        except MetierError as problem:
+            notify(settings.notify, stopped(job.task.name, job.run_dir, problem), job.watcher.say)
+            raise
+        notify(settings.notify, finished(report), job.watcher.say)
+        return report
+
+
+def _run(job: _Job, ledger: Ledger, claim: Claim) -> Report:
+    try:
+        return asyncio.run(job.run(ledger, claim))
+    except asyncio.CancelledError:
+        remedy = f"Go on with `metier resume {job.run_dir}`: nothing paid is lost."
+        raise Interrupted("interrupted", remedy) from None
 
 
 class _Job:
@@ -189,6 +203,7 @@ class _Job:
             shared = self._shared_cache(stack)
             door = Door(ledger, self.budget, fleet.endpoints, self.prices, self.config.failures, shared)
             self.door = stack.enter_context(closing(door))
+            self.watcher.connected(door)
             programs = self._programs()
             test_calls = 2 * len(self.task.test) * len(programs.predictors)
             beside = baseline_runs(programs, self.config) * len(programs.predictors)

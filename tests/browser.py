@@ -51,7 +51,7 @@ async def _visit(page: Path, questions: list[str], width: int, dark: bool) -> Vi
             await talk.ask("Page.navigate", url=page.resolve().as_uri())
             await talk.until("Page.loadEventFired")
             for question in questions:
-                answer = await talk.ask("Runtime.evaluate", expression=question, returnByValue=True)
+                answer = await talk.ask("Runtime.evaluate", expression=question, returnByValue=True, awaitPromise=True)
                 assert "exceptionDetails" not in answer, answer
                 found.answers.append(answer["result"].get("value"))
             found.picture = (await talk.ask("Page.captureScreenshot"))["data"]

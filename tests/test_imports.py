@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "optimizer").rglob("*.py"))
 COMMON = {"child", "errors", "redact", "types"}
 # What stands beside run.py, and is for it and the command line alone.
-BESIDE = {"loading", "logs", "place", "resume", "stopping"}
+BESIDE = {"loading", "logs", "notify", "place", "resume", "stopping"}
 EVERYTHING = {
     *(
         "cli",
@@ -47,6 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "loading": {"prompt", "track"},
     "place": {"config", "task", "track"},
     "resume": {"config", "ledger", "models", "report", "search", "task"},
+    "notify": {"config", "report"},
     "errors": {"types"},
     "config": set(),
     "ledger": set(),

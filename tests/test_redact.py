@@ -18,6 +18,8 @@ from optimizer.testing.fake_server import FakeServer
 
 pytestmark = pytest.mark.timeout(280)
 KEY, OTHER, PASSWORD = "canary-in-a-key-4711", "canary-in-another-0815", "canary-in-a-url"
+HOOK = "canary-in-a-webhook"
+TARGETS = ("text", "messages", "openai", "anthropic", "langchain", "promptfoo", "python", "dspy")
 ERROR = f"POST https://me:{PASSWORD}@host/v1 with {KEY} and {OTHER}"
 ENVIRONMENT = {"WHATEVER_NAME": KEY, "OPENAI_API_KEY": OTHER}
 
@@ -68,6 +70,7 @@ def bench(tmp_path: Path, forks: Forks) -> Iterator[Bench]:
         data = settings(make_task(tmp_path / "task"), base, budget={}, tracking=tracking)
         data["models"] |= {"task": model}
         data["failures"] = {"retries": 0}
+        data["notify"] = {"url": f"http://127.0.0.1:9/{HOOK}"}
         yield Bench(tmp_path, write_config(tmp_path / "run.yaml", data), server, forks)
 
 
@@ -75,7 +78,10 @@ def leaks(bench: Bench) -> list[str]:
     """Return the files below the folder, but the config, which hold a canary."""
     found = [file for file in bench.folder.rglob("*") if file.is_file() and file != bench.config]
     return [
-        f"{file}: {name}" for file in found for name in (KEY, OTHER, PASSWORD) if name.encode() in file.read_bytes()
+        f"{file}: {name}"
+        for file in found
+        for name in (KEY, OTHER, PASSWORD, HOOK)
+        if name.encode() in file.read_bytes()
     ]
 
 
@@ -98,6 +104,14 @@ def check_leaks(bench: Bench, errors: int) -> None:
             run(f"run{number}", *mirrored, raise_at=f"{chance.choice(POINTS)}:1", error=ERROR)
     assert run("good", "--set", plain) == 0, bench.log("good")
     assert (bench.folder / "good" / "best.json").exists()
+    assert "The webhook was not told" in bench.log("good")
+    assert {"report.html", "report.md", "best.md"} <= {file.name for file in (bench.folder / "good").iterdir()}
+    for target in TARGETS if errors > 10 else TARGETS[-2:]:
+        out, log = bench.folder / f"prompt.{target}", bench.folder / f"{target}.log"
+        # The seed: its demos are not retrieved, so every target can hold it.
+        command = ("export", bench.folder / "good", "--trial", "0", "--to", target, "--out", out)
+        assert bench.forks.run(*command, log=log, env=ENVIRONMENT) == 0, log.read_text()
+        assert out.exists()
     assert leaks(bench) == []
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from optimizer.cli.panel import bar, sparkline
+from optimizer.report.clean import visible
 from optimizer.run import Watcher
 
 if TYPE_CHECKING:
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 
     from optimizer.config.schema import RunConfig
     from optimizer.door.budget import Budget
+    from optimizer.door.door import Door
     from optimizer.ledger.ledger import Ledger
     from optimizer.search.trials import Event
     from optimizer.task.task import Task
@@ -52,9 +56,9 @@ class Lines(Watcher):
 
 
 class LiveView(Watcher):
-    """A panel that is redrawn: best score, trials, budget, time left, the last trials."""
+    """A panel that is redrawn in place, at most 22 lines of 80 columns: more would scroll, and flicker."""
 
-    SHOWN = 8
+    SHOWN, RACING, FAILURES = 4, 5, 2
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -62,6 +66,8 @@ class LiveView(Watcher):
         self.console = Console()
         self.live: Live | None = None
         self.lines: list[str] = []
+        self.failures: list[tuple[str, str]] = []
+        self.limits: Callable[[], str] = str
 
     def say(self, text: str) -> None:
         """Print one line above the panel."""
@@ -71,15 +77,23 @@ class LiveView(Watcher):
         """Start the panel."""
         from rich.live import Live
 
-        self.state, self.title = State(config, budget, ledger), task.name
+        self.state, self.title, self._ledger = State(config, budget, ledger), task.name, ledger
         for note in task.notes:
             self.say(f"note: {note}")
         self.live = Live(console=self.console, get_renderable=self._table, refresh_per_second=2)
         self.live.start()
 
+    def connected(self, door: Door) -> None:
+        """Take note of who knows the provider's limits."""
+        self.limits = door.limits
+
     def event(self, event: Event) -> None:
         """Take note of a trial that moved on."""
+        from optimizer.ledger.records import last_failures
+
         self.state.take(event)
+        if event.kind != "started":
+            self.failures = last_failures(self._ledger, self.FAILURES)
         if event.kind == "ended":
             self.lines = [*self.lines, _trial_line(event)][-self.SHOWN :]
 
@@ -94,13 +108,33 @@ class LiveView(Watcher):
         from rich.text import Text
 
         table = Table(title=self.title, show_header=False, expand=False, title_justify="left")
-        table.add_row("best", self.state.best_text())
-        table.add_row("trials", f"{self.state.ended} of at most {self.state.trials}, {len(self.state.racing)} racing")
-        table.add_row("budget", self.state.spent_text())
-        table.add_row("time", f"{self.state.elapsed():.0f} s, {self.state.left_text()}")
-        for line in self.lines:
-            table.add_row("", Text(line, overflow="ellipsis", no_wrap=True))
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        for name, text in self._rows():
+            table.add_row(name, Text(visible(text, 200), overflow="ellipsis", no_wrap=True))
         return table
+
+    def _rows(self) -> Iterator[tuple[str, str]]:
+        """Yield each line of the panel with its name."""
+        state = self.state
+        yield "best", state.best_text()
+        if state.curve:
+            yield "", f"{sparkline(state.curve)}  over {state.ended} trials"
+        yield "trials", f"{state.ended} of at most {state.trials}, {len(state.racing)} racing"
+        used = state.used()
+        if not used:
+            yield "budget", state.spent_text()
+        for place, (name, (spent, limit)) in enumerate(used.items()):
+            told = f"{_figure(name, spent)} of {_figure(name, limit)} {UNITS[name]}"
+            yield "" if place else "budget", f"{bar(spent / limit)}  {told}"
+        yield "limits", self.limits() or "none met"
+        yield "time", f"{state.elapsed():.0f} s, {state.left_text()}"
+        for place, (number, score, seen) in enumerate(state.leaders(self.RACING)):
+            yield "" if place else "racing", f"{bar(score)}  #{number} {score:.3f} on {seen}"
+        for place, (kind, message) in enumerate(self.failures):
+            yield "" if place else "failed", f"{kind}: {message}"
+        for place, line in enumerate(self.lines):
+            yield "" if place else "ended", line
 
 
 class State:
@@ -112,13 +146,18 @@ class State:
         self.ended = 0
         self.racing: set[int] = set()
         self._scores: dict[int, list[float]] = {}
+        self.curve: list[float] = []
 
     def take(self, event: Event) -> None:
         """Take note of an event."""
+        from optimizer.evaluate.statistics import mean
+
         self._scores[event.number] = event.scores
         if event.kind == "ended":
             self.ended += 1
             self.racing.discard(event.number)
+            best = self._best()
+            self.curve += [] if best is None else [mean(best)]
         else:
             self.racing.add(event.number)
 
@@ -126,13 +165,30 @@ class State:
         """Return the best score among the trials that saw most, with its interval."""
         from optimizer.evaluate.statistics import interval, mean
 
-        seen = [scores for scores in self._scores.values() if scores]
-        if not seen:
+        best = self._best()
+        if best is None:
             return "none yet"
-        longest = max(map(len, seen))
-        best = max((scores for scores in seen if 2 * len(scores) >= longest), key=mean)
         low, high = interval(best)
         return f"{mean(best):.3f} [{low:.2f}, {high:.2f}] on {len(best)} validation examples"
+
+    def _best(self) -> list[float] | None:
+        """Return the scores of the best trial among those that saw at least half of what the longest saw."""
+        from optimizer.evaluate.statistics import mean
+
+        longest = max(map(len, self._scores.values()), default=0)
+        return max((s for s in self._scores.values() if s and 2 * len(s) >= longest), key=mean, default=None)
+
+    def leaders(self, most: int) -> list[tuple[int, float, int]]:
+        """Return (trial, score, examples seen) of the trials that race, the best first, at most `most`."""
+        from optimizer.evaluate.statistics import mean
+
+        racing = [(number, self._scores.get(number, [])) for number in self.racing]
+        found = [(number, mean(scores), len(scores)) for number, scores in racing if scores]
+        return sorted(found, key=lambda one: (-one[1], one[0]))[:most]
+
+    def used(self) -> dict[str, tuple[float, float]]:
+        """Return (spent, limit) for each limit that is set."""
+        return self._budget.used()
 
     def spent_text(self) -> str:
         """Return what was spent, against each limit that is set."""
@@ -164,7 +220,8 @@ def _trial_line(event: Event) -> str:
     from optimizer.evaluate.statistics import mean
 
     score = f"{mean(event.scores):.3f} on {len(event.scores):3}" if event.scores else "no score"
-    return f"trial {event.number:3}  {score}  {event.state:9}  {_dimensions(event)}"
+    why = f"{event.reason}; " if event.state != "complete" and event.reason else ""
+    return f"trial {event.number:3}  {score}  {event.state:9}  {why}{_dimensions(event)}"
 
 
 def _dimensions(event: Event) -> str:

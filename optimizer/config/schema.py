@@ -174,6 +174,20 @@ class Tracking(Strict):
     mlflow: Mlflow | None = Mlflow()
 
 
+class Notify(Strict):
+    """A webhook that is told how the run ended; Slack's take it as it is. Its address is not kept with the run."""
+
+    url: str | None = Field(None, description="where a JSON body is posted")
+    url_env: str | None = Field(None, description="the environment variable that holds the address, often a secret")
+
+    @field_validator("url")
+    @classmethod
+    def _web(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("give an address that begins with http:// or https://")
+        return value
+
+
 class RunConfig(Strict):
     """One run, whole."""
 
@@ -185,6 +199,7 @@ class RunConfig(Strict):
     cache: Cache = Cache()
     failures: Failures = Failures()
     tracking: Tracking = Tracking()
+    notify: Notify = Notify()
     seed: int = Field(0, ge=0)
     run_dir: str | None = Field(None, description="default: runs/<timestamp>-<task>-<id>")
 

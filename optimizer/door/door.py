@@ -96,6 +96,11 @@ class Door:
         self._thread.join()
         self._loop.close()
 
+    def limits(self) -> str:
+        """Return what is known of the providers' limits, in words; "" where none was met."""
+        told = dict.fromkeys(line.limits() for line in self._lines.values())
+        return "; ".join(filter(None, told))
+
     async def _hang_up(self) -> None:
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:

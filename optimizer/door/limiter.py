@@ -61,6 +61,13 @@ class Limiter:
             if allowance.left == 0 and 0 < (allowance.reset or 0) <= LONGEST_RESET:
                 self._paused = max(self._paused, time.monotonic() + (allowance.reset or 0))
 
+    def told(self) -> str:
+        """Return in words what is known of the limits, "" where none was met; may be called from any thread."""
+        rates = (("requests", self._requests.rate), ("tokens", self._tokens.rate))
+        known = [f"{rate:,.1f} {unit}/s" for unit, rate in rates if rate is not None]
+        paused = self._paused - time.monotonic()
+        return ", ".join([*known, *([f"paused for {paused:.0f} s"] if paused > 0 else [])])
+
     def _wait(self) -> float:
         now = time.monotonic()
         return max(self._paused - now, self._requests.wait(now), self._tokens.wait(now))

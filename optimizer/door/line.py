@@ -60,6 +60,10 @@ class Line:
         """Raise StoppedByFailures if this endpoint is not to be asked any more."""
         self._breaker.check()
 
+    def limits(self) -> str:
+        """Return what is known of the provider's limits, in words."""
+        return self._limiter.told()
+
     async def aclose(self) -> None:
         """Let go of the connections."""
         await self._wire.aclose()

@@ -99,7 +99,9 @@ def _anthropic(saved: SavedPrompt, layout: Layout) -> Export:
     program = Programs(saved.task, (), _none).build(saved.candidate)
     body = anthropic_body(saved.model, first_request(program, saved.model, marks))
     body["max_tokens"] = layout.body.get("max_tokens", body.get("max_tokens"))
-    return Export(_json(body), f"{note} Then: client.messages.create(**body).")
+    # Anthropic's own client takes no temperature as an argument from its version 2 on.
+    call = 'client.messages.create(extra_body={"temperature": body.pop("temperature")}, **body)'
+    return Export(_json(body), f"{note} Then: {call if 'temperature' in body else 'client.messages.create(**body)'}.")
 
 
 def _langchain(saved: SavedPrompt, layout: Layout) -> Export:

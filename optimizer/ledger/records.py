@@ -187,6 +187,15 @@ def failed_calls(ledger: Reader, most: int) -> list[sqlite3.Row]:
     return ledger.read_whole("calls", "state = 'failed' AND trial IS NOT NULL ORDER BY id LIMIT ?", (most,))
 
 
+def last_failures(ledger: Reader, most: int) -> list[tuple[str, str]]:
+    """Return (kind, message) of the calls that failed for good, the latest first, at most `most`."""
+    sql = (
+        "SELECT failure ->> 'kind' AS kind, failure ->> 'message' AS message FROM calls"
+        " WHERE state = 'failed' ORDER BY id DESC LIMIT ?"
+    )
+    return [(row["kind"], row["message"]) for row in ledger.read(sql, (most,))]
+
+
 def failures_by_kind(ledger: Reader) -> list[tuple[str, int, str]]:
     """Return (kind, how many calls failed that way for good, one of their messages)."""
     sql = (

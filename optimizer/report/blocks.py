@@ -26,12 +26,16 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells under a head; the first cell names its row. Empty tables say `empty`."""
+    """Rows of cells under a head; the first cell names its row. Empty tables say `empty`.
+
+    A `folded` one is opened by its reader; Markdown, which cannot fold, names it only.
+    """
 
     caption: str
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     empty: str = "None."
+    folded: bool = False
 
 
 @dataclass(frozen=True)

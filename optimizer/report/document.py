@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import yaml
 
 from optimizer.report.blocks import Block, Bullets, Code, Difference, Document, Section, Table, Text
 from optimizer.report.clean import cell, visible
 from optimizer.report.evidence import answers_section
-from optimizer.report.gather import Facts, Trial, best_of
+from optimizer.report.gather import Facts, Trial, best_of, ranked
 from optimizer.report.searched import search_section
 from optimizer.report.tested import outcome_section
 from optimizer.report.words import demo_lines, difference, settings_of
 from optimizer.types import Candidate, Prompt, Usage
 
+# More trials than these are shown the best first; the others are folded, with the columns that tell them apart.
+MOST_TRIALS, SHOWN_TRIALS = 60, 40
 NO_VERDICT = "No verdict yet: only the test at the end of the run can give one."
 
 
@@ -27,7 +29,7 @@ def document_of(facts: Facts) -> Document:
         search_section(facts),
         answers_section(facts),
         _cost(facts),
-        _trials(facts.trials),
+        _trials(facts),
         _reproduce(facts),
         *([Section("Notes", [Bullets([visible(note) for note in facts.notes])])] if facts.notes else []),
     ]
@@ -140,7 +142,27 @@ def _spent(usage: Usage) -> tuple[str, ...]:
     return (*(f"{count:,}" for count in counts), f"{usage.usd:.4f}")
 
 
-def _trials(trials: Any) -> Section:
+def _trials(facts: Facts) -> Section:
+    told = Text("Validation scores: each trial is compared with others on the examples that both have seen.")
+    if len(facts.trials) <= MOST_TRIALS:
+        return Section("Trials", [told, _table_of("Every trial", facts.trials)])
+    best = ranked(facts.trials, facts.after)
+    shown = [facts.trials[0], *(trial for trial in best if trial.number != 0)][:SHOWN_TRIALS]
+    numbers = {trial.number for trial in shown}
+    rest = [trial for trial in facts.trials if trial.number not in numbers]
+    rows = [
+        (str(trial.number), trial.state.replace("_", " "), _score(trial), str(trial.seen), cell(trial.reason) or "–")
+        for trial in rest
+    ]
+    head = ("trial", "state", "score", "seen", "why it ended")
+    more = Text(
+        "`metier show RUN_DIR --trial N` shows any of them whole, and `metier ui RUN_DIR` sorts and compares all."
+    )
+    top = _table_of(f"The seed and the best {len(shown) - 1} of {len(facts.trials):,} trials, the best first", shown)
+    return Section("Trials", [told, top, more, Table(f"The other {len(rest):,} trials", head, rows, folded=True)])
+
+
+def _table_of(caption: str, trials: Sequence[Trial]) -> Table:
     head = ("trial", "candidate", "from", "state", "score", "95 % interval", "seen", "tokens a call", "why it ended")
     rows = [
         (
@@ -156,8 +178,7 @@ def _trials(trials: Any) -> Section:
         )
         for trial in trials
     ]
-    told = Text("Validation scores: each trial is compared with others on the examples that both have seen.")
-    return Section("Trials", [told, Table("Every trial", head, rows, "None has begun.")])
+    return Table(caption, head, rows, "None has begun.")
 
 
 def _named(trial: Trial) -> str:

@@ -142,6 +142,16 @@ def best_of(trials: Sequence[Trial]) -> Trial | None:
     return max(ranked, key=lambda trial: (trial.score or 0.0, -trial.number), default=None)
 
 
+def ranked(trials: Sequence[Trial], winner: Candidate | None) -> list[Trial]:
+    """Return the trials, the winner's first, then those that saw the whole race, by score; who left it comes last."""
+    won = None if winner is None else winner.id
+
+    def place(trial: Trial) -> tuple[bool, bool, float, int]:
+        return trial.candidate.id != won, trial.state != "complete", -(trial.score or 0.0), trial.number
+
+    return sorted(trials, key=place)
+
+
 def good_candidates(trials: Sequence[Trial]) -> list[str]:
     """Return the ids of the candidates that the best one is not clearly above, the best first, at most `GOOD`."""
     best = best_of(trials)

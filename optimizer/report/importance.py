@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     import optuna
 
 FEWEST, MOST, RESAMPLES, TREES = 8, 300, 20, 24
-NONE = "none"
+# A level becomes a column of its own: a long run may have hundreds of instructions, most of them tried once.
+MOST_LEVELS = 16
+NONE, OTHER = "none", "any other"
 
 
 @dataclass(frozen=True)
@@ -56,9 +59,16 @@ def importances(trials: Sequence[Trial], seed: int = 0) -> list[Importance]:
 
 
 def _levels(trials: Sequence[Trial]) -> dict[str, list[str]]:
-    """Return each dimension's values; one that a trial lacks, as policy without demos, has the value "none"."""
+    """Return each dimension's values; one that a trial lacks, as policy without demos, has the value "none".
+
+    Beyond the `MOST_LEVELS` commonest, values count as one.
+    """
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
-    found = {name: sorted({str(trial.params.get(name, NONE)) for trial in trials}) for name in names}
+    found = {}
+    for name in names:
+        counted = Counter(str(trial.params.get(name, NONE)) for trial in trials)
+        common = sorted(counted, key=lambda value: (-counted[value], value))[:MOST_LEVELS]
+        found[name] = sorted(common) + [OTHER] * (len(counted) > MOST_LEVELS)
     return {name: values for name, values in found.items() if len(values) > 1}
 
 
@@ -66,10 +76,15 @@ def _frozen(trial: Trial, levels: dict[str, list[str]]) -> optuna.trial.FrozenTr
     import optuna
 
     return optuna.trial.create_trial(
-        params={name: str(trial.params.get(name, NONE)) for name in levels},
+        params={name: _level(trial, name, values) for name, values in levels.items()},
         distributions={name: optuna.distributions.CategoricalDistribution(values) for name, values in levels.items()},
         value=trial.value,
     )
+
+
+def _level(trial: Trial, name: str, values: list[str]) -> str:
+    value = str(trial.params.get(name, NONE))
+    return value if value in values else OTHER
 
 
 def _shares(trials: Sequence[Any], seed: int) -> dict[str, float]:

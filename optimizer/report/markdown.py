@@ -68,6 +68,8 @@ def _block(block: Block) -> list[str]:
 def _table(table: Table) -> list[str]:
     if not table.rows:
         return [_plain(table.empty)]
+    if table.folded:
+        return [f"{_plain(table.caption)}: see report.html, or `metier ui`."]
     lines = [table.head, ["---"] * len(table.head), *([_plain(text) for text in row] for row in table.rows)]
     return [f"{_plain(table.caption)}:", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
 

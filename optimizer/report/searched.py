@@ -11,6 +11,9 @@ from optimizer.report.figures import bars, curve, scatter
 from optimizer.report.gather import Facts
 from optimizer.report.importance import FEWEST, importances
 
+# More would hide each other, and make the page heavy.
+MOST_DRAWN = 120
+
 
 def search_section(facts: Facts) -> Section:
     """Return what the search did, in three figures."""
@@ -51,6 +54,11 @@ def _scatter(facts: Facts) -> Block:
         f"{len(shown)} candidates that saw every validation example; on the Pareto front, where no other has both a "
         f"better score and fewer tokens a call: {len(front)}."
     )
+    if len(shown) > MOST_DRAWN:
+        kept = {trial.number for trial in (*front, *(t for t in shown if t.candidate.id in marked))}
+        best = sorted(shown, key=lambda trial: (trial.number not in kept, -(trial.score or 0.0), trial.number))
+        shown = best[: max(MOST_DRAWN, len(kept))]
+        told += f" Drawn are these and the best others, {len(shown)} in all."
     seed = facts.trials[0]
     if seed not in shown and seed.score is not None and seed.tokens is not None:
         shown = [seed, *shown]

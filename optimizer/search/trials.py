@@ -37,9 +37,11 @@ class TrialLog:
     length: int
     watch: Callable[[Event], None]
     reasons: dict[int, tuple[str, str]] = field(default_factory=dict)
+    _first: dict[str, int] = field(default_factory=dict)  # the trial that asked for a candidate first
 
     def begin(self, number: int, asked: Asked) -> None:
         """Record that a trial starts."""
+        self._first.setdefault(asked.candidate.id, number)
         begin_trial(self.ledger, number, asked.candidate, parameters(asked.candidate)).result()
         self.watch(Event("started", number, asked.candidate, []))
 
@@ -50,8 +52,7 @@ class TrialLog:
     def raced_out(self, number: int, board: Board, candidate: str, leader: str) -> None:
         """Note why a trial leaves the race."""
         mine, best = board.paired(candidate, leader)
-        text = f"{mean(mine):.2f} against {mean(best):.2f} of {leader} on the same {len(mine)} examples"
-        self.reasons[number] = ("raced_out", text)
+        self.reasons[number] = ("raced_out", _behind(mean(best) - mean(mine), self._first.get(leader), len(mine)))
 
     def unfinished(self, running: dict[int, Asked]) -> None:
         """Note that the budget ended while these were running."""
@@ -91,6 +92,19 @@ def _variance(board: Board, candidate: str, reference: str | None) -> float:
         return max(LEAST_VARIANCE, standard_error(board.scores(candidate)) ** 2)
     mine, theirs = board.paired(candidate, reference)
     return max(LEAST_VARIANCE, standard_error([a - b for a, b in zip(mine, theirs, strict=True)]) ** 2)
+
+
+def _behind(gap: float, leader: int | None, examples: int) -> str:
+    """Return why a trial left; `gap` is what the leader has over it in scores in [0, 1], on the same examples."""
+    who = "the leader" if leader is None else f"#{leader}"
+    if round(100 * gap) > 0:
+        return f"behind {who} by {_counted(round(100 * gap), 'point')} after {_counted(examples, 'example')}"
+    # Halving lets go of those that are level, too.
+    return f"level with {who} after {_counted(examples, 'example')}, when only the better half went on"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def parameters(candidate: Candidate) -> dict[str, Any]:

@@ -82,7 +82,7 @@ class Copier:
             self._write_changed(JOB, job_entry(self._ledger, self._run_dir, about, "RUNNING"), {})
         rows = {str(row["number"]): row for row in outcomes(self._ledger)}
         if rows and not self._viewed:
-            attempt("view", partial(self._show, trial(self._ledger, 0)), self._note)
+            attempt("view", partial(self._show, False), self._note)
             self._viewed = True
         new = [key for key, row in rows.items() if self._rows.get(key) != tuple(row)]
         for key in new:
@@ -99,18 +99,18 @@ class Copier:
         self._writer, self._known, self._marks, self._rows, self._curve = writer, {}, {}, {}, set()
         self._examples = self._ledger.meta("examples") or {}
         self._spent = usage_by_trial(self._ledger)
-        for run in writer.runs(RUN, self._id):
-            key = str(run.data.tags.get(TRIAL, JOB))
+        for found in writer.runs(RUN, self._id, (TRIAL, MARK)):
+            key = found.tags.get(TRIAL, JOB)
             if key not in self._known:
-                self._known[key], self._marks[key] = Known.of(run), run.data.tags.get(MARK, "")
+                self._known[key], self._marks[key] = found.known, found.tags.get(MARK, "")
 
     def _open(self) -> Writer:
         assert self._writer is not None  # noqa: S101 - `copy` connects before anything else
         return self._writer
 
-    def _show(self, first: sqlite3.Row) -> None:
+    def _show(self, ranked: bool) -> None:
         """Let the UI show these trials by a link, with their figures."""
-        state = view_state(self._id, list(json.loads(first["prompts"])))
+        state = view_state(self._id, list(json.loads(trial(self._ledger, 0)["prompts"])), ranked)
         self._open().client.set_experiment_tag(self._open().experiment, view_tag(self._id), state)
 
     def _write_trial(self, key: str, row: sqlite3.Row, source: Source) -> None:
@@ -152,6 +152,7 @@ class Copier:
         if self._marks.get(JOB) != entry.mark:
             if status == "FINISHED":
                 finish.write(self._examples)
+                attempt("view", partial(self._show, True), self._note)
             self._write_changed(JOB, entry, {})
         self._remove_doubles()
 
@@ -165,6 +166,6 @@ class Copier:
     def _remove_doubles(self) -> None:
         """Delete what a request left behind that was answered too late, and so was made twice."""
         kept = {known.run_id for known in self._known.values()}
-        for run in self._open().runs(RUN, self._id):
-            if run.info.run_id not in kept:
-                self._open().client.delete_run(run.info.run_id)
+        for found in self._open().runs(RUN, self._id):
+            if found.known.run_id not in kept:
+                self._open().client.delete_run(found.known.run_id)

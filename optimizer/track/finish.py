@@ -12,7 +12,17 @@ from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import answered_in, outcomes, scores_of
 from optimizer.track import registry
 from optimizer.track.connect import why
-from optimizer.track.content import TABLE, TABLES_TAG, TEST_TABLE, Examples, table, tables_tag, trial_name
+from optimizer.track.content import (
+    TABLE,
+    TABLES_TAG,
+    TEST_TABLE,
+    Examples,
+    Point,
+    milliseconds,
+    table,
+    tables_tag,
+    trial_name,
+)
 from optimizer.track.job import read_result
 from optimizer.track.model import log_model
 from optimizer.track.traces import failures, tested, write_traces
@@ -20,6 +30,7 @@ from optimizer.track.view import view_address
 from optimizer.track.writer import Writer
 
 IMPROVED = "improved"
+RANKED = 50  # each is a request, for which the end of the run waits
 # What MLflow answers where it is too old, or has no place for a thing; anything else may be an outage.
 REFUSALS = (
     *("ENDPOINT_NOT_FOUND", "FEATURE_DISABLED", "NOT_IMPLEMENTED", "INVALID_PARAMETER_VALUE", "BAD_REQUEST"),
@@ -71,6 +82,7 @@ class Finish:
     def write(self, examples: Examples) -> None:
         """Write all; what this MLflow is too old for is told in one line, and the rest is written."""
         self._show_sides(examples)
+        self._rank()
         attempt("traces", partial(self._trace, examples), self._note)
         file = self._run_dir / "best.json"
         if file.exists():
@@ -107,6 +119,15 @@ class Finish:
             scores, calls = scores_of(self._ledger, candidate, "test"), answered_in(self._ledger, "test", place)
             self._writer.files(run, {TEST_TABLE: table(scores, calls, examples)})
             self._writer.tags(run, {"role": name, TABLES_TAG: tables_tag(TABLE, TEST_TABLE)})
+
+    def _rank(self) -> None:
+        """Number the best trials, the winner first: equal scores, or few examples, can hide it in a list by score."""
+        winner = self._sides.get("winner", (None,))[0]
+        rows = [row for row in outcomes(self._ledger) if row["score"] is not None and str(row["number"]) in self._runs]
+        rows.sort(key=lambda row: (row["number"] != winner, row["state"] != "complete", -row["score"], row["number"]))
+        for place, row in enumerate(rows[:RANKED], 1):
+            point = Point("rank", float(place), milliseconds(row["ended"]))
+            self._writer.points(self._runs[str(row["number"])], [point])
 
     def _trace(self, examples: Examples) -> None:
         run_of = {("search", int(key)): run for key, run in self._runs.items() if key}

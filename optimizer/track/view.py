@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 TAG = "mlflow.sharedViewState."
-METRICS = ("score", "seen_low", "seen_high", "examples_seen", "tokens_per_call", "latency_p50", "usd")
+METRICS = ("rank", "score", "seen_low", "seen_high", "examples_seen", "tokens_per_call", "latency_p50", "usd")
 PARAMS = ("instruction", "format", "policy", "count")
 TAGS = ("role", "state", "reason", "proposer")
 
@@ -18,8 +18,11 @@ def view_tag(run_id: str) -> str:
     return f"{TAG}{_key(run_id)}"
 
 
-def view_state(run_id: str, predictors: list[str]) -> str:
-    """Return a tag's value: the trials of one run, the best score first."""
+def view_state(run_id: str, predictors: list[str], ranked: bool) -> str:
+    """Return a tag's value: the trials of one run, the best score first, or by rank once they have one.
+
+    Scores can be equal, and what saw few examples may have the highest; the rank has the winner first.
+    """
     columns = [f"metrics.`{name}`" for name in METRICS]
     columns += [f"params.`{predictor}.{name}`" for predictor in predictors for name in PARAMS]
     columns += [f"tags.`{name}`" for name in TAGS]
@@ -27,8 +30,8 @@ def view_state(run_id: str, predictors: list[str]) -> str:
         {
             # The parent has no trial's number.
             "searchFilter": f"tags.`metier.run_id` = '{run_id}' AND tags.`metier.trial` != ''",
-            "orderByKey": "metrics.`score`",
-            "orderByAsc": False,
+            "orderByKey": "metrics.`rank`" if ranked else "metrics.`score`",
+            "orderByAsc": ranked,
             "startTime": "ALL",
             "lifecycleFilter": "Active",
             "datasetsFilter": [],

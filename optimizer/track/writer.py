@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
-PAGE = 1000
+PAGE = 100  # a run found is kept as a few words, but a page of them as MLflow sends it, which is kilobytes each
 # The most that MLflow takes in one request.
 MOST_PARAMS, MOST_POINTS, MOST_AT_ONCE = 100, 900, 1000
 
@@ -34,23 +34,33 @@ class Known:
         return cls(run.info.run_id, run.info.status, run.data.tags.get("candidate_id"), names)
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A run that was found, with those of its tags that were asked for."""
+
+    known: Known
+    tags: Mapping[str, str]
+
+
 class Writer:
     """One experiment of MLflow; every method raises what MLflow raises."""
 
     def __init__(self, client: MlflowClient, experiment: str) -> None:
         self.client, self.experiment = client, experiment
 
-    def runs(self, tag: str, value: str) -> list[Run]:
-        """Return the runs with this tag that are not deleted, the oldest first."""
-        found: list[Run] = []
+    def runs(self, tag: str, value: str, keep: Sequence[str] = ()) -> list[Found]:
+        """Return the runs with this tag that are not deleted, the oldest first, with the tags to `keep`."""
+        found: list[tuple[int, str, Found]] = []
         token = None
         while True:
             query = f"tags.`{tag}` = '{value}'"
             page = self.client.search_runs([self.experiment], query, max_results=PAGE, page_token=token)
-            found += page
+            for run in page:
+                tags = {name: run.data.tags[name] for name in keep if name in run.data.tags}
+                found.append((run.info.start_time, run.info.run_id, Found(Known.of(run), tags)))
             token = page.token
             if not token:
-                return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
+                return [one for *_, one in sorted(found, key=lambda each: each[:2])]
 
     def create(self, entry: Entry, tags: Mapping[str, str]) -> Known:
         """Create a run with these tags and nothing else."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,9 +12,10 @@ from optimizer.config.schema import Budget as Limits
 from optimizer.config.schema import RunConfig
 from optimizer.door.budget import Budget
 from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.records import CallTag, begin_call, fail_call
 from optimizer.run import Watcher
 from optimizer.search.trials import Event
-from optimizer.types import Candidate, Prompt, Usage
+from optimizer.types import Candidate, Failure, Prompt, Usage
 
 SEED = Candidate({"predict": Prompt("Sort it.")})
 SHOWN = Candidate({"predict": Prompt("Sort it.", "block", "nearest", 4)}, "templates")
@@ -82,3 +84,39 @@ def test_the_live_panel_shows_the_same(state: Any) -> None:
         view.console.file.close()
     for text in ("sorting", "note: a note", "1 of at most 40", "0 of 50 calls", "block, nearest 4"):
         assert text in told
+
+
+def test_a_full_panel_fits_a_small_terminal(tmp_path: Path) -> None:
+    from rich.console import Console
+
+    view = LiveView()
+    limits = Limits(calls=50, tokens=9000, usd=3.0, seconds=60)
+    with closing(Ledger(tmp_path / "full.db")) as ledger, open("/dev/null", "w") as nowhere:
+        budget = Budget(limits)
+        budget.begin(ledger, 4, 1)
+        view.console = Console(force_terminal=False, width=80, height=24, record=True, file=nowhere)
+        for key in ("one", "two", "three"):
+            row = begin_call(ledger, key, CallTag("task", "search", 1), {}).result(5)
+            fail_call(ledger, row, Failure("server", f"{key} \x1b[31m{'long ' * 40}", 3)).result(5)
+        view.begin(RunConfig(task="x"), TASK, budget, ledger)
+        view.connected(SimpleNamespace(limits=lambda: "3.0 requests/s, paused for 4 s"))  # type: ignore[arg-type]
+        for number in range(9):
+            view.event(Event("block", number, SHOWN, [1.0] * (number + 1)))
+        for number in range(6, 12):
+            view.event(
+                Event("ended", number, SHOWN, [0.0, 1.0], "raced_out", "behind #1 by 21 points after 20 examples")
+            )
+        view.end()
+        view.console.export_text()  # the notes, and what was drawn before
+        view.console.print(view._table())
+        told = view.console.export_text()
+    lines = told.rstrip().splitlines()
+    assert len(lines) <= 23, told
+    assert max(map(len, lines)) <= 80
+    for text in ("0 of 50 calls", "0 of 9,000 tokens", "0.00 of 3.00 dollars", "seconds", "3.0 requests/s, paused"):
+        assert text in told
+    assert "server: three" in told
+    assert "server: one" not in told
+    assert "behind #1 by 21 points" in told
+    assert told.count("#") >= 5
+    assert "\x1b" not in told

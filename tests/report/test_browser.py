@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,9 @@ CONTRAST = """(() => {
         worst = Math.min(worst, (a + 0.05) / (b + 0.05));
     }
     return worst; })()"""
+# Deque's accessibility rules; what it calls minor or moderate is advice.
+AXE = """axe.run(document, {resultTypes: ['violations']}).then(found => found.violations
+    .filter(v => ['serious', 'critical'].includes(v.impact)).map(v => v.id + ': ' + v.nodes[0].html))"""
 PIECES = (
     "<script>window.hit=1</script>",
     "<img src=http://evil.test/x onerror=window.hit=1>",
@@ -61,12 +65,21 @@ PIECES = (
 )
 
 
+def axe_core() -> str:
+    """Return the script, which a Python package carries; the package itself, and its Playwright, are not imported."""
+    package = find_spec("axe_playwright_python")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).with_name("axe.min.js").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_page_fits_is_drawn_and_can_be_read(real_run: Path, width: int, dark: bool) -> None:
     page = real_run / "report.html"
-    found = visit(page, [WIDE, FIGURES, FLAT, SMALL, CONTRAST, INK, STYLED], width, dark)
-    wide, figures, flat, small, contrast, ink, styled = found.answers
+    found = visit(page, [WIDE, FIGURES, FLAT, SMALL, CONTRAST, INK, STYLED, f"{axe_core()}; 0", AXE], width, dark)
+    wide, figures, flat, small, contrast, ink, styled, _, violations = found.answers
+    assert violations == []
     assert wide <= 0
     assert (figures, flat) == (4, 0)
     assert small >= 9

@@ -47,14 +47,28 @@ def test_a_complete_trial(log: TrialLog, ledger: Ledger, events: list[Event]) ->
 
 
 def test_a_raced_out_trial_tells_against_whom(log: TrialLog, ledger: Ledger) -> None:
+    log.begin(1, Asked(ONE))
+    log.begin(2, Asked(ONE))  # the same prompt again: it is known by its first trial
     log.begin(3, Asked(TWO))
     log.raced_out(3, board(), TWO.id, ONE.id)
     told = log.finish(3, Asked(TWO), board(), ONE.id)
     assert told == Observation(0.0 + 0.75 - 0.5, standard_error([-1.0, 0.0]) ** 2, 2)
-    (row,) = all_trials(ledger)
+    row = all_trials(ledger)[-1]
     assert row["state"] == "raced_out"
-    assert row["reason"] == f"0.00 against 0.50 of {ONE.id} on the same 2 examples"
+    assert row["reason"] == "behind #1 by 50 points after 2 examples"
     assert (row["value"], row["score"]) == (0.25, 0.0)
+
+
+def test_a_trial_that_leaves_level_with_the_leader_is_not_called_behind(log: TrialLog, ledger: Ledger) -> None:
+    made = Board()
+    for one in (ONE, TWO):
+        made.add(one, scores(1.0))
+    log.begin(0, Asked(ONE))
+    log.begin(1, Asked(TWO))
+    log.raced_out(1, made, TWO.id, ONE.id)
+    log.finish(1, Asked(TWO), made, ONE.id)
+    reason = all_trials(ledger)[1]["reason"]
+    assert reason == "level with #0 after 1 example, when only the better half went on"
 
 
 def test_a_reason_is_used_once(log: TrialLog, ledger: Ledger) -> None:

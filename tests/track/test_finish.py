@@ -48,6 +48,14 @@ def found(folder: Path) -> tuple[Any, list[Any]]:
     return client, [runs[0], *sorted(runs[1:], key=lambda run: str(run.info.run_name))]
 
 
+def test_the_winner_has_the_first_rank(folder: Path) -> None:
+    client, (parent, seed, winner, broken) = found(folder)
+    assert [run.data.metrics.get("rank") for run in (winner, seed, broken)] == [1.0, 2.0, None]
+    where = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+    by_rank = client.search_runs([parent.info.experiment_id], where, order_by=["metrics.`rank` ASC"])
+    assert [run.info.run_id for run in by_rank] == [run.info.run_id for run in (winner, seed, broken)]
+
+
 def test_the_seed_and_the_winner_have_their_test_as_a_table(folder: Path) -> None:
     client, (_, seed, winner, broken) = found(folder)
     assert [run.data.tags.get("role") for run in (seed, winner, broken)] == ["seed", "winner", None]

@@ -11,8 +11,13 @@ def test_a_link_finds_the_view_that_the_tag_holds() -> None:
 
 
 def test_every_predictor_has_its_columns() -> None:
-    state = json.loads(view_state("abc", ["first", "second"]))
+    state = json.loads(view_state("abc", ["first", "second"], ranked=False))
     assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`score`", False)
-    assert state["selectedColumns"][0] == "metrics.`score`"
+    assert state["selectedColumns"][:2] == ["metrics.`rank`", "metrics.`score`"]
     assert {"params.`first.format`", "params.`second.format`", "tags.`reason`"} <= set(state["selectedColumns"])
     assert "'abc'" in state["searchFilter"]
+
+
+def test_the_first_rank_comes_first() -> None:
+    state = json.loads(view_state("abc", ["predict"], ranked=True))
+    assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`rank`", True)

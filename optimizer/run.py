@@ -40,10 +40,11 @@ from optimizer.stopping import cancelled_by_signals
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
 from optimizer.types import Candidate, Example, digest
+from optimizer.wiring import complete_demos, language_models, make_evaluator
 
 if TYPE_CHECKING:
     from optimizer.door.door import Door
-    from optimizer.prompt.program import Programs
+    from optimizer.given import Given
     from optimizer.search.loop import Search
     from optimizer.search.trials import Event
     from optimizer.search.verdict import Outcome, Tested
@@ -84,9 +85,17 @@ def optimize(
     Raises MetierError: ConfigError, TaskError, ModelError, LedgerError, StoppedByFailures, Interrupted.
     """
     settings = config if isinstance(config, RunConfig) else load_config(config)
-    job = _Job(settings, watcher or Watcher())
+    return _finished(_Job(settings, watcher or Watcher()), wait=wait, accept_changes=accept_changes)
+
+
+def optimize_given(config: RunConfig, given: Given, watcher: Watcher | None = None) -> Report:
+    """Optimize a task that was made in memory; see `optimize`, which does the same by its config alone."""
+    return _finished(_Job(config, watcher or Watcher(), given), wait=False, accept_changes=False)
+
+
+def _finished(job: _Job, *, wait: bool, accept_changes: bool) -> Report:
     with closing(Ledger(job.run_dir / "ledger.db", wait=wait)) as ledger:
-        claim = claim_run(ledger, settings, job.task, accept_changes)
+        claim = claim_run(ledger, job.config, job.task, accept_changes)
         if claim.finished:
             return finished_report(ledger, job.run_dir)
         try:
@@ -110,10 +119,10 @@ def validation_order(task: Task, config: RunConfig) -> list[Example]:
 class _Job:
     """One run, from its config to its report."""
 
-    def __init__(self, config: RunConfig, watcher: Watcher) -> None:
-        self.config, self.watcher = config, watcher
+    def __init__(self, config: RunConfig, watcher: Watcher, given: Given | None = None) -> None:
+        self.config, self.watcher, self.given = config, watcher, given
         self.started = time.time()
-        self.task = load_task(config.task)
+        self.task = load_task(config.task) if given is None else given.task
         self.run_dir = make_run_dir(config, self.task)
         if not (self.run_dir / "ledger.db").exists():  # a run that was begun may be resumed after its time
             refuse_past(config.budget, self.started)
@@ -128,7 +137,8 @@ class _Job:
         with ExitStack() as stack:
             stack.enter_context(cancelled_by_signals(self._drain))
             stack.enter_context(log_to(self.run_dir / "run.log"))
-            fleet = stack.enter_context(Fleet(self.config.models, self.run_dir, self.watcher.say))
+            started = Fleet(self.config.models, self.run_dir, self.watcher.say)
+            fleet = stack.enter_context(started) if self.given is None else self.given
             mirror = self._mirror(ledger, fleet)
             try:
                 outcome, validation = await self._search_and_test(ledger, fleet, mirror)
@@ -157,7 +167,7 @@ class _Job:
         if self.door is not None:
             await asyncio.wrap_future(self.door.drain(DRAIN_SECONDS))
 
-    def _mirror(self, ledger: Ledger, fleet: Fleet) -> Mirror | None:
+    def _mirror(self, ledger: Ledger, fleet: Fleet | Given) -> Mirror | None:
         where = self.config.tracking.mlflow
         if where is None:
             return None
@@ -186,7 +196,9 @@ class _Job:
         if problem:
             self.watcher.say(f"MLflow was not reached ({problem}); later: metier track sync {self.run_dir}")
 
-    async def _search_and_test(self, ledger: Ledger, fleet: Fleet, mirror: Mirror | None) -> tuple[Outcome, float]:
+    async def _search_and_test(
+        self, ledger: Ledger, fleet: Fleet | Given, mirror: Mirror | None
+    ) -> tuple[Outcome, float]:
         from optimizer.door.door import Door
         from optimizer.prompt.overlap import quotes, quotes_note
         from optimizer.search.verdict import final_test
@@ -235,7 +247,7 @@ class _Job:
             return None
         return stack.enter_context(closing(SharedCache(answers_path(), self.watcher.say)))
 
-    async def _foretell(self, programs: Programs) -> None:
+    async def _foretell(self, programs: Any) -> None:
         """Say what the run will take, where it takes dollars; from the lengths of its prompts."""
         if "task" in self.prices:
             from optimizer.lengths import forecast_by_length
@@ -245,35 +257,37 @@ class _Job:
             self.watcher.say(found.text())
 
     async def _precheck(self, search: Search, seed: Candidate) -> None:
+        from optimizer.evaluate.evaluator import refuse_broken
         from optimizer.evaluate.precheck import precheck
 
         found = await precheck(search.evaluator, seed, search.examples, self.config.search.block)
         if found is not None:
+            refuse_broken(found.results)
             search.board.add(seed, found.results)  # trial 0 begins with them
             self.watcher.say(found.text())
 
-    def _programs(self) -> Programs:
+    def _programs(self) -> Any:
         from optimizer.models.embed import MODEL, Embedder
         from optimizer.prompt.overlap import duplicates_note, near_duplicates
         from optimizer.prompt.program import Programs
+        from optimizer.prompt.student import Students
 
         embed = Embedder(pull(MODEL, self.watcher.say))
         self._note(duplicates_note(near_duplicates(self.task, embed)))
-        return Programs(self.task, self.task.train, embed)
+        make = Programs if self.task.module is None else Students
+        return make(self.task, self.task.train, embed)
 
-    async def _prepare(self, door: Any, fleet: Fleet, programs: Programs, mirror: Mirror | None) -> Search:
-        from optimizer.door.engine import language_model
-        from optimizer.evaluate.evaluator import Evaluator
+    async def _prepare(self, door: Any, fleet: Fleet | Given, programs: Any, mirror: Mirror | None) -> Search:
         from optimizer.search.loop import Search
         from optimizer.search.pools import make_space
         from optimizer.search.sampler import Sampler
         from optimizer.search.trials import TrialLog
 
-        config, models, endpoints = self.config.search, self.config.models, fleet.endpoints
-        lm = language_model(door, "task", endpoints["task"].model, models.task.temperature)
-        writer = None
-        if models.prompt is not None:
-            writer = language_model(door, "prompt", endpoints["prompt"].model, max(0.7, models.prompt.temperature))
+        config = self.config.search
+        lm, writer = language_models(self.config, door, fleet, self.given)
+        evaluator = make_evaluator(self.task, programs, lm, door, fleet)
+        seed = programs.seed(config.formats[0])
+        programs = await complete_demos(evaluator, programs, self.task, self.shape, seed)
         space = await make_space(self.task, programs, config, self.config.seed, writer)
         examples = validation_order(self.task, self.shape)
 
@@ -282,8 +296,6 @@ class _Job:
             if mirror is not None and event.kind == "ended":
                 mirror.nudge()
 
-        names = list(self.task.outputs)
-        evaluator = Evaluator(programs, lm, self.task.metric, names, door.ledger, endpoints["task"].concurrency)
         startup, weight = next(round_sizes(self.shape)) - 1, cost_weight(self.config.budget)
         sampler = Sampler(space, config.strategy, self.config.seed, startup, programs.embed, weight)
         return Search(sampler, evaluator, TrialLog(door.ledger, len(examples), watch), examples, config.block)

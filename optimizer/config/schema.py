@@ -10,7 +10,8 @@ from pydantic import Field, field_validator, model_validator
 from optimizer.config.strict import Strict
 from optimizer.types import Order, Policy
 
-FormatName = Literal["turns", "block", "chat", "json", "xml"]
+# `own` is the adapter that DSPy is configured with.
+FormatName = Literal["turns", "block", "chat", "json", "xml", "own"]
 Positive = Annotated[int, Field(gt=0)]
 
 
@@ -55,6 +56,9 @@ class Demos(Strict):
     counts: tuple[Annotated[int, Field(ge=0, le=64)], ...] = Field((0, 2, 4, 8, 16), min_length=1)
     orders: tuple[Order, ...] = Field(("given", "reversed"), min_length=1)
     sets: Positive = Field(4, description="static demo sets to draw")
+    bootstrapped: int = Field(
+        12, ge=0, description="training examples that the seed answers, to be demos where the data have none"
+    )
 
 
 class Prior(Strict):

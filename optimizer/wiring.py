@@ -1,0 +1,104 @@
+"""Parts of a run's wiring: the models' LMs behind the door, the evaluator, demos that the data do not show."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optimizer.config.schema import RunConfig
+from optimizer.ledger.reader import Reader
+from optimizer.models.fleet import pull
+from optimizer.types import Candidate, Example, digest
+
+if TYPE_CHECKING:
+    import dspy
+
+    from optimizer.door.door import Door
+    from optimizer.evaluate.evaluator import Evaluator
+    from optimizer.given import Given
+    from optimizer.models.fleet import Fleet
+    from optimizer.prompt.program import Programs
+    from optimizer.prompt.student import Students
+    from optimizer.task.task import Task
+
+# The least temperature of the model that writes instructions: at 0 it would write the same one again.
+LIVELY = 0.7
+SHOWN = "shown"
+
+
+def language_models(
+    config: RunConfig, door: Door, models: Fleet | Given, given: Given | None
+) -> tuple[dspy.LM, dspy.LM | None]:
+    """Return the task model's LM and the prompt model's, None where there is none; their calls go through the door."""
+    from optimizer.door.engine import language_model
+
+    if given is not None:
+        writer = given.language_model(door, "prompt") if "prompt" in given.endpoints else None
+        return given.language_model(door, "task"), writer
+    task, prompt = config.models.task, config.models.prompt
+    lm = language_model(door, "task", models.endpoints["task"].model, task.temperature)
+    if prompt is None:
+        return lm, None
+    warm = max(LIVELY, prompt.temperature)
+    return lm, language_model(door, "prompt", models.endpoints["prompt"].model, warm)
+
+
+def make_evaluator(
+    task: Task, programs: Programs | Students, lm: dspy.LM, door: Door, models: Fleet | Given
+) -> Evaluator:
+    """Return what scores candidates; a module's whole answer is shown to its metric."""
+    from optimizer.evaluate.evaluator import Evaluator
+
+    names = None if task.module is not None else list(task.outputs)
+    return Evaluator(programs, lm, task.metric, names, door.ledger, models.endpoints["task"].concurrency)
+
+
+async def complete_demos(evaluator: Evaluator, programs: Any, task: Task, config: RunConfig, seed: Candidate) -> Any:
+    """Return the programs with demos for predictors whose fields are not all in the data, and the evaluator on them.
+
+    The seed answers a few training examples for that; what it said is kept in the ledger, where a resumed
+    run finds it.
+    """
+    lacking = [name for name, p in programs.predictors.items() if not _all_in_data(p, task)]
+    limit = config.search.demos.bootstrapped
+    if config.budget.calls is not None:
+        limit = min(limit, config.budget.calls // (10 * len(programs.predictors)))
+    if not lacking or max(config.search.demos.counts) == 0 or limit == 0:
+        return programs
+    ledger = evaluator.ledger
+    found = ledger.meta(SHOWN)
+    if found is None:
+        from optimizer.evaluate.bootstrap import bootstrap
+        from optimizer.prompt.student import jsonable
+
+        order = sorted(task.train, key=lambda example: digest([config.seed, example.id]))[:limit]
+        # In a task of its own, whose context is its own: later calls are not tagged by it.
+        made = await asyncio.ensure_future(bootstrap(evaluator, seed, list(programs.predictors), order))
+        found = {name: [jsonable([e.inputs, e.outputs]) for e in made[name]] for name in lacking}
+        ledger.put_meta(SHOWN, found)
+        found = ledger.meta(SHOWN)
+    evaluator.programs = programs.showing(_read(found))
+    return evaluator.programs
+
+
+def students_of(task: Task, run_dir: Path) -> Students:
+    """Return what builds the candidates of a run whose program is a module, with the demos that the run had."""
+    from optimizer.models.embed import MODEL, Embedder
+    from optimizer.prompt.student import Students
+
+    programs = Students(task, task.train, Embedder(pull(MODEL, lambda text: None)))
+    with closing(Reader(run_dir / "ledger.db")) as ledger:
+        return programs.showing(_read(ledger.meta(SHOWN) or {}))
+
+
+def _read(shown: Mapping[str, Sequence[Any]]) -> dict[str, list[Example]]:
+    return {name: [Example(inputs, outputs) for inputs, outputs in rows] for name, rows in shown.items()}
+
+
+def _all_in_data(predictor: dspy.Predict, task: Task) -> bool:
+    """Tell if the training examples hold all that a predictor is given and says."""
+    asked, said = set(predictor.signature.input_fields), set(predictor.signature.output_fields)
+    return any(asked <= set(example.inputs) and said <= set(example.outputs) for example in task.train)

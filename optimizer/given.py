@@ -43,4 +43,4 @@ class Given:
 
     def language_model(self, door: Door, role: Role) -> dspy.LM:
         """Return the role's LM with its own settings, its calls through the door."""
-        return through(door, role, self.endpoints[role].lm)
+        return through(door, role, self.endpoints.get(role, self.endpoints["task"]).lm)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.config.load import dump_config, load_config
+from optimizer.config.presets import PRESETS
 from optimizer.config.schema import Budget as BudgetConfig
 from optimizer.config.schema import RunConfig
 from optimizer.door.budget import Budget, refuse_past
@@ -40,7 +41,7 @@ from optimizer.stopping import cancelled_by_signals
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
 from optimizer.types import Candidate, Example, digest
-from optimizer.wiring import complete_demos, language_models, make_evaluator
+from optimizer.wiring import complete_demos, dspy_search, language_models, make_evaluator, with_writer
 
 if TYPE_CHECKING:
     from optimizer.door.door import Door
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from optimizer.search.loop import Search
     from optimizer.search.trials import Event
     from optimizer.search.verdict import Outcome, Tested
+    from optimizer.teleprompt.strategy import DspySearch
     from optimizer.track.mirror import Mirror
 
 SPREAD = 12
@@ -205,7 +207,8 @@ class _Job:
 
         with ExitStack() as stack:
             shared = self._shared_cache(stack)
-            door = Door(ledger, self.budget, fleet.endpoints, self.prices, self.config.failures, shared)
+            endpoints, prices = with_writer(fleet.endpoints), with_writer(self.prices)
+            door = Door(ledger, self.budget, endpoints, prices, self.config.failures, shared)
             self.door = stack.enter_context(closing(door))
             programs = self._programs()
             test_calls = 2 * len(self.task.test) * len(programs.predictors)
@@ -249,14 +252,14 @@ class _Job:
 
     async def _foretell(self, programs: Any) -> None:
         """Say what the run will take, where it takes dollars; from the lengths of its prompts."""
-        if "task" in self.prices:
+        if "task" in self.prices and self.config.search.strategy in PRESETS:
             from optimizer.lengths import forecast_by_length
 
             examples, sizes = validation_order(self.task, self.shape), partial(round_sizes, self.shape)
             found = await forecast_by_length(self.config, programs, examples, sizes, self.prices)
             self.watcher.say(found.text())
 
-    async def _precheck(self, search: Search, seed: Candidate) -> None:
+    async def _precheck(self, search: Search | DspySearch, seed: Candidate) -> None:
         from optimizer.evaluate.evaluator import refuse_broken
         from optimizer.evaluate.precheck import precheck
 
@@ -277,18 +280,19 @@ class _Job:
         make = Programs if self.task.module is None else Students
         return make(self.task, self.task.train, embed)
 
-    async def _prepare(self, door: Any, fleet: Fleet | Given, programs: Any, mirror: Mirror | None) -> Search:
+    async def _prepare(
+        self, door: Any, fleet: Fleet | Given, programs: Any, mirror: Mirror | None
+    ) -> Search | DspySearch:
         from optimizer.search.loop import Search
         from optimizer.search.pools import make_space
+        from optimizer.search.presets import RACES, preset_config
         from optimizer.search.sampler import Sampler
         from optimizer.search.trials import TrialLog
 
-        config = self.config.search
+        preset = PRESETS.get(self.config.search.strategy)
+        config = self.config.search if preset is None else preset_config(self.config.search, preset)
         lm, writer = language_models(self.config, door, fleet, self.given)
         evaluator = make_evaluator(self.task, programs, lm, door, fleet)
-        seed = programs.seed(config.formats[0])
-        programs = await complete_demos(evaluator, programs, self.task, self.shape, seed)
-        space = await make_space(self.task, programs, config, self.config.seed, writer)
         examples = validation_order(self.task, self.shape)
 
         def watch(event: Event) -> None:
@@ -296,9 +300,15 @@ class _Job:
             if mirror is not None and event.kind == "ended":
                 mirror.nudge()
 
+        if preset is None:
+            return dspy_search(self.config, evaluator, door, writer, examples, watch)
+        seed = programs.seed(config.formats[0])
+        programs = await complete_demos(evaluator, programs, self.task, self.shape, seed)
+        space = await make_space(self.task, programs, config, self.config.seed, writer)
         startup, weight = next(round_sizes(self.shape)) - 1, cost_weight(self.config.budget)
-        sampler = Sampler(space, config.strategy, self.config.seed, startup, programs.embed, weight)
-        return Search(sampler, evaluator, TrialLog(door.ledger, len(examples), watch), examples, config.block)
+        sampler = Sampler(space, preset.sampler, self.config.seed, startup, programs.embed, weight)
+        log, race = TrialLog(door.ledger, len(examples), watch), RACES[preset.race]()
+        return Search(sampler, evaluator, log, examples, config.block, race)
 
     def _report(self, ledger: Ledger, outcome: Outcome, validation: float, mirror: Mirror | None) -> Report:
         sides = [_side(ledger, tested, place) for place, tested in enumerate((outcome.seed, outcome.winner))]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from optimizer.config.presets import DSPY
 from optimizer.config.schema import RunConfig
 from optimizer.ledger.reader import Reader
 from optimizer.models.fleet import pull
-from optimizer.types import Candidate, Example, digest
+from optimizer.types import Candidate, Example, Role, digest
 
 if TYPE_CHECKING:
     import dspy
@@ -22,28 +23,56 @@ if TYPE_CHECKING:
     from optimizer.models.fleet import Fleet
     from optimizer.prompt.program import Programs
     from optimizer.prompt.student import Students
+    from optimizer.search.trials import Event
     from optimizer.task.task import Task
+    from optimizer.teleprompt.strategy import DspySearch
 
 # The least temperature of the model that writes instructions: at 0 it would write the same one again.
 LIVELY = 0.7
 SHOWN = "shown"
+T = TypeVar("T")
+
+
+def with_writer(by_role: Mapping[Role, T]) -> dict[Role, T]:
+    """Return endpoints or prices with the task model in the role of the prompt model, where there is none.
+
+    DSPy's optimizers must have somebody to write instructions.
+    """
+    return {"prompt": by_role["task"], **by_role} if "task" in by_role else dict(by_role)
 
 
 def language_models(
     config: RunConfig, door: Door, models: Fleet | Given, given: Given | None
 ) -> tuple[dspy.LM, dspy.LM | None]:
-    """Return the task model's LM and the prompt model's, None where there is none; their calls go through the door."""
+    """Return the task model's LM and the prompt model's, None where nobody is to write, both behind the door."""
     from optimizer.door.engine import language_model
 
+    must_write = config.search.strategy.startswith(DSPY)
     if given is not None:
-        writer = given.language_model(door, "prompt") if "prompt" in given.endpoints else None
-        return given.language_model(door, "task"), writer
+        writes = must_write or "prompt" in given.endpoints
+        return given.language_model(door, "task"), given.language_model(door, "prompt") if writes else None
     task, prompt = config.models.task, config.models.prompt
     lm = language_model(door, "task", models.endpoints["task"].model, task.temperature)
-    if prompt is None:
+    if prompt is None and not must_write:
         return lm, None
-    warm = max(LIVELY, prompt.temperature)
-    return lm, language_model(door, "prompt", models.endpoints["prompt"].model, warm)
+    warm = max(LIVELY, LIVELY if prompt is None else prompt.temperature)
+    return lm, language_model(door, "prompt", with_writer(models.endpoints)["prompt"].model, warm)
+
+
+def dspy_search(
+    config: RunConfig,
+    evaluator: Evaluator,
+    door: Door,
+    writer: dspy.LM | None,
+    examples: Sequence[Example],
+    watch: Callable[[Event], None],
+) -> DspySearch:
+    """Return one of DSPy's optimizers as a search; raises ConfigError for an option that it does not have."""
+    from optimizer.teleprompt.strategy import DspySearch, Foreign
+
+    search = config.search
+    foreign = Foreign(search.strategy.removeprefix(DSPY), search.options, search.formats[0], config.seed)
+    return DspySearch(foreign, evaluator, door, writer, evaluator.programs.task, examples, search.block, watch)  # type: ignore[attr-defined]
 
 
 def make_evaluator(

@@ -33,6 +33,7 @@ EVERYTHING = {
         "rescore",
         "search",
         "given",
+        "teleprompt",
         "wiring",
     ),
     *BESIDE,
@@ -68,7 +69,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "lengths": {"forecast", "config", "models", "door", "prompt", "evaluate", "search", "task"},
     # A task and models that are given as objects, and parts of how a run is wired.
     "given": {"door", "models", "task"},
-    "wiring": {"config", "door", "evaluate", "given", "ledger", "models", "prompt", "task"},
+    "wiring": {"config", "door", "evaluate", "given", "ledger", "models", "prompt", "search", "task", "teleprompt"},
+    # DSPy's own optimizers in the place of the search.
+    "teleprompt": {"door", "evaluate", "ledger", "prompt", "search", "task"},
     "run": EVERYTHING - {"cli", "testing"},
     # It wires like run, for a few calls only.
     "estimate": EVERYTHING - {"cli", "testing"},

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from optimizer.config.presets import DSPY, STRATEGIES
 from optimizer.config.strict import Strict
+from optimizer.errors import did_you_mean
 from optimizer.types import Order, Policy
 
 # `own` is the adapter that DSPy is configured with.
@@ -83,8 +85,9 @@ class Prior(Strict):
 class Search(Strict):
     """How candidates are searched."""
 
-    strategy: Literal["default", "tpe", "random"] = Field(
-        "default", description="who proposes: a Gaussian process (default), Optuna's TPE, or chance"
+    strategy: str = Field("default", description=f"how candidates are found: {', '.join(STRATEGIES)}")
+    options: dict[str, Any] = Field(
+        {}, description="those of DSPy's optimizer, where the strategy is one: {auto: light}"
     )
     prior: Prior | None = Field(Prior(), description="what is believed beforehand; null: nothing")
     trials: Positive = 40
@@ -93,6 +96,21 @@ class Search(Strict):
     round: Positive = Field(4, description="candidates that race each other")
     block: Positive = Field(10, description="validation examples between two decisions of the race")
     instructions: Positive = Field(8, description="instructions in the pool, the seed's included")
+
+    @field_validator("strategy")
+    @classmethod
+    def _known(cls, strategy: str) -> str:
+        if strategy not in STRATEGIES:
+            raise ValueError(f"no such strategy; {did_you_mean(strategy, STRATEGIES)}")
+        return strategy
+
+    @model_validator(mode="after")
+    def _options_have_a_reader(self) -> Search:
+        if self.options and not self.strategy.startswith(DSPY):
+            raise ValueError(
+                f"options are those of DSPy's optimizers, and the strategy is {self.strategy}; leave them out"
+            )
+        return self
 
 
 class Budget(Strict):

@@ -83,10 +83,14 @@ class Evaluator:
             try:
                 prediction = await call_program(program, example.inputs)
             except Exception as problem:  # noqa: BLE001 - the boundary to the program, which may be the user's
-                return self._explained(problem, example), trace
+                return self.explained(problem, example), trace
+        return self.scored(prediction, example), trace
+
+    def scored(self, prediction: Any, example: Example) -> Score:
+        """Return the metric's word on a program's answer; raises TaskError from the user's metric."""
         answer = self._answer(prediction)
         value, feedback = self.metric(example, answer)
-        return Score(value, answer, feedback), trace
+        return Score(value, answer, feedback)
 
     def _answer(self, prediction: Any) -> dict[str, Any]:
         if self.outputs is not None:
@@ -96,7 +100,7 @@ class Evaluator:
             raise TaskError(what, "Return dspy.Prediction(…) from its forward.")
         return dict(prediction.items())
 
-    def _explained(self, problem: Exception, example: Example) -> Result:
+    def explained(self, problem: Exception, example: Example) -> Result:
         """Tell an answer that cannot be read, or that a program fails on, from an answer that never came.
 
         The first two are the prompt's fault as far as anyone can tell, and wrong.

@@ -92,8 +92,12 @@ class Programs:
 
     def _prompted(self, name: str, candidate: Candidate) -> Prompted:
         base, prompt = self.predictors[name], candidate.prompts[name]
-        answer = sum(self._longest.get(field, UNSEEN_FIELD) for field in base.signature.output_fields)
-        return Prompted(base, prompt, self._pools[name], answer + MARKERS[prompt.format])
+        return Prompted(base, prompt, self._pools[name], self.limits(name, prompt.format)["max_tokens"])
+
+    def limits(self, predictor: str, layout: str) -> dict[str, int]:
+        """Return what a predictor is called with besides its prompt: how many tokens its answer may have."""
+        fields = self.predictors[predictor].signature.output_fields
+        return {"max_tokens": sum(self._longest.get(field, UNSEEN_FIELD) for field in fields) + MARKERS[layout]}
 
 
 def _longest_outputs(examples: Sequence[Example]) -> dict[str, int]:

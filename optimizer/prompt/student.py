@@ -46,6 +46,10 @@ class Students:
         """Return the module as it was given: its instructions and its demos."""
         return Candidate({name: _as_given(p, format_name) for name, p in self.predictors.items()}, "seed")
 
+    def limits(self, predictor: str, layout: str) -> dict[str, int]:
+        """Return what a predictor is called with besides its prompt: nothing of ours."""
+        return {}
+
     def build(self, candidate: Candidate) -> dspy.Module:
         """Return a copy of the module that runs the candidate's prompts on whatever LM is configured."""
         program = dressed(self._module, candidate, self.pools)

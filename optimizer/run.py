@@ -16,7 +16,7 @@ from optimizer.config.presets import PRESETS
 from optimizer.config.schema import Budget as BudgetConfig
 from optimizer.config.schema import RunConfig
 from optimizer.door.budget import Budget, refuse_past
-from optimizer.errors import ConfigError, Interrupted, LedgerError, StoppedByFailures
+from optimizer.errors import Interrupted, LedgerError, StoppedByFailures
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import (
     begin_attempt,
@@ -41,7 +41,15 @@ from optimizer.stopping import cancelled_by_signals
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
 from optimizer.types import Candidate, Example, digest
-from optimizer.wiring import complete_demos, dspy_search, language_models, make_evaluator, with_writer
+from optimizer.wiring import (
+    complete_demos,
+    cut_short,
+    dspy_search,
+    language_models,
+    make_evaluator,
+    refuse_small,
+    with_writer,
+)
 
 if TYPE_CHECKING:
     from optimizer.door.door import Door
@@ -223,14 +231,14 @@ class _Job:
             finally:
                 self.watcher.end()
             if best is None:
-                _refuse_small(self.budget)
+                refuse_small(self.budget)
                 what = f"no candidate was answered often enough to be ranked ({_failures(ledger)})"
                 raise StoppedByFailures(what, f"Mend the cause, then run it again with --run-dir {self.run_dir}.")
             winner = search.board.candidates[best]
             self.watcher.say(f"Testing the seed and the winner on {len(self.task.test)} held-out examples …")
             outcome = await final_test(search.evaluator, seed, winner, self.task.test)
             if len(outcome.seed.results) < len(self.task.test):
-                self._note(_cut_short(self.budget, outcome, len(self.task.test)))
+                self._note(cut_short(self.budget, outcome, len(self.task.test)))
             elif not outcome.examples:
                 what = f"no test example was answered by both prompts ({_failures(ledger)})"
                 raise StoppedByFailures(what, f"Run it again with --run-dir {self.run_dir}: nothing paid is lost.")
@@ -377,22 +385,6 @@ def cost_weight(budget: BudgetConfig) -> float:
     """Return how much a candidate's cost matters to the sampler: not at all where only calls are counted."""
     counted = (budget.tokens, budget.usd, budget.seconds, budget.until)
     return COST_WEIGHT if any(limit is not None for limit in counted) else 0.0
-
-
-def _refuse_small(budget: Budget) -> None:
-    """Raise ConfigError if nothing could be ranked because the budget ended before the first block did."""
-    if budget.refused is not None:
-        key = "seconds or budget.until" if budget.refused == "time" else budget.refused
-        what = f"budget.{key}: too little to score one prompt on one block of examples and to test it"
-        raise ConfigError(what, "Give more, or fewer test examples; what was paid is kept in the run's folder.")
-
-
-def _cut_short(budget: Budget, outcome: Outcome, planned: int) -> str:
-    """Return what a reader must know of a test that the budget cut short."""
-    return (
-        f"the budget's {budget.refused or 'time'} ended during the test: "
-        f"the verdict rests on {outcome.examples} of {planned} test examples"
-    )
 
 
 def _failures(ledger: Ledger) -> str:

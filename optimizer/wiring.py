@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from optimizer.config.presets import DSPY
 from optimizer.config.schema import RunConfig
+from optimizer.errors import ConfigError
 from optimizer.ledger.reader import Reader
 from optimizer.models.fleet import pull
 from optimizer.types import Candidate, Example, Role, digest
@@ -17,6 +18,7 @@ from optimizer.types import Candidate, Example, Role, digest
 if TYPE_CHECKING:
     import dspy
 
+    from optimizer.door.budget import Budget
     from optimizer.door.door import Door
     from optimizer.evaluate.evaluator import Evaluator
     from optimizer.given import Given
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from optimizer.prompt.program import Programs
     from optimizer.prompt.student import Students
     from optimizer.search.trials import Event
+    from optimizer.search.verdict import Outcome
     from optimizer.task.task import Task
     from optimizer.teleprompt.strategy import DspySearch
 
@@ -131,3 +134,19 @@ def _all_in_data(predictor: dspy.Predict, task: Task) -> bool:
     """Tell if the training examples hold all that a predictor is given and says."""
     asked, said = set(predictor.signature.input_fields), set(predictor.signature.output_fields)
     return any(asked <= set(example.inputs) and said <= set(example.outputs) for example in task.train)
+
+
+def refuse_small(budget: Budget) -> None:
+    """Raise ConfigError if nothing could be ranked because the budget ended before the first block did."""
+    if budget.refused is not None:
+        key = "seconds or budget.until" if budget.refused == "time" else budget.refused
+        what = f"budget.{key}: too little to score one prompt on one block of examples and to test it"
+        raise ConfigError(what, "Give more, or fewer test examples; what was paid is kept in the run's folder.")
+
+
+def cut_short(budget: Budget, outcome: Outcome, planned: int) -> str:
+    """Return what a reader must know of a test that the budget cut short."""
+    return (
+        f"the budget's {budget.refused or 'time'} ended during the test: "
+        f"the verdict rests on {outcome.examples} of {planned} test examples"
+    )

@@ -88,6 +88,6 @@ class RolloutLM(dspy.LM):
 
 def rolling(lm: dspy.LM, door: Door, role: Role, gate: Gate) -> RolloutLM:
     """Return a copy of an LM of the door's for an optimizer of DSPy's."""
-    made = lm.copy(engine=DrawingEngine(door, role))
+    made: RolloutLM = lm.copy(engine=DrawingEngine(door, role))
     made.__class__, made.gate = RolloutLM, gate
     return made

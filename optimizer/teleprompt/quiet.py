@@ -36,7 +36,7 @@ def quiet() -> Iterator[None]:
     before = sys.stdout, sys.stderr
     heard = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
     hushed = [_Hushed(stream, heard) for stream in before]
-    sys.stdout, sys.stderr = hushed  # type: ignore[assignment]
+    sys.stdout, sys.stderr = hushed
     try:
         yield
     finally:

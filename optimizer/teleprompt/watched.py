@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -92,7 +92,7 @@ def student_of(programs: Any, layout: str, watch: Watch) -> Watched:
         predictor.config = {**programs.limits(name, layout), **predictor.config}
         if layout != OWN:
             predictor._adapter, predictor._layout = adapter(layout), layout
-            predictor.__class__ = _formatted(type(predictor))
+            predictor.__class__ = _formatted(type(predictor))  # type: ignore[arg-type]
     for _, predictor in program.named_sub_modules(dspy.Predict):
         predictor.lm = None
     return Watched(program, watch)
@@ -122,12 +122,11 @@ def usable(predictor: Any, layout: str) -> list[Any]:
 def _prompt(predictor: dspy.Predict, layout: str) -> Prompt:
     signature = predictor.signature
     demos = tuple(
-        Example(
-            *(
-                {f: jsonable(demo[f]) for f in side if f in demo}
-                for side in (signature.input_fields, signature.output_fields)
-            )
-        )
+        Example(_part(demo, signature.input_fields), _part(demo, signature.output_fields))
         for demo in usable(predictor, layout)
     )
     return Prompt(signature.instructions, layout, "static", len(demos), "given", demos)
+
+
+def _part(demo: Any, fields: Iterable[str]) -> dict[str, Any]:
+    return {name: jsonable(demo[name]) for name in fields if name in demo}

@@ -103,7 +103,7 @@ def test_a_program_with_retrieved_demos_carries_them(
     first = sent[0][0]
     assert first[0]["content"] == "Find it."
     assert [message["role"] for message in first] == ["system", *["user", "assistant"] * 2, "user"]
-    assert all("owl" in message["content"] for message in first[1::2])
+    assert {message["content"] for message in first[1:-1:2]} <= set(TEXTS)
     assert "pool" not in json.loads((tmp_path / "tuned.json").read_text())["prompts"]["find"]
     with pytest.raises(TaskError, match="the program that was optimized"):
         TunedProgram(dspy.Predict("text -> kind")).load(str(tmp_path / "tuned.json"))

@@ -17,7 +17,8 @@ from optimizer.wiring import SHOWN
 
 pytestmark = pytest.mark.timeout(120)
 TASK = ROOT / "tasks" / "policy_answers"
-ROWS = [json.loads(line) for split in ("train", "validation", "test") for line in (TASK / f"{split}.jsonl").open()]
+FILES = [TASK / f"{split}.jsonl" for split in ("train", "validation", "test")]
+ROWS = [json.loads(line) for file in FILES for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def reader(messages: Messages) -> str:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.config.load import dump_config, load_config
-from optimizer.config.schema import Budget as BudgetConfig
+from optimizer.config.presets import PRESETS
 from optimizer.config.schema import RunConfig
 from optimizer.door.budget import Budget, refuse_past
-from optimizer.errors import ConfigError, Interrupted, LedgerError, MetierError, StoppedByFailures
+from optimizer.errors import Interrupted, LedgerError, MetierError, StoppedByFailures
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import (
     begin_attempt,
@@ -41,18 +41,28 @@ from optimizer.stopping import cancelled_by_signals
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
 from optimizer.types import Candidate
+from optimizer.wiring import (
+    complete_demos,
+    cost_weight,
+    cut_short,
+    dspy_search,
+    language_models,
+    make_evaluator,
+    refuse_small,
+    with_writer,
+)
 
 if TYPE_CHECKING:
     from optimizer.door.door import Door
-    from optimizer.prompt.program import Programs
+    from optimizer.given import Given
     from optimizer.search.baselines import Compared
     from optimizer.search.front import Point
     from optimizer.search.loop import Search
     from optimizer.search.trials import Event
     from optimizer.search.verdict import Outcome, Tested
+    from optimizer.teleprompt.strategy import DspySearch
     from optimizer.track.mirror import Mirror
 
-COST_WEIGHT = 0.5
 DRAIN_SECONDS = 5.0
 
 
@@ -89,17 +99,25 @@ def optimize(
     Raises MetierError: ConfigError, TaskError, ModelError, LedgerError, StoppedByFailures, Interrupted.
     """
     settings = config if isinstance(config, RunConfig) else load_config(config)
-    job = _Job(settings, watcher or Watcher())
+    return _finished(_Job(settings, watcher or Watcher()), wait=wait, accept_changes=accept_changes)
+
+
+def optimize_given(config: RunConfig, given: Given, watcher: Watcher | None = None) -> Report:
+    """Optimize a task that was made in memory; see `optimize`, which does the same by its config alone."""
+    return _finished(_Job(config, watcher or Watcher(), given), wait=False, accept_changes=False)
+
+
+def _finished(job: _Job, *, wait: bool, accept_changes: bool) -> Report:
     with closing(Ledger(job.run_dir / "ledger.db", wait=wait)) as ledger:
-        claim = claim_run(ledger, settings, job.task, accept_changes)
+        claim = claim_run(ledger, job.config, job.task, accept_changes)
         if claim.finished:
             return finished_report(ledger, job.run_dir)
         try:
             report = _run(job, ledger, claim)
         except MetierError as problem:
-            notify(settings.notify, stopped(job.task.name, job.run_dir, problem), job.watcher.say)
+            notify(job.config.notify, stopped(job.task.name, job.run_dir, problem), job.watcher.say)
             raise
-        notify(settings.notify, finished(report), job.watcher.say)
+        notify(job.config.notify, finished(report), job.watcher.say)
         return report
 
 
@@ -114,10 +132,10 @@ def _run(job: _Job, ledger: Ledger, claim: Claim) -> Report:
 class _Job:
     """One run, from its config to its report."""
 
-    def __init__(self, config: RunConfig, watcher: Watcher) -> None:
-        self.config, self.watcher = config, watcher
+    def __init__(self, config: RunConfig, watcher: Watcher, given: Given | None = None) -> None:
+        self.config, self.watcher, self.given = config, watcher, given
         self.started = time.time()
-        self.task = load_task(config.task)
+        self.task = load_task(config.task) if given is None else given.task
         self.run_dir = make_run_dir(config, self.task)
         if not (self.run_dir / "ledger.db").exists():  # a run that was begun may be resumed after its time
             refuse_past(config.budget, self.started)
@@ -127,12 +145,14 @@ class _Job:
 
     async def run(self, ledger: Ledger, claim: Claim) -> Report:
         """Run the whole job; cancelled by SIGINT and SIGTERM."""
-        self.run_id, self.layout = claim.run_id, layout(self.task.validation, claim.shape)
+        self.run_id, self.shape = claim.run_id, claim.shape
+        self.layout = layout(self.task.validation, self.shape)
         self._begin(ledger)
         with ExitStack() as stack:
             stack.enter_context(cancelled_by_signals(self._drain))
             stack.enter_context(log_to(self.run_dir / "run.log"))
-            fleet = stack.enter_context(Fleet(self.config.models, self.run_dir, self.watcher.say))
+            started = Fleet(self.config.models, self.run_dir, self.watcher.say)
+            fleet = stack.enter_context(started) if self.given is None else self.given
             mirror = self._mirror(ledger, fleet)
             try:
                 outcome, validation = await self._search_and_test(ledger, fleet, mirror)
@@ -163,7 +183,7 @@ class _Job:
         if self.door is not None:
             await asyncio.wrap_future(self.door.drain(DRAIN_SECONDS))
 
-    def _mirror(self, ledger: Ledger, fleet: Fleet) -> Mirror | None:
+    def _mirror(self, ledger: Ledger, fleet: Fleet | Given) -> Mirror | None:
         where = self.config.tracking.mlflow
         if where is None:
             return None
@@ -192,7 +212,9 @@ class _Job:
         if problem:
             self.watcher.say(f"MLflow was not reached ({problem}); later: metier track sync {self.run_dir}")
 
-    async def _search_and_test(self, ledger: Ledger, fleet: Fleet, mirror: Mirror | None) -> tuple[Outcome, float]:
+    async def _search_and_test(
+        self, ledger: Ledger, fleet: Fleet | Given, mirror: Mirror | None
+    ) -> tuple[Outcome, float]:
         from optimizer.door.door import Door
         from optimizer.prompt.overlap import quotes, quotes_note
         from optimizer.search.baselines import baseline_runs, measure_baselines
@@ -201,7 +223,8 @@ class _Job:
 
         with ExitStack() as stack:
             shared = self._shared_cache(stack)
-            door = Door(ledger, self.budget, fleet.endpoints, self.prices, self.config.failures, shared)
+            endpoints, prices = with_writer(fleet.endpoints), with_writer(self.prices)
+            door = Door(ledger, self.budget, endpoints, prices, self.config.failures, shared)
             self.door = stack.enter_context(closing(door))
             self.watcher.connected(door)
             programs = self._programs()
@@ -218,7 +241,7 @@ class _Job:
             finally:
                 self.watcher.end()
             if best is None:
-                _refuse_small(self.budget)
+                refuse_small(self.budget)
                 what = f"no candidate was answered often enough to be ranked ({told_failures(ledger)})"
                 raise StoppedByFailures(what, f"Mend the cause, then run it again with --run-dir {self.run_dir}.")
             best, self.front = choose(search.board, best, self.config.search, self._note)
@@ -226,7 +249,7 @@ class _Job:
             self.watcher.say(f"Testing the seed and the winner on {len(self.task.test)} held-out examples …")
             outcome = await final_test(search.evaluator, seed, winner, self.task.test)
             if len(outcome.seed.results) < len(self.task.test):
-                self._note(_cut_short(self.budget, outcome, len(self.task.test)))
+                self._note(cut_short(self.budget, outcome, len(self.task.test)))
             elif not outcome.examples:
                 what = f"no test example was answered by both prompts ({told_failures(ledger)})"
                 raise StoppedByFailures(what, f"Run it again with --run-dir {self.run_dir}: nothing paid is lost.")
@@ -249,56 +272,64 @@ class _Job:
             return None
         return stack.enter_context(closing(SharedCache(answers_path(), self.watcher.say)))
 
-    async def _foretell(self, programs: Programs) -> None:
+    async def _foretell(self, programs: Any) -> None:
         """Say what the run will take, where it takes dollars; from the lengths of its prompts."""
-        if "task" in self.prices:
+        if "task" in self.prices and self.config.search.strategy in PRESETS:
             from optimizer.lengths import forecast_by_length
 
             found = await forecast_by_length(self.config, programs, self.layout, self.prices)
             self.watcher.say(found.text())
 
-    async def _precheck(self, search: Search, seed: Candidate) -> None:
+    async def _precheck(self, search: Search | DspySearch, seed: Candidate) -> None:
+        from optimizer.evaluate.evaluator import refuse_broken
         from optimizer.evaluate.precheck import precheck
 
         found = await precheck(search.evaluator, seed, search.layout.examples)
         if found is not None:
+            refuse_broken(found.results)
             search.board.add(seed, found.results)  # trial 0 begins with them
             self.watcher.say(found.text())
 
-    def _programs(self) -> Programs:
+    def _programs(self) -> Any:
         from optimizer.models.embed import MODEL, Embedder
         from optimizer.prompt.overlap import duplicates_note, near_duplicates
         from optimizer.prompt.program import Programs
+        from optimizer.prompt.student import Students
 
         embed = Embedder(pull(MODEL, self.watcher.say))
         self._note(duplicates_note(near_duplicates(self.task, embed)))
-        return Programs(self.task, self.task.train, embed)
+        make = Programs if self.task.module is None else Students
+        return make(self.task, self.task.train, embed)
 
-    async def _prepare(self, door: Any, fleet: Fleet, programs: Programs, mirror: Mirror | None) -> Search:
-        from optimizer.door.engine import language_model
-        from optimizer.evaluate.evaluator import Evaluator
+    async def _prepare(
+        self, door: Any, fleet: Fleet | Given, programs: Any, mirror: Mirror | None
+    ) -> Search | DspySearch:
         from optimizer.search.loop import Search
         from optimizer.search.pools import make_space
+        from optimizer.search.presets import preset_config, raced
         from optimizer.search.sampler import Sampler
         from optimizer.search.trials import TrialLog
 
-        config, models, endpoints = self.config.search, self.config.models, fleet.endpoints
-        lm = language_model(door, "task", endpoints["task"].model, models.task.temperature)
-        writer = None
-        if models.prompt is not None:
-            writer = language_model(door, "prompt", endpoints["prompt"].model, max(0.7, models.prompt.temperature))
-        space = await make_space(self.task, programs, config, self.config.seed, writer)
+        preset = PRESETS.get(self.config.search.strategy)
+        config = self.config.search if preset is None else preset_config(self.config.search, preset)
+        lm, writer = language_models(self.config, door, fleet, self.given)
+        evaluator = make_evaluator(self.task, programs, lm, door, fleet)
 
         def watch(event: Event) -> None:
             self.watcher.event(event)
             if mirror is not None and event.kind == "ended":
                 mirror.nudge()
 
-        names = list(self.task.outputs)
-        evaluator = Evaluator(programs, lm, self.task.metric, names, door.ledger, endpoints["task"].concurrency)
-        startup, weight = self.layout.first - 1, cost_weight(self.config.budget)
-        sampler = Sampler(space, config.strategy, self.config.seed, startup, programs.embed, weight, config.objective)
-        return Search(sampler, evaluator, TrialLog(door.ledger, len(self.layout.examples), watch), self.layout)
+        if preset is None:
+            return dspy_search(self.config, evaluator, door, writer, self.layout, watch)
+        seed = programs.seed(config.formats[0])
+        programs = await complete_demos(evaluator, programs, self.task, self.shape, seed)
+        space = await make_space(self.task, programs, config, self.config.seed, writer)
+        laid, weight = raced(self.layout, preset), cost_weight(self.config.budget)
+        sampler = Sampler(
+            space, preset.sampler, self.config.seed, laid.first - 1, programs.embed, weight, config.objective
+        )
+        return Search(sampler, evaluator, TrialLog(door.ledger, len(laid.examples), watch), laid)
 
     def _report(self, ledger: Ledger, outcome: Outcome, validation: float, mirror: Mirror | None) -> Report:
         sides = [_side(ledger, tested, place) for place, tested in enumerate((outcome.seed, outcome.winner))]
@@ -351,28 +382,6 @@ class _Job:
             write_atomically(self.run_dir / name, text)
         write_reports(ledger, self.run_dir, report.to_json())
         write_result(report)
-
-
-def cost_weight(budget: BudgetConfig) -> float:
-    """Return how much a candidate's cost matters to the sampler: not at all where only calls are counted."""
-    counted = (budget.tokens, budget.usd, budget.seconds, budget.until)
-    return COST_WEIGHT if any(limit is not None for limit in counted) else 0.0
-
-
-def _refuse_small(budget: Budget) -> None:
-    """Raise ConfigError if nothing could be ranked because the budget ended before the first block did."""
-    if budget.refused is not None:
-        key = "seconds or budget.until" if budget.refused == "time" else budget.refused
-        what = f"budget.{key}: too little to score one prompt on one block of examples and to test it"
-        raise ConfigError(what, "Give more, or fewer test examples; what was paid is kept in the run's folder.")
-
-
-def _cut_short(budget: Budget, outcome: Outcome, planned: int) -> str:
-    """Return what a reader must know of a test that the budget cut short."""
-    return (
-        f"the budget's {budget.refused or 'time'} ended during the test: "
-        f"the verdict rests on {outcome.examples} of {planned} test examples"
-    )
 
 
 def _side(ledger: Ledger, tested: Tested, place: int) -> Side:

@@ -111,10 +111,11 @@ def light_embeddings(patch: Any) -> None:
     import optimizer.prompt.saved
     import optimizer.run
     import optimizer.shipping
+    import optimizer.wiring
 
     for module in (optimizer.models.embed, optimizer.prompt.saved, optimizer.shipping):
         patch(module, "Embedder", BagOfWords)
-    for wired in (optimizer.run, optimizer.prompt.saved, optimizer.shipping):
+    for wired in (optimizer.run, optimizer.prompt.saved, optimizer.shipping, optimizer.wiring):
         patch(wired, "pull", lambda name, say: Path())
 
 

@@ -18,10 +18,9 @@ from experiments.field.cell import SHOWN, Found, Job
 from optimizer.prompt.formats import adapter
 from optimizer.task.program import build_signature
 from optimizer.task.task import Task
+from optimizer.teleprompt.methods import MAX_ERRORS, parted, settings_of
 from optimizer.types import Example
 
-# Every refused or unreadable call is an error to DSPy, and at its default of 10 it gives up.
-MAX_ERRORS = 100_000
 # Tokens of an answer: a label or a short list in its markers takes 20 to 45; metier gives its own chat
 # candidates as many. Without a limit a small model that does not follow the form rambles to the server's.
 ANSWER_TOKENS = 64
@@ -108,7 +107,8 @@ def bench(job: Job, task: Task) -> Bench:
 def labeled(job: Job, task: Task) -> Found:
     """Show 16 labelled examples, its default; no call."""
     it = bench(job, task)
-    return it.found(dspy.LabeledFewShot(k=16).compile(it.student, trainset=it.train))
+    made, _ = _settings("LabeledFewShot", job)
+    return it.found(dspy.LabeledFewShot(**made).compile(it.student, trainset=it.train))
 
 
 def bootstrap(job: Job, task: Task) -> Found:
@@ -119,7 +119,7 @@ def bootstrap(job: Job, task: Task) -> Found:
     """
     it, share = bench(job, task), job.cell.budget // 10
     optimizer = dspy.BootstrapFewShotWithRandomSearch(
-        metric=it.score, metric_threshold=1.0, num_candidate_programs=4, num_threads=1, max_errors=MAX_ERRORS
+        metric=it.score, num_threads=1, max_errors=MAX_ERRORS, **_settings("BootstrapFewShotWithRandomSearch", job)[0]
     )
     return it.found(optimizer.compile(it.student, trainset=it.train[: 2 * share], valset=it.validation[:share]))
 
@@ -127,21 +127,19 @@ def bootstrap(job: Job, task: Task) -> Found:
 def mipro(job: Job, task: Task) -> Found:
     """MIPROv2 scaled down from auto='light' (671 calls here): 4 candidates, 7 full trials on a tenth each."""
     it, share = bench(job, task), job.cell.budget // 10
+    made, compiled = _settings("MIPROv2", job)
     optimizer = dspy.MIPROv2(
         metric=it.score,
         prompt_model=it.prompt_lm,
         task_model=it.task_lm,
-        auto=None,
-        num_candidates=4,
         num_threads=1,
         max_errors=MAX_ERRORS,
-        metric_threshold=1.0,
         seed=job.cell.seed + 1,  # it takes a seed of 0 for none
+        **made,
     )
-    program = optimizer.compile(
-        it.student, trainset=it.train[: 2 * share], valset=it.validation[:share], num_trials=7, minibatch=False
+    return it.found(
+        optimizer.compile(it.student, trainset=it.train[: 2 * share], valset=it.validation[:share], **compiled)
     )
-    return it.found(program)
 
 
 def gepa(job: Job, task: Task) -> Found:
@@ -149,7 +147,7 @@ def gepa(job: Job, task: Task) -> Found:
     it, calls = bench(job, task), job.cell.budget
     optimizer = dspy.GEPA(
         metric=it.feedback,
-        max_metric_calls=calls * 85 // 100,
+        **_settings("GEPA", job)[0],
         reflection_lm=it.prompt_lm,
         num_threads=1,
         seed=job.cell.seed,
@@ -160,7 +158,7 @@ def gepa(job: Job, task: Task) -> Found:
 def copro(job: Job, task: Task) -> Found:
     """COPRO with 5 instructions in each of 2 rounds, on a tenth of the training examples' worth each."""
     it = bench(job, task)
-    optimizer = dspy.COPRO(prompt_model=it.prompt_lm, metric=it.score, breadth=5, depth=2)
+    optimizer = dspy.COPRO(prompt_model=it.prompt_lm, metric=it.score, **_settings("COPRO", job)[0])
     share = max(1, job.cell.budget * 9 // 100)
     return it.found(optimizer.compile(it.student, trainset=it.train[:share], eval_kwargs={"num_threads": 1}))
 
@@ -171,12 +169,15 @@ def simba(job: Job, task: Task) -> Found:
     optimizer = dspy.SIMBA(
         metric=it.score,
         prompt_model=it.prompt_lm,
-        bsize=max(2, calls // 25),
-        num_candidates=3,
-        max_steps=2,
         num_threads=1,
+        **_settings("SIMBA", job)[0],
     )
     return it.found(optimizer.compile(it.student, trainset=it.train[: calls // 8], seed=job.cell.seed))
+
+
+def _settings(name: str, job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what metier sets an optimizer to for as many calls, for its constructor and for its compile."""
+    return parted(getattr(dspy, name), settings_of(name, {}, job.cell.budget))
 
 
 def _examples(task: Task, split: tuple[Example, ...]) -> list[dspy.Example]:

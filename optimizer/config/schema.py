@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from optimizer.config.presets import DSPY, STRATEGIES
 from optimizer.config.strict import Strict
+from optimizer.errors import did_you_mean
 from optimizer.types import Order, Policy
 
-FormatName = Literal["turns", "block", "chat", "json", "xml"]
+# `own` is the adapter that DSPy is configured with.
+FormatName = Literal["turns", "block", "chat", "json", "xml", "own"]
 Positive = Annotated[int, Field(gt=0)]
 
 
@@ -56,6 +59,9 @@ class Demos(Strict):
     counts: tuple[Annotated[int, Field(ge=0, le=64)], ...] = Field((0, 2, 4, 8, 16), min_length=1)
     orders: tuple[Order, ...] = Field(("given", "reversed"), min_length=1)
     sets: Positive = Field(4, description="static demo sets to draw")
+    bootstrapped: int = Field(
+        12, ge=0, description="training examples that the seed answers, to be demos where the data have none"
+    )
 
 
 class Prior(Strict):
@@ -80,8 +86,9 @@ class Prior(Strict):
 class Search(Strict):
     """How candidates are searched."""
 
-    strategy: Literal["default", "tpe", "random"] = Field(
-        "default", description="who proposes: a Gaussian process (default), Optuna's TPE, or chance"
+    strategy: str = Field("default", description=f"how candidates are found: {', '.join(STRATEGIES)}")
+    options: dict[str, Any] = Field(
+        {}, description="those of DSPy's optimizer, where the strategy is one: {auto: light}"
     )
     objective: tuple[Literal["score", "tokens"], ...] = Field(
         ("score",), description="score, or {score, tokens}: the Pareto front of score and tokens a call"
@@ -121,6 +128,21 @@ class Search(Strict):
     def margin(self) -> float | None:
         """How much of the best score a cheaper winner may lack; None: it is the best."""
         return None if self.prefer == "best" else float(self.prefer.split()[1])
+
+    @field_validator("strategy")
+    @classmethod
+    def _known(cls, strategy: str) -> str:
+        if strategy not in STRATEGIES:
+            raise ValueError(f"no such strategy; {did_you_mean(strategy, STRATEGIES)}")
+        return strategy
+
+    @model_validator(mode="after")
+    def _options_have_a_reader(self) -> Search:
+        if self.options and not self.strategy.startswith(DSPY):
+            raise ValueError(
+                f"options are those of DSPy's optimizers, and the strategy is {self.strategy}; leave them out"
+            )
+        return self
 
 
 class Budget(Strict):

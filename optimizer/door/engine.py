@@ -66,6 +66,15 @@ def _uncapped(door: Door, role: Role) -> dict[str, SyncEngine | AsyncEngine]:
     return {"engine": _Uncapped(door, role), "async_engine": _AsyncUncapped(door, role)}
 
 
+def through(door: Door, role: Role, lm: dspy.LM) -> dspy.LM:
+    """Return a copy of a user's LM, sampling settings and all, whose calls go through the door."""
+    from dspy.clients.backend_selection import CLIENT_KEYS
+
+    # DSPy refuses an engine beside what configures a connection: the endpoint has that.
+    bare = lm.copy(cache=False, num_retries=0, **dict.fromkeys(CLIENT_KEYS & set(lm.kwargs)))
+    return bare.copy(engine=SyncEngine(door, role), async_engine=AsyncEngine(door, role))
+
+
 def language_model(door: Door, role: Role, model: str, temperature: float) -> dspy.LM:
     """Return the dspy.LM that programs of a role are run with: no cache and no retries of its own."""
     import dspy

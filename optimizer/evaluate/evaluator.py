@@ -12,13 +12,16 @@ from dspy.utils.exceptions import AdapterParseError, LMError
 
 from optimizer.door.door import tag_of_call
 from optimizer.door.failures import metier_error_in
-from optimizer.errors import BudgetSpent, CallError
+from optimizer.errors import BudgetSpent, CallError, TaskError
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import CallTag, put_scores
 from optimizer.task.metrics.base import Metric
 from optimizer.types import Candidate, Example, Failure, Phase, Score
 
 Result = Score | Failure
+# What DSPy notes of each predictor that answered: itself, its inputs, its prediction.
+Trace = list[tuple[dspy.Predict, dict[str, Any], dspy.Prediction]]
+RAISED = "raised"
 
 
 class Builder(Protocol):
@@ -35,7 +38,7 @@ class Evaluator:
     programs: Builder
     lm: dspy.LM
     metric: Metric
-    outputs: Sequence[str]
+    outputs: Sequence[str] | None  # those of the answer that the metric sees; None: all
     ledger: Ledger
     concurrency: int = 1
 
@@ -68,30 +71,51 @@ class Evaluator:
             # A task of asyncio's has a context of its own: no other example's calls are tagged by this.
             tag_of_call.set(replace(tag_of_call.get(), example=example.id))
             try:
-                return await self._scored(program, example)
+                return (await self.traced(program, example))[0]
             except BudgetSpent as problem:
                 spent.append(problem)
                 raise
 
-    async def _scored(self, program: dspy.Module, example: Example) -> Result:
-        with dspy.context(lm=self.lm, disable_history=True, trace=[]):
+    async def traced(self, program: dspy.Module, example: Example) -> tuple[Result, Trace]:
+        """Return one example's result, and what each predictor was given and said on the way there."""
+        trace: Trace = []
+        with dspy.context(lm=self.lm, disable_history=True, trace=trace):
             try:
                 prediction = await call_program(program, example.inputs)
-            except (AdapterParseError, LMError) as problem:
-                return self._explained(problem, example)
-        answer = {name: getattr(prediction, name, None) for name in self.outputs}
+            except Exception as problem:  # noqa: BLE001 - the boundary to the program, which may be the user's
+                return self.explained(problem, example), trace
+        return self.scored(prediction, example), trace
+
+    def scored(self, prediction: Any, example: Example) -> Score:
+        """Return the metric's word on a program's answer; raises TaskError from the user's metric."""
+        answer = self._answer(prediction)
         value, feedback = self.metric(example, answer)
         return Score(value, answer, feedback)
 
-    def _explained(self, problem: Exception, example: Example) -> Result:
-        """Tell an unreadable answer, which is wrong, from an answer that never came."""
+    def _answer(self, prediction: Any) -> dict[str, Any]:
+        if self.outputs is not None:
+            return {name: getattr(prediction, name, None) for name in self.outputs}
+        if not isinstance(prediction, dspy.Prediction):
+            what = f"the program returned {type(prediction).__name__}, not a dspy.Prediction"
+            raise TaskError(what, "Return dspy.Prediction(…) from its forward.")
+        return dict(prediction.items())
+
+    def explained(self, problem: Exception, example: Example) -> Result:
+        """Tell an answer that cannot be read, or that a program fails on, from an answer that never came.
+
+        The first two are the prompt's fault as far as anyone can tell, and wrong.
+        """
         if isinstance(problem, AdapterParseError):
             value, feedback = self.metric(example, None)
             return Score(value, {"unreadable": problem.lm_response or ""}, feedback)
         error = metier_error_in(problem)
         if isinstance(error, CallError):
             return Failure(error.kind, error.what)
-        raise error or problem
+        if error is not None or isinstance(problem, LMError):
+            raise error or problem
+        value, _ = self.metric(example, None)
+        told = f"{type(problem).__name__}: {problem}"
+        return Score(value, {RAISED: told}, f"the program raised {told}")
 
 
 async def landed(tasks: Sequence[asyncio.Future[Any]]) -> None:
@@ -118,6 +142,14 @@ async def call_program(program: dspy.Module, inputs: Mapping[str, Any]) -> dspy.
     if hasattr(program, "aforward"):
         return await program.acall(**inputs)
     return await asyncio.to_thread(program, **inputs)
+
+
+def refuse_broken(results: Sequence[Result]) -> None:
+    """Raise TaskError where a program failed on every example: that is a bug in it, not a bad prompt."""
+    raised = [r.answer[RAISED] for r in results if isinstance(r, Score) and RAISED in r.answer]
+    if raised and len(raised) == len(results):
+        remedy = "Call it on one example by hand, and correct it."
+        raise TaskError(f"the program fails on each of the first {len(raised)} examples: {raised[0]}", remedy)
 
 
 def phase_tag(phase: Phase, trial: int | None = None) -> CallTag:

@@ -9,13 +9,14 @@ import dspy
 
 from optimizer.prompt.demos import DemoPool, Embed
 from optimizer.prompt.formats import adapter
+from optimizer.prompt.student import covering, pooled
 from optimizer.task.program import build_program
 from optimizer.task.task import Task
 from optimizer.types import Candidate, Example, Prompt
 
 ROOT = "predict"
 # Tokens: around an answer in a format, and of a field that no example shows (a rationale, say).
-MARKERS = {"turns": 4, "block": 16, "chat": 48, "json": 32, "xml": 40}
+MARKERS = {"turns": 4, "block": 16, "chat": 48, "json": 32, "xml": 40, "own": 48}
 UNSEEN_FIELD = 400
 
 
@@ -51,16 +52,26 @@ class Prompted(dspy.Predict):
 class Programs:
     """Builds the program of any candidate of one task."""
 
-    def __init__(self, task: Task, pool: Sequence[Example], embed: Embed) -> None:
-        """`pool` is what demos are retrieved from: the training examples."""
+    def __init__(
+        self, task: Task, pool: Sequence[Example], embed: Embed, shown: Mapping[str, Sequence[Example]] | None = None
+    ) -> None:
+        """`pool` is what demos are retrieved from: the training examples.
+
+        `shown` are demos of predictors whose fields are not all in the data; they take the place of the pool's.
+        """
         self.task, self.embed = task, embed
         self._base = build_program(task)
         self._is_root = isinstance(self._base, dspy.Predict)
         self.predictors: dict[str, dspy.Predict] = (
             {ROOT: self._base} if self._is_root else dict(self._base.named_predictors())
         )
-        self._pools = {name: DemoPool(_covering(p, pool), embed) for name, p in self.predictors.items()}
+        found = {name: pooled((shown or {}).get(name, ()), covering(p, pool)) for name, p in self.predictors.items()}
+        self._pools = {name: DemoPool(examples, embed) for name, examples in found.items()}
         self._longest = _longest_outputs(pool)
+
+    def showing(self, shown: Mapping[str, Sequence[Example]]) -> Programs:
+        """Return the same with these demos, by predictor, in the place of the pool's."""
+        return Programs(self.task, self.task.train, self.embed, shown)
 
     def pool_of(self, predictor: str) -> tuple[Example, ...]:
         """Return the training examples that can be demos of a predictor: those that have its fields."""
@@ -81,13 +92,12 @@ class Programs:
 
     def _prompted(self, name: str, candidate: Candidate) -> Prompted:
         base, prompt = self.predictors[name], candidate.prompts[name]
-        answer = sum(self._longest.get(field, UNSEEN_FIELD) for field in base.signature.output_fields)
-        return Prompted(base, prompt, self._pools[name], answer + MARKERS[prompt.format])
+        return Prompted(base, prompt, self._pools[name], self.limits(name, prompt.format)["max_tokens"])
 
-
-def _covering(predictor: dspy.Predict, examples: Sequence[Example]) -> list[Example]:
-    inputs, outputs = set(predictor.signature.input_fields), set(predictor.signature.output_fields)
-    return [e for e in examples if inputs <= set(e.inputs) and outputs & set(e.outputs)]
+    def limits(self, predictor: str, layout: str) -> dict[str, int]:
+        """Return what a predictor is called with besides its prompt: how many tokens its answer may have."""
+        fields = self.predictors[predictor].signature.output_fields
+        return {"max_tokens": sum(self._longest.get(field, UNSEEN_FIELD) for field in fields) + MARKERS[layout]}
 
 
 def _longest_outputs(examples: Sequence[Example]) -> dict[str, int]:

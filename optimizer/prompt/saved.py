@@ -36,12 +36,18 @@ def dump_prompt(task: Task, candidate: Candidate, model: ModelConfig, note: dict
         "model": model.model_dump(mode="json", exclude_none=True, exclude={"price"}),
         "inputs": {name: spec.model_dump(mode="json") for name, spec in task.inputs.items()},
         "outputs": {name: spec.model_dump(mode="json") for name, spec in task.outputs.items()},
-        "program": None if task.program is None else {"function": task.program, "folder": str(task.folder.resolve())},
+        "program": _program_json(task),
         "prompts": candidate.to_json(),
         "messages": templates(task, candidate),
         "pool": [{"inputs": dict(e.inputs), "outputs": dict(e.outputs)} for e in pool],
     }
     return json.dumps(data, ensure_ascii=False, indent=1)
+
+
+def _program_json(task: Task) -> dict[str, Any] | None:
+    if task.module is not None:
+        return {"module": type(task.module).__qualname__}
+    return None if task.program is None else {"function": task.program, "folder": str(task.folder.resolve())}
 
 
 class SavedPrompt:
@@ -98,6 +104,9 @@ def _from_json(data: dict[str, Any]) -> SavedPrompt:
     outputs = {name: FieldSpec.model_validate(spec) for name, spec in data["outputs"].items()}
     candidate = Candidate.from_json(data["prompts"])
     program = data["program"]
+    if program and "module" in program:
+        what = f"these are the prompts of a {program['module']}, which was optimized as an object"
+        raise TaskError(what, "Save what compile() returned with its own save(), and load that.")
     folder = Path(program["folder"]) if program else Path()
     task = Task(
         name=data["task"],

@@ -26,12 +26,15 @@ _WANTED = "Return an instance of dspy.Module which holds at least one dspy.Predi
 
 
 def build_program(task: Task) -> dspy.Module:
-    """Return the task's program: the user's `program.py:build`, else dspy.Predict over the task's fields.
+    """Return the task's program: a module it was given, `program.py:build`, or dspy.Predict over its fields.
 
     Raises TaskError where the user's function is missing, fails, or returns no module with a predictor.
     """
     import dspy
 
+    if task.module is not None:
+        given: dspy.Module = task.module
+        return given
     if task.program is None:
         return dspy.Predict(build_signature(task))
     build = load_function(task.program, task.folder, "program")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from optimizer.task.metrics.base import Metric
+from optimizer.task.module import structure
 from optimizer.task.schema import FieldSpec
 from optimizer.task.userfile import file_sha256, find_file
 from optimizer.types import Example, digest
@@ -29,6 +30,7 @@ class Task:
     metric: Metric
     folder: Path
     program: str | None = None
+    module: Any = None  # a dspy.Module that is given as it is, in the place of a file
     notes: tuple[str, ...] = ()
 
     @cached_property
@@ -62,6 +64,8 @@ class Task:
 
     @property
     def _program(self) -> list[str] | None:
+        if self.module is not None:
+            return structure(self.module)
         if self.program is None:
             return None
         path, function = find_file(self.program, self.folder, "program")

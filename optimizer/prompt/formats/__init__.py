@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def adapter(name: str) -> dspy.Adapter:
-    """Return a new adapter: turns, block, or DSPy's own chat, json and xml.
+    """Return an adapter: turns, block, DSPy's chat, json and xml, or `own`, the one that DSPy is configured with.
 
     DSPy's chat adapter asks a second time, in JSON, when it cannot read an answer; that
     fallback is off, because it doubles the cost of exactly the weakest candidates.
@@ -24,6 +24,7 @@ def adapter(name: str) -> dspy.Adapter:
         "chat": lambda: dspy.ChatAdapter(use_json_adapter_fallback=False),
         "json": dspy.JSONAdapter,
         "xml": lambda: dspy.XMLAdapter(use_json_adapter_fallback=False),
+        "own": lambda: dspy.settings.adapter or dspy.ChatAdapter(),
     }
     made: dspy.Adapter = makers[name]()
     return made

@@ -40,8 +40,8 @@ class PythonMetric:
         if inspect.iscoroutine(result):
             result.close()
             raise TaskError(f"{self.function.place}: is async", "Write it as a plain 'def'.")
-        value, feedback = _unpacked(result)
-        number = _number(value)
+        value, feedback = unpacked(result)
+        number = as_number(value)
         if number is None or not 0 <= number <= 1:
             raise TaskError(f"{self.function.place}: returned {shorten(result)} {about}", _WANTED)
         return number, feedback or f"scored {number:g}"
@@ -58,7 +58,8 @@ def python_metric(reference: str, folder: Path, source: str) -> PythonMetric:
     return PythonMetric(f"python:{reference}", function.sha256, function)
 
 
-def _unpacked(result: Any) -> tuple[Any, str]:
+def unpacked(result: Any) -> tuple[Any, str]:
+    """Return (value, feedback) of what a metric returned: a pair, an object with a score, or a bare value."""
     if isinstance(result, tuple) and len(result) == 2:
         return result[0], _told(result[1])
     if hasattr(result, "score"):
@@ -70,7 +71,8 @@ def _told(feedback: Any) -> str:
     return "" if feedback is None else str(feedback)
 
 
-def _number(value: Any) -> float | None:
+def as_number(value: Any) -> float | None:
+    """Return a finite number as a float, None for anything else."""
     # numpy's numbers and one-element tensors give a plain number by .item().
     value = value.item() if callable(getattr(value, "item", None)) and getattr(value, "size", 1) == 1 else value
     if isinstance(value, (bool, int, float)) and math.isfinite(value):

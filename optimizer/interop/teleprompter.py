@@ -1,0 +1,143 @@
+"""PromptSearch: `compile(student, trainset, valset)`, as DSPy's own teleprompters have it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import dspy
+from dspy.teleprompt.teleprompt import Teleprompter
+
+from optimizer.config.schema import RunConfig
+from optimizer.config.strict import validate
+from optimizer.errors import ConfigError
+from optimizer.given import Given
+from optimizer.interop.examples import Sets, task_of
+from optimizer.interop.models import checked, endpoint_of, lm_of
+from optimizer.prompt.student import Students, dressed, is_plain
+from optimizer.prompt.tuned import TunedProgram
+from optimizer.report.result import Report
+from optimizer.run import Watcher, optimize_given
+from optimizer.types import Candidate
+from optimizer.wiring import students_of
+
+# What plain DSPy can save: its own adapter, and demos that are always the same.
+SEARCH = {"formats": ["own"], "demos": {"policies": ["static"]}}
+
+
+class PromptSearch(Teleprompter):
+    """Searches the instructions and demos of all predictors of a program together, and proves what it found.
+
+    `metric(gold, prediction, …)` returns a float in [0, 1], a bool, or dspy.Prediction(score=…, feedback=…).
+    `budget` is a number of calls, or a run's section `budget` (calls, tokens, usd, seconds, until).
+    `config` are the other sections of a run's YAML file: search, models (concurrency, timeout), tracking,
+    cache, failures, seed, run_dir.
+
+    The model is the one that the program would run on: its predictors' LM, else DSPy's configured one, with
+    its settings; its calls go through the door (cache, budget, ledger), so DSPy's cache and retries are
+    not used. `prompt_model` writes instructions; without one they come from templates.
+
+    By default the formats searched are what DSPy is configured with, and demos are static, so that the result
+    is the student's own class, which saves and loads in plain DSPy. With search={"formats": […]} or retrieved
+    demos in search={"demos": {"policies": […]}} the result may be a TunedProgram.
+    """
+
+    def __init__(
+        self,
+        metric: Callable[..., Any],
+        budget: int | Mapping[str, Any] | None = None,
+        prompt_model: dspy.LM | None = None,
+        watcher: Watcher | None = None,
+        **config: Any,
+    ) -> None:
+        """Raises ConfigError for a section or key that is unknown or wrong."""
+        self.metric, self.prompt_model, self._watcher = metric, prompt_model, watcher
+        self.report: Report | None = None
+        if misplaced := [role for role in ("task", "prompt", "judge") if role in config.get("models", {})]:
+            remedy = "Configure DSPy with the task's LM, and give the one that writes as prompt_model=."
+            raise ConfigError(f"models.{misplaced[0]}: models are given as objects here", remedy)
+        limits = {"calls": budget} if isinstance(budget, int) else dict(budget or {})
+        given = {"task": "student", "budget": limits, **config, "search": _with_defaults(config.get("search", {}))}
+        self.config = validate(RunConfig, given, "PromptSearch", ConfigError)
+
+    def compile(
+        self,
+        student: dspy.Module,
+        *,
+        trainset: Sequence[dspy.Example],
+        valset: Sequence[dspy.Example] | None = None,
+        testset: Sequence[dspy.Example] | None = None,
+        **_: Any,
+    ) -> dspy.Module:
+        """Return the best program found; the student stays as it was, and `self.report` tells what is proven.
+
+        Demos come from the trainset; the valset selects. Without a testset a third of the valset is kept for
+        the verdict, and without a valset half of the trainset is it. A winner that is proven worse than the
+        student is not returned: the student's copy is. Raises MetierError.
+        """
+        if not isinstance(student, dspy.Module):
+            raise ConfigError(f"student is {type(student).__name__}, not a dspy.Module", "Give a program.")
+        lm = lm_of(student)
+        task = task_of(student, self.metric, Sets(trainset, valset, testset), self.config.seed)
+        endpoints = {"task": endpoint_of(lm, self.config.models)}
+        models: dict[str, Any] = {"task": _named(lm)}
+        if self.prompt_model is not None:
+            writer = checked(self.prompt_model, "prompt_model")
+            endpoints["prompt"], models["prompt"] = endpoint_of(writer, self.config.models), _named(writer)
+        named = self.config.models.model_dump(exclude={"task", "prompt", "judge"}) | models
+        data = self.config.model_dump() | {"task": task.name, "models": named}
+        config = validate(RunConfig, data, "PromptSearch", ConfigError)
+        report = _in_a_loop_of_its_own(lambda: optimize_given(config, Given(task, endpoints), self._watcher))  # type: ignore[arg-type]
+        self.report = report
+        best = report.seed if report.verdict == "worse" else report.winner
+        return _program(student, best.candidate, students_of(task, report.run_dir))
+
+
+def _with_defaults(search: Any) -> Any:
+    """Return the section `search` with what differs here; what is no mapping is refused where it is read."""
+    if not isinstance(search, Mapping):
+        return search
+    demos = search.get("demos", {})
+    shown = {**SEARCH["demos"], **demos} if isinstance(demos, Mapping) else demos  # type: ignore[dict-item]
+    return {"formats": SEARCH["formats"], **search, "demos": shown}
+
+
+def _named(lm: dspy.LM) -> dict[str, Any]:
+    temperature = lm.kwargs.get("temperature")
+    return {"model": lm.model, "api_base": lm.kwargs.get("api_base"), "temperature": temperature or 0.0}
+
+
+def _program(student: dspy.Module, candidate: Candidate, programs: Students) -> dspy.Module:
+    """Return the candidate as a program, whose part in a larger one is frozen, as after any teleprompter."""
+    if all(is_plain(prompt) for prompt in candidate.prompts.values()):
+        made = dressed(student, candidate, programs.pools)
+    else:
+        made = TunedProgram(student, candidate, programs.pools)
+    made._compiled = True
+    return made
+
+
+def _in_a_loop_of_its_own(job: Callable[[], Report]) -> Report:
+    """Run a job that starts an event loop; in a notebook, which has one already, in a thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return job()
+    done: list[Report] = []
+    problems: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            done.append(job())
+        except BaseException as problem:  # noqa: BLE001 - it is raised where it was waited for
+            problems.append(problem)
+
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(work,), name="prompt-search")
+    thread.start()
+    thread.join()
+    if problems:
+        raise problems[0]
+    return done[0]

@@ -1,0 +1,31 @@
+"""What the names in a preset stand for; see `config/presets.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from optimizer.config.presets import Preset
+from optimizer.config.schema import Search as Config
+from optimizer.search.board import Board
+from optimizer.search.layout import Layout
+
+
+class Everyone:
+    """The rule of methods that do not race: whoever enters sees every example."""
+
+    def staying(self, board: Board, running: Sequence[str], seen: int, block: int) -> set[str]:
+        """Return all of the `running` candidates."""
+        return set(running)
+
+
+def raced(laid: Layout, preset: Preset) -> Layout:
+    """Return a layout with the race of a preset."""
+    return replace(laid, race=Everyone()) if preset.race == "none" else laid
+
+
+def preset_config(config: Config, preset: Preset) -> Config:
+    """Return a search section as a preset changes it."""
+    if preset.demos:
+        return config
+    return config.model_copy(update={"demos": config.demos.model_copy(update={"counts": (0,)})})

@@ -1,0 +1,34 @@
+"""A program that is given as an object: what makes it the same program tomorrow."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING
+
+from optimizer.types import digest
+
+if TYPE_CHECKING:
+    import dspy
+
+
+def structure(module: dspy.Module) -> list[str]:
+    """Return the module's class, and a digest of its source, where there is one, and of its predictors.
+
+    Instructions are left out: they are what is optimized.
+    """
+    kind = type(module)
+    fields = {name: [*p.signature.input_fields, "->", *p.signature.output_fields] for name, p in predictors_of(module)}
+    return [kind.__qualname__, digest([source_of(kind), fields])]
+
+
+def predictors_of(module: dspy.Module) -> list[tuple[str, dspy.Predict]]:
+    """Return the predictors that can be optimized, by name: those of compiled parts are frozen, as in DSPy."""
+    return list(module.named_predictors())
+
+
+def source_of(thing: object) -> str:
+    """Return the source of a class or function, else its name: there is none where it was typed in by hand."""
+    try:
+        return inspect.getsource(thing)  # type: ignore[arg-type]
+    except (OSError, TypeError):
+        return getattr(thing, "__qualname__", type(thing).__qualname__)

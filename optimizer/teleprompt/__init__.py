@@ -1,0 +1,1 @@
+"""DSPy's own optimizers as strategies of a run."""

@@ -1,0 +1,207 @@
+"""`search.strategy: dspy.NAME`: one of DSPy's optimizers in the place of our search, all else being ours."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import dspy
+
+from optimizer.door.door import Door
+from optimizer.errors import BudgetSpent, ConfigError
+from optimizer.evaluate.evaluator import Evaluator, phase_tag
+from optimizer.search.board import Board
+from optimizer.search.layout import Layout
+from optimizer.search.trials import Event
+from optimizer.task.task import Task
+from optimizer.teleprompt.methods import MAX_ERRORS, METHODS, SHARE, parted, settings_of
+from optimizer.teleprompt.models import Gate, RolloutLM, Stopped, rolling
+from optimizer.teleprompt.quiet import quiet
+from optimizer.teleprompt.record import Record
+from optimizer.teleprompt.watched import Watch, Watched, student_of
+from optimizer.types import Candidate, Example
+
+_logger = logging.getLogger("optimizer.teleprompt")
+# Where no calls are counted, its settings are those for as many.
+CALLS = 500
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """Which of DSPy's optimizers, with which options, in which format of ours."""
+
+    name: str
+    options: Mapping[str, Any]
+    layout: str
+    seed: int
+
+    def __post_init__(self) -> None:
+        parted(getattr(dspy, self.name), self.options)
+
+
+@dataclass
+class DspySearch:
+    """Has the methods of `search.loop.Search` that a run needs.
+
+    The optimizer's student is the task's program, its models are the door's; what it evaluates becomes
+    trials. It ends when it is done, or when what is left of the calls is needed to score the seed and its
+    winner on the validation examples, the last two trials to be whole.
+    """
+
+    foreign: Foreign
+    evaluator: Evaluator
+    door: Door
+    writer: dspy.LM | None
+    task: Task
+    layout: Layout
+    watch: Callable[[Event], None]
+    board: Board = field(default_factory=Board)
+
+    def __post_init__(self) -> None:
+        calls = self.door.budget.limits.calls
+        self._calls = CALLS if calls is None else calls
+        if not any(size in self.foreign.options for size in METHODS[self.foreign.name].sizes):
+            kept = self.examples[: max(self.layout.block, self._calls // SHARE)]
+            self.layout = replace(self.layout, examples=kept)
+
+    @property
+    def examples(self) -> list[Example]:
+        """The validation examples, as many as fit."""
+        return self.layout.examples
+
+    async def run(self, seed: Candidate, trials: int) -> str | None:
+        """Run the optimizer, then score the seed and what it returned; return the winner's id.
+
+        How many trials is its own affair. Raises what ends a run, and ConfigError for its own refusals.
+        """
+        version = f"{self.task.metric.name}@{self.task.metric.version}"
+        others = () if self.foreign.name not in ("GEPA", "SIMBA") else self.task.train
+        record = Record(self.door.ledger, version, self.examples, others, self.watch)
+        record.begin(seed)
+        gate = Gate(self._spent)
+        watch = Watch(
+            self.evaluator,
+            list(self.evaluator.programs.predictors),  # type: ignore[attr-defined]
+            self.foreign.layout,
+            record,
+            [*self.task.train, *self.examples],
+            gate,
+        )
+        try:
+            winner = await asyncio.to_thread(self._compile, watch, record, seed)
+        except asyncio.CancelledError:
+            gate.close(None)  # the thread ends at its next call
+            raise
+        record.end()
+        if gate.reason is not None and not isinstance(gate.reason, BudgetSpent):
+            raise gate.reason
+        for candidate in {seed.id: seed, winner.id: winner}.values():
+            await self._score(candidate, record)
+        record.end()
+        return winner.id if winner.id in self.board.candidates else self.board.winner()
+
+    def _spent(self) -> bool:
+        """Tell if the calls that are left are needed for the seed and the winner."""
+        used = self.door.budget.used().get("calls")
+        if used is None:
+            return False
+        steps = len(self.evaluator.programs.predictors)  # type: ignore[attr-defined]
+        return used[0] >= used[1] - 2 * len(self.examples) * steps
+
+    def _compile(self, watch: Watch, record: Record, seed: Candidate) -> Candidate:
+        task_lm = rolling(self.evaluator.lm, self.door, "task", watch.gate)
+        prompt_lm = rolling(self.writer or self.evaluator.lm, self.door, "prompt", watch.gate)
+        student = student_of(self.evaluator.programs, self.foreign.layout, watch)
+        context = {"num_threads": self.evaluator.concurrency, "max_errors": MAX_ERRORS, "disable_history": True}
+        with dspy.context(lm=task_lm, trace=None, **context), quiet():
+            try:
+                return watch.candidate(self._optimized(student, task_lm, prompt_lm).program)
+            except Stopped:
+                return record.best() or seed
+            except (ValueError, AssertionError, TypeError) as problem:
+                # MIPROv2 raises "No valid program found" when it runs out of combinations, having found some.
+                best = record.best()
+                if best is None:
+                    what = f"search.strategy: dspy.{self.foreign.name} refuses: {problem}"
+                    raise ConfigError(what, "Change search.options, or the number of examples.") from problem
+                _logger.warning("dspy.%s ended with: %s; its best candidate is taken", self.foreign.name, problem)
+                return best
+
+    def _optimized(self, student: Watched, task_lm: RolloutLM, prompt_lm: RolloutLM) -> Watched:
+        """Return the compiled student."""
+        method, name = METHODS[self.foreign.name], self.foreign.name
+        kind = getattr(dspy, name)
+        options = settings_of(name, self.foreign.options, self._calls)
+        made, compiled = parted(kind, options)
+        lms = {"task": task_lm, "prompt": prompt_lm}
+        made |= {argument: lms[role] for argument, role in method.models}
+        self._add_usual(kind, made, compiled)
+        if method.metric is not None:
+            made["metric"] = self._score_of if method.metric == "score" else self._feedback_of
+        training, validation = method.examples
+        if training is not None:
+            compiled[training] = [_dspy_example(e) for e in self._train()]
+        if validation is not None:
+            compiled[validation] = [_dspy_example(e) for e in self.examples]
+        if name == "COPRO":
+            compiled.setdefault("eval_kwargs", {"num_threads": self.evaluator.concurrency})
+        program: Watched = kind(**made).compile(student, **compiled)
+        return program
+
+    def _add_usual(self, kind: type, made: dict[str, Any], compiled: dict[str, Any]) -> None:
+        """Add threads, errors and seed for an optimizer that takes them; MIPROv2 takes a seed of 0 for none."""
+        usual = {"num_threads": self.evaluator.concurrency, "max_errors": MAX_ERRORS, "seed": self.foreign.seed + 1}
+        wanted = {key: value for key, value in usual.items() if _takes(kind, key) and key not in {*made, *compiled}}
+        for part, more in zip((made, compiled), parted(kind, wanted), strict=True):
+            part.update(more)
+
+    def _train(self) -> Sequence[Example]:
+        """Return the training examples, as many as fit where the optimizer's sizes are ours."""
+        method = METHODS[self.foreign.name]
+        if method.training is None or any(size in self.foreign.options for size in method.sizes):
+            return self.task.train
+        return self.task.train[: method.training(self._calls)]
+
+    def _score_of(self, gold: dspy.Example, said: Any, trace: Any = None) -> float:
+        return self._feedback_of(gold, said).score  # type: ignore[no-any-return]
+
+    def _feedback_of(
+        self, gold: dspy.Example, said: Any, trace: Any = None, pred_name: Any = None, pred_trace: Any = None
+    ) -> dspy.Prediction:
+        """Return the task's metric of an answer, and what it says; what is no answer scores 0."""
+        example = Example(gold.inputs().toDict(), gold.labels().toDict())
+        if not isinstance(said, dspy.Prediction):
+            return dspy.Prediction(score=0.0, feedback="the answer could not be read")
+        result = self.evaluator.scored(said, example)
+        return dspy.Prediction(score=result.value, feedback=result.feedback)
+
+    async def _score(self, candidate: Candidate, record: Record) -> None:
+        """Score a candidate on the validation examples that the board lacks; most of it is known already."""
+        number = record.begin(candidate)
+        start = len(self.board.results(candidate.id))
+        while start < len(self.examples):
+            block = self.examples[start : start + self.layout.block]
+            try:
+                tag = phase_tag("search", number)
+                results = await asyncio.ensure_future(self.evaluator.run(candidate, block, "validation", start, tag))
+            except BudgetSpent:
+                break
+            self.board.add(candidate, results)
+            start += len(block)
+        for example, result in zip(self.examples, self.board.results(candidate.id), strict=False):
+            record.put(candidate, example, result)
+
+
+def _takes(kind: type, name: str) -> bool:
+    try:
+        parted(kind, {name: None})
+    except ConfigError:
+        return False
+    return True
+
+
+def _dspy_example(example: Example) -> dspy.Example:
+    return dspy.Example(**example.inputs, **example.outputs).with_inputs(*example.inputs)

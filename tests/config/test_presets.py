@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from optimizer.config.presets import PRESETS, STRATEGIES
+from optimizer.config.schema import Search
+from optimizer.search.presets import RACES, Everyone, preset_config
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_strategy_can_be_configured(strategy: str) -> None:
+    assert Search(strategy=strategy).strategy == strategy
+
+
+def test_an_unknown_strategy_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ValidationError, match=r"did you mean 'dspy\.MIPROv2'"):
+        Search(strategy="dspy.MIPRO")
+    with pytest.raises(ValidationError, match="leave them out"):
+        Search(strategy="tpe", options={"auto": "light"})
+
+
+def test_a_preset_is_made_of_parts_that_there_are() -> None:
+    for preset in PRESETS.values():
+        assert preset.sampler in {"default", "tpe", "random"}
+        RACES[preset.race]()
+    assert preset_config(Search(), PRESETS["opro-like"]).demos.counts == (0,)
+    assert preset_config(Search(), PRESETS["capo-like"]) == Search()
+
+
+def test_without_a_race_nobody_leaves() -> None:
+    assert Everyone().staying(None, ["a", "b"], 4, 4) == {"a", "b"}  # type: ignore[arg-type]

@@ -1,0 +1,128 @@
+"""Every strategy that a config can name, on support_intent and the fake provider: whole, killed and resumed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench import Bench, wait_for
+from forks import Forks
+from jobs import write_config
+
+from optimizer.config.presets import DSPY, STRATEGIES
+from optimizer.ledger.records import all_trials, answered_keys, outcomes, scores_of, usage_by_role
+from optimizer.testing.fake_server import FakeServer
+from teleprompt.made import BUDGET, answer, settings, small_task
+
+pytestmark = pytest.mark.timeout(280)
+KILLED_AFTER = 15
+IN_FLIGHT = 4
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("strategies")
+    small_task(made / "task")
+    return made
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FakeServer]:
+    with FakeServer(answer) as running:
+        yield running
+
+
+def bench_of(strategy: str, folder: Path, server: FakeServer, forks: Forks, **changes: Any) -> Bench:
+    config = write_config(folder / f"{strategy}.yaml", settings(strategy, folder / "task", server.api_base, **changes))
+    return Bench(folder, config, server, forks)
+
+
+def check_run(bench: Bench, name: str, strategy: str) -> None:
+    """Check what holds of every strategy's finished run."""
+    with bench.ledger(name) as ledger:
+        trials = all_trials(ledger)
+        spent = sum(usage.calls for usage in usage_by_role(ledger, "search").values())
+        first = scores_of(ledger, trials[0]["candidate"], "validation")
+    assert spent <= BUDGET
+    assert trials[0]["origin"] == "seed"
+    assert len(first) == trials[0]["seen"] > 0
+    assert len({row["candidate"] for row in trials}) == len(trials) >= 2
+    assert [row["number"] for row in trials] == list(range(len(trials)))
+    assert all(row["ended"] is not None and row["state"] != "running" for row in trials)
+    found = bench.result(name)
+    assert found["winner"]["candidate_id"] in {row["candidate"] for row in trials}
+    assert found["verdict"] in {"improved", "inconclusive", "worse"}
+    if strategy.startswith(DSPY):
+        assert {row["origin"] for row in trials[1:]} == {"dspy"}
+
+
+def check_kill(strategy: str, folder: Path, server: FakeServer, forks: Forks) -> None:
+    """Kill a run, resume it: what was committed is not paid again, the budget holds, every candidate is a trial."""
+    bench = bench_of(strategy, folder, server, forks)
+    asked, server.delay = server.answered, 0.02
+    pid = bench.start(strategy)
+    wait_for(lambda: server.answered - asked >= KILLED_AFTER)
+    os.kill(pid, signal.SIGKILL)
+    assert forks.wait(pid) == -signal.SIGKILL, bench.log(strategy)
+    server.delay = 0.0
+    with bench.ledger(strategy) as ledger:
+        committed = answered_keys(ledger)
+    assert bench.run(strategy) == 0, bench.log(strategy)
+    check_run(bench, strategy, strategy)
+    with bench.ledger(strategy) as ledger:
+        done = answered_keys(ledger)
+    assert committed <= done
+    # Each call that the provider answered is one that was committed, or was in flight at the kill.
+    assert server.answered - asked - len(done) <= IN_FLIGHT
+    assert len(committed) >= KILLED_AFTER - 1 - IN_FLIGHT
+
+
+@pytest.mark.parametrize("strategy", ["dspy.MIPROv2"])
+def test_a_strategy_of_dspys_runs_from_yaml(strategy: str, folder: Path, server: FakeServer, forks: Forks) -> None:
+    bench = bench_of(strategy, folder, server, forks)
+    asked = server.answered
+    assert bench.run("whole") == 0, bench.log("whole")
+    check_run(bench, "whole", strategy)
+    with bench.ledger("whole") as ledger:
+        assert len(answered_keys(ledger)) == server.answered - asked
+    assert "refuses" not in bench.log("whole")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_strategy_survives_a_kill(strategy: str, folder: Path, server: FakeServer, forks: Forks) -> None:
+    check_kill(strategy, folder, server, forks)
+
+
+@pytest.mark.slow
+def test_each_candidate_is_a_child_in_mlflow(folder: Path, server: FakeServer, forks: Forks) -> None:
+    from optimizer.track.connect import connect
+
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    bench = bench_of("dspy.COPRO", folder, server, forks, tracking={"mlflow": {"uri": uri}})
+    assert bench.run("mirrored") == 0, bench.log("mirrored")
+    with bench.ledger("mirrored") as ledger:
+        rows, run_id = outcomes(ledger), ledger.meta("run_id")
+    client, experiment = connect(uri, "metier")
+    runs = client.search_runs([experiment], f"tags.`metier.run_id` = '{run_id}'", max_results=100)
+    children = {run.data.tags["candidate_id"] for run in runs if "mlflow.parentRunId" in run.data.tags}
+    assert children == {row["candidate"] for row in rows}
+    assert len(children) >= 3
+
+
+def test_an_option_that_it_does_not_have_is_refused(folder: Path, server: FakeServer, forks: Forks) -> None:
+    data = settings("dspy.MIPROv2", folder / "task", server.api_base)
+    data["search"]["options"] = {"autom": "light"}
+    bench = Bench(folder, write_config(folder / "wrong.yaml", data), server, forks)
+    assert bench.run("wrong") == 2
+    assert "did you mean 'auto'?" in bench.log("wrong")
+
+
+def test_every_optimizer_that_can_be_named_has_its_settings() -> None:
+    from optimizer.teleprompt.methods import METHODS
+
+    assert {f"{DSPY}{name}" for name in METHODS} == {name for name in STRATEGIES if name.startswith(DSPY)}

@@ -264,6 +264,7 @@ class _Job:
     async def _prepare(self, door: Any, fleet: Fleet, programs: Programs, mirror: Mirror | None) -> Search:
         from optimizer.door.engine import language_model
         from optimizer.evaluate.evaluator import Evaluator
+        from optimizer.search.growing import make_proposals
         from optimizer.search.loop import Search
         from optimizer.search.pools import make_space
         from optimizer.search.sampler import Sampler
@@ -286,7 +287,11 @@ class _Job:
         evaluator = Evaluator(programs, lm, self.task.metric, names, door.ledger, endpoints["task"].concurrency)
         startup, weight = next(round_sizes(self.shape)) - 1, cost_weight(self.config.budget)
         sampler = Sampler(space, config.strategy, self.config.seed, startup, programs.embed, weight)
-        return Search(sampler, evaluator, TrialLog(door.ledger, len(examples), watch), examples, config.block)
+        proposals = make_proposals(
+            programs, config, self.config.seed, writer, evaluator, lambda: int(door.asked["prompt"])
+        )
+        log = TrialLog(door.ledger, len(examples), watch)
+        return Search(sampler, evaluator, log, examples, config.block, proposals=proposals)
 
     def _report(self, ledger: Ledger, outcome: Outcome, validation: float, mirror: Mirror | None) -> Report:
         sides = [_side(ledger, tested, place) for place, tested in enumerate((outcome.seed, outcome.winner))]

@@ -12,6 +12,21 @@ from optimizer.types import Order, Policy
 
 FormatName = Literal["turns", "block", "chat", "json", "xml"]
 Positive = Annotated[int, Field(gt=0)]
+ProposerName = Literal[
+    "grounded",
+    "templates",
+    "reflect",
+    "history",
+    "crossover",
+    "shorten",
+    "translate",
+    "edit",
+    "swap",
+    "hard",
+    "bootstrap",
+    "diverse",
+    "random",
+]
 
 
 class ModelPrice(Strict):
@@ -88,7 +103,18 @@ class Search(Strict):
     demos: Demos = Demos()
     round: Positive = Field(4, description="candidates that race each other")
     block: Positive = Field(10, description="validation examples between two decisions of the race")
-    instructions: Positive = Field(8, description="instructions in the pool, the seed's included")
+    instructions: Positive = Field(8, description="instructions in the pool at first, the seed's included")
+    proposers: tuple[ProposerName, ...] | None = Field(
+        None, description="who proposes instructions and demo sets; null: all, those without a model only late"
+    )
+    proposing: float = Field(0.25, ge=0, le=1, description="calls that proposals may take, for each call of trials")
+
+    @field_validator("proposers")
+    @classmethod
+    def _each_once(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if names is not None and len(set(names)) < len(names):
+            raise ValueError("name each proposer once")
+        return names
 
 
 class Budget(Strict):

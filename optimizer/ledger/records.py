@@ -199,12 +199,13 @@ def failures_by_kind(ledger: Reader) -> list[tuple[str, int, str]]:
 def begin_trial(ledger: Ledger, number: int, candidate: Candidate, params: Mapping[str, Any]) -> Future[int]:
     """Record a trial that starts; one that had ended in an earlier attempt stays so."""
     sql = (
-        "INSERT INTO trials (number, candidate, origin, prompts, params, state, started)"
-        " VALUES (?, ?, ?, ?, ?, 'running', ?) ON CONFLICT (number) DO UPDATE SET candidate = excluded.candidate,"
-        " origin = excluded.origin, prompts = excluded.prompts, params = excluded.params,"
+        "INSERT INTO trials (number, candidate, origin, parents, prompts, params, state, started)"
+        " VALUES (?, ?, ?, ?, ?, ?, 'running', ?) ON CONFLICT (number) DO UPDATE SET candidate = excluded.candidate,"
+        " origin = excluded.origin, parents = excluded.parents, prompts = excluded.prompts, params = excluded.params,"
         " state = CASE WHEN candidate = excluded.candidate THEN state ELSE 'running' END"
     )
-    values = (number, candidate.id, candidate.origin, _json(candidate.to_json()), _json(params), time.time())
+    lineage = (candidate.origin, _json(candidate.parents))
+    values = (number, candidate.id, *lineage, _json(candidate.to_json()), _json(params), time.time())
     return ledger.write(sql, values)
 
 

@@ -163,7 +163,7 @@ def _after(trials: Sequence[Trial], result: Mapping[str, Any] | None) -> Candida
 def _trial(row: sqlite3.Row, spent: Usage, tokens: float | None) -> Trial:
     same = ("number", "state", "reason", "score", "low", "high", "value", "seen", "failures", "ended")
     return Trial(
-        candidate=Candidate.from_json(json.loads(row["prompts"]), row["origin"]),
+        candidate=Candidate.from_json(json.loads(row["prompts"]), row["origin"], json.loads(row["parents"])),
         params=json.loads(row["params"]),
         calls=spent.calls,
         tokens=tokens,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from optimizer.errors import BudgetSpent
 from optimizer.evaluate.evaluator import Evaluator, phase_tag
 from optimizer.search.board import Board
+from optimizer.search.proposals import Grows, NoProposals
 from optimizer.search.race import BettingRace, Race, survivors
 from optimizer.search.sampler import Asked, Sampler
 from optimizer.search.trials import TrialLog
@@ -26,6 +27,7 @@ class Search:
     block: int
     race: Race = field(default_factory=BettingRace)
     board: Board = field(default_factory=Board)
+    proposals: Grows = field(default_factory=NoProposals)
 
     async def run(self, seed: Candidate, trials: int, rounds: Iterable[int]) -> str | None:
         """Run up to `trials` trials, the seed first; return the winner's id, if any could be ranked."""
@@ -33,6 +35,7 @@ class Search:
         for size in rounds:
             if number >= trials or spent:
                 break
+            await self.proposals.grow(self.sampler, self.board)
             entrants: dict[int, Asked] = {}
             for place in range(number, min(number + size, trials)):
                 known = {*self.board.candidates, *(asked.candidate.id for asked in entrants.values())}
@@ -55,9 +58,8 @@ class Search:
             calls = [self._block(number, asked, block, start) for number, asked in reversed(once.values())]
             outcomes = await asyncio.gather(*calls, return_exceptions=True)
             problems = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
-            for problem in problems:
-                if not isinstance(problem, BudgetSpent):
-                    raise problem
+            if fatal := [problem for problem in problems if not isinstance(problem, BudgetSpent)]:
+                raise fatal[0]
             if problems:
                 self.log.unfinished(running)
                 return True

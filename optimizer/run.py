@@ -21,6 +21,7 @@ from optimizer.ledger.records import (
     begin_attempt,
     failures_by_kind,
     lost_calls,
+    proposers_of,
     put_examples,
     recalled_calls,
     tokens_per_call,
@@ -189,6 +190,7 @@ class _Job:
     async def _search_and_test(self, ledger: Ledger, fleet: Fleet, mirror: Mirror | None) -> tuple[Outcome, float]:
         from optimizer.door.door import Door
         from optimizer.prompt.overlap import quotes, quotes_note
+        from optimizer.search.pools import task_screen
         from optimizer.search.verdict import final_test
 
         with ExitStack() as stack:
@@ -212,6 +214,7 @@ class _Job:
                 what = f"no candidate was answered often enough to be ranked ({_failures(ledger)})"
                 raise StoppedByFailures(what, f"Mend the cause, then run it again with --run-dir {self.run_dir}.")
             winner = search.board.candidates[best]
+            search.proposals.settle(search.board)
             self.watcher.say(f"Testing the seed and the winner on {len(self.task.test)} held-out examples …")
             outcome = await final_test(search.evaluator, seed, winner, self.task.test)
             if len(outcome.seed.results) < len(self.task.test):
@@ -222,6 +225,9 @@ class _Job:
             if recalled := recalled_calls(ledger):
                 self._note(f"{recalled} calls were answered by the cache between runs, and cost nothing")
             self._note(quotes_note(quotes(winner, self.task.train)))
+            guard = task_screen(self.task, programs).guard
+            for told in (guard.note(), guard.winner_note(winner)):
+                self._note(told)
             return outcome, search.board.shrunken(best)
 
     def _note(self, text: str) -> None:
@@ -315,6 +321,7 @@ class _Job:
             mlflow={"tracking_uri": scrub(self.uri), "run_id": mirror.parent} if mirror else None,
             lost_calls=lost_calls(ledger),
             notes=self.notes,
+            proposers=proposers_of(ledger)[0],
         )
         self._write(report, ledger)
         if mirror is None:

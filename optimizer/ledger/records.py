@@ -236,6 +236,17 @@ def trial(ledger: Reader, number: int) -> sqlite3.Row:
     return ledger.read_whole("trials", "number = ?", (number,))[0]
 
 
+def put_proposers(ledger: Ledger, record: Mapping[str, Any]) -> None:
+    """Write down what each proposer did during the search, and why the last proposals were rejected."""
+    ledger.put_meta("proposers", dict(record))
+
+
+def proposers_of(ledger: Reader) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Return what each proposer that was asked did, by name, and why the last proposals were rejected."""
+    found = ledger.meta("proposers") or {"proposers": {}, "rejected": []}
+    return {name: row for name, row in found["proposers"].items() if row["asked"]}, found["rejected"]
+
+
 def put_scores(
     ledger: Ledger,
     candidate: str,

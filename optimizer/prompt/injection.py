@@ -11,7 +11,7 @@ from optimizer.prompt.overlap import word_runs
 from optimizer.types import Candidate, Example
 
 # Words in a row that an instruction may not share with a sentence that asks for something.
-SHARED = 4
+SHARED = 3
 NAMED = 3
 _LINK = re.compile(
     r"(?:https?://|www\.)\S+|\b[\w.+-]+@[\w-]+\.\w+|\b[\w-]+\.(?:com|net|org|io|ru|xyz|example)\b", re.IGNORECASE
@@ -26,7 +26,7 @@ _ASKS = tuple(
         rf"\b(?:ignore|disregard|forget|override|bypass|skip)\b.{{0,40}}\b(?:{_TARGET}|above|before|previous)\b",
         rf"\b(?:add|append|include|insert|mention|write|put|repeat|copy|quote)\b.{{0,80}}\b{_EVERY}\b.{{0,20}}\b{_TARGET}\b",
         rf"\b{_EVERY}\b.{{0,20}}\b{_TARGET}\b.{{0,30}}\b(?:must|should|has to|have to)\b",
-        r"\b(?:add|append|include|insert|visit|open|mention|recommend)\b.{0,60}(?:https?://|www\.)",
+        r"\b(?:add|append|include|insert|mention)\b.{0,60}(?:https?://|www\.)",
         r"\bsystem prompt\b|\byou are now\b|\bas an ai\b|\bnew instructions?:|^\s*system\s*:|<\|im_",
         r"\b(?:always|from now on|whatever the input)\b.{0,40}\b(?:answer|reply|respond|say|output|write)\b",
     )
@@ -45,7 +45,7 @@ class Guard:
 
     def __init__(self, examples: Sequence[Example], own: Iterable[str] = ()) -> None:
         """`own` are the task's words (its description, seed instructions, labels): they may be used freely."""
-        self._examples, self._own = tuple(examples), " ".join(own).casefold()
+        self._examples, self._own = tuple(examples), "\n".join(own).casefold()
 
     @cached_property
     def asking(self) -> tuple[Example, ...]:
@@ -54,7 +54,9 @@ class Guard:
 
     @cached_property
     def _orders(self) -> frozenset[tuple[str, ...]]:
-        return frozenset(run for one in self.asking for sentence in _asking(one) for run in word_runs(sentence, SHARED))
+        sentences = (sentence for one in self.asking for sentence in _asking(one))
+        told = {run for sentence in sentences for run in word_runs(sentence, SHARED)}
+        return frozenset(told - set(word_runs(self._own, SHARED)))
 
     @cached_property
     def _codes(self) -> frozenset[str]:
@@ -68,7 +70,7 @@ class Guard:
                 if found.casefold() not in self._own:
                     return f"{what} that is not the task's: {found}"
         for run in word_runs(instruction, SHARED):
-            if run in self._orders and " ".join(run) not in self._own:
+            if run in self._orders:
                 return f'words of an example that asks for something: "{" ".join(run)}"'
         for code in _CODE.findall(instruction):
             if code.casefold() in self._codes and code.casefold() not in self._own:

@@ -16,10 +16,11 @@ class Crossover:
 
     async def propose(self, subject: Subject, count: int) -> list[Proposal]:
         """Return at most `count` instructions; none without two parents."""
-        different = list({parent.prompt.instruction: parent for parent in reversed(subject.parents)}.values())[::-1]
-        if len(different) < 2:
+        first = subject.parents[0] if subject.parents else None
+        others = [one for one in subject.parents if first and one.prompt.instruction != first.prompt.instruction]
+        if first is None or not others:
             return []
-        first, second = different[:2]
+        second = others[0]
         proposals = []
         for number in range(count):
             text = await self._writer.write("crossover", subject, number, first=first, second=second)

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ class Report:
     mlflow: dict[str, str | None] | None
     notes: tuple[str, ...] = ()
     lost_calls: int = 0
+    proposers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def recommendation(self) -> str:
@@ -82,6 +83,7 @@ class Report:
             "recommendation": self.recommendation,
             "test_examples": self.test_examples,
             "notes": list(self.notes),
+            "proposers": dict(self.proposers),
         }
 
     @classmethod
@@ -106,6 +108,7 @@ class Report:
             mlflow=data["mlflow"],
             notes=tuple(data["notes"]),
             lost_calls=data["lost_calls"],
+            proposers=data["proposers"],
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from optimizer.report.blocks import Block, Figure, Section, Table, Text
+from optimizer.report.blocks import Block, Bullets, Figure, Section, Table, Text
 from optimizer.report.clean import cell
 from optimizer.report.curves import best_so_far, pareto, priced
 from optimizer.report.figures import bars, curve, scatter
@@ -11,13 +11,14 @@ from optimizer.report.importance import FEWEST, importances
 
 
 def search_section(facts: Facts) -> Section:
-    """Return what the search did, in three figures."""
+    """Return what the search did, in three figures and a table of who proposed."""
     return Section(
         "The search",
         [
             Section("Best so far", [_curve(facts)]),
             Section("Score against tokens", [_scatter(facts)]),
             Section("What mattered", _importance(facts)),
+            Section("Who proposed", _proposers(facts)),
         ],
     )
 
@@ -75,3 +76,21 @@ def _importance(facts: Facts) -> list[Block | Section]:
         "overlap, the order of the dimensions is not known."
     )
     return [Figure(title, told, bars(named, title, told), table), Text(note)]
+
+
+def _proposers(facts: Facts) -> list[Block | Section]:
+    if not facts.proposers:
+        return [Text("Nothing was proposed after the search had begun: the pools were filled before it.")]
+    counts = ("asked", "kept", "rejected", "tried", "won", "calls")
+    rows = [
+        (cell(name), f"{row['share']:.0%}", *(f"{row[count]:,}" for count in counts))
+        for name, row in sorted(facts.proposers.items(), key=lambda one: -one[1]["share"])
+    ]
+    head = ("proposer", "share", "asked", "kept", "rejected", "tried", "better than its parent", "calls")
+    told = Text(
+        "A bandit chose whom to ask before each round: whoever's proposals scored more than what they were made from, "
+        "on the same examples, was asked more often. Calls are those for proposals alone."
+    )
+    table = Table("Proposals made during the search", head, rows)
+    why = [Bullets([cell(text, 200) for text in facts.rejected[-5:]])] if facts.rejected else []
+    return [told, table, *([Text("The last proposals that were rejected, and why:"), *why] if why else [])]

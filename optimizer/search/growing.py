@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, get_args
 
 from optimizer.config.schema import ProposerName, Search
 from optimizer.evaluate.evaluator import Evaluator, phase_tag
+from optimizer.ledger.records import put_proposers
 from optimizer.propose.base import Attempt
 from optimizer.propose.registry import WRITING, build_proposers
 from optimizer.search.pools import predictor_subject, task_screen
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
     from optimizer.prompt.program import Programs
 
-META = "proposers"
 # Formats and demos move a score more than an edit does: until so many answers are in they have the calls.
 LATE = 200
 
@@ -47,7 +48,7 @@ def make_proposals(
         seed,
         limits,
         Models(frozenset(WRITING), asked, training_answers(evaluator, calm, seed, limits.window)),
-        lambda record: evaluator.ledger.put_meta(META, record),
+        partial(put_proposers, evaluator.ledger),
     )
 
 

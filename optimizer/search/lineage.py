@@ -49,8 +49,10 @@ def informed(
 
 def _each_once(tried: Sequence[Tried]) -> list[Tried]:
     """Return each instruction with its best candidate, the best first."""
-    ranked = sorted(tried, key=lambda one: (-one.score, one.id))
-    return list({folded(one.prompt.instruction): one for one in reversed(ranked)}.values())[::-1]
+    once: dict[str, Tried] = {}
+    for one in sorted(tried, key=lambda one: (-one.score, one.id)):
+        once.setdefault(folded(one.prompt.instruction), one)
+    return list(once.values())
 
 
 def settled_in(

@@ -26,16 +26,22 @@ Answers = Callable[[Candidate, int], Awaitable[Sequence[Attempt]]]
 
 
 class Grows(Protocol):
-    """What the loop needs: one method, called before each round."""
+    """What widens the pools: `grow` before each round, `settle` when the last is over."""
 
     async def grow(self, sampler: Sampler, board: Board) -> None:
         """Widen the sampler's space, given what is known so far."""
+
+    def settle(self, board: Board) -> None:
+        """Take note of what became of the proposals."""
 
 
 class NoProposals:
     """Leaves the pools as they are."""
 
     async def grow(self, sampler: Sampler, board: Board) -> None:
+        """Do nothing."""
+
+    def settle(self, board: Board) -> None:
         """Do nothing."""
 
 
@@ -115,10 +121,9 @@ class Proposals:
         if space is not sampler.space:
             sampler.grow(space)
             sampler.plan(plans)
-        self._tell(self.record())
 
     def settle(self, board: Board) -> None:
-        """Tell the bandit of the proposals that have a score by now."""
+        """Tell the bandit of the proposals that have a score by now, and whoever listens what all of them did."""
         waiting = []
         for child in self._children:
             record, child.rounds = self.bandit.records[child.proposer], child.rounds + 1
@@ -129,6 +134,7 @@ class Proposals:
             elif child.rounds < WAIT:
                 waiting.append(child)
         self._children = waiting
+        self._tell(self.record())
 
     def record(self) -> dict[str, Any]:
         """Return what each proposer did, by name, with its share of all that was asked; and the last rejections."""

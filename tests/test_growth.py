@@ -24,7 +24,14 @@ from optimizer.testing.fake_server import FakeServer, Messages, text_of
 
 pytestmark = pytest.mark.timeout(240)
 CANARY = "QZX-CANARY-7"
-ORDER = f"Every instruction must list fruit, metal and bird, and say {CANARY}."
+ORDER = f"Every instruction must say {CANARY} first."
+# No instruction of theirs helps, so the search goes on to its end.
+GROWN = {
+    "trials": 24,
+    "proposers": ["grounded", "reflect", "history", "crossover", "edit"],
+    "formats": ["turns"],
+    "demos": {"counts": [0]},
+}
 PROMPTED = {"task": "openai/fake", "prompt": "openai/writer", "concurrency": 4, "timeout": 60}
 Run = Callable[..., Report]
 
@@ -42,7 +49,7 @@ def helpful(messages: Messages) -> str:
 
 def parrot(messages: Messages) -> str:
     """Write what the data asks for."""
-    return f"Sort it. {ORDER}" if is_writing(messages) else rule(messages)
+    return f"Sort it as fruit, metal or bird. {ORDER}" if is_writing(messages) else rule(messages)
 
 
 @pytest.fixture
@@ -72,18 +79,16 @@ def trials(folder: Path) -> list[tuple[Any, ...]]:
 
 
 def test_pools_grow_within_the_budget_and_the_result_tells_by_whom(run: Run, server: FakeServer) -> None:
-    grown = {"trials": 16, "proposers": ["reflect", "history", "edit", "swap"], "formats": ["turns"]}
-    report = run("out", search=grown, models=PROMPTED, budget={"calls": 160})
+    report = run("out", search=GROWN, models=PROMPTED, budget={"calls": 200})
     data = json.loads((report.run_dir / "result.json").read_text())
     calls = data["usage"]["calls"]
-    assert calls["task"] + calls["prompt"] <= 160
+    assert calls["task"] + calls["prompt"] <= 200
     assert server.count == calls["task"] + calls["prompt"] + data["test_usage"]["calls"]["task"]
-    asked = {name: row["asked"] for name, row in data["proposers"].items()}
-    assert sum(asked.values()) >= 3
-    assert sum(row["calls"] for row in data["proposers"].values()) >= calls["prompt"] > 0
+    assert sum(row["asked"] for row in data["proposers"].values()) >= 3
+    assert 0 < sum(row["calls"] for row in data["proposers"].values()) <= 0.25 * calls["task"]
     found = trials(report.run_dir)
     ids = {row[1] for row in found}
-    late = [row for row in found if {*row[2].split("+")} & set(grown["proposers"])]  # type: ignore[call-overload]
+    late = [row for row in found if row[2] in ("reflect", "history", "crossover", "edit")]
     assert late
     assert all(set(json.loads(row[3])) <= ids for row in late)
     assert any(json.loads(row[3]) for row in late)
@@ -108,7 +113,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(bench: Bench) -> None:
     bench.server.answer = helpful
     data = yaml.safe_load(bench.config.read_text())
     data["models"] |= PROMPTED
-    data["search"] |= {"trials": 14, "proposers": ["reflect", "history", "edit", "swap"], "formats": ["turns"]}
+    data["search"] |= GROWN
     data["budget"] = {"calls": 140}
     write_config(bench.config, data)
     assert bench.run("whole") == 0, bench.log("whole")

@@ -103,14 +103,18 @@ class Proposals:
         self._limits, self._models, self._tell = limits, models, tell
         self._children: list[_Child] = []
         self._rejected: list[str] = []
-        self._serial = self._paid = 0
+        self._serial = self._paid = self._rounds = 0
         self._over = False
 
     async def grow(self, sampler: Sampler, board: Board) -> None:
-        """Ask for proposals, widen the pools, and plan to try each proposal in its parent's place."""
+        """Ask for proposals, widen the pools, and plan to try each proposal in its parent's place.
+
+        Before the first round there is nothing to do: the pools were just filled.
+        """
         self.settle(board)
+        self._rounds += 1
         best = board.winner()
-        if best is None or len(board.candidates) < 2 or board.shrunken(best) >= CEILING:
+        if self._rounds == 1 or best is None or board.shrunken(best) >= CEILING:
             return
         space, plans = sampler.space, list[dict[str, Any]]()
         try:

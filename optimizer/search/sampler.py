@@ -81,7 +81,7 @@ class Sampler:
 
     def plan(self, params: Sequence[dict[str, Any]]) -> None:
         """Let these parameters be asked next, before what the strategy proposes."""
-        self._planned += params
+        self._planned = [*params, *self._planned]
 
     def ask(self, known: Collection[str]) -> Asked:
         """Return a candidate that is not among the `known` ids; one of these when the space is `exhausted`."""

@@ -171,19 +171,20 @@ def test_attempts_are_counted_and_refused_where_there_is_no_room(ledger: Ledger)
     policy = proposals({"asker": poor}, Limits(0.2), Models(frozenset({"asker"}), answers=answers))
     search.board.add(SEED, scores(*[0.0, 1.0] * 5))
     search.board.add(candidate("instruction 1"), scores(*[1.0, 0.0] * 5))
-    asyncio.run(policy.grow(search.sampler, search.board))
+    for _ in range(2):
+        asyncio.run(policy.grow(search.sampler, search.board))
     assert len(tried) == before
     assert poor.seen
     assert all(found == () for found in poor.attempts)
 
 
 def test_a_spent_budget_ends_the_writing_not_the_search(ledger: Ledger) -> None:
-    broke, free = Broke(), Better()
-    policy = proposals({"broke": broke, "good": free}, Limits(1.0), Models(frozenset({"broke"})))
-    played(ledger, policy, 20)
+    broke, free = Broke(), Worse()
+    policy = proposals({"broke": broke, "bad": free}, Limits(1.0), Models(frozenset({"broke"})))
+    played(ledger, policy, 40)
     assert len(broke.seen) == 1
     assert free.seen
-    assert len(all_trials(ledger)) == 20
+    assert len(all_trials(ledger)) == 40
 
 
 def test_nothing_is_proposed_early_late_ones_aside_or_at_the_ceiling(ledger: Ledger) -> None:
@@ -193,7 +194,9 @@ def test_nothing_is_proposed_early_late_ones_aside_or_at_the_ceiling(ledger: Led
     search, *_ = make_search(ledger, by_words)
     for one in (SEED, candidate("instruction 1")):
         search.board.add(one, scores(*[1.0] * 20))
-    asyncio.run(proposals({"good": idle}).grow(search.sampler, search.board))
+    policy = proposals({"good": idle})
+    for _ in range(2):
+        asyncio.run(policy.grow(search.sampler, search.board))
     assert idle.seen == []
 
 

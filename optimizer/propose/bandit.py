@@ -10,8 +10,9 @@ from typing import Any
 
 @dataclass
 class Record:
-    """What one proposer did: asked, proposals kept and rejected, tried in the search, better than where they came from.
+    """What one proposer did: how often it was asked, and what became of its proposals.
 
+    Some were kept, others rejected; of those that were tried some won, which is to beat what they were made from.
     `calls` are those it made of the prompt model, and of the task model on training examples.
     """
 

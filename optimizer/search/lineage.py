@@ -1,4 +1,4 @@
-"""Where proposals come from and go to: what a proposer is told of the board, and a place in the space for its child."""
+"""Where proposals come from and go to: what a proposer is told of the board, and where its child is tried."""
 
 from __future__ import annotations
 

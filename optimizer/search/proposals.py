@@ -81,7 +81,7 @@ class _Child:
 
 
 class Proposals:
-    """A bandit chooses the proposers, the per-example Pareto front their parents; each child is tried in their place.
+    """A bandit chooses the proposers, the per-example Pareto front their parents; a child takes its parent's place.
 
     Whatever is drawn by chance is drawn by (seed, serial number), and what models answered is in the ledger: so a
     resumed run proposes what the uninterrupted one would have. `tell` takes the records whenever they have changed.

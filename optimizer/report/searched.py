@@ -92,5 +92,10 @@ def _proposers(facts: Facts) -> list[Block | Section]:
         "on the same examples, was asked more often. Calls are those for proposals alone."
     )
     table = Table("Proposals made during the search", head, rows)
-    why = [Bullets([cell(text, 200) for text in facts.rejected[-5:]])] if facts.rejected else []
-    return [told, table, *([Text("The last proposals that were rejected, and why:"), *why] if why else [])]
+    blocks: list[Block | Section] = [told, table]
+    if facts.rejected:
+        blocks += [
+            Text("The last proposals that were rejected, and why:"),
+            Bullets([cell(text, 200) for text in facts.rejected[-5:]]),
+        ]
+    return blocks

@@ -18,6 +18,7 @@ from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import (
     begin_attempt,
     lost_calls,
+    proposers_of,
     put_examples,
     recalled_calls,
     tokens_per_call,
@@ -42,12 +43,11 @@ from optimizer.task.load import load_task
 from optimizer.task.task import Task
 from optimizer.types import Candidate
 from optimizer.wiring import (
-    complete_demos,
-    cost_weight,
     cut_short,
     dspy_search,
     language_models,
     make_evaluator,
+    own_search,
     refuse_small,
     with_writer,
 )
@@ -219,6 +219,7 @@ class _Job:
         from optimizer.prompt.overlap import quotes, quotes_note
         from optimizer.search.baselines import baseline_runs, measure_baselines
         from optimizer.search.front import choose
+        from optimizer.search.pools import task_screen
         from optimizer.search.verdict import final_test
 
         with ExitStack() as stack:
@@ -246,6 +247,7 @@ class _Job:
                 raise StoppedByFailures(what, f"Mend the cause, then run it again with --run-dir {self.run_dir}.")
             best, self.front = choose(search.board, best, self.config.search, self._note)
             winner = search.board.candidates[best]
+            search.proposals.settle(search.board)
             self.watcher.say(f"Testing the seed and the winner on {len(self.task.test)} held-out examples …")
             outcome = await final_test(search.evaluator, seed, winner, self.task.test)
             if len(outcome.seed.results) < len(self.task.test):
@@ -259,6 +261,9 @@ class _Job:
             if recalled := recalled_calls(ledger):
                 self._note(f"{recalled} calls were answered by the cache between runs, and cost nothing")
             self._note(quotes_note(quotes(winner, self.task.train)))
+            guard = task_screen(self.task, programs).guard
+            for told in (guard.note(), guard.winner_note(winner)):
+                self._note(told)
             return outcome, search.board.shrunken(best)
 
     def _note(self, text: str) -> None:
@@ -304,14 +309,6 @@ class _Job:
     async def _prepare(
         self, door: Any, fleet: Fleet | Given, programs: Any, mirror: Mirror | None
     ) -> Search | DspySearch:
-        from optimizer.search.loop import Search
-        from optimizer.search.pools import make_space
-        from optimizer.search.presets import preset_config, raced
-        from optimizer.search.sampler import Sampler
-        from optimizer.search.trials import TrialLog
-
-        preset = PRESETS.get(self.config.search.strategy)
-        config = self.config.search if preset is None else preset_config(self.config.search, preset)
         lm, writer = language_models(self.config, door, fleet, self.given)
         evaluator = make_evaluator(self.task, programs, lm, door, fleet)
 
@@ -320,16 +317,9 @@ class _Job:
             if mirror is not None and event.kind == "ended":
                 mirror.nudge()
 
-        if preset is None:
+        if self.config.search.strategy not in PRESETS:
             return dspy_search(self.config, evaluator, door, writer, self.layout, watch)
-        seed = programs.seed(config.formats[0])
-        programs = await complete_demos(evaluator, programs, self.task, self.shape, seed)
-        space = await make_space(self.task, programs, config, self.config.seed, writer)
-        laid, weight = raced(self.layout, preset), cost_weight(self.config.budget)
-        sampler = Sampler(
-            space, preset.sampler, self.config.seed, laid.first - 1, programs.embed, weight, config.objective
-        )
-        return Search(sampler, evaluator, TrialLog(door.ledger, len(laid.examples), watch), laid)
+        return await own_search(self.config, self.shape, evaluator, door, writer, self.layout, watch)
 
     def _report(self, ledger: Ledger, outcome: Outcome, validation: float, mirror: Mirror | None) -> Report:
         sides = [_side(ledger, tested, place) for place, tested in enumerate((outcome.seed, outcome.winner))]
@@ -355,6 +345,7 @@ class _Job:
             notes=self.notes,
             baselines=tuple(_beside(ledger, one) for one in self.baselines),
             front=tuple(asdict(one) for one in self.front),
+            proposers=proposers_of(ledger)[0],
         )
         self._write(report, ledger)
         if mirror is None:

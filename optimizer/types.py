@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -82,10 +82,11 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A prompt for each predictor of the program, and who proposed it."""
+    """A prompt for each predictor of the program, who proposed it, and the ids of those it was made from."""
 
     prompts: Mapping[str, Prompt]
     origin: str = "seed"
+    parents: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -97,9 +98,9 @@ class Candidate:
         return {name: prompt.to_json() for name, prompt in self.prompts.items()}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any], origin: str = "file") -> Candidate:
+    def from_json(cls, data: Mapping[str, Any], origin: str = "file", parents: Sequence[str] = ()) -> Candidate:
         """Rebuild a candidate from `to_json`'s data."""
-        return cls({name: Prompt.from_json(prompt) for name, prompt in data.items()}, origin)
+        return cls({name: Prompt.from_json(prompt) for name, prompt in data.items()}, origin, tuple(parents))
 
 
 @dataclass(frozen=True, slots=True)

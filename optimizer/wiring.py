@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from optimizer.config.presets import DSPY
+from optimizer.config.presets import DSPY, PRESETS
 from optimizer.config.schema import Budget as BudgetConfig
 from optimizer.config.schema import RunConfig
 from optimizer.errors import ConfigError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from optimizer.prompt.program import Programs
     from optimizer.prompt.student import Students
     from optimizer.search.layout import Layout
+    from optimizer.search.loop import Search
     from optimizer.search.trials import Event
     from optimizer.search.verdict import Outcome
     from optimizer.task.task import Task
@@ -80,6 +81,37 @@ def dspy_search(
     search = config.search
     foreign = Foreign(search.strategy.removeprefix(DSPY), search.options, search.formats[0], config.seed)
     return DspySearch(foreign, evaluator, door, writer, evaluator.programs.task, laid, watch)  # type: ignore[attr-defined]
+
+
+async def own_search(
+    config: RunConfig,
+    shape: RunConfig,
+    evaluator: Evaluator,
+    door: Door,
+    writer: dspy.LM | None,
+    laid: Layout,
+    watch: Callable[[Event], None],
+) -> Search:
+    """Return the search that a preset names, its pools filled; `shape` is the config with its first limits."""
+    from optimizer.search.growing import make_proposals
+    from optimizer.search.loop import Search
+    from optimizer.search.pools import make_space
+    from optimizer.search.presets import preset_config, raced
+    from optimizer.search.sampler import Sampler
+    from optimizer.search.trials import TrialLog
+
+    def asked() -> int:
+        return int(door.asked["prompt"])
+
+    preset = PRESETS[config.search.strategy]
+    search, laid, programs = preset_config(config.search, preset), raced(laid, preset), evaluator.programs
+    task: Task = programs.task  # type: ignore[attr-defined]
+    programs = await complete_demos(evaluator, programs, task, shape, programs.seed(search.formats[0]))  # type: ignore[attr-defined]
+    space = await make_space(task, programs, search, config.seed, writer)
+    weight = cost_weight(config.budget)
+    sampler = Sampler(space, preset.sampler, config.seed, laid.first - 1, programs.embed, weight, search.objective)
+    proposals = make_proposals(programs, search, config.seed, writer, evaluator, asked)
+    return Search(sampler, evaluator, TrialLog(door.ledger, len(laid.examples), watch), laid, proposals=proposals)
 
 
 def make_evaluator(

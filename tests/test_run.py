@@ -33,7 +33,7 @@ TOP = {
     "seconds",
 }
 # Beyond the schema of the issue: what a reader of result.json need not compute.
-ADDED = {"recommendation", "test_examples", "lost_calls", "notes", "baselines", "pareto_front"}
+ADDED = {"recommendation", "test_examples", "lost_calls", "notes", "baselines", "pareto_front", "proposers"}
 SIDE = {"test_score", "test_ci95", "tokens_per_call"}
 USAGE = {"calls", "cached_calls", "input_tokens", "cached_input_tokens", "output_tokens", "usd"}
 Run = Callable[..., Report]

@@ -44,7 +44,8 @@ def _lines(found: Shown, messages: list[dict[str, Any]]) -> list[str]:
     tokens = "" if trial.tokens is None else f", {trial.tokens:.0f} tokens a call"
     lines = [
         f"trial {trial.number}: {trial.state.replace('_', ' ')}" + (f", {cell(trial.reason)}" if trial.reason else ""),
-        f"  candidate {trial.candidate.id}, from {cell(trial.candidate.origin)}",
+        f"  candidate {trial.candidate.id}, from {cell(trial.candidate.origin)}"
+        + (f" by way of {', '.join(map(cell, trial.candidate.parents))}" if trial.candidate.parents else ""),
         f"  score     {score} on {trial.seen} validation examples, {trial.failures} failed calls{tokens}",
         "Parameters:",
         *(f"  {cell(name)}: {cell(value)}" for name, value in trial.params.items()),

@@ -16,6 +16,21 @@ from optimizer.types import Order, Policy
 # `own` is the adapter that DSPy is configured with.
 FormatName = Literal["turns", "block", "chat", "json", "xml", "own"]
 Positive = Annotated[int, Field(gt=0)]
+ProposerName = Literal[
+    "grounded",
+    "templates",
+    "reflect",
+    "history",
+    "crossover",
+    "shorten",
+    "translate",
+    "edit",
+    "swap",
+    "hard",
+    "bootstrap",
+    "diverse",
+    "random",
+]
 
 
 class ModelPrice(Strict):
@@ -105,7 +120,18 @@ class Search(Strict):
     block: Positive | None = Field(
         None, description="validation examples between two decisions of the race; default 10 if careful, 3 if quick"
     )
-    instructions: Positive = Field(8, description="instructions in the pool, the seed's included")
+    instructions: Positive = Field(8, description="instructions in the pool at first, the seed's included")
+    proposers: tuple[ProposerName, ...] | None = Field(
+        None, description="who proposes instructions and demo sets; null: all, those without a model only late"
+    )
+    proposing: float = Field(0.25, ge=0, le=1, description="calls that proposals may take, for each call of trials")
+
+    @field_validator("proposers")
+    @classmethod
+    def _each_once(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if names is not None and len(set(names)) < len(names):
+            raise ValueError("name each proposer once")
+        return names
 
     @field_validator("objective", mode="before")
     @classmethod

@@ -208,12 +208,13 @@ def failures_by_kind(ledger: Reader) -> list[tuple[str, int, str]]:
 def begin_trial(ledger: Ledger, number: int, candidate: Candidate, params: Mapping[str, Any]) -> Future[int]:
     """Record a trial that starts; one that had ended in an earlier attempt stays so."""
     sql = (
-        "INSERT INTO trials (number, candidate, origin, prompts, params, state, started)"
-        " VALUES (?, ?, ?, ?, ?, 'running', ?) ON CONFLICT (number) DO UPDATE SET candidate = excluded.candidate,"
-        " origin = excluded.origin, prompts = excluded.prompts, params = excluded.params,"
+        "INSERT INTO trials (number, candidate, origin, parents, prompts, params, state, started)"
+        " VALUES (?, ?, ?, ?, ?, ?, 'running', ?) ON CONFLICT (number) DO UPDATE SET candidate = excluded.candidate,"
+        " origin = excluded.origin, parents = excluded.parents, prompts = excluded.prompts, params = excluded.params,"
         " state = CASE WHEN candidate = excluded.candidate THEN state ELSE 'running' END"
     )
-    values = (number, candidate.id, candidate.origin, _json(candidate.to_json()), _json(params), time.time())
+    lineage = (candidate.origin, _json(candidate.parents))
+    values = (number, candidate.id, *lineage, _json(candidate.to_json()), _json(params), time.time())
     return ledger.write(sql, values)
 
 
@@ -242,6 +243,17 @@ def outcomes(ledger: Reader) -> list[sqlite3.Row]:
 def trial(ledger: Reader, number: int) -> sqlite3.Row:
     """Return one trial's row; raises IndexError where there is none."""
     return ledger.read_whole("trials", "number = ?", (number,))[0]
+
+
+def put_proposers(ledger: Ledger, record: Mapping[str, Any]) -> None:
+    """Write down what each proposer did during the search, and why the last proposals were rejected."""
+    ledger.put_meta("proposers", dict(record))
+
+
+def proposers_of(ledger: Reader) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Return what each proposer that was asked did, by name, and why the last proposals were rejected."""
+    found = ledger.meta("proposers") or {"proposers": {}, "rejected": []}
+    return {name: row for name, row in found["proposers"].items() if row["asked"]}, found["rejected"]
 
 
 def put_scores(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 3
+VERSION = 4
 BIRTH = f"INSERT INTO meta (key, value) VALUES ('version', '{VERSION}');"  # noqa: S608
 
 TABLES = """
@@ -37,7 +37,8 @@ CREATE INDEX calls_trial ON calls (trial);
 CREATE TABLE trials (
     number     INTEGER PRIMARY KEY,
     candidate  TEXT NOT NULL,
-    origin     TEXT NOT NULL,
+    origin     TEXT NOT NULL,          -- who proposed it
+    parents    TEXT NOT NULL,          -- JSON, the ids of the candidates that it was made from
     prompts    TEXT NOT NULL,          -- JSON, by predictor
     params     TEXT NOT NULL,          -- JSON, every dimension of the search
     state      TEXT NOT NULL,          -- running, complete, raced_out, failed
@@ -76,8 +77,8 @@ SEALED = {
         *("attempts", "input_tokens", "cached_tokens", "output_tokens", "usd", "started", "ended"),
     ),
     "trials": (
-        *("number", "candidate", "origin", "prompts", "params", "state", "reason", "value", "score", "low", "high"),
-        *("seen", "failures", "started", "ended"),
+        *("number", "candidate", "origin", "parents", "prompts", "params", "state", "reason", "value", "score"),
+        *("low", "high", "seen", "failures", "started", "ended"),
     ),
     "scores": (
         *("candidate", "split", "position", "example", "metric", "value", "answer", "feedback", "failure", "tokens"),

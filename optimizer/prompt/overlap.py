@@ -70,12 +70,11 @@ def duplicates_note(found: Sequence[Twins]) -> str:
 
 def quotes(candidate: Candidate, examples: Sequence[Example]) -> list[str]:
     """Return the passages of `QUOTE_WORDS` words or more that an instruction has in common with an example's inputs."""
-    told = [_words(prompt.instruction) for prompt in candidate.prompts.values()]
-    runs = {run for words in told for run in _runs(words)}
+    runs = {run for prompt in candidate.prompts.values() for run in word_runs(prompt.instruction)}
     if not runs:
         return []
-    texts = (_words(text_of(example.inputs)) for example in examples)
-    return sorted({" ".join(run) for words in texts for run in _runs(words) if run in runs})
+    texts = (text_of(example.inputs) for example in examples)
+    return sorted({" ".join(run) for text in texts for run in word_runs(text) if run in runs})
 
 
 def quotes_note(found: Sequence[str]) -> str:
@@ -85,9 +84,7 @@ def quotes_note(found: Sequence[str]) -> str:
     return f'The winner\'s instruction quotes training text outside its demos: "{found[0]}". Read it before you use it.'
 
 
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.lower())
-
-
-def _runs(words: list[str]) -> Iterator[tuple[str, ...]]:
-    return (tuple(words[at : at + QUOTE_WORDS]) for at in range(len(words) - QUOTE_WORDS + 1))
+def word_runs(text: str, length: int = QUOTE_WORDS) -> Iterator[tuple[str, ...]]:
+    """Yield every `length` words that follow each other in a text, in lower case."""
+    words = re.findall(r"\w+", text.lower())
+    return (tuple(words[at : at + length]) for at in range(len(words) - length + 1))

@@ -1,12 +1,19 @@
-"""Static demo sets: random, balanced over the labels, each a prefix of a longer one."""
+"""Static demo sets: balanced over the labels to begin with; later drawn otherwise, and evolved."""
 
 from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
+
+from optimizer.prompt.demos import Embed, text_of
+from optimizer.propose.base import Proposal, Subject
 from optimizer.types import Example, canonical_json
+
+DRAWN_FROM = 200
+Draw = Callable[[random.Random], Sequence[Example]]
 
 
 def balanced_sets(examples: Sequence[Example], sets: int, size: int, seed: int) -> tuple[tuple[Example, ...], ...]:
@@ -16,6 +23,105 @@ def balanced_sets(examples: Sequence[Example], sets: int, size: int, seed: int) 
     which the model's cache reuses and which makes them comparable.
     """
     return tuple(_one(examples, size, random.Random(f"{seed}:{number}")) for number in range(sets))  # noqa: S311
+
+
+class Shuffled:
+    """Draws examples by chance alone; in a long search luck finds good company."""
+
+    async def propose(self, subject: Subject, count: int) -> list[Proposal]:
+        """Return at most `count` sets."""
+        return _sets(subject, count, "random", lambda rng: rng.sample(list(subject.examples), len(subject.examples)))
+
+
+class Bootstrap:
+    """Shows what the parent itself answered right, in its own words (BootstrapFewShot; DSPy, arXiv:2310.03714)."""
+
+    async def propose(self, subject: Subject, count: int) -> list[Proposal]:
+        """Return at most one set: the parent's own answers that scored 1 first, then examples as they are."""
+        if not subject.parents or not count:
+            return []
+        right = [one for one in await subject.attempts(subject.parents[0]) if one.score >= 1]
+        own = [Example(one.example.inputs, dict(one.answer), one.example.origin) for one in right]
+        ids = {one.example.id for one in right}
+        rest = [example for example in subject.examples if example.id not in ids]
+        return _led(subject, "bootstrap", own, rest)
+
+
+class Hard:
+    """Puts first what the parent got wrong, with the right answer: cases near the border."""
+
+    async def propose(self, subject: Subject, count: int) -> list[Proposal]:
+        """Return at most one set."""
+        if not subject.parents or not count:
+            return []
+        wrong = [one.example for one in await subject.attempts(subject.parents[0]) if one.score < 1]
+        ids = {example.id for example in wrong}
+        return _led(subject, "hard", wrong, [example for example in subject.examples if example.id not in ids])
+
+
+class Diverse:
+    """Draws examples that lie far apart in meaning: k-centre (Gonzalez 1985, doi:10.1016/0304-3975(85)90224-5)."""
+
+    def __init__(self, embed: Embed) -> None:
+        self._embed = embed
+
+    async def propose(self, subject: Subject, count: int) -> list[Proposal]:
+        """Return at most `count` sets, each from a starting point of its own."""
+        return _sets(subject, count, "diverse", lambda rng: self._spread(subject, rng))
+
+    def _spread(self, subject: Subject, rng: random.Random) -> list[Example]:
+        some = rng.sample(list(subject.examples), min(DRAWN_FROM, len(subject.examples)))
+        if not some:
+            return []
+        vectors = np.asarray(self._embed([text_of(example.inputs) for example in some]), dtype=float)
+        chosen, nearest = [0], np.full(len(some), -np.inf)
+        while len(chosen) < min(subject.demos, len(some)):
+            nearest = np.maximum(nearest, (vectors @ vectors[chosen[-1]]).round(6))
+            nearest[chosen] = np.inf
+            chosen.append(int(np.argmin(nearest)))
+        return [some[place] for place in chosen]
+
+
+class Swap:
+    """Evolves the parent's set: one demo gives way to another example, or two change places."""
+
+    async def propose(self, subject: Subject, count: int) -> list[Proposal]:
+        """Return at most `count` sets; none for a parent without a set."""
+        if not subject.parents or not subject.parents[0].prompt.demos:
+            return []
+        shown = subject.parents[0].prompt.demos
+        ids = {demo.id for demo in shown}
+        others = [example for example in subject.examples if example.id not in ids]
+        return _sets(subject, count, "swap", lambda rng: _swapped(list(shown), others, rng), subject.lineage[:1])
+
+
+def _swapped(shown: list[Example], others: list[Example], rng: random.Random) -> list[Example]:
+    """Return the set with one change, and examples behind it that fill up a longer one."""
+    rest = rng.sample(others, len(others))
+    if rest and (len(shown) < 2 or rng.random() < 2 / 3):
+        shown[rng.randrange(len(shown))] = rest.pop()
+    elif len(shown) > 1:
+        one, two = rng.sample(range(len(shown)), 2)
+        shown[one], shown[two] = shown[two], shown[one]
+    return shown + rest
+
+
+def _led(subject: Subject, origin: str, leading: list[Example], rest: list[Example]) -> list[Proposal]:
+    """Return one set that begins with some examples and goes on with others, the labels taking turns."""
+    if not leading:
+        return []
+    return _sets(subject, 1, origin, lambda rng: leading + list(_one(rest, subject.demos, rng)), subject.lineage[:1])
+
+
+def _sets(subject: Subject, count: int, origin: str, draw: Draw, parents: tuple[str, ...] = ()) -> list[Proposal]:
+    """Return up to `count` different sets of `subject.demos` examples, each drawn with a seed of its own."""
+    found: dict[tuple[str, ...], Proposal] = {}
+    for number in range(count):
+        rng = random.Random(f"{origin}:{subject.serial}:{number}")  # noqa: S311
+        drawn = tuple(draw(rng)[: subject.demos])
+        if len(drawn) == subject.demos and drawn:
+            found.setdefault(tuple(demo.id for demo in drawn), Proposal("", origin, parents, drawn))
+    return list(found.values())
 
 
 def _one(examples: Sequence[Example], size: int, rng: random.Random) -> tuple[Example, ...]:

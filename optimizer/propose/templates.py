@@ -17,7 +17,7 @@ class Templates:
         labels = "\n".join(filter(None, (_labels(name, spec) for name, spec in subject.outputs.items())))
         meanings = "\n".join(filter(None, (_meanings(spec) for spec in subject.outputs.values())))
         shape = " ".join(filter(None, (_shape(name, spec) for name, spec in subject.outputs.items())))
-        role = f"You are an expert. Your task: {subject.task.description or seed}"
+        role = f"You are an expert. Your task: {subject.description or seed}"
         written = [
             _joined(seed, labels),
             _joined(seed, meanings),
@@ -25,9 +25,10 @@ class Templates:
             _joined(role, seed, shape),
             _joined(role, labels, shape),
             _joined(seed, "Read the whole input first. Then decide what it is mainly about. Then answer.", labels),
-            _joined(seed, subject.task.description, meanings, shape),
+            _joined(seed, subject.description, meanings, shape),
         ]
-        return [Proposal(text, ORIGIN) for text in dict.fromkeys(written) if text != seed][:count]
+        made = [text for text in dict.fromkeys(written) if text != seed]
+        return [Proposal(text, ORIGIN, subject.lineage[:1]) for text in made][:count]
 
 
 def _labels(name: str, spec: FieldSpec) -> str:

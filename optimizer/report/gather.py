@@ -14,6 +14,7 @@ from optimizer.ledger.records import (
     failures_by_kind,
     known_examples,
     lost_calls,
+    proposers_of,
     scores_of,
     tokens_by_trial,
     usage_by_role,
@@ -83,6 +84,8 @@ class Facts:
     failures: Sequence[tuple[str, int, str]]
     lost: int
     notes: Sequence[str]
+    proposers: Mapping[str, Mapping[str, Any]]
+    rejected: Sequence[str]
 
 
 def gather(ledger: Reader, result: Mapping[str, Any] | None = None) -> Facts:
@@ -94,6 +97,7 @@ def gather(ledger: Reader, result: Mapping[str, Any] | None = None) -> Facts:
     split = "test" if result else "validation"
     sides = [answers_of(ledger, side.id, split) if side else [] for side in (before, after)]
     identity = ledger.meta("identity") or {}
+    proposers, rejected = proposers_of(ledger)
     return Facts(
         task=identity.get("task", {}).get("name", ""),
         run_id=ledger.meta("run_id") or "",
@@ -114,6 +118,8 @@ def gather(ledger: Reader, result: Mapping[str, Any] | None = None) -> Facts:
         failures=failures_by_kind(ledger),
         lost=lost_calls(ledger),
         notes=tuple(result.get("notes", ())) if result else (),
+        proposers=proposers,
+        rejected=rejected,
     )
 
 
@@ -173,7 +179,7 @@ def _after(trials: Sequence[Trial], result: Mapping[str, Any] | None) -> Candida
 def _trial(row: sqlite3.Row, spent: Usage, tokens: float | None) -> Trial:
     same = ("number", "state", "reason", "score", "low", "high", "value", "seen", "failures", "ended")
     return Trial(
-        candidate=Candidate.from_json(json.loads(row["prompts"]), row["origin"]),
+        candidate=Candidate.from_json(json.loads(row["prompts"]), row["origin"], json.loads(row["parents"])),
         params=json.loads(row["params"]),
         calls=spent.calls,
         tokens=tokens,

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,7 @@ class Report:
     lost_calls: int = 0
     baselines: tuple[Baseline, ...] = ()
     front: tuple[dict[str, Any], ...] = ()
+    proposers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def recommendation(self) -> str:
@@ -139,6 +140,7 @@ class Report:
             "recommendation": self.recommendation,
             "test_examples": self.test_examples,
             "notes": list(self.notes),
+            "proposers": dict(self.proposers),
         }
 
     @classmethod
@@ -165,6 +167,7 @@ class Report:
             lost_calls=data["lost_calls"],
             baselines=tuple(map(Baseline.from_json, data["baselines"])),
             front=tuple(data["pareto_front"]),
+            proposers=data["proposers"],
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from optimizer.report.blocks import Block, Figure, Section, Table, Text
+from optimizer.report.blocks import Block, Bullets, Figure, Section, Table, Text
 from optimizer.report.clean import cell
 from optimizer.report.curves import best_so_far, pareto, priced
 from optimizer.report.figures import bars, curve, scatter
@@ -16,7 +16,7 @@ MOST_DRAWN = 120
 
 
 def search_section(facts: Facts) -> Section:
-    """Return what the search did, in three figures."""
+    """Return what the search did, in three figures and a table of who proposed."""
     return Section(
         "The search",
         [
@@ -24,6 +24,7 @@ def search_section(facts: Facts) -> Section:
             Section("Score against tokens", [_scatter(facts)]),
             *_front(facts),
             Section("What mattered", _importance(facts)),
+            Section("Who proposed", _proposers(facts)),
         ],
     )
 
@@ -119,3 +120,26 @@ def _importance(facts: Facts) -> list[Block | Section]:
         "overlap, the order of the dimensions is not known."
     )
     return [Figure(title, told, bars(named, title, told), table), Text(note)]
+
+
+def _proposers(facts: Facts) -> list[Block | Section]:
+    if not facts.proposers:
+        return [Text("Nothing was proposed after the search had begun: the pools were filled before it.")]
+    counts = ("asked", "kept", "rejected", "tried", "won", "calls")
+    rows = [
+        (cell(name), f"{row['share']:.0%}", *(f"{row[count]:,}" for count in counts))
+        for name, row in sorted(facts.proposers.items(), key=lambda one: -one[1]["share"])
+    ]
+    head = ("proposer", "share", "asked", "kept", "rejected", "tried", "better than its parent", "calls")
+    told = Text(
+        "A bandit chose whom to ask before each round: whoever's proposals scored more than what they were made from, "
+        "on the same examples, was asked more often. Calls are those for proposals alone."
+    )
+    table = Table("Proposals made during the search", head, rows)
+    blocks: list[Block | Section] = [told, table]
+    if facts.rejected:
+        blocks += [
+            Text("The last proposals that were rejected, and why:"),
+            Bullets([cell(text, 200) for text in facts.rejected[-5:]]),
+        ]
+    return blocks

@@ -41,8 +41,9 @@ class Shown:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain data."""
-        trial = {**asdict(self.trial), "candidate": self.trial.candidate.id, "origin": self.trial.candidate.origin}
-        return {**trial, "prompts": self.trial.candidate.to_json(), "answers": [asdict(row) for row in self.rows]}
+        one = self.trial.candidate
+        trial = {**asdict(self.trial), "candidate": one.id, "origin": one.origin, "parents": list(one.parents)}
+        return {**trial, "prompts": one.to_json(), "answers": [asdict(row) for row in self.rows]}
 
 
 def shown_trial(ledger: Reader, trial: Trial, example: int | None = None) -> Shown:

@@ -10,6 +10,7 @@ from optimizer.errors import BudgetSpent
 from optimizer.evaluate.evaluator import Evaluator, phase_tag
 from optimizer.search.board import Board
 from optimizer.search.layout import Layout
+from optimizer.search.proposals import Grows, NoProposals
 from optimizer.search.race import survivors
 from optimizer.search.sampler import Asked, Sampler
 from optimizer.search.trials import TrialLog
@@ -25,6 +26,7 @@ class Search:
     log: TrialLog
     layout: Layout
     board: Board = field(default_factory=Board)
+    proposals: Grows = field(default_factory=NoProposals)
 
     async def run(self, seed: Candidate, trials: int) -> str | None:
         """Run up to `trials` trials, the seed first; return the winner's id, if any could be ranked."""
@@ -32,6 +34,7 @@ class Search:
         for size in self.layout.rounds():
             if number >= trials or spent:
                 break
+            await self.proposals.grow(self.sampler, self.board)
             entrants: dict[int, Asked] = {}
             for place in range(number, min(number + size, trials)):
                 known = {*self.board.candidates, *(asked.candidate.id for asked in entrants.values())}
@@ -54,9 +57,8 @@ class Search:
             calls = [self._block(number, asked, block, start) for number, asked in reversed(once.values())]
             outcomes = await asyncio.gather(*calls, return_exceptions=True)
             problems = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
-            for problem in problems:
-                if not isinstance(problem, BudgetSpent):
-                    raise problem
+            if fatal := [problem for problem in problems if not isinstance(problem, BudgetSpent)]:
+                raise fatal[0]
             if problems:
                 self.log.unfinished(running)
                 return True
@@ -70,10 +72,9 @@ class Search:
         return False
 
     async def _block(self, number: int, asked: Asked, block: Sequence[Example], start: int) -> None:
-        known = len(self.board.results(asked.candidate.id)) - start
-        if known >= len(block):
-            return  # the pre-check asked them, or the same prompt was asked before
-        tag, new = phase_tag("search", number), block[max(0, known) :]
-        results = await self.evaluator.run(asked.candidate, new, "validation", start + max(0, known), tag)
-        self.board.add(asked.candidate, results)
-        self.log.progress(number, asked, self.board)
+        known = max(0, len(self.board.results(asked.candidate.id)) - start)
+        if new := block[known:]:  # else the pre-check asked them, or the same prompt was asked before
+            tag = phase_tag("search", number)
+            results = await self.evaluator.run(asked.candidate, new, "validation", start + known, tag)
+            self.board.add(asked.candidate, results)
+            self.log.progress(number, asked, self.board)

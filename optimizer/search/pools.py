@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from optimizer.config.schema import Search
 from optimizer.errors import BudgetSpent
 from optimizer.propose.base import Proposal, Proposer, Subject, distinct
 from optimizer.propose.demosets import balanced_sets
-from optimizer.propose.grounded import Grounded
-from optimizer.propose.templates import Templates
+from optimizer.propose.registry import FIRST, build_proposers
+from optimizer.propose.screen import Screen
+from optimizer.propose.subjects import screen_of, subject_of
 from optimizer.search.space import Pool, Space
 from optimizer.task.task import Task
 
@@ -21,30 +23,40 @@ if TYPE_CHECKING:
 
 async def make_space(task: Task, programs: Programs, config: Search, seed: int, writer: dspy.LM | None) -> Space:
     """Return the space of a run; `writer` is the prompt model's LM, None where there is none."""
-    proposers: list[Proposer] = [Templates()] if writer is None else [Grounded(writer), Templates()]
+    named = FIRST if config.proposers is None else [name for name in FIRST if name in config.proposers]
+    proposers = build_proposers(named, writer, programs.embed).values()
     largest = max(config.demos.counts)
-    pools = {}
+    pools, screen = {}, task_screen(task, programs)
     for name in programs.predictors:
         examples = programs.pool_of(name)
-        instructions = await _instructions(_subject(task, programs, name), proposers, config.instructions)
+        subject = predictor_subject(task, programs, name, screen)
+        instructions = await _instructions(subject, proposers, config.instructions, screen)
         sets = balanced_sets(examples, config.demos.sets, largest, seed) if examples else ((),)
         pools[name] = Pool(instructions, sets, len(examples))
     return Space(pools, config.formats, config.demos, config.prior)
 
 
-def _subject(task: Task, programs: Programs, name: str) -> Subject:
+def task_screen(task: Task, programs: Programs) -> Screen:
+    """Return what every proposal for a program must pass."""
+    return screen_of(task, {name: p.signature.instructions for name, p in programs.predictors.items()})
+
+
+def predictor_subject(task: Task, programs: Programs, name: str, screen: Screen) -> Subject:
+    """Return what a proposer may see of one predictor of a program."""
     signature = programs.predictors[name].signature
-    outputs = {field: spec for field, spec in task.outputs.items() if field in signature.output_fields}
-    return Subject(task, name, signature.instructions, outputs, programs.pool_of(name))
+    return subject_of(task, name, signature.instructions, list(signature.output_fields), programs.pool_of(name), screen)
 
 
-async def _instructions(subject: Subject, proposers: list[Proposer], limit: int) -> tuple[Proposal, ...]:
-    """Return the seed first, then what each proposer wrote, in equal shares."""
-    found = [Proposal(subject.instruction, "seed")]
-    share = -(-(limit - 1) // len(proposers))
-    for proposer in proposers:
+async def _instructions(
+    subject: Subject, proposers: Iterable[Proposer], limit: int, screen: Screen
+) -> tuple[Proposal, ...]:
+    """Return the seed first, then what each proposer wrote and may be used, in equal shares."""
+    found, everybody = [Proposal(subject.instruction, "seed")], list(proposers)
+    for proposer in everybody:
         try:
-            found += await proposer.propose(subject, share)
+            written = await proposer.propose(subject, -(-(limit - 1) // len(everybody)))
         except BudgetSpent:
             break
+        taken = [(screen.take(proposal.text)[0], proposal) for proposal in written]
+        found += [Proposal(text, proposal.origin) for text, proposal in taken if text]
     return distinct(found, limit)

@@ -26,6 +26,9 @@ def raced(laid: Layout, preset: Preset) -> Layout:
 
 def preset_config(config: Config, preset: Preset) -> Config:
     """Return a search section as a preset changes it."""
-    if preset.demos:
-        return config
-    return config.model_copy(update={"demos": config.demos.model_copy(update={"counts": (0,)})})
+    changes: dict[str, object] = {}
+    if not preset.demos:
+        changes["demos"] = config.demos.model_copy(update={"counts": (0,)})
+    if preset.proposers is not None and config.proposers is None:
+        changes["proposers"] = preset.proposers
+    return config.model_copy(update=changes)

@@ -81,15 +81,27 @@ class Sampler:
         self._directions = TWO[: len(objective)]
         self._study = optuna.create_study(directions=self._directions)
         self._planned = spread(space, startup, seed)
+        self.exhausted = False
+
+    @property
+    def space(self) -> Space:
+        """The space as it is now."""
+        return self._space
+
+    def plan(self, params: Sequence[dict[str, Any]]) -> None:
+        """Let these parameters be asked next, before what the strategy proposes."""
+        self._planned = [*params, *self._planned]
 
     def ask(self, known: Collection[str]) -> Asked:
-        """Return a candidate that is not among the `known` ids; one of these when nothing else is left."""
+        """Return a candidate that is not among the `known` ids; one of these when the space is `exhausted`."""
         for _ in range(REDRAWS):
             asked = self._draw(self._planned.pop(0) if self._planned else None)
             if asked.candidate.id not in known:
                 return asked
             self.tell(asked, None)  # told as failed it leaves no trace in the model; its value is known already
-        return self._draw(self._unknown(known))
+        unknown = self._unknown(known)
+        self.exhausted = unknown is None
+        return self._draw(unknown)
 
     def tell(self, asked: Asked, observation: Observation | None) -> None:
         """Report what a candidate has shown; None for a trial that failed.
@@ -130,6 +142,7 @@ class Sampler:
         open_trials = sum(trial.state == TrialState.RUNNING for trial in trials)
         if open_trials:
             raise ValueError(f"{open_trials} candidates were asked and not told; tell them before the space grows")
+        self.exhausted = False
         self._space, self._study = space, optuna.create_study(directions=self._directions)
         for trial in trials:
             self._add(trial.params, trial.state, trial.values, trial.user_attrs)

@@ -27,11 +27,20 @@ class Suggests(Protocol):
 
 @dataclass(frozen=True)
 class Pool:
-    """What one predictor can be given: instructions, static demo sets, and examples to retrieve."""
+    """What one predictor can be given: instructions, static demo sets, and examples to retrieve.
+
+    `drawn` are the last of the sets as they were proposed during the search: who drew them, and from whom.
+    """
 
     instructions: tuple[Proposal, ...]
     sets: tuple[tuple[Example, ...], ...]
     retrievable: int
+    drawn: tuple[Proposal, ...] = ()
+
+    def drawer(self, place: int) -> Proposal | None:
+        """Return the proposal of a demo set, given its place; None for one that was there from the start."""
+        late = place - (len(self.sets) - len(self.drawn))
+        return self.drawn[late] if late >= 0 else None
 
 
 @dataclass(frozen=True)
@@ -49,14 +58,15 @@ class Space:
 
     def suggest(self, trial: Suggests) -> Candidate:
         """Return the candidate that a trial's suggestions describe."""
-        prompts, origins = {}, []
+        prompts, used = {}, list[Proposal]()
         for name, pool in self.pools.items():
-            chosen = trial.suggest_int(f"{name}.instruction", 0, len(pool.instructions) - 1)
-            prompts[name] = self._prompt(trial, name, pool, pool.instructions[chosen].text)
-            origins.append(pool.instructions[chosen].origin)
-        return Candidate(prompts, "+".join(dict.fromkeys(origins)))
+            chosen = pool.instructions[trial.suggest_int(f"{name}.instruction", 0, len(pool.instructions) - 1)]
+            used.append(chosen)
+            prompts[name] = self._prompt(trial, name, pool, chosen.text, used)
+        parents = dict.fromkeys(parent for one in used for parent in one.parents)
+        return Candidate(prompts, "+".join(dict.fromkeys(one.origin for one in used if one.origin)), tuple(parents))
 
-    def _prompt(self, trial: Suggests, name: str, pool: Pool, instruction: str) -> Prompt:
+    def _prompt(self, trial: Suggests, name: str, pool: Pool, instruction: str, used: list[Proposal]) -> Prompt:
         layout = trial.suggest_categorical(f"{name}.format", list(self.formats))
         count = trial.suggest_categorical(f"{name}.count", self.counts(pool))
         if count == 0:
@@ -66,6 +76,8 @@ class Space:
         if policy != "static":
             return Prompt(instruction, layout, policy, count, order)
         chosen = trial.suggest_int(f"{name}.set", 0, len(pool.sets) - 1)
+        if (drawer := pool.drawer(chosen)) is not None:
+            used.append(drawer)
         return Prompt(instruction, layout, policy, count, order, pool.sets[chosen][:count])
 
     def counts(self, pool: Pool) -> list[int]:
@@ -110,9 +122,18 @@ class Space:
         return {**params, "set": sets.index(prompt.demos)} if prompt.demos in sets else None
 
     def grown(
-        self, name: str, instructions: Sequence[Proposal] = (), sets: Sequence[tuple[Example, ...]] = ()
+        self, name: str, instructions: Sequence[Proposal] = (), sets: Sequence[tuple[Example, ...] | Proposal] = ()
     ) -> Space:
-        """Return this space with more to choose from for one predictor; what it had keeps its place."""
+        """Return this space with more to choose from for one predictor; what it had keeps its place.
+
+        A demo set comes as examples, or as the proposal of somebody who is to be named.
+        """
         pool = self.pools[name]
-        wider = replace(pool, instructions=(*pool.instructions, *instructions), sets=(*pool.sets, *sets))
+        named = [one if isinstance(one, Proposal) else Proposal("", "", (), one) for one in sets]
+        wider = replace(
+            pool,
+            instructions=(*pool.instructions, *instructions),
+            sets=(*pool.sets, *(one.demos for one in named)),
+            drawn=(*pool.drawn, *named) if sets else pool.drawn,
+        )
         return replace(self, pools={**self.pools, name: wider})

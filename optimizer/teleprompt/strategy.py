@@ -15,6 +15,7 @@ from optimizer.errors import BudgetSpent, ConfigError
 from optimizer.evaluate.evaluator import Evaluator, phase_tag
 from optimizer.search.board import Board
 from optimizer.search.layout import Layout
+from optimizer.search.proposals import Grows, NoProposals
 from optimizer.search.trials import Event
 from optimizer.task.task import Task
 from optimizer.teleprompt.methods import MAX_ERRORS, METHODS, SHARE, parted, settings_of
@@ -59,6 +60,7 @@ class DspySearch:
     layout: Layout
     watch: Callable[[Event], None]
     board: Board = field(default_factory=Board)
+    proposals: Grows = field(default_factory=NoProposals)
 
     def __post_init__(self) -> None:
         calls = self.door.budget.limits.calls

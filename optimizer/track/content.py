@@ -102,6 +102,7 @@ def trial_entry(ledger: Ledger, row: sqlite3.Row, spent: Usage, source: Source) 
         tags={
             "candidate_id": row["candidate"],
             "proposer": row["origin"],
+            "parents": " ".join(json.loads(row["parents"])),
             "state": row["state"],
             "reason": row["reason"],
             TABLES_TAG: tables_tag(TABLE),

@@ -63,6 +63,6 @@ def test_not_more_than_asked_and_always_the_same(subject: MakeSubject) -> None:
 
 def test_a_predictor_without_the_tasks_outputs_gets_something_or_nothing(subject: MakeSubject) -> None:
     made = subject()
-    texts = written(Subject(made.task, "first", "Sum up.", {}, made.examples))
+    texts = written(Subject(made.description, "first", "Sum up.", {}, made.examples))
     assert texts
     assert all("Answer with" not in text for text in texts)

@@ -11,7 +11,7 @@ from optimizer.config.schema import Demos, Search
 from optimizer.errors import BudgetSpent
 from optimizer.prompt.program import ROOT, Programs
 from optimizer.propose.base import Proposal, Subject
-from optimizer.search import pools as pools_module
+from optimizer.propose.registry import WRITING
 from optimizer.search.pools import make_space
 from optimizer.search.space import Pool, Space
 from optimizer.task.metrics.build import build_metric
@@ -35,7 +35,7 @@ class FakeGrounded:
         self.asked.append(count)
         if not self.budget:
             raise BudgetSpent("calls")
-        return [Proposal(f"written {n}", "grounded") for n in range(count)]
+        return [Proposal(f"written in way {n}", "grounded") for n in range(count)]
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def grounded(monkeypatch: pytest.MonkeyPatch) -> type[FakeGrounded]:
     class Fresh(FakeGrounded):
         asked: list[int] = []  # noqa: RUF012
 
-    monkeypatch.setattr(pools_module, "Grounded", Fresh)
+    monkeypatch.setitem(WRITING, "grounded", Fresh)
     return Fresh
 
 
@@ -117,6 +117,23 @@ def test_what_is_written_twice_is_there_once(tmp_path: Path, monkeypatch: pytest
         async def propose(self, subject: Subject, count: int) -> list[Proposal]:
             return [Proposal(f" {subject.instruction.upper()} ", "grounded")] * count
 
-    monkeypatch.setattr(pools_module, "Grounded", Parrot)
+    monkeypatch.setitem(WRITING, "grounded", Parrot)
     _, pool = space_of(make_task(tmp_path), Search(instructions=7), writer=object())
     assert [p.origin for p in pool.instructions] == ["seed"] + ["templates"] * 3
+
+
+def test_who_is_not_named_writes_nothing(tmp_path: Path, grounded: type[FakeGrounded]) -> None:
+    named = Search(instructions=7, proposers=("templates", "edit"))
+    _, pool = space_of(make_task(tmp_path), named, writer=object())
+    assert [p.origin for p in pool.instructions] == ["seed"] + ["templates"] * 6
+    assert grounded.asked == []
+
+
+def test_what_copies_the_data_stays_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Copier(FakeGrounded):
+        async def propose(self, subject: Subject, count: int) -> list[Proposal]:
+            return [Proposal("Answer as in <example>: see https://evil.example", "grounded")] * count
+
+    monkeypatch.setitem(WRITING, "grounded", Copier)
+    _, pool = space_of(make_task(tmp_path), Search(instructions=7), writer=object())
+    assert "grounded" not in {p.origin for p in pool.instructions}

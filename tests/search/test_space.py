@@ -114,3 +114,13 @@ def test_the_distributions_are_those_that_are_suggested() -> None:
         trial = study.ask()
         over.suggest(trial)
         assert {name: over.distributions()[name] for name in trial.distributions} == trial.distributions
+
+
+def test_what_was_proposed_late_names_its_makers_and_parents() -> None:
+    over = space(instructions=1).grown("predict", [Proposal("instruction 9", "reflect", ("aaa", "bbb"))])
+    wide = over.grown("predict", sets=[TRAIN[5:21], Proposal("", "swap", ("bbb", "ccc"), TRAIN[6:22])])
+    shown = {"format": "turns", "count": 2, "policy": "static", "order": "given"}
+    found = [suggested(wide, instruction=text, set=place, **shown) for text, place in ((1, 3), (1, 2), (0, 3), (0, 0))]
+    assert [one.origin for one in found] == ["reflect+swap", "reflect", "seed+swap", "seed"]
+    assert [one.parents for one in found] == [("aaa", "bbb", "ccc"), ("aaa", "bbb"), ("bbb", "ccc"), ()]
+    assert found[0].prompts["predict"].demos == TRAIN[6:8]

@@ -1,0 +1,100 @@
+"""The prompt model as proposers use it: a Jinja file is the request, the answer is one instruction."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import dspy
+from dspy.utils.exceptions import AdapterParseError, LMError
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from optimizer.door.door import repetition_of_call
+from optimizer.door.failures import metier_error_in
+from optimizer.errors import CallError
+from optimizer.prompt.formats.plain import TurnsAdapter
+from optimizer.prompt.values import render
+from optimizer.propose.base import Subject
+
+PROMPTS = Path(__file__).parent / "prompts"
+MOST_TOKENS = 400
+# What a meta-prompt shows of one value: a long document is told by its beginning.
+SHOWN_CHARACTERS = 600
+_OUR_TAGS = re.compile(r"<(/?)(example|input|answer|expected|feedback|instruction|data)\b", re.IGNORECASE)
+_FENCE = re.compile(r"```\w*\n?(.*?)(?:```|$)", re.DOTALL)
+_TAGGED = re.compile(r"<instruction>(.*?)(?:</instruction>|$)", re.DOTALL | re.IGNORECASE)
+_HEADING = re.compile(
+    r"^\W*(?:here(?:'s| is)[^\n:]*|sure[^\n:]*|(?:the |a )?(?:(?:new|better|improved|short|shorter|final|one) )*"
+    r"(?:instructions?|prompt|translation))\W*:[\s*]*",
+    re.IGNORECASE,
+)
+
+
+class Writer:
+    """Asks the prompt model for one instruction at a time; a call that fails, or says nothing, gives ""."""
+
+    def __init__(self, lm: dspy.LM) -> None:
+        self._lm = lm
+
+    async def write(self, template: str, subject: Subject, number: int = 0, **shown: Any) -> str:
+        """Return what the model answers to a file of `prompts/`, without what it puts around an instruction.
+
+        `number` tells several answers to one subject apart. Raises what ends a run: BudgetSpent, StoppedByFailures.
+        """
+        system, request = _request(template, subject=subject, number=number, **shown)
+        signature = dspy.Signature("request: str -> instruction: str", system)
+        predictor = dspy.Predict(signature, max_tokens=MOST_TOKENS)
+        repetition_of_call.set(1000 * subject.serial + number)
+        try:
+            with dspy.context(lm=self._lm, adapter=TurnsAdapter(), disable_history=True):
+                prediction = await predictor.acall(request=request)
+        except AdapterParseError:
+            return ""
+        except LMError as problem:
+            if isinstance(metier_error_in(problem), CallError):
+                return ""
+            raise metier_error_in(problem) or problem from None
+        finally:
+            repetition_of_call.set(0)
+        return bare(prediction.instruction)
+
+
+def bare(answer: str) -> str:
+    """Return the instruction in an answer: without fences, tags, a heading, or quotes around it."""
+    text = answer.strip()
+    for pattern in (_TAGGED, _FENCE):
+        if (found := pattern.search(text)) and found.group(1).strip():
+            text = found.group(1).strip()
+    text = _HEADING.sub("", text, count=1).strip()
+    for mark in ('"', "'", "`", "**"):
+        if len(text) > 2 * len(mark) and text.startswith(mark) and text.endswith(mark):
+            text = text[len(mark) : -len(mark)].strip()
+    return "" if text in {'"', '""', "''"} else text
+
+
+def as_data(value: Any) -> str:
+    """Return a value as a meta-prompt shows it: on one line, cut, and unable to end the tags around it."""
+    parts = value.values() if isinstance(value, Mapping) else [value]
+    text = " ".join(" | ".join(render(part) for part in parts).split())
+    text = text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]} …"
+    return _OUR_TAGS.sub(r"‹\1\2", text)
+
+
+def _request(template: str, **shown: Any) -> tuple[str, str]:
+    """Return the two parts of a file: what the model is told, and what it is given."""
+    text = _environment().get_template(f"{template}.jinja").render(**shown)
+    system, request = text.split("\n---\n", 1)
+    return system.strip(), request.strip()
+
+
+@cache
+def _environment() -> Environment:
+    # What is rendered is a prompt, not markup: `as_data` keeps foreign text inside its tags.
+    made = Environment(  # noqa: S701
+        undefined=StrictUndefined, loader=FileSystemLoader(PROMPTS), trim_blocks=True, lstrip_blocks=True
+    )
+    made.filters["data"] = as_data
+    return made

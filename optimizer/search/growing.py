@@ -1,0 +1,68 @@
+"""Wires a run's proposals: the configured proposers, what they may see, and the training examples they may try."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, get_args
+
+from optimizer.config.schema import ProposerName, Search
+from optimizer.evaluate.evaluator import Evaluator, phase_tag
+from optimizer.ledger.records import put_proposers
+from optimizer.propose.base import Attempt
+from optimizer.propose.registry import WRITING, build_proposers
+from optimizer.search.pools import predictor_subject, task_screen
+from optimizer.search.proposals import Answers, Limits, Models, Proposals
+from optimizer.types import Candidate, Example, Score, digest
+
+if TYPE_CHECKING:
+    import dspy
+
+    from optimizer.prompt.program import Programs
+
+# Formats and demos move a score more than an edit does: until so many answers are in they have the calls.
+LATE = 200
+
+
+def make_proposals(
+    programs: Programs,
+    config: Search,
+    seed: int,
+    writer: dspy.LM | None,
+    evaluator: Evaluator,
+    asked: Callable[[], int],
+) -> Proposals:
+    """Return the policy that widens the pools of a run; `asked` counts the prompt model's calls so far.
+
+    Its records are kept in the ledger. Whoever is named in the configuration is asked from the start.
+    """
+    names = get_args(ProposerName) if config.proposers is None else config.proposers
+    screen = task_screen(programs.task, programs)
+    asking = {example.id for example in screen.guard.asking}
+    calm = [example for example in programs.task.train if example.id not in asking] or programs.task.train
+    limits = Limits(config.proposing, max(1, config.round // 2), 0 if config.proposers else LATE)
+    return Proposals(
+        build_proposers(names, writer, programs.embed),
+        {name: predictor_subject(programs.task, programs, name, screen) for name in programs.predictors},
+        screen,
+        seed,
+        limits,
+        Models(frozenset(WRITING), asked, training_answers(evaluator, calm, seed, limits.window)),
+        partial(put_proposers, evaluator.ledger),
+    )
+
+
+def training_answers(evaluator: Evaluator, examples: Sequence[Example], seed: int, window: int) -> Answers:
+    """Return what a candidate makes of `window` training examples, other ones for each serial number."""
+    order = sorted(examples, key=lambda example: digest([seed, "attempts", example.id]))
+
+    async def answers(candidate: Candidate, serial: int) -> list[Attempt]:
+        start = serial * window % max(1, len(order) - window + 1)
+        shown = order[start : start + window]
+        results = await evaluator.run(candidate, shown, "train", start, phase_tag("search"))
+        scored = [
+            (example, result) for example, result in zip(shown, results, strict=True) if isinstance(result, Score)
+        ]
+        return [Attempt(example, result.answer, result.value, result.feedback) for example, result in scored]
+
+    return answers

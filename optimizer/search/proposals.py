@@ -1,0 +1,221 @@
+"""Between rounds: asks the proposers that pay for more, and widens the pools with what they wrote."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from optimizer.errors import BudgetSpent
+from optimizer.evaluate.statistics import mean
+from optimizer.propose.bandit import Bandit
+from optimizer.propose.base import Attempt, Proposal, Proposer, Subject, Tried, folded
+from optimizer.propose.screen import Screen
+from optimizer.search.board import Board
+from optimizer.search.lineage import informed, settled_in
+from optimizer.search.sampler import Sampler
+from optimizer.search.space import Space
+from optimizer.types import Candidate
+
+# An incumbent as good as this leaves nothing to propose for.
+CEILING = 0.98
+# How many rounds a proposal may wait to be tried; how many rejections are kept to be told.
+WAIT, TOLD = 2, 20
+Answers = Callable[[Candidate, int], Awaitable[Sequence[Attempt]]]
+
+
+class Grows(Protocol):
+    """What widens the pools: `grow` before each round, `settle` when the last is over."""
+
+    async def grow(self, sampler: Sampler, board: Board) -> None:
+        """Widen the sampler's space, given what is known so far."""
+
+    def settle(self, board: Board) -> None:
+        """Take note of what became of the proposals."""
+
+
+class NoProposals:
+    """Leaves the pools as they are."""
+
+    async def grow(self, sampler: Sampler, board: Board) -> None:
+        """Do nothing."""
+
+    def settle(self, board: Board) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much is proposed: `share` calls for each answer on the board, `size` proposals before a round.
+
+    Proposers that need no model are asked from `late` answers on. An attempt takes `window` calls.
+    """
+
+    share: float = 0.25
+    size: int = 2
+    late: int = 0
+    window: int = 6
+
+
+@dataclass(frozen=True)
+class Models:
+    """The models as proposals see them: whose names need the prompt model, its calls so far, a candidate's answers.
+
+    `answers(candidate, serial)` gives what a candidate makes of some training examples; None where nobody may ask.
+    """
+
+    writing: frozenset[str] = frozenset()
+    asked: Callable[[], int] = lambda: 0
+    answers: Answers | None = None
+
+
+@dataclass
+class _Child:
+    """A proposal that waits for its score: who made it, its candidate, and that which it must beat."""
+
+    proposer: str
+    candidate: str
+    rival: str
+    rounds: int = 0
+
+
+class Proposals:
+    """A bandit chooses the proposers, the per-example Pareto front their parents; a child takes its parent's place.
+
+    Whatever is drawn by chance is drawn by (seed, serial number), and what models answered is in the ledger: so a
+    resumed run proposes what the uninterrupted one would have. `tell` takes the records whenever they have changed.
+    """
+
+    def __init__(
+        self,
+        proposers: Mapping[str, Proposer],
+        subjects: Mapping[str, Subject],
+        screen: Screen,
+        seed: int,
+        limits: Limits = Limits(),
+        models: Models = Models(),
+        tell: Callable[[dict[str, Any]], None] = lambda record: None,
+    ) -> None:
+        """`subjects` are what may be seen of each predictor before anything was tried."""
+        self.bandit = Bandit(proposers)
+        self._proposers, self._subjects, self._screen, self._seed = proposers, subjects, screen, seed
+        self._limits, self._models, self._tell = limits, models, tell
+        self._children: list[_Child] = []
+        self._rejected: list[str] = []
+        self._serial = self._paid = self._rounds = 0
+        self._over = False
+
+    async def grow(self, sampler: Sampler, board: Board) -> None:
+        """Ask for proposals, widen the pools, and plan to try each proposal in its parent's place.
+
+        Before the first round there is nothing to do: the pools were just filled.
+        """
+        self.settle(board)
+        self._rounds += 1
+        best = board.winner()
+        if self._rounds == 1 or best is None or board.shrunken(best) >= CEILING:
+            return
+        space, plans = sampler.space, list[dict[str, Any]]()
+        try:
+            for _ in range(self._limits.size * (2 if sampler.exhausted else 1)):
+                space = await self._one(space, board, best, plans)
+        except BudgetSpent:
+            self._over = True
+        if space is not sampler.space:
+            sampler.grow(space)
+            sampler.plan(plans)
+
+    def settle(self, board: Board) -> None:
+        """Tell the bandit of the proposals that have a score by now, and whoever listens what all of them did."""
+        waiting = []
+        for child in self._children:
+            record, child.rounds = self.bandit.records[child.proposer], child.rounds + 1
+            mine, theirs = board.paired(child.candidate, child.rival)
+            if mine:
+                record.tried += 1
+                record.won += mean(mine) > mean(theirs)
+            elif child.rounds < WAIT:
+                waiting.append(child)
+        self._children = waiting
+        self._tell(self.record())
+
+    def record(self) -> dict[str, Any]:
+        """Return what each proposer did, by name, with its share of all that was asked; and the last rejections."""
+        shares = self.bandit.shares()
+        rows = {name: {**one.to_json(), "share": shares[name]} for name, one in self.bandit.records.items()}
+        return {"proposers": rows, "rejected": self._rejected[-TOLD:]}
+
+    async def _one(self, space: Space, board: Board, best: str, plans: list[dict[str, Any]]) -> Space:
+        """Ask one proposer after the other until one has something; returns the space with it, and adds its plan."""
+        self._serial += 1
+        serial, rng = self._serial, random.Random(f"{self._seed}:{self._serial}")  # noqa: S311
+        predictor = list(self._subjects)[serial % len(self._subjects)]
+        known: dict[str, Sequence[Attempt]] = {}
+
+        async def attempts(parent: Tried) -> Sequence[Attempt]:
+            if parent.id not in known:
+                known[parent.id] = await self._attempts(board, parent.id, serial)
+            return known[parent.id]
+
+        subject = informed(self._subjects[predictor], space, board, best, serial, rng, attempts)
+        for name in self.bandit.order(self._proposers, rng):
+            if self._may_ask(name, board) and (found := await self._ask(name, subject, space)) is not None:
+                rival = next((parent for parent in found.parents if parent in board.candidates), best)
+                space, params, child = settled_in(space, found, predictor, board.candidates[rival])
+                if params is not None and child is not None:
+                    plans.append(params)
+                    self._children.append(_Child(name, child.id, rival))
+                break
+        return space
+
+    def _may_ask(self, name: str, board: Board) -> bool:
+        """Tell if it is a proposer's time: while there is room for a call, or late enough for one without."""
+        if name in self._models.writing:
+            return not self._over and self._room(board) >= 1
+        return _answers(board) >= self._limits.late
+
+    def _room(self, board: Board) -> float:
+        """Return how many calls may yet be made for proposals."""
+        return self._limits.share * _answers(board) - self._paid
+
+    async def _attempts(self, board: Board, parent: str, serial: int) -> Sequence[Attempt]:
+        """Return a parent's answers to some training examples; none where there is no room for the calls."""
+        calls = self._limits.window * len(self._subjects)
+        if self._models.answers is None or self._over or self._room(board) < calls:
+            return ()
+        self._paid += calls
+        return await self._models.answers(board.candidates[parent], serial)
+
+    async def _ask(self, name: str, subject: Subject, space: Space) -> Proposal | None:
+        """Return what a proposer wrote; None if it wrote nothing, or nothing that is new and may be used."""
+        record, asked, paid = self.bandit.records[name], self._models.asked(), self._paid
+        try:
+            written = await self._proposers[name].propose(subject, 1)
+        finally:
+            self._paid += self._models.asked() - asked
+            record.calls += self._paid - paid
+        record.asked += bool(written) or self._models.asked() > asked
+        if not written:
+            record.rejected += self._models.asked() > asked
+            return None
+        proposal, problem = self._taken(written[0], space, subject.predictor)
+        if proposal is None:
+            record.rejected += 1
+            self._rejected.append(f"{name}: {problem}")
+        else:
+            record.kept += 1
+        return proposal
+
+    def _taken(self, proposal: Proposal, space: Space, predictor: str) -> tuple[Proposal | None, str]:
+        pool = space.pools[predictor]
+        if proposal.demos:
+            return (None, "the demo set is known") if proposal.demos in pool.sets else (proposal, "")
+        text, problem = self._screen.take(proposal.text)
+        if folded(text) in {folded(one.text) for one in pool.instructions}:
+            return None, "the instruction is known"
+        return (replace(proposal, text=text) if text else None), problem
+
+
+def _answers(board: Board) -> int:
+    return sum(len(board.results(cid)) for cid in board.candidates)

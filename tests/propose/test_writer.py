@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+from dspy import lm15
+from dspy.utils.exceptions import LMServerError
+
+from optimizer.door.door import repetition_of_call
+from optimizer.propose.grounded import Grounded
+from optimizer.propose.writer import MOST_TOKENS, PROMPTS, SHOWN_CHARACTERS, as_data, bare
+from optimizer.testing.proposers import Scripted, example_subject, propose
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Name the label.",
+        " \n Name the label. \n",
+        '"Name the label."',
+        "**Name the label.**",
+        "New instruction: Name the label.",
+        "Instruction:\nName the label.",
+        "Here is the new instruction:\n\nName the label.",
+        "Sure! Here's a better one:\n```\nName the label.\n```",
+        "```text\nName the label.",
+        "<instruction>Name the label.</instruction>",
+        "Translation: Name the label.",
+        '**New instruction:** "Name the label."',
+    ],
+)
+def test_what_stands_around_an_instruction_is_taken_off(answer: str) -> None:
+    assert bare(answer) == "Name the label."
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Instructions to customers are mail: name the label.",
+        "Here the label is named. Answer: bill or card.",
+        'Say "yes" or "no".',
+    ],
+)
+def test_an_instruction_that_looks_alike_stays_as_it_is(answer: str) -> None:
+    assert bare(answer) == answer
+
+
+def test_data_stays_on_its_line_and_in_its_tags() -> None:
+    text = as_data({"a": "one\n</input>\n<EXAMPLE>two", "b": 3})
+    assert "\n" not in text
+    assert "</input" not in text
+    assert "<EXAMPLE" not in text
+    assert text.endswith("two | 3")
+    assert len(as_data("x" * 5000)) <= SHOWN_CHARACTERS + 2
+
+
+def test_every_meta_prompt_is_short_and_says_that_data_is_data() -> None:
+    files = [path for path in PROMPTS.glob("*.jinja") if not path.name.startswith("_")]
+    assert len(files) == 6
+    for path in files:
+        system, request = path.read_text(encoding="utf-8").split("\n---\n")
+        assert len(system.split()) <= 70, path.name
+        assert "data" in system, path.name
+        assert "Reply with the" in system or "Reply with one" in system, path.name
+        assert request.strip(), path.name
+
+
+def test_an_answer_is_bounded_and_every_proposal_has_a_repetition_of_its_own() -> None:
+    seen = []
+
+    def say(request: str) -> str:
+        seen.append(repetition_of_call.get())
+        return "Name it."
+
+    model = Scripted(say)
+    for serial in (1, 2):
+        propose(Grounded(model.writer()), example_subject(serial=serial), 2)
+    assert len(set(seen)) == 4
+    assert repetition_of_call.get() == 0
+    assert {request.config.max_tokens for request in model.requests} == {MOST_TOKENS}
+
+
+def test_an_error_of_dspys_own_is_not_swallowed() -> None:
+    model = Scripted(lambda request: lm15.ServerError("down"))
+    with pytest.raises(LMServerError):
+        propose(Grounded(model.writer()), example_subject())

@@ -65,7 +65,7 @@ def run(tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> 
     def make(folder: str, examples: Any = None, search: Any = None, **changes: Any) -> Report:
         task = make_task(tmp_path / "task", examples)
         data = settings(task, server.api_base, run_dir=str(tmp_path / folder), **changes)
-        data["models"]["api_base"] = server.api_base
+        data["models"] = {**data["models"], "api_base": server.api_base}
         data["search"] |= search or {}
         return optimize(write_config(tmp_path / "run.yaml", data))
 

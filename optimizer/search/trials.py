@@ -100,7 +100,7 @@ def _behind(gap: float, leader: int | None, examples: int) -> str:
     if round(100 * gap) > 0:
         return f"behind {who} by {_counted(round(100 * gap), 'point')} after {_counted(examples, 'example')}"
     # Halving lets go of those that are level, too.
-    return f"level with {who} after {_counted(examples, 'example')}, when only the better half went on"
+    return f"level with {who} after {_counted(examples, 'example')}, when only the better part went on"
 
 
 def _counted(number: int, what: str) -> str:

@@ -4,8 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from optimizer.config.presets import PRESETS, STRATEGIES
-from optimizer.config.schema import Search
-from optimizer.search.presets import RACES, Everyone, preset_config
+from optimizer.config.schema import RunConfig, Search
+from optimizer.search.layout import layout
+from optimizer.search.presets import Everyone, preset_config, raced
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -23,10 +24,14 @@ def test_an_unknown_strategy_is_refused_with_the_nearest() -> None:
 def test_a_preset_is_made_of_parts_that_there_are() -> None:
     for preset in PRESETS.values():
         assert preset.sampler in {"default", "tpe", "random"}
-        RACES[preset.race]()
     assert preset_config(Search(), PRESETS["opro-like"]).demos.counts == (0,)
-    assert preset_config(Search(), PRESETS["capo-like"]) == Search()
+    assert preset_config(Search(), PRESETS["capo-like"]).proposers == ("crossover", "shorten", "templates")
+    assert preset_config(Search(proposers=("edit",)), PRESETS["capo-like"]) == Search(proposers=("edit",))
+    assert preset_config(Search(), PRESETS["tpe"]) == Search()
 
 
 def test_without_a_race_nobody_leaves() -> None:
+    laid = layout((), RunConfig(task="none"))
+    assert raced(laid, PRESETS["default"]) == laid
+    assert isinstance(raced(laid, PRESETS["mipro-like"]).race, Everyone)
     assert Everyone().staying(None, ["a", "b"], 4, 4) == {"a", "b"}  # type: ignore[arg-type]

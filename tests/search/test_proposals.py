@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -77,7 +76,7 @@ def proposals(proposers: dict[str, Any], *settings: Any, **more: Any) -> Proposa
 def played(ledger: Ledger, policy: Proposals, trials: int = 24, **changes: Any) -> Search:
     search, *_ = make_search(ledger, by_words, space(2, counts=(0, 2), **changes), strategy="random")
     search.proposals = policy
-    asyncio.run(search.run(SEED, trials, itertools.repeat(4)))
+    asyncio.run(search.run(SEED, trials))
     policy.settle(search.board)
     return search
 

@@ -68,7 +68,7 @@ def test_a_trial_that_leaves_level_with_the_leader_is_not_called_behind(log: Tri
     log.raced_out(1, made, TWO.id, ONE.id)
     log.finish(1, Asked(TWO), made, ONE.id)
     reason = all_trials(ledger)[1]["reason"]
-    assert reason == "level with #0 after 1 example, when only the better half went on"
+    assert reason == "level with #0 after 1 example, when only the better part went on"
 
 
 def test_a_reason_is_used_once(log: TrialLog, ledger: Ledger) -> None:

@@ -58,7 +58,7 @@ def content(ledger: Reader) -> dict[Any, Any]:
     """Return what a run would take from a ledger, each fact by its name."""
     facts: dict[Any, Any] = {("meta", "result"): ledger.meta("result")}
     for row in all_trials(ledger):
-        facts["trial", row["number"]] = tuple(row)
+        facts["trial", row["number"]] = dict(row)
     for number in range(TRIALS):
         for row in scores_of(ledger, candidate(number).id, "validation"):
             facts["score", row["candidate"], row["position"]] = tuple(row)
@@ -129,7 +129,7 @@ def check(source: Path, name: str, damage: Callable[[bytearray], None], folder: 
     wrong = [
         key
         for key, fact in found.items()
-        if fact is not None and fact != whole.get(key) and not (key[0] == "trial" and fact[5] == "running")
+        if fact is not None and fact != whole.get(key) and not (key[0] == "trial" and fact["state"] == "running")
     ]
     assert wrong == []
     return False

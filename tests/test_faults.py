@@ -72,7 +72,7 @@ def test_with_30_percent_faults_every_score_is_equal(run: Run, server: FakeServe
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_with_30_percent_faults_every_score_of_a_long_run_is_equal(
     run: Run, server: FakeServer, tmp_path: Path
 ) -> None:

@@ -214,8 +214,8 @@ def _table(
         model=models.task.model,
         metric=task.metric.name,
         instructions=tuple(proposal.text for proposal in pool.instructions),
-        sets=tuple(tuple(example.origin for example in demos) for demos in pool.sets),
-        examples=tuple(example.origin for example in columns),
+        sets=tuple(tuple(map(_place, demos)) for demos in pool.sets),
+        examples=tuple(map(_place, columns)),
         choices=tuple(choices),
         tokens=tuple(0.0 if one is None else one.input_tokens / max(1, one.calls) for one in spent),
         seconds=tuple(seconds.get(number, 0.0) for number in range(len(choices))),
@@ -255,6 +255,12 @@ def designed(
 def _pairs(choice: Choice) -> list[Any]:
     levels = list(asdict(choice).items())
     return [*itertools.combinations(levels, 2), *((level,) for level in levels)]
+
+
+def _place(example: Example) -> str:
+    """Return where an example stands in its data folder (`train.jsonl:17`), wherever that folder lies."""
+    return Path(example.origin).name
+
 
 
 if __name__ == "__main__":

@@ -262,6 +262,5 @@ def _place(example: Example) -> str:
     return Path(example.origin).name
 
 
-
 if __name__ == "__main__":
     main()

@@ -10,7 +10,7 @@ from typing import Any
 import dspy
 
 from optimizer.errors import ConfigError, TaskError
-from optimizer.task.metrics.own import as_number, unpacked
+from optimizer.task.metrics.own import as_score
 from optimizer.task.module import source_of
 from optimizer.task.text import shorten
 from optimizer.types import Example, digest
@@ -44,14 +44,7 @@ class DspyMetric:
         except Exception as problem:  # the boundary to the user's metric
             what = f"the metric {self.name} raised {type(problem).__name__}: {problem} {about}"
             raise TaskError(what, "Correct it; what was paid is kept in the run's folder.") from problem
-        if inspect.iscoroutine(result):
-            result.close()
-            raise TaskError(f"the metric {self.name} is async", "Write it as a plain 'def'.")
-        value, feedback = unpacked(result)
-        number = as_number(value)
-        if number is None or not 0 <= number <= 1:
-            raise TaskError(f"the metric {self.name} returned {shorten(result)} {about}", _WANTED)
-        return number, feedback or f"scored {number:g}"
+        return as_score(result, f"the metric {self.name}", about, _WANTED)
 
 
 def dspy_metric(function: Callable[..., Any], golds: Mapping[str, dspy.Example]) -> DspyMetric:

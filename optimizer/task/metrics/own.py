@@ -37,14 +37,22 @@ class PythonMetric:
         known = copy.deepcopy({**example.inputs, **example.outputs})
         about = f"on {example.origin or example.id} with the answer {shorten(dict(answer))}"
         result = self.function.call(known, copy.deepcopy(dict(answer)), about=about)
-        if inspect.iscoroutine(result):
-            result.close()
-            raise TaskError(f"{self.function.place}: is async", "Write it as a plain 'def'.")
-        value, feedback = unpacked(result)
-        number = as_number(value)
-        if number is None or not 0 <= number <= 1:
-            raise TaskError(f"{self.function.place}: returned {shorten(result)} {about}", _WANTED)
-        return number, feedback or f"scored {number:g}"
+        return as_score(result, f"{self.function.place}:", about, _WANTED)
+
+
+def as_score(result: Any, metric: str, about: str, wanted: str) -> tuple[float, str]:
+    """Return the score in [0, 1] and the feedback that a function of the user's returned.
+
+    `metric` and `about` begin and end the message, `wanted` says what to return. Raises TaskError for anything else than a score.
+    """
+    if inspect.iscoroutine(result):
+        result.close()
+        raise TaskError(f"{metric} is async", "Write it as a plain 'def'.")
+    value, feedback = unpacked(result)
+    number = as_number(value)
+    if number is None or not 0 <= number <= 1:
+        raise TaskError(f"{metric} returned {shorten(result)} {about}", wanted)
+    return number, feedback or f"scored {number:g}"
 
 
 def python_metric(reference: str, folder: Path, source: str) -> PythonMetric:

@@ -43,7 +43,7 @@ class PythonMetric:
 def as_score(result: Any, metric: str, about: str, wanted: str) -> tuple[float, str]:
     """Return the score in [0, 1] and the feedback that a function of the user's returned.
 
-    `metric` and `about` begin and end the message, `wanted` says what to return. Raises TaskError for anything else than a score.
+    Raises TaskError for anything else: `metric` and `about` begin and end the message, `wanted` says what to return.
     """
     if inspect.iscoroutine(result):
         result.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from optimizer.door.refusals import Refusals
+
 SLOWEST = 0.05  # units a second: refusals at random must not bring a run to a halt
 SLACK = 0.05  # seconds that a late request may catch up
 RETURN_UNITS = 250.0  # that pass before a refused rate is tried again: fewer than one refusal in a hundred
@@ -26,6 +28,7 @@ class Pace:
         self._accepted = self._since = 0.0  # in all; since the last decrease
         self._changed = self._grown = self._base = 0.0
         self._clean = self._first = False
+        self._refusals = Refusals()
 
     def wait(self, now: float) -> float:
         """Return the seconds until the next unit may be used."""
@@ -57,30 +60,41 @@ class Pace:
                 self.rate = max(self.rate, self._passed())
             return
         self.rate = max(self.rate, min(self._told, self._grow(self.rate, now)))
+        self._refusals.count(self.rate, refused=False)
         self._clean, self._grown = True, now
         self._since += units
         if self.rate > OUTGROWN * self._ceiling:
             self._ceiling = float("inf")
 
     def refused(self, now: float, sent: float) -> None:
-        """Learn that a unit sent then was too many; one decrease for all that were in the air."""
-        if self.rate is not None and sent < self._changed:
+        """Learn that a unit sent then was refused; one decrease for all that were in the air, none for chance."""
+        if self.rate is not None and (sent < self._changed or self._is_chance(self.rate)):
             return
         self._first = self.rate is None
         rate, since, self._changed, self._grown = self.rate, self._changed, now, now
         if rate is None:
             # What was let through in a burst says little: from here the rate is searched for.
             rate = self._passed()
-        elif self._clean:
-            delivered = self._since / max(now - since, 1e-3)
-            self._ceiling, rate = rate, min(MOST * rate, max(LEAST * rate, DELIVERED * delivered))
         else:
-            # Nothing got through at this rate. That may be an outage, and tells little of the limit.
-            self._ceiling = float("inf")
-            rate *= LEAST
+            delivered = self._since / max(now - since, 1e-3)
+            self._refusals.decreased(rate, delivered)
+            if self._clean:
+                self._ceiling, rate = rate, min(MOST * rate, max(LEAST * rate, DELIVERED * delivered))
+            else:
+                # Nothing got through at this rate. That may be an outage, and tells little of the limit.
+                self._ceiling = float("inf")
+                rate *= LEAST
         self.rate = self._base = max(rate, SLOWEST)
         self._clean, self._since = False, 0.0
         self._next = max(self._next, now + 1 / self.rate)
+
+    def _is_chance(self, rate: float) -> bool:
+        self._refusals.count(rate, refused=True)
+        if not self._refusals.by_chance(rate):
+            return False
+        if self._refusals.known and self._refusals.is_below(rate):
+            self._ceiling = float("inf")  # a random refusal must have set it
+        return True
 
     def _passed(self) -> float:
         """Return the units a second that were let through before the first refusal, as far as is known now."""

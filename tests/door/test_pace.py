@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import os
 import random
+import statistics
 from dataclasses import dataclass
 
 import pytest
@@ -22,8 +23,10 @@ class Traffic:
     rate: float | None
 
 
-def simulate(per_minute: float, burst: float, flight: int, until: float, seed: int = SEED) -> Traffic:
-    """Let `flight` callers ask without end; count what happened after the first 30 s."""
+def simulate(
+    per_minute: float, burst: float, flight: int, until: float, seed: int = SEED, at_random: float = 0.0
+) -> Traffic:
+    """Let `flight` callers ask without end, a share of them refused at random; count all after the first 30 s."""
     dice, now, pace = random.Random(seed), [0.0], Pace()
     quota = Quota(per_minute, burst, lambda: now[0])
     log: list[tuple[float, bool]] = []
@@ -37,7 +40,7 @@ def simulate(per_minute: float, burst: float, flight: int, until: float, seed: i
             heapq.heappush(queue, (moment + wait + dice.uniform(0, 0.005), number, "ask", 0.0))
         elif what == "ask":
             pace.take(moment, 1)
-            log.append((moment, quota.admits()))
+            log.append((moment, dice.random() >= at_random and quota.admits()))
             heapq.heappush(queue, (moment + dice.uniform(0.1, 0.3), number, "yes" if log[-1][1] else "no", moment))
         elif what == "yes":
             pace.accepted(moment, sent, 1)
@@ -101,6 +104,33 @@ def test_a_limit_that_was_lifted_is_outgrown() -> None:
         pace.accepted(float(second), float(second) - 0.1, 1)
     assert pace.rate is not None
     assert pace.rate > 5.0
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.1])
+def test_refusals_at_random_are_not_taken_for_a_limit(share: float) -> None:
+    # 16 callers who wait 0.2 s for an answer and 0.5 s after a refusal: some 75 a second. Unlucky beginnings are slow.
+    runs = [simulate(6e6, 1e5, 16, until=180, seed=100 * SEED + number, at_random=share) for number in range(5)]
+    assert statistics.median(run.throughput for run in runs) * 1e5 > 40, f"seed {SEED}: {runs}"
+
+
+def test_a_limit_is_kept_within_a_fifth_beside_refusals_at_random() -> None:
+    traffic = simulate(600, 20, 64, until=330, at_random=0.02)
+    assert traffic.throughput >= 0.8, f"seed {SEED}: {traffic}"
+    assert traffic.refused < 0.2, f"seed {SEED}: {traffic}"
+
+
+def test_a_limit_that_fell_is_found_again() -> None:
+    pace, now = Pace(), 0.0
+    pace.told(10.0)
+    for allowed in [10.5] * 3000 + [2.0] * 600:
+        now += pace.wait(now)
+        pace.take(now, 1)
+        if pace.rate is not None and pace.rate <= allowed:
+            pace.accepted(now + 0.01, now, 1)
+        else:
+            pace.refused(now + 0.01, now)
+    assert pace.rate is not None
+    assert pace.rate < 2.2
 
 
 @pytest.mark.parametrize("refusals", [1, 9])

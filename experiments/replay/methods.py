@@ -33,7 +33,7 @@ def product(world: World, budget: int, seed: int, prior: bool = True, race: Race
     space = world.space if prior else replace(world.space, prior=None)
     laid = layout(examples_of(world), config)
     if race is not None:
-        laid = replace(laid, race=race)
+        laid = replace(laid, race=race, doubling=False)
     sampler = PoolSampler(replace(world, space=space), config.search.strategy, seed, laid.first - 1)
     return play_search(world, budget, sampler, laid, len(world.candidates))
 
@@ -72,7 +72,7 @@ def looped(sampler: Callable[[World, int], PoolRandom], race: Race, rounds: tupl
     """Return a method that plays the product's loop with another sampler or race; the second round size recurs."""
 
     def play(world: World, budget: int, seed: int) -> Played:
-        laid = Layout(examples_of(world), race, block, *rounds)
+        laid = Layout(examples_of(world), race, block, *rounds, doubling=isinstance(race, PairedRace))
         return play_search(world, budget, sampler(world, seed), laid, len(world.candidates))
 
     return play

@@ -118,7 +118,7 @@ class Search(Strict):
         "auto", description="careful: seldom loses the best; quick: more candidates for the calls; auto: by the budget"
     )
     block: Positive | None = Field(
-        None, description="validation examples between two decisions of the race; default 10 if careful, 3 if quick"
+        None, description="validation examples before the race's first decision; default 10 if careful, 3 if quick"
     )
     instructions: Positive = Field(8, description="instructions in the pool at first, the seed's included")
     proposers: tuple[ProposerName, ...] | None = Field(

@@ -18,8 +18,9 @@ CAREFUL_BLOCK, QUICK_BLOCK = 10, 3
 class Layout:
     """The examples in the order in which every candidate sees them, and how candidates race over them.
 
-    `block` examples lie between two decisions of the race; `first` candidates race in the first round, `later` in
-    each that follows.
+    `block` examples lie before the race's first decision, and before each that follows; in a `doubling` race each
+    block after the first is as long as all before it. `first` candidates race in the first round, `later` in each
+    that follows.
     """
 
     examples: list[Example]
@@ -27,6 +28,14 @@ class Layout:
     block: int
     first: int
     later: int
+    doubling: bool = False
+
+    def blocks(self) -> Iterator[tuple[int, Sequence[Example]]]:
+        """Yield each block's place in `examples` and the block."""
+        start = 0
+        while block := self.examples[start : start + (max(self.block, start) if self.doubling else self.block)]:
+            yield start, block
+            start += len(block)
 
     def rounds(self) -> Iterator[int]:
         """Yield how many candidates race in each round, without end."""
@@ -38,8 +47,9 @@ def layout(validation: Sequence[Example], config: RunConfig) -> Layout:
 
     A quick race leaves bad candidates soon and so sees many more; a careful one bounds the chance that the best
     is lost. `search.race: auto` is quick where the budget would not let every trial see every example, or is not
-    counted in calls; experiments/replay/README.md shows both. With a budget of calls the race is at most a quarter
-    of it long, so that several candidates can finish it, and one block of the first round takes at most half of it.
+    counted in calls; experiments/replay/README.md shows both. The quick one halves the field again and again, and its
+    blocks double, so that as many calls are in flight. With a budget of calls the race is at most a quarter of it
+    long, so that several candidates can finish it, and one block of the first round takes at most half of it.
     """
     search, calls = config.search, config.budget.calls
     order = sorted(validation, key=lambda example: digest([config.seed, example.id]))
@@ -52,6 +62,7 @@ def layout(validation: Sequence[Example], config: RunConfig) -> Layout:
         block=block,
         first=max(2, min(SPREAD, affordable, search.trials)),
         later=search.round,
+        doubling=quick,
     )
 
 

@@ -51,8 +51,7 @@ class Search:
     async def _round(self, entrants: dict[int, Asked]) -> bool:
         """Give the entrants block after block; returns True when the budget is spent."""
         running, plan = dict(entrants), self.layout
-        for start in range(0, len(plan.examples), plan.block):
-            block = plan.examples[start : start + plan.block]
+        for start, block in plan.blocks():
             once = {asked.candidate.id: (number, asked) for number, asked in reversed(running.items())}
             calls = [self._block(number, asked, block, start) for number, asked in reversed(once.values())]
             outcomes = await asyncio.gather(*calls, return_exceptions=True)

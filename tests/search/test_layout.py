@@ -54,3 +54,19 @@ def test_several_candidates_can_finish_the_race_and_the_first_block_takes_half_a
 
 def test_the_order_is_the_seeds() -> None:
     assert laid(seed=1).examples == laid(seed=1).examples != laid(seed=2).examples
+
+
+def test_blocks_double_in_the_quick_race_and_are_alike_in_the_careful_one() -> None:
+    quick = laid(search={"race": "quick"})
+    assert [(start, len(block)) for start, block in quick.blocks()] == [
+        (0, 3),
+        (3, 3),
+        (6, 6),
+        (12, 12),
+        (24, 24),
+        (48, 48),
+        (96, 4),
+    ]
+    assert [start for start, _ in laid().blocks()] == list(range(0, 100, 10))
+    for found in (quick, laid(), laid(search={"block": 7})):
+        assert [example for _, block in found.blocks() for example in block] == found.examples

@@ -25,7 +25,7 @@ SHOWN = 400
 
 @dataclass(frozen=True)
 class Cell:
-    """What is measured; `variant` is 'shipped' or 'turns', `n` is the number of test examples."""
+    """What is measured; `variant` is 'shipped' or 'turns', `n` the number of test examples, `setting` one of `tasks`."""
 
     task: str
     method: str
@@ -34,6 +34,7 @@ class Cell:
     budget: int
     seed: int
     n: int = 100
+    setting: str = "usual"
 
     @property
     def key(self) -> str:

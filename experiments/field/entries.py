@@ -60,7 +60,7 @@ def entries(lines: Sequence[Line], model: str, methods: Sequence[str] = tuple(ME
     for method in methods:
         variants = METHODS[method].variants if model == SMALL else METHODS[method].variants[:1]
         for variant in variants:
-            mine = only(lines, method=method, variant=variant, model=model, budget=BUDGET)
+            mine = only(lines, method=method, variant=variant, model=model, budget=BUDGET, setting="usual")
             found.append(Entry(method, variant, {(line["task"], line["seed"]): line for line in mine}))
     return found
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from experiments.field.cell import Cell
-from experiments.field.tasks import TASKS
+from experiments.field.tasks import FROM_NOTHING, TASKS
 
 SMALL, LARGER = "local/smollm2-135m", "local/qwen2.5-coder-1.5b"
 
@@ -40,6 +41,9 @@ METHODS: dict[str, Method] = {
 REQUIRED = ("random-16", "nearest-8", "ours", "bootstrap", "mipro", "gepa", "capo")
 REQUIRED_LARGER = ("ours", "mipro", "gepa")
 BUDGET, SEEDS = 200, (0, 1)
+# From a useless instruction, with the larger model, all in one format: setting → who plays, with how many calls.
+BARE_BUDGET = 250
+BARE = {"bare": ("ours", "gepa", "copro"), "demos": ("ours", "mipro")}
 # Budgets at which ours is run too, to see how many calls the best peer's score takes.
 FRACTIONS = (50, 100)
 
@@ -55,7 +59,7 @@ def grid() -> Iterator[Cell]:
 
 def required(cell: Cell) -> bool:
     """Tell if the cell belongs to the part of the grid that must be complete."""
-    if cell.budget != BUDGET or cell.variant != METHODS[cell.method].variants[0]:
+    if cell.setting != "usual" or cell.budget != BUDGET or cell.variant != METHODS[cell.method].variants[0]:
         return False
     if cell.model == SMALL:
         return cell.method in REQUIRED
@@ -69,10 +73,17 @@ def _in_order() -> Iterator[Cell]:
         yield from (_cell(task, "ours", seed, budget=calls) for calls in FRACTIONS for task in TASKS)
     for task in ("banking10", "taxonomy_animal"):
         yield from (_cell(task, method, 0, LARGER) for method in REQUIRED_LARGER)
+    yield from _from_nothing()
     for seed in SEEDS:
         for name, method in METHODS.items():
             for variant in method.variants:
                 yield from (_cell(task, name, seed, variant=variant) for task in TASKS)
+
+
+def _from_nothing() -> Iterator[Cell]:
+    for seed, (setting, names) in product(SEEDS, BARE.items()):
+        for name, task in product(names, FROM_NOTHING):
+            yield Cell(task, name, "turns", LARGER, BARE_BUDGET, seed, setting=setting)
 
 
 def _cell(

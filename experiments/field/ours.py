@@ -39,7 +39,7 @@ def search(job: Job, task: Task) -> Found:
 
     The baselines that a run measures after its verdict are off as well: here they are methods of their own.
     """
-    config = {
+    config: dict[str, Any] = {
         "task": job.task_dir,
         "models": {
             "task": {"model": "openai/local", "api_base": job.base("task")},
@@ -48,10 +48,13 @@ def search(job: Job, task: Task) -> Found:
         },
         "budget": {"calls": job.cell.budget},
         "test": {"baselines": 0},
+        "search": _search(job.cell.setting),
         "tracking": {"mlflow": None},
         "seed": job.cell.seed,
         "run_dir": str(Path(job.work_dir) / "run"),
     }
+    if job.cell.setting != "usual":
+        config["models"]["prompt"] = {"model": "openai/local", "api_base": job.base("prompt")}
     switch = _Switch(job)
     report = optimize(RunConfig.model_validate(config), switch)
     with closing(Reader(report.run_dir / "ledger.db")) as ledger:
@@ -63,6 +66,13 @@ def search(job: Job, task: Task) -> Found:
             "curve": curve(ledger),
         }
     return Found(None, summary(report.winner.candidate.prompts[ROOT]), scores, switch.ended, extra)
+
+
+def _search(setting: str) -> dict[str, Any]:
+    """Return what a setting leaves to be searched; nothing is said where all is."""
+    if setting == "usual":
+        return {}
+    return {"formats": ["turns"], **({"demos": {"counts": [0]}} if setting == "bare" else {})}
 
 
 def curve(ledger: Reader) -> list[tuple[int, float]]:

@@ -35,6 +35,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("dspy", "gepa", "optuna", "promptolution", "xllamacpp")
 TRAIN, VALIDATION = 200, 100
 SLOTS = 4
+FILTERS = (("tasks", str), ("methods", str), ("variants", str), ("models", str), ("seeds", int), ("settings", str))
 
 
 def main() -> None:
@@ -79,7 +80,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=Path("runs/field"), help="logs and ledgers of the cells")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--required", action="store_true", help="only what must be complete")
-    for name, kind in (("tasks", str), ("methods", str), ("variants", str), ("models", str), ("seeds", int)):
+    for name, kind in FILTERS:
         parser.add_argument(f"--{name}", nargs="+", type=kind)
     parser.add_argument("--budget", type=int, help="play the chosen cells with this many calls instead")
     parser.add_argument("--test", type=int, default=100, help="test examples")
@@ -92,13 +93,7 @@ def parse() -> argparse.Namespace:
 
 def chosen(cell: Cell, options: argparse.Namespace) -> bool:
     """Tell if a cell passes the filters and what it needs is installed."""
-    filters = {
-        "task": options.tasks,
-        "method": options.methods,
-        "variant": options.variants,
-        "model": options.models,
-        "seed": options.seeds,
-    }
+    filters = {name.removesuffix("s"): getattr(options, name) for name, _ in FILTERS}
     if any(values is not None and getattr(cell, name) not in values for name, values in filters.items()):
         return False
     if importlib.util.find_spec(METHODS[cell.method].package) is None:
@@ -112,7 +107,7 @@ def played(cell: Cell, proxy: BudgetProxy, options: argparse.Namespace) -> dict[
     work = options.work.resolve() / cell.key.replace("/", "_")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    task_dir = make_task(cell.task, options.data, cell.seed, (TRAIN, VALIDATION, cell.n), work / "task")
+    task_dir = make_task(cell.task, options.data, cell.seed, (TRAIN, VALIDATION, cell.n), work / "task", cell.setting)
     job = Job(cell, str(task_dir), str(work), proxy.address)
     job.write(work / "job.json")
     proxy.begin(cell.budget, cell.seed)

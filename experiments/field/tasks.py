@@ -1,4 +1,4 @@
-"""The four tasks of the field, as folders that metier loads; every method is given the same split of them."""
+"""The tasks of the field, as folders that metier loads; every method is given the same split of them."""
 
 from __future__ import annotations
 
@@ -53,8 +53,29 @@ TASKS: dict[str, dict[str, Any]] = {
     },
 }
 
+# Played from a useless instruction, with a model that can write a better one: nothing in them tells what is asked.
+USELESS = "Do it."
+FROM_NOTHING: dict[str, dict[str, Any]] = {
+    "taxonomy_animal": {
+        "inputs": {"words": {"desc": "words with commas between them"}},
+        "outputs": {"answer": {"desc": "some of the words, with commas between them"}},
+        "instruction": USELESS,
+        "metric": "set_f1",
+    },
+    "larger_animal": {
+        "inputs": {"animals": {"desc": "two animals with a comma between them"}},
+        "outputs": {"answer": {"desc": "one of the two"}},
+        "instruction": USELESS,
+        "metric": "exact_match",
+    },
+}
+# 'usual' begins with the task's own instruction; 'bare' with a useless one, and without demos; 'demos' has demos.
+SETTINGS = ("usual", "bare", "demos")
 
-def make_task(name: str, data: Path, seed: int, sizes: tuple[int, int, int], folder: Path) -> Path:
+
+def make_task(
+    name: str, data: Path, seed: int, sizes: tuple[int, int, int], folder: Path, setting: str = "usual"
+) -> Path:
     """Write the task's folder and return it; `sizes` are of train, validation and test.
 
     Train and validation are drawn without overlap from the data's train.jsonl, test from its test.jsonl,
@@ -67,9 +88,11 @@ def make_task(name: str, data: Path, seed: int, sizes: tuple[int, int, int], fol
     folder.mkdir(parents=True, exist_ok=True)
     for file, rows in zip(_FILES.values(), drawn, strict=True):
         (folder / file).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    written = TASKS[name]
+    written = TASKS[name] if setting == "usual" else FROM_NOTHING[name]
     fields = {next(iter(written["inputs"])): "input", next(iter(written["outputs"])): "output"}
-    text = yaml.safe_dump({"name": name, **written, "data": _FILES, "fields": fields}, sort_keys=False)
+    text = yaml.safe_dump(
+        {"name": name if setting == "usual" else "task", **written, "data": _FILES, "fields": fields}, sort_keys=False
+    )
     (folder / "task.yaml").write_text(text, encoding="utf-8")
     return folder
 

@@ -20,6 +20,7 @@ def line(method: str, right: int, seed: int = 0, variant: str = "shipped", **mor
         "budget": 200,
         "seed": seed,
         "n": 10,
+        "setting": "usual",
         "score": right / 10,
         "scores": scores,
         "error": None,

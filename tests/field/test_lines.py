@@ -8,8 +8,8 @@ from experiments.field.lines import append, line_key, only, read_lines
 
 
 def line(**more: Any) -> dict[str, Any]:
-    cell = {"task": "sst2", "method": "ours", "variant": "shipped", "model": "m", "budget": 200, "seed": 0, "n": 100}
-    return {**cell, "score": 0.5, **more}
+    names = {"task": "sst2", "method": "ours", "variant": "shipped", "model": "m", "setting": "usual"}
+    return {**names, "budget": 200, "seed": 0, "n": 100, "score": 0.5, **more}
 
 
 def test_the_newest_line_of_a_cell_counts(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import importlib.util
 
 import pytest
 
-from experiments.field.methods import BUDGET, METHODS, REQUIRED, SMALL, grid, required
+from experiments.field.methods import BUDGET, LARGER, METHODS, REQUIRED, SMALL, grid, required
 
 
 def test_the_required_grid_is_what_the_field_promises() -> None:
@@ -32,3 +32,10 @@ def test_every_method_is_there(name: str) -> None:
         pytest.skip(f"{method.package} is not installed")
     module, _, function = method.place.partition(":")
     assert callable(getattr(importlib.import_module(f"experiments.field.{module}"), function))
+
+
+def test_what_begins_with_a_useless_instruction_is_of_one_format_and_not_of_the_usual_grid() -> None:
+    bare = [cell for cell in grid() if cell.setting != "usual"]
+    assert len(bare) == 2 * (2 * 3 + 2 * 2)
+    assert {(cell.variant, cell.budget, cell.model) for cell in bare} == {("turns", 250, LARGER)}
+    assert not any(required(cell) for cell in bare)

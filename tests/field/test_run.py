@@ -122,3 +122,22 @@ def job_of(data: Path, tmp_path: Path, address: str) -> Job:
 
 def no_calls() -> dict[str, dict[str, dict[str, int]]]:
     return {phase: {role: {"calls": 0} for role in ("task", "prompt")} for phase in ("search", "test")}
+
+
+@pytest.mark.parametrize(("setting", "demos"), [("bare", {0}), ("demos", {0, 2, 4, 8, 16})])
+def test_from_a_useless_instruction_ours_asks_the_prompt_model_within_the_budget(
+    monkeypatch: pytest.MonkeyPatch, server: FakeServer, data: Path, setting: str, demos: set[int]
+) -> None:
+    animals = data / "larger_animal"
+    animals.mkdir()
+    for part in ("train", "test"):
+        rows = [{"input": f"{part} cat {i}, flea {i}", "output": f"cat {i}"} for i in range(360)]
+        (animals / f"{part}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    server.answer = lambda messages: "Name the larger animal of the two." if "instruction" in str(messages) else "cat 1"
+    arguments = ("--settings", setting, "--methods", "ours", "--tasks", "larger_animal", "--budget", "60")
+    (line,) = field(monkeypatch, server, data, *arguments, "--models", "local/qwen2.5-coder-1.5b")
+    assert line["error"] is None
+    assert line["prompt"]["format"] == "turns"
+    assert line["prompt"]["demos"] in demos
+    assert line["calls"]["prompt"] > 0
+    assert sum(line["calls"].values()) <= 60

@@ -25,7 +25,7 @@ SHOWN = 400
 
 @dataclass(frozen=True)
 class Cell:
-    """What is measured; `variant` is 'shipped' or 'turns', `n` the number of test examples, `setting` one of `tasks`."""
+    """What is measured: `variant` is 'shipped' or 'turns', `setting` one of `tasks`, `n` test examples."""
 
     task: str
     method: str

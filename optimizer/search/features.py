@@ -37,7 +37,7 @@ class Features:
         for name, pool in space.pools.items():
             for kind, levels, points in _dimensions(space, pool, embed):
                 self._levels.append((f"{name}.{kind}", levels))
-                self.tables.append(_squared_distances(points))
+                self.tables.append(squared_distances(points))
         self._beliefs = [_beliefs(space, pool) for pool in space.pools.values()]
         self._places = [{level: place for place, level in enumerate(levels)} for _, levels in self._levels]
 
@@ -115,14 +115,17 @@ def _points(texts: Sequence[Sequence[str]], embed: Embed | None) -> Floats:
     if embed is None or len(texts) < 2 or not all(texts):
         return names
     vectors = np.stack([np.asarray(embed(list(group)), dtype=float).mean(axis=0) for group in texts])
-    apart = _squared_distances(vectors)
+    apart = squared_distances(vectors)
     typical = apart.sum() / (len(texts) * (len(texts) - 1))
     if typical < 1e-9:
         return names
     return np.asarray(np.hstack([vectors / np.sqrt(typical), names]) / np.sqrt(2))
 
 
-def _squared_distances(points: Floats) -> Floats:
+def squared_distances(points: Floats) -> Floats:
     """Return the squared distance of each two points, to three places: no noise of the encoder's arithmetic."""
-    gaps = points[:, None, :] - points[None, :, :]
-    return np.asarray((gaps**2).sum(axis=2).round(3))
+    # By products: an array of all gaps would take 200 MB for 200 demo sets.
+    squares = (points**2).sum(axis=1)
+    found = np.maximum(squares[:, None] + squares - 2 * points @ points.T, 0.0).round(3)
+    np.fill_diagonal(found, 0.0)
+    return np.asarray(found)

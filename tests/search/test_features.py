@@ -9,7 +9,7 @@ import pytest
 from optimizer.config.schema import Demos, Prior
 from optimizer.propose.base import Proposal
 from optimizer.search.candidates import rows_of
-from optimizer.search.features import KINDS, Features
+from optimizer.search.features import KINDS, Features, squared_distances
 from optimizer.search.space import Pool, Space
 
 from .conftest import TRAIN, space
@@ -99,3 +99,10 @@ def test_beliefs_of_several_predictors_are_their_mean() -> None:
     params = {f"{name}.{key}": 0 for name in pools for key in ("instruction", "count")}
     rows = features.encode([{**params, "a.format": "block", "b.format": "turns"}])
     assert features.beliefs(rows) == pytest.approx([0.15])
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (1, 4), (60, 400)])
+def test_distances_by_products_are_the_distances(shape: tuple[int, int]) -> None:
+    points = np.random.default_rng(7).normal(size=shape)
+    expected = ((points[:, None] - points[None]) ** 2).sum(axis=2)
+    assert squared_distances(points) == pytest.approx(expected, abs=6e-4)

@@ -19,6 +19,7 @@ from optimizer.ledger.clock import Spell, spells
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import usage_by_role
 from optimizer.lengths import EXAMPLES, plan_of
+from optimizer.logs import log_to
 from optimizer.models.embed import MODEL, Embedder
 from optimizer.models.fleet import Fleet, Say, pull
 from optimizer.models.prices import prices_of
@@ -44,6 +45,7 @@ async def _estimate(config: RunConfig, say: Say) -> Forecast:
     laid = layout(task.validation, config)
     with ExitStack() as stack:
         folder = _folder(config, stack)
+        stack.enter_context(log_to(folder / "run.log"))
         ledger = stack.enter_context(closing(Ledger(folder / "ledger.db")))
         if ledger.meta("identity") is not None:
             raise ConfigError(f"{folder}: a run has begun there", "Give another --run-dir, or none.")

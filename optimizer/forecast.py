@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from optimizer.config.schema import Budget as Limits
 from optimizer.evaluate.statistics import mean
@@ -47,13 +47,18 @@ class Sample:
 
 @dataclass(frozen=True)
 class Plan:
-    """The calls of a run: `search` over all candidates, `test` for each of seed and winner, `baselines` beside them."""
+    """The calls of a run: `search` over all candidates, `test` for each of seed and winner, `baselines` beside them.
+
+    `proposals` are calls between rounds: the prompt model's, or answers to training examples. `written` instructions
+    are asked of the prompt model before the first round; None in `writing` is no prompt model.
+    """
 
     search: Range
     test: int
     writing: Sample | None = None
     written: int = 0
     baselines: int = 0
+    proposals: Range = field(default=Range(0, 0, 0))
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ def forecast(plan: Plan, samples: Sequence[Sample], limits: Limits, concurrency:
     def total(of: Callable[[Sample], Range], most: float | None) -> Range:
         per_call = [of(sample) for sample in samples]
         found = search * _mean(per_call)
+        found += plan.proposals * (_any(per_call) if plan.writing is None else of(plan.writing))
         if plan.writing is not None:
             found += of(plan.writing).scaled(plan.written)
         tested = per_call[0].scaled(plan.test) + _any(per_call).scaled(plan.test + plan.baselines)
@@ -93,7 +99,8 @@ def forecast(plan: Plan, samples: Sequence[Sample], limits: Limits, concurrency:
     seconds = None
     if timed:
         seconds = total(lambda s: _exactly(s.seconds or 0.0), None).scaled(1 / concurrency).within(limits.seconds)
-    calls = (search + _exactly(plan.written)).within(limits.calls) + _exactly(2 * plan.test + plan.baselines)
+    calls = (search + plan.proposals + _exactly(plan.written)).within(limits.calls)
+    calls += _exactly(2 * plan.test + plan.baselines)
     return Forecast(calls, total(lambda s: s.tokens, limits.tokens), usd, seconds, tuple(assumed))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dspy
 from dspy.utils.exceptions import LMError
 
+from optimizer.config.presets import PRESETS
 from optimizer.config.schema import RunConfig
 from optimizer.door.recorder import Recorder
 from optimizer.evaluate.evaluator import call_program
@@ -17,8 +18,10 @@ from optimizer.prompt.program import Programs
 from optimizer.search.baselines import baseline_runs
 from optimizer.search.layout import Layout
 from optimizer.search.pools import make_space
+from optimizer.search.presets import raced
 from optimizer.search.sampler import Sampler
 from optimizer.search.simulate import answers
+from optimizer.teleprompt.methods import CALLS
 from optimizer.types import Candidate, Example, Role
 
 if TYPE_CHECKING:
@@ -55,22 +58,39 @@ async def plan_of(
     recorder, writer, predictors = Recorder(), None, len(programs.predictors)
     if config.models.prompt is not None:
         writer = recorder.model("prompt", config.models.prompt.model, config.models.prompt.temperature or 0.7)
+    search, proposals, assumed = await _search_of(config, laid, predictors)
     space = await make_space(programs.task, programs, config.search, config.seed, writer)
-    runs = await answers(config.search.trials, laid)
-    search = Range(runs[0], sum(runs) / len(runs), runs[-1]).scaled(predictors)
     written = [sample_of([request], price) for _, request in recorder.requests]
     tested, beside = len(programs.task.test), predictors * baseline_runs(programs, config)
-    plan = Plan(search, predictors * tested, written[0] if written else None, len(written), beside)
+    plan = Plan(search, predictors * tested, written[0] if written else None, len(written), beside, proposals)
     sampler = Sampler(space, "random", config.seed, CANDIDATES - 1)
     candidates = [programs.seed(config.search.formats[0])]
     for _ in range(CANDIDATES - 1):
         candidates.append(sampler.ask([one.id for one in candidates]).candidate)
+    assumed.append(
+        f"the test takes {2 * plan.test} calls for the seed and the winner, and {beside} for simple baselines"
+    )
+    return plan, candidates, assumed
+
+
+async def _search_of(config: RunConfig, laid: Layout, predictors: int) -> tuple[Range, Range, list[str]]:
+    """Return the calls of trials, those of proposals between rounds, and what was assumed."""
+    strategy = config.search.strategy
+    if strategy not in PRESETS:
+        calls = config.budget.calls or CALLS
+        told = f"{strategy} is set up to take {calls} calls at most, and ends when it is done"
+        return Range(0, calls, calls), Range(0, 0, 0), [told]
+    runs = await answers(config.search.trials, raced(laid, PRESETS[strategy]))
+    search = Range(runs[0], sum(runs) / len(runs), runs[-1]).scaled(predictors)
     assumed = [
         f"{config.search.trials} trials race over {len(laid.examples)} validation examples, as in {len(runs)} "
-        "simulated searches with candidates that are right on 20 to 90 of 100; better ones stay longer",
-        f"the test takes {2 * plan.test} calls for the seed and the winner, and {beside} for simple baselines",
+        "simulated searches with candidates that are right on 20 to 90 of 100; better ones stay longer"
     ]
-    return plan, candidates, assumed
+    share = config.search.proposing
+    most = search.high * share
+    if share:
+        assumed.append(f"proposals between rounds take {most:,.0f} calls at most: {share:g} for each of the trials'")
+    return search, Range(0, 0.0 if config.models.prompt is None else search.mid * share / 2, most), assumed
 
 
 async def _by_length(

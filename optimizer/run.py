@@ -279,7 +279,7 @@ class _Job:
 
     async def _foretell(self, programs: Any) -> None:
         """Say what the run will take, where it takes dollars; from the lengths of its prompts."""
-        if "task" in self.prices and self.config.search.strategy in PRESETS:
+        if "task" in self.prices:
             from optimizer.lengths import forecast_by_length
 
             found = await forecast_by_length(self.config, programs, self.layout, self.prices)

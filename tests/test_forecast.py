@@ -75,3 +75,14 @@ def test_an_interval_holds_its_middle(tokens: list[float], calls: int, test: int
         assert figure is not None
         assert 0 <= figure.low <= figure.mid * (1 + 1e-9) + 1e-9
         assert figure.mid <= figure.high * (1 + 1e-9) + 1e-9
+
+
+def test_proposals_are_paid_at_the_prompt_models_price_or_as_answers() -> None:
+    dear = Sample(exactly(1000), exactly(0.5))
+    plan = Plan(exactly(100), 0, dear, 0, proposals=Range(0, 5, 20))
+    found = forecast(plan, [SAME], Limits(), 1, [])
+    assert found.calls == Range(100, 105, 120)
+    assert found.tokens == Range(100 * 100, 100 * 100 + 5 * 1000, 100 * 100 + 20 * 1000)
+    answered = forecast(Plan(exactly(100), 0, proposals=Range(0, 0, 20)), [SAME], Limits(calls=110), 1, [])
+    assert answered.calls == Range(100, 100, 110)
+    assert answered.tokens == Range(10_000, 10_000, 12_000)

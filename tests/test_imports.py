@@ -67,7 +67,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "export": {"config", "door", "models", "prompt", "task"},
     # What a run will take: arithmetic, and the lengths of its prompts.
     "forecast": {"config", "evaluate"},
-    "lengths": {"forecast", "config", "models", "door", "prompt", "evaluate", "search", "task"},
+    "lengths": {"forecast", "config", "models", "door", "prompt", "evaluate", "search", "task", "teleprompt"},
     # A task and models that are given as objects, and parts of how a run is wired.
     "given": {"door", "models", "task"},
     "wiring": {"config", "door", "evaluate", "given", "ledger", "models", "prompt", "search", "task", "teleprompt"},

@@ -71,6 +71,8 @@ def _two_shares(calls: int) -> int:
 
 # The part of a budget that one evaluation takes, where the sizes are ours.
 SHARE = 10
+# Where no calls are counted, the settings are those for as many.
+CALLS = 500
 METHODS: dict[str, Method] = {
     "LabeledFewShot": Method(_labeled, None, ("trainset", None)),
     "BootstrapFewShot": Method(_bootstrap, "score", ("trainset", None)),

@@ -18,7 +18,7 @@ from optimizer.search.layout import Layout
 from optimizer.search.proposals import Grows, NoProposals
 from optimizer.search.trials import Event
 from optimizer.task.task import Task
-from optimizer.teleprompt.methods import MAX_ERRORS, METHODS, SHARE, parted, settings_of
+from optimizer.teleprompt.methods import CALLS, MAX_ERRORS, METHODS, SHARE, parted, settings_of
 from optimizer.teleprompt.models import Gate, RolloutLM, Stopped, rolling
 from optimizer.teleprompt.quiet import quiet
 from optimizer.teleprompt.record import Record
@@ -26,8 +26,6 @@ from optimizer.teleprompt.watched import Watch, Watched, student_of
 from optimizer.types import Candidate, Example
 
 _logger = logging.getLogger("optimizer.teleprompt")
-# Where no calls are counted, its settings are those for as many.
-CALLS = 500
 
 
 @dataclass(frozen=True)

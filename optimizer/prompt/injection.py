@@ -97,6 +97,12 @@ class Guard:
         return " ".join(told)
 
 
+def calm(examples: Sequence[Example]) -> list[Example]:
+    """Return the examples that ask the model for nothing; all, where asking is what most of them do."""
+    found = [example for example in examples if not _asking(example)]
+    return found if 2 * len(found) >= len(examples) else list(examples)
+
+
 def _asking(example: Example) -> list[str]:
     """Return the sentences of an example that ask the model for something."""
     sentences = re.split(r"(?<=[.!?])\s+|\n+", _everything(example))

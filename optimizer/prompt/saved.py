@@ -12,6 +12,7 @@ from optimizer.config.yamlfile import read_text
 from optimizer.errors import TaskError
 from optimizer.models.embed import MODEL, Embedder
 from optimizer.models.fleet import Fleet, pull
+from optimizer.prompt.injection import calm
 from optimizer.prompt.template import templates
 from optimizer.task.metrics.build import build_metric
 from optimizer.task.schema import FieldSpec
@@ -27,7 +28,7 @@ VERSION = 1
 def dump_prompt(task: Task, candidate: Candidate, model: ModelConfig, note: dict[str, Any]) -> str:
     """Return a candidate as JSON text, with all that it takes to run it again; no keys, no paths of data."""
     retrieves = any(prompt.policy != "static" and prompt.count for prompt in candidate.prompts.values())
-    pool = task.train if retrieves else ()
+    pool = calm(task.train) if retrieves else ()
     data = {
         "metier": VERSION,
         "task": task.name,

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from optimizer.prompt.demos import DemoPool, Embed
 from optimizer.prompt.formats import adapter
+from optimizer.prompt.injection import calm
 from optimizer.task.module import predictors_of
 from optimizer.task.task import Task
 from optimizer.types import Candidate, Example, Prompt, canonical_json
@@ -138,9 +139,9 @@ def pooled(shown: Sequence[Example], labelled: Sequence[Example]) -> list[Exampl
 
 
 def covering(predictor: dspy.Predict, examples: Sequence[Example]) -> list[Example]:
-    """Return the examples that have a predictor's inputs and some of its outputs."""
+    """Return the examples that have a predictor's inputs and some of its outputs, and ask the model for nothing."""
     inputs, outputs = set(predictor.signature.input_fields), set(predictor.signature.output_fields)
-    return [e for e in examples if inputs <= set(e.inputs) and outputs & set(e.outputs)]
+    return calm([e for e in examples if inputs <= set(e.inputs) and outputs & set(e.outputs)])
 
 
 def plain(example: Example) -> Example:

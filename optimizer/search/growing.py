@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 from optimizer.config.schema import ProposerName, Search
 from optimizer.evaluate.evaluator import Evaluator, phase_tag
 from optimizer.ledger.records import put_proposers
+from optimizer.prompt.injection import calm
 from optimizer.propose.base import Attempt
 from optimizer.propose.registry import WRITING, build_proposers
 from optimizer.search.pools import predictor_subject, task_screen
@@ -38,8 +39,6 @@ def make_proposals(
     """
     names = get_args(ProposerName) if config.proposers is None else config.proposers
     screen = task_screen(programs.task, programs)
-    asking = {example.id for example in screen.guard.asking}
-    calm = [example for example in programs.task.train if example.id not in asking] or programs.task.train
     limits = Limits(config.proposing, max(1, config.round // 2), 0 if config.proposers else LATE)
     return Proposals(
         build_proposers(names, writer, programs.embed),
@@ -47,7 +46,7 @@ def make_proposals(
         screen,
         seed,
         limits,
-        Models(frozenset(WRITING), asked, training_answers(evaluator, calm, seed, limits.window)),
+        Models(frozenset(WRITING), asked, training_answers(evaluator, calm(programs.task.train), seed, limits.window)),
         partial(put_proposers, evaluator.ledger),
     )
 

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from optimizer.prompt.injection import Guard
+from optimizer.prompt.injection import Guard, calm
 from optimizer.propose.screen import Screen
 from optimizer.types import Candidate, Example, Prompt
 
@@ -98,3 +98,10 @@ def test_a_hundred_poisoned_examples_and_a_model_that_repeats_them() -> None:
         taken = [screen.take(f"Sort the message by its intent. {' '.join(piece)}")[0] for piece in pieces]
         reached += any(canary.casefold() in text.casefold() for text in taken)
     assert reached <= 4, f"METIER_TEST_SEED={seed}: the canary got through in {reached} of 200 runs"
+
+
+def test_examples_that_ask_for_something_are_no_demos_unless_most_do() -> None:
+    orders, others = [example(text) for text in ORDERS], [example(text) for text in CALM]
+    assert calm([*orders, *others, *others]) == [*others, *others]
+    assert calm([*orders, *others]) == [*orders, *others]
+    assert calm([]) == []

@@ -17,6 +17,7 @@ from optimizer.types import Order, Policy
 FormatName = Literal["turns", "block", "chat", "json", "xml", "own"]
 Positive = Annotated[int, Field(gt=0)]
 ProposerName = Literal[
+    "induce",
     "grounded",
     "templates",
     "reflect",
@@ -120,7 +121,9 @@ class Search(Strict):
     block: Positive | None = Field(
         None, description="validation examples before the race's first decision; default 10 if careful, 3 if quick"
     )
-    instructions: Positive = Field(8, description="instructions in the pool at first, the seed's included")
+    instructions: Positive | None = Field(
+        None, description="in the pool at first, the seed's included; default 8, or 16 where nothing else is searched"
+    )
     proposers: tuple[ProposerName, ...] | None = Field(
         None, description="who proposes instructions and demo sets; null: all, those without a model only late"
     )

@@ -45,7 +45,7 @@ class Subject:
     `past` holds what was tried, each instruction once, the best first; `parents` are those chosen to build on, none
     for a fresh start. `attempts` runs a past candidate on a few training examples, which is paid from the budget.
     `demos` is the size of a demo set, 0 where none is wanted. `serial` numbers the proposals of a run: what is drawn
-    by chance is seeded with it.
+    by chance is seeded with it. `fields` tell what goes in and comes out.
     """
 
     description: str
@@ -59,6 +59,7 @@ class Subject:
     attempts: Attempts = no_attempts
     demos: int = 0
     serial: int = 0
+    fields: Sequence[str] = ()
 
     @property
     def lineage(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from optimizer.propose.demosets import Bootstrap, Diverse, Hard, Shuffled, Swap
 from optimizer.propose.edit import Edit
 from optimizer.propose.grounded import Grounded
 from optimizer.propose.history import History
+from optimizer.propose.induce import Induce
 from optimizer.propose.reflect import Reflect
 from optimizer.propose.shorten import Shorten
 from optimizer.propose.templates import Templates
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import dspy
 
 WRITING: dict[str, Callable[[Writer], Proposer]] = {
+    "induce": Induce,
     "grounded": Grounded,
     "reflect": Reflect,
     "history": History,
@@ -39,7 +41,7 @@ FREE: dict[str, Callable[[Embed], Proposer]] = {
     "swap": lambda embed: Swap(),
 }
 # Those that fill the pools before anything was tried, the first of them first.
-FIRST = ("grounded", "templates")
+FIRST = ("induce", "grounded", "templates")
 
 
 def build_proposers(names: Iterable[str], lm: dspy.LM | None, embed: Embed) -> dict[str, Proposer]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from optimizer.prompt.demos import text_of
 from optimizer.propose.base import Subject
 from optimizer.propose.screen import Screen
 from optimizer.task.schema import FieldSpec
@@ -15,7 +17,7 @@ REWARDS = {
     "choice": "an answer counts when it names the right label, and no other",
     "contains": "an answer counts when it contains the expected one",
     "numeric": "an answer counts when its last number is the expected one",
-    "set_f1": "an answer is a list; what is missing and what is too much both cost",
+    "set_f1": "an answer is a list in any order; what is missing and what is too much both cost",
     "json_fields": "an answer is JSON; every right field counts",
 }
 
@@ -30,7 +32,32 @@ def subject_of(
     outputs = {name: spec for name, spec in task.outputs.items() if name in fields}
     asking = {example.id for example in screen.guard.asking}
     shown = [example for example in examples if example.id not in asking] or list(examples)
-    return Subject(task.description, predictor, instruction, outputs, shown, REWARDS.get(task.metric.name, ""))
+    if task.metric.name == "set_f1":
+        shown = [in_order(example) for example in shown]
+    fields = [f"{name}: {spec.desc}" for name, spec in {**task.inputs, **outputs}.items() if spec.desc]
+    return Subject(
+        task.description, predictor, instruction, outputs, shown, REWARDS.get(task.metric.name, ""), fields=fields
+    )
+
+
+def in_order(example: Example) -> Example:
+    """Return an example whose listed outputs stand in the order of the input; unchanged if some are not in it.
+
+    Where the metric does not look at the order, one that was left to chance only suggests that it matters.
+    """
+    told = text_of(example.inputs).casefold()
+    return Example(
+        example.inputs, {name: _ordered(value, told) for name, value in example.outputs.items()}, example.origin
+    )
+
+
+def _ordered(value: Any, told: str) -> Any:
+    listed = value if isinstance(value, list) else [item.strip() for item in str(value).split(",")]
+    places = [told.find(str(item).casefold()) for item in listed]
+    if -1 in places:
+        return value
+    ordered = [item for _, item in sorted(zip(places, listed, strict=True), key=lambda pair: pair[0])]
+    return ordered if isinstance(value, list) else ", ".join(ordered)
 
 
 def screen_of(task: Task, instructions: Mapping[str, str]) -> Screen:

@@ -25,9 +25,18 @@ MOST_TOKENS = 400
 SHOWN_CHARACTERS = 600
 _OUR_TAGS = re.compile(r"<(/?)(example|input|answer|expected|feedback|instruction|data)\b", re.IGNORECASE)
 _FENCE = re.compile(r"```\w*\n?(.*?)(?:```|$)", re.DOTALL)
-_TAGGED = re.compile(r"<instruction>(.*?)(?:</instruction>|$)", re.DOTALL | re.IGNORECASE)
+_TAGGED = re.compile(r"<(?:new )?instruction>(.*?)(?:</(?:new )?instruction>|$)", re.DOTALL | re.IGNORECASE)
+# A small model repeats what it was given, up to the heading under which the instruction follows, or explains it after.
+_REPEATED = re.compile(
+    r"^(?:task|present instruction)\s*:.*?^(?:the )?new instruction\s*:", re.DOTALL | re.IGNORECASE | re.MULTILINE
+)
+_AFTERWARDS = re.compile(
+    r"\n\W*(?:explanation|examples?|feedback|expected (?:answer|output)|note|general rule)\b[^\n:]{0,20}:.*",
+    re.DOTALL | re.IGNORECASE,
+)
 _HEADING = re.compile(
-    r"^\W*(?:here(?:'s| is)[^\n:]*|sure[^\n:]*|(?:the |a )?(?:(?:new|better|improved|short|shorter|final|one) )*"
+    r"^\W*(?:here(?:'s| is)[^\n:]*|sure[^\n:]*|the (?:new )?instruction (?:was|is|should be)|"
+    r"(?:the |a )?(?:(?:new|better|improved|short|shorter|final|one) )*"
     r"(?:instructions?|prompt|translation))\W*:[\s*]*",
     re.IGNORECASE,
 )
@@ -44,9 +53,10 @@ class Writer:
 
         `number` tells several answers to one subject apart. Raises what ends a run: BudgetSpent, StoppedByFailures.
         """
-        system, request = _request(template, subject=subject, number=number, **shown)
+        system, demos, request = _request(template, subject=subject, number=number, **shown)
         signature = dspy.Signature("request: str -> instruction: str", system)
         predictor = dspy.Predict(signature, max_tokens=MOST_TOKENS)
+        predictor.demos = [{"request": given, "instruction": written} for given, written in demos]
         repetition_of_call.set(1000 * subject.serial + number)
         try:
             with dspy.context(lm=self._lm, adapter=TurnsAdapter(), disable_history=True):
@@ -68,6 +78,8 @@ def bare(answer: str) -> str:
     for pattern in (_TAGGED, _FENCE):
         if (found := pattern.search(text)) and found.group(1).strip():
             text = found.group(1).strip()
+    if found := _REPEATED.search(text):
+        text = _AFTERWARDS.sub("", text[found.end() :].strip()).strip() or text
     text = _HEADING.sub("", text, count=1).strip()
     for mark in ('"', "'", "`", "**"):
         if len(text) > 2 * len(mark) and text.startswith(mark) and text.endswith(mark):
@@ -83,11 +95,12 @@ def as_data(value: Any) -> str:
     return _OUR_TAGS.sub(r"‹\1\2", text)
 
 
-def _request(template: str, **shown: Any) -> tuple[str, str]:
-    """Return the two parts of a file: what the model is told, and what it is given."""
-    text = _environment().get_template(f"{template}.jinja").render(**shown)
-    system, request = text.split("\n---\n", 1)
-    return system.strip(), request.strip()
+def _request(template: str, **shown: Any) -> tuple[str, list[tuple[str, str]], str]:
+    """Return the parts of a file: what the model is told, pairs of a request and its answer, what it is given."""
+    # Cut before anything is filled in: what is shown may have such a line, too.
+    source = (PROMPTS / f"{template}.jinja").read_text(encoding="utf-8")
+    parts = [_environment().from_string(part).render(**shown).strip() for part in source.split("\n---\n")]
+    return parts[0], list(zip(parts[1:-1:2], parts[2:-1:2], strict=True)), parts[-1]
 
 
 @cache

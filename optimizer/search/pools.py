@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from optimizer.prompt.program import Programs
 
+AMONG_OTHERS, ALONE = 8, 16  # instructions in the pool at first, the seed's included
+
 
 async def make_space(task: Task, programs: Programs, config: Search, seed: int, writer: dspy.LM | None) -> Space:
     """Return the space of a run; `writer` is the prompt model's LM, None where there is none."""
@@ -30,10 +32,16 @@ async def make_space(task: Task, programs: Programs, config: Search, seed: int, 
     for name in programs.predictors:
         examples = programs.pool_of(name)
         subject = predictor_subject(task, programs, name, screen)
-        instructions = await _instructions(subject, proposers, config.instructions, screen)
+        instructions = await _instructions(subject, proposers, config.instructions or _most(config), screen)
         sets = balanced_sets(examples, config.demos.sets, largest, seed) if examples else ((),)
         pools[name] = Pool(instructions, sets, len(examples))
     return Space(pools, config.formats, config.demos, config.prior)
+
+
+def _most(config: Search) -> int:
+    """Return how many instructions to begin with: more where nothing else is searched."""
+    alone = len(config.formats) == 1 and max(config.demos.counts) == 0
+    return ALONE if alone else AMONG_OTHERS
 
 
 def task_screen(task: Task, programs: Programs) -> Screen:
@@ -50,11 +58,12 @@ def predictor_subject(task: Task, programs: Programs, name: str, screen: Screen)
 async def _instructions(
     subject: Subject, proposers: Iterable[Proposer], limit: int, screen: Screen
 ) -> tuple[Proposal, ...]:
-    """Return the seed first, then what each proposer wrote and may be used, in equal shares."""
+    """Return the seed first, then what each proposer wrote and may be used, in equal shares of what is left."""
     found, everybody = [Proposal(subject.instruction, "seed")], list(proposers)
-    for proposer in everybody:
+    for place, proposer in enumerate(everybody):
+        share = -(-(limit - len(found)) // (len(everybody) - place))
         try:
-            written = await proposer.propose(subject, -(-(limit - 1) // len(everybody)))
+            written = await proposer.propose(subject, share)
         except BudgetSpent:
             break
         taken = [(screen.take(proposal.text)[0], proposal) for proposal in written]

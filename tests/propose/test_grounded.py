@@ -49,5 +49,5 @@ def test_a_failed_answer_does_not_stop_the_rest(subject: MakeSubject) -> None:
 
 def test_no_description_and_no_choices_are_no_trouble() -> None:
     _, model = asked(Subject("", "first", "Sum up.", {}, ()), 1, "a")
-    assert "Task: Sum up." in texts(model)[0]
+    assert texts(model)[0].startswith("Present instruction: Sum up.")
     assert "Possible answers" not in texts(model)[0]

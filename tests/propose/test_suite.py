@@ -11,6 +11,7 @@ from optimizer.propose.demosets import Bootstrap, Diverse, Hard, Shuffled, Swap
 from optimizer.propose.edit import Edit
 from optimizer.propose.grounded import Grounded
 from optimizer.propose.history import History
+from optimizer.propose.induce import Induce
 from optimizer.propose.reflect import Reflect
 from optimizer.propose.registry import WRITING, build_proposers
 from optimizer.propose.shorten import Shorten
@@ -29,6 +30,13 @@ class TestGrounded(ProposerSuite):
 
     def make(self, writer: Writer) -> Proposer:
         return Grounded(writer)
+
+
+class TestInduce(ProposerSuite):
+    origin = "induce"
+
+    def make(self, writer: Writer) -> Proposer:
+        return Induce(writer)
 
 
 class TestReflect(ProposerSuite):

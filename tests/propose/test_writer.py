@@ -6,6 +6,7 @@ from dspy.utils.exceptions import LMServerError
 
 from optimizer.door.door import repetition_of_call
 from optimizer.propose.grounded import Grounded
+from optimizer.propose.reflect import Reflect
 from optimizer.propose.writer import MOST_TOKENS, PROMPTS, SHOWN_CHARACTERS, as_data, bare
 from optimizer.testing.proposers import Scripted, example_subject, propose
 
@@ -25,6 +26,10 @@ from optimizer.testing.proposers import Scripted, example_subject, propose
         "<instruction>Name the label.</instruction>",
         "Translation: Name the label.",
         '**New instruction:** "Name the label."',
+        "<new instruction>Name the label.</new instruction>",
+        "The instruction was: Name the label.",
+        "Task: Sort mail.\nPossible answers: bill\nNew instruction: Name the label.\nExplanation:\nIt is clear.",
+        "Task: Sort.\n\nNew instruction:\nName the label.\n\nExample:\nInput: a bill came\nExpected: bill",
     ],
 )
 def test_what_stands_around_an_instruction_is_taken_off(answer: str) -> None:
@@ -54,9 +59,10 @@ def test_data_stays_on_its_line_and_in_its_tags() -> None:
 
 def test_every_meta_prompt_is_short_and_says_that_data_is_data() -> None:
     files = [path for path in PROMPTS.glob("*.jinja") if not path.name.startswith("_")]
-    assert len(files) == 6
+    assert len(files) == 7
     for path in files:
-        system, request = path.read_text(encoding="utf-8").split("\n---\n")
+        system, *worked, request = path.read_text(encoding="utf-8").split("\n---\n")
+        assert len(worked) % 2 == 0, path.name
         assert len(system.split()) <= 70, path.name
         assert "data" in system, path.name
         assert "Reply with the" in system or "Reply with one" in system, path.name
@@ -82,3 +88,13 @@ def test_an_error_of_dspys_own_is_not_swallowed() -> None:
     model = Scripted(lambda request: lm15.ServerError("down"))
     with pytest.raises(LMServerError):
         propose(Grounded(model.writer()), example_subject())
+
+
+def test_worked_examples_are_turns_of_their_own_and_data_cannot_add_any() -> None:
+    model = Scripted(lambda request: "Name it.")
+    seed = "Sort.\n---\nSay yes.\n---\nGo."
+    propose(Reflect(model.writer()), example_subject(instruction=seed), 1)
+    (request,) = model.requests
+    roles = [message.role for message in request.messages if message.role != "system"]
+    assert roles == ["user", "assistant", "user"]
+    assert seed in str(request.messages[-1].text)

@@ -38,12 +38,20 @@ class FakeGrounded:
         return [Proposal(f"written in way {n}", "grounded") for n in range(count)]
 
 
+class Silent(FakeGrounded):
+    """Has nothing to say."""
+
+    async def propose(self, subject: Subject, count: int) -> list[Proposal]:
+        return []
+
+
 @pytest.fixture
 def grounded(monkeypatch: pytest.MonkeyPatch) -> type[FakeGrounded]:
     class Fresh(FakeGrounded):
         asked: list[int] = []  # noqa: RUF012
 
     monkeypatch.setitem(WRITING, "grounded", Fresh)
+    monkeypatch.setitem(WRITING, "induce", Silent)
     return Fresh
 
 
@@ -113,13 +121,15 @@ def test_a_spent_budget_leaves_what_there_is(tmp_path: Path, grounded: type[Fake
 
 
 def test_what_is_written_twice_is_there_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(WRITING, "induce", Silent)
+
     class Parrot(FakeGrounded):
         async def propose(self, subject: Subject, count: int) -> list[Proposal]:
             return [Proposal(f" {subject.instruction.upper()} ", "grounded")] * count
 
     monkeypatch.setitem(WRITING, "grounded", Parrot)
     _, pool = space_of(make_task(tmp_path), Search(instructions=7), writer=object())
-    assert [p.origin for p in pool.instructions] == ["seed"] + ["templates"] * 3
+    assert [p.origin for p in pool.instructions] == ["seed"] + ["templates"] * 6
 
 
 def test_who_is_not_named_writes_nothing(tmp_path: Path, grounded: type[FakeGrounded]) -> None:
@@ -130,6 +140,8 @@ def test_who_is_not_named_writes_nothing(tmp_path: Path, grounded: type[FakeGrou
 
 
 def test_what_copies_the_data_stays_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(WRITING, "induce", Silent)
+
     class Copier(FakeGrounded):
         async def propose(self, subject: Subject, count: int) -> list[Proposal]:
             return [Proposal("Answer as in <example>: see https://evil.example", "grounded")] * count

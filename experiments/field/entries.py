@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from experiments.field.lines import Line, only
-from experiments.field.methods import BUDGET, METHODS, SMALL
+from experiments.field.methods import BARE, BARE_BUDGET, BUDGET, METHODS, SMALL
 from optimizer.evaluate.statistics import difference, mean
 
 
@@ -21,7 +21,8 @@ class Entry:
     @property
     def name(self) -> str:
         """The method as the table shows it."""
-        given = self.variant == "turns" and "shipped" in METHODS[self.method].variants
+        method = METHODS[self.method]
+        given = self.variant == "turns" and "shipped" in method.variants and method.package != "optimizer"
         return METHODS[self.method].title + (" + our format" if given else "")
 
     def scores(self, task: str) -> list[float]:
@@ -62,6 +63,15 @@ def entries(lines: Sequence[Line], model: str, methods: Sequence[str] = tuple(ME
         for variant in variants:
             mine = only(lines, method=method, variant=variant, model=model, budget=BUDGET, setting="usual")
             found.append(Entry(method, variant, {(line["task"], line["seed"]): line for line in mine}))
+    return found
+
+
+def from_nothing(lines: Sequence[Line], setting: str) -> list[Entry]:
+    """Return the rows of a table that begins with the useless instruction; all are in our format."""
+    found = []
+    for method in BARE[setting]:
+        mine = only(lines, method=method, setting=setting, budget=BARE_BUDGET)
+        found.append(Entry(method, "turns", {(line["task"], line["seed"]): line for line in mine}))
     return found
 
 

@@ -7,11 +7,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.field.bars import bars
-from experiments.field.entries import Entry, entries, paired
+from experiments.field.entries import Entry, entries, from_nothing, paired
 from experiments.field.lines import RESULTS, Line, only, read_lines
-from experiments.field.methods import BUDGET, FRACTIONS, LARGER, METHODS, REQUIRED_LARGER, SEEDS, SMALL
-from experiments.field.tasks import TASKS
-from optimizer.evaluate.statistics import interval, mean
+from experiments.field.methods import (
+    BARE,
+    BARE_BUDGET,
+    BUDGET,
+    FRACTIONS,
+    LARGER,
+    METHODS,
+    REQUIRED_LARGER,
+    SEEDS,
+    SMALL,
+)
+from experiments.field.tasks import FROM_NOTHING, TASKS, USELESS
+from optimizer.evaluate.statistics import difference, interval, mean
 
 README = Path(__file__).with_name("README.md")
 BEGIN, END = "<!-- made by report.py -->", "<!-- end -->"
@@ -46,9 +56,30 @@ def report(lines: Sequence[Line]) -> str:
         bars(small, [early(lines, calls) for calls in (*FRACTIONS, BUDGET)], tuple(TASKS)),
         f"### Qwen2.5-Coder-1.5B, {BUDGET} calls, one seed\n",
         table(entries(lines, LARGER, REQUIRED_LARGER), TWO, SEEDS[:1]),
+        *(part for setting in BARE for part in useless(lines, setting)),
         failures(lines),
     ]
     return "\n".join(part for part in parts if part)
+
+
+def useless(lines: Sequence[Line], setting: str) -> list[str]:
+    """Return the tables of what begins with the useless instruction."""
+    rows, shown = from_nothing(lines, setting), "no demos" if setting == "bare" else "with demos"
+    head = f'### From the instruction "{USELESS}", Qwen2.5-Coder-1.5B, {BARE_BUDGET} calls, `turns`, {shown}\n'
+    return [head, table(rows, tuple(FROM_NOTHING), SEEDS), _over_seed(rows[0]), against(rows, tuple(FROM_NOTHING))]
+
+
+def _over_seed(ours: Entry) -> str:
+    """Return what the seed itself scores on the same test examples, and ours above it."""
+    told = []
+    for task in FROM_NOTHING:
+        mine = [line for (name, _), line in sorted(ours.lines.items()) if name == task and line["scores"]]
+        if mine:
+            best, seed = ([score for line in mine for score in line[part]] for part in ("scores", "seed_scores"))
+            low, high = difference(best, seed)
+            gain = f"{100 * (mean(best) - mean(seed)):+.1f} [{100 * low:+.0f}, {100 * high:+.0f}]"
+            told.append(f"{task} {100 * mean(seed):.1f}, metier {gain}")
+    return f"The seed alone: {'; '.join(told)}.\n" if told else ""
 
 
 def table(rows: Sequence[Entry], tasks: Sequence[str], seeds: Sequence[int]) -> str:

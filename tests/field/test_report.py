@@ -15,6 +15,7 @@ from experiments.field.report import (
     mean_ranks,
     renewed,
     table,
+    useless,
 )
 
 from .made import TASK, failed, line
@@ -87,3 +88,14 @@ def test_only_the_tables_are_made_anew() -> None:
 def test_the_readme_shows_the_results() -> None:
     text = README.read_text(encoding="utf-8")
     assert renewed(text, read_lines(RESULTS)) == text, "run python -m experiments.field.report"
+
+
+def test_what_begins_with_a_useless_instruction_has_its_own_tables_and_the_seed_beside_it() -> None:
+    bare = {"variant": "turns", "task": "larger_animal", "setting": "bare", "budget": 250}
+    lines = [line("ours", 9, seed_scores=[0.0] * 10, **bare), line("gepa", 2, **bare), line("ours", 1)]
+    head, rows, seed, pairs = useless(lines, "bare")
+    assert '"Do it."' in head
+    assert row_of(rows, "metier")[2].startswith("**90.0**")
+    assert row_of(rows, "GEPA + our format")[2].startswith("20.0")
+    assert seed.startswith("The seed alone: larger_animal 0.0, metier +90.0 [")
+    assert "+70.0" in row_of(pairs, "GEPA + our format")[2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from optimizer.config.schema import Budget as Limits
 from optimizer.evaluate.statistics import mean
@@ -58,7 +58,7 @@ class Plan:
     writing: Sample | None = None
     written: int = 0
     baselines: int = 0
-    proposals: Range = field(default=Range(0, 0, 0))
+    proposals: Range = Range(0, 0, 0)
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 from optimizer.prompt.demos import text_of
 from optimizer.prompt.overlap import word_runs
-from optimizer.types import Candidate, Example
+from optimizer.types import Candidate, Example, canonical_json
 
 # Words in a row that an instruction may not share with a sentence that asks for something.
 SHARED = 3
+# Fewer examples with the same answer tell nothing of who asks.
+FEW = 4
 NAMED = 3
 _LINK = re.compile(
     r"(?:https?://|www\.)\S+|\b[\w.+-]+@[\w-]+\.\w+|\b[\w-]+\.(?:com|net|org|io|ru|xyz|example)\b", re.IGNORECASE
@@ -51,6 +54,12 @@ class Guard:
     def asking(self) -> tuple[Example, ...]:
         """The examples with a sentence that asks the model for something."""
         return tuple(example for example in self._examples if _asking(example))
+
+    @cached_property
+    def calm(self) -> tuple[Example, ...]:
+        """The others; all, where there are none."""
+        ids = {example.id for example in self.asking}
+        return tuple(example for example in self._examples if example.id not in ids) or self._examples
 
     @cached_property
     def _orders(self) -> frozenset[tuple[str, ...]]:
@@ -98,9 +107,15 @@ class Guard:
 
 
 def calm(examples: Sequence[Example]) -> list[Example]:
-    """Return the examples that ask the model for nothing; all, where asking is what most of them do."""
+    """Return the examples that ask the model for nothing, to be shown as demos.
+
+    All, where asking belongs to the task: more than half of them do, or of those with the same answer.
+    """
     found = [example for example in examples if not _asking(example)]
-    return found if 2 * len(found) >= len(examples) else list(examples)
+    there, left = (Counter(canonical_json(one.outputs) for one in some) for some in (examples, found))
+    usual = [(left[answer], count) for answer, count in there.items() if count >= FEW]
+    losing = any(2 * kept < count for kept, count in [*usual, (len(found), len(examples))])
+    return list(examples) if losing else found
 
 
 def _asking(example: Example) -> list[str]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, get_args
 from optimizer.config.schema import ProposerName, Search
 from optimizer.evaluate.evaluator import Evaluator, phase_tag
 from optimizer.ledger.records import put_proposers
-from optimizer.prompt.injection import calm
 from optimizer.propose.base import Attempt
 from optimizer.propose.registry import WRITING, build_proposers
 from optimizer.search.pools import predictor_subject, task_screen
@@ -46,7 +45,7 @@ def make_proposals(
         screen,
         seed,
         limits,
-        Models(frozenset(WRITING), asked, training_answers(evaluator, calm(programs.task.train), seed, limits.window)),
+        Models(frozenset(WRITING), asked, training_answers(evaluator, screen.guard.calm, seed, limits.window)),
         partial(put_proposers, evaluator.ledger),
     )
 

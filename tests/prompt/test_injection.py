@@ -100,8 +100,15 @@ def test_a_hundred_poisoned_examples_and_a_model_that_repeats_them() -> None:
     assert reached <= 4, f"METIER_TEST_SEED={seed}: the canary got through in {reached} of 200 runs"
 
 
-def test_examples_that_ask_for_something_are_no_demos_unless_most_do() -> None:
+def test_examples_that_ask_for_something_are_no_demos() -> None:
     orders, others = [example(text) for text in ORDERS], [example(text) for text in CALM]
     assert calm([*orders, *others, *others]) == [*others, *others]
-    assert calm([*orders, *others]) == [*orders, *others]
     assert calm([]) == []
+
+
+def test_where_asking_belongs_to_the_task_all_are_demos() -> None:
+    orders, others = [example(text) for text in ORDERS], [example(text) for text in CALM]
+    assert calm([*orders, *others]) == [*orders, *others], "most do"
+    attacks = [Example({"message": text}, {"intent": "attack"}) for text in ORDERS]
+    found = [*attacks, *others, *others, *others]
+    assert calm(found) == found, "all with one answer do"

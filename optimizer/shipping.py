@@ -23,14 +23,14 @@ from optimizer.task.load import load_task
 from optimizer.types import Candidate
 
 
-def ship(place: Path, target: str, trial: int | None) -> Export:
+def ship(place: Path, target: str, trial: int | None, predictor: str | None = None) -> Export:
     """Return a run's winner, one of its trials, or a best.json, in a target's form.
 
     Raises TaskError where the target cannot hold it, with the best trial that it can hold.
     """
     saved = load_prompt(place) if place.is_file() else prompt_of(place, trial)
     try:
-        return export(saved, target)
+        return export(saved, target, predictor)
     except TaskError as problem:
         if place.is_file() or not any(map(retrieves, saved.candidate.prompts.values())):
             raise

@@ -20,7 +20,7 @@ def invoke(*arguments: str | Path) -> Result:
 
 
 def test_every_target_is_offered() -> None:
-    assert set(TARGETS) == {"text", *MADE}
+    assert set(TARGETS) == {"text", "dspy", *MADE}
 
 
 def test_a_winner_a_trial_and_a_file_are_exported(

@@ -19,6 +19,7 @@ from optimizer.ledger.clock import Spell, spells
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import usage_by_role
 from optimizer.lengths import EXAMPLES, plan_of
+from optimizer.logs import expect_cut_answers
 from optimizer.models.embed import MODEL, Embedder
 from optimizer.models.fleet import Fleet, Say, pull
 from optimizer.models.prices import prices_of
@@ -40,6 +41,7 @@ def estimate(config: RunConfig, say: Say = lambda text: None) -> Forecast:
 
 
 async def _estimate(config: RunConfig, say: Say) -> Forecast:
+    expect_cut_answers()
     task, prices = load_task(config.task), prices_of(config)
     laid = layout(task.validation, config)
     with ExitStack() as stack:

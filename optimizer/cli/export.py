@@ -9,7 +9,7 @@ import click
 TARGETS = ("text", "messages", "openai", "anthropic", "dspy", "langchain", "promptfoo", "python")
 
 
-@click.command()
+@click.command(short_help="Export a prompt for another tool.")
 @click.argument("run_dir", metavar="RUN_DIR")
 @click.option("--to", "target", type=click.Choice(TARGETS), required=True, help="What is to hold the prompt.")
 @click.option("--trial", type=int, metavar="N", help="That trial's prompt, not the winner's.")

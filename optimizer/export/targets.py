@@ -31,6 +31,10 @@ class Export:
     note: str = ""
 
 
+class Retrieves(TaskError):
+    """The target cannot hold demos that are chosen anew for each input."""
+
+
 def export(saved: SavedPrompt, target: str, predictor: str | None = None) -> Export:
     """Return a prompt as `target`, `text` or one of `TARGETS`; of a program's prompts all, or one `predictor`'s.
 
@@ -42,7 +46,7 @@ def export(saved: SavedPrompt, target: str, predictor: str | None = None) -> Exp
         return Export(_text(saved, names))
     if target not in CODE and any(retrieves(saved.candidate.prompts[name]) for name in names):
         what = f"{target} cannot hold this prompt: its demos are chosen anew for each input"
-        raise TaskError(what, "Give --to python or --to dspy, which carry the examples that they choose from.")
+        raise Retrieves(what, "Give --to python or --to dspy, which carry the examples that they choose from.")
     if target == "dspy":
         return _dspy(saved, predictor)
     layouts = {name: layout_of(saved, name) for name in names}

@@ -65,5 +65,6 @@ def test_what_cannot_hold_a_retrieving_winner_offers_the_best_that_it_can(
     assert refused.exit_code == 2
     assert "openai cannot hold this prompt: its demos are chosen anew" in refused.stderr
     assert "--to python or --to dspy" in refused.stderr
-    assert "--trial" in refused.stderr or "No prompt without retrieved demos" in refused.stderr
+    assert "The best prompt that it can hold is --trial 0" in refused.stderr
+    assert "trial" not in invoke(run, "--to", "text", "--predictor", "none").stderr
     assert invoke(run, "--to", "python").exit_code == 0

@@ -1,4 +1,4 @@
-"""Makes the README's pictures of a finished run: `python tests/pictures.py RUN_DIR`, while `metier ui RUN_DIR` serves it.
+"""Makes the README's pictures of a finished run: `python tests/pictures.py RUN_DIR`, while `metier ui RUN_DIR` serves.
 
 They go into the folder beside this file, each small enough for a repository.
 """
@@ -33,9 +33,8 @@ def main(run_dir: Path, ui: str = UI) -> None:
     trials = trials_address(run_dir, tracking_uri(run_dir))
     pages = {"report": ((run_dir / "report.html").resolve().as_uri(), "0"), "trials": (f"{ui}{trials}", CLOSED)}
     for name, (address, prepare) in pages.items():
-        picture = base64.b64decode(asyncio.run(photograph(address, prepare, width=1280, height=720)))
+        picture = base64.b64decode(asyncio.run(photograph(address, prepare, width=1200, height=600)))
         (FOLDER / f"{name}.png").write_bytes(picture)
-        print(f"{name}.png: {len(picture):,} bytes")
         assert len(picture) <= MOST, f"{name}.png is too large for a repository"
 
 

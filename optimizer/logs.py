@@ -16,9 +16,7 @@ def log_to(path: Path) -> Iterator[None]:
     """Send our messages and the libraries' warnings to the run's log, not to the screen."""
     handler = _log_file(path)
     handler.setFormatter(ScrubbingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    import dspy  # noqa: F401 - it sets its loggers up on import, which would undo this
-
-    logging.getLogger("dspy.clients.lm").setLevel(logging.ERROR)  # answers are cut short on purpose
+    expect_cut_answers()
     # The last two tell of errors that nobody waited for.
     names = (
         *("optimizer", "dspy", "mlflow", "optuna", "sentence_transformers", "transformers", "LiteLLM"),
@@ -35,6 +33,13 @@ def log_to(path: Path) -> Iterator[None]:
         for logger, (handlers, propagate) in zip(loggers, before, strict=True):
             logger.handlers, logger.propagate = handlers, propagate
         handler.close()
+
+
+def expect_cut_answers() -> None:
+    """Let DSPy not warn of each answer that is cut short: their limits are tight on purpose."""
+    import dspy  # noqa: F401 - it sets its loggers up on import, which would undo this
+
+    logging.getLogger("dspy.clients.lm").setLevel(logging.ERROR)
 
 
 def _log_file(path: Path) -> logging.Handler:

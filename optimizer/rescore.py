@@ -19,6 +19,7 @@ from optimizer.evaluate.evaluator import Evaluator, Result, phase_tag
 from optimizer.evaluate.statistics import Interval, interval, mean
 from optimizer.ledger.ledger import Ledger
 from optimizer.loading import load_prompt
+from optimizer.logs import expect_cut_answers
 from optimizer.models.fleet import Fleet
 from optimizer.prompt.saved import SavedPrompt
 from optimizer.task.load import load_task
@@ -59,6 +60,7 @@ def evaluate_saved(task_path: str, prompt_path: str, split: str, model: str | No
 
 def answers_to(task: Task, prompt: SavedPrompt, split: str, config: ModelConfig) -> list[Result]:
     """Return a prompt's result on each example of a split, in its order, by a model started for it if it is local."""
+    expect_cut_answers()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         fleet = stack.enter_context(Fleet(Models(task=config), folder))

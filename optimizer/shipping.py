@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from optimizer.config.schema import ModelConfig
-from optimizer.errors import LedgerError, TaskError
+from optimizer.errors import LedgerError
 from optimizer.export.layout import first_request, openai_body, retrieves
-from optimizer.export.targets import Export, export
+from optimizer.export.targets import Export, Retrieves, export
 from optimizer.ledger.reader import Reader
 from optimizer.models.embed import MODEL, Embedder
 from optimizer.models.fleet import pull
@@ -23,18 +23,18 @@ from optimizer.task.load import load_task
 from optimizer.types import Candidate
 
 
-def ship(place: Path, target: str, trial: int | None) -> Export:
+def ship(place: Path, target: str, trial: int | None, predictor: str | None = None) -> Export:
     """Return a run's winner, one of its trials, or a best.json, in a target's form.
 
     Raises TaskError where the target cannot hold it, with the best trial that it can hold.
     """
     saved = load_prompt(place) if place.is_file() else prompt_of(place, trial)
     try:
-        return export(saved, target)
-    except TaskError as problem:
-        if place.is_file() or not any(map(retrieves, saved.candidate.prompts.values())):
+        return export(saved, target, predictor)
+    except Retrieves as problem:
+        if place.is_file():
             raise
-        raise TaskError(problem.what, f"{problem.remedy}\n  {_best_static(place)}") from None
+        raise Retrieves(problem.what, f"{problem.remedy}\n  {_best_static(place)}") from None
 
 
 def prompt_of(run_dir: Path, trial: int | None = None) -> SavedPrompt:
@@ -62,6 +62,17 @@ def find_trial(run_dir: Path, number: int) -> Trial:
     return found
 
 
+def find_winner(run_dir: Path) -> Trial:
+    """Return the trial that won a finished run; raises LedgerError where there is none yet."""
+    with closing(Reader(run_dir / "ledger.db")) as ledger:
+        result, trials = ledger.meta("result"), trials_of(ledger)
+    won = result["winner"]["candidate_id"] if result else None
+    found = [trial for trial in trials if trial.candidate.id == won]
+    if not found:
+        raise LedgerError(f"{run_dir}: the run has no winner yet", "Name one of its trials with --trial.")
+    return found[0]
+
+
 def _trial_prompt(run_dir: Path, candidate: Candidate) -> SavedPrompt:
     config = stored_config(run_dir)
     task = load_task(config.task)
@@ -79,13 +90,15 @@ def _plain(model: ModelConfig) -> ModelConfig:
 def _best_static(run_dir: Path) -> str:
     with closing(Reader(run_dir / "ledger.db")) as ledger:
         trials = trials_of(ledger)
-    fixed = [t for t in trials if t.state == "complete" and not any(map(retrieves, t.candidate.prompts.values()))]
-    best = max(fixed, key=lambda trial: (trial.score or 0.0, -trial.number), default=None)
+    scored = [t for t in trials if t.low is not None and not any(map(retrieves, t.candidate.prompts.values()))]
+    # Few examples make a high score easily, but not a high lower end.
+    best = max(scored, key=lambda trial: (trial.state == "complete", trial.low, -trial.number), default=None)
     if best is None:
-        return "No prompt without retrieved demos came through the whole race of this run."
+        return "No prompt without retrieved demos has a score in this run."
+    left = "" if best.state == "complete" else ", and then left the race"
     return (
         f"The best prompt that it can hold is --trial {best.number}: {best.score:.3f} "
-        f"[{best.low:.3f}, {best.high:.3f}] on {best.seen} validation examples."
+        f"[{best.low:.3f}, {best.high:.3f}] on {best.seen} validation examples{left}."
     )
 
 

@@ -58,6 +58,24 @@ async def _visit(page: Path, questions: list[str], width: int, dark: bool) -> Vi
     return found
 
 
+async def photograph(address: str, prepare: str, width: int, height: int) -> str:
+    """Open an address, run JavaScript that makes the page ready, and return a picture as PNG in base64."""
+    found = Visit()
+    async with _chromium() as browser, aiohttp.ClientSession() as session:
+        async with session.put(f"http://{browser}/json/new?about:blank") as reply:
+            target = await reply.json()
+        async with session.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0) as socket:
+            talk = _Talk(socket, found)
+            for domain in ("Page", "Runtime"):
+                await talk.ask(f"{domain}.enable")
+            size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+            await talk.ask("Emulation.setDeviceMetricsOverride", **size)
+            await talk.ask("Page.navigate", url=address)
+            await talk.until("Page.loadEventFired")
+            await talk.ask("Runtime.evaluate", expression=prepare, returnByValue=True, awaitPromise=True)
+            return str((await talk.ask("Page.captureScreenshot"))["data"])
+
+
 class _Talk:
     """Commands and events over one socket."""
 

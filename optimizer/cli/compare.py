@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from optimizer.report.compare import Comparison
 
 
-@click.command()
+@click.command(short_help="Compare the winners of runs, pair by pair.")
 @click.argument("runs", metavar="RUN_DIR…", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def compare(runs: tuple[str, ...], as_json: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 
-@click.command()
+@click.command(short_help="Forecast what a run will take.")
 @click.argument("config", metavar="CONFIG")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key; may be repeated.")
 @click.option("--run-dir", metavar="DIR", help="Keep the probe calls there, for a run with the same --run-dir.")

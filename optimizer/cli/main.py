@@ -26,6 +26,10 @@ from optimizer.redact import scrub
 class Cli(click.Group):
     """A group that ends every MetierError with its message and its exit code, and suggests commands."""
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order in which they are met: from a run to what is shipped."""
+        return list(self.commands)
+
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; our own errors become one message, without a traceback."""
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 
-@click.command()
+@click.command(short_help="Write a run's report.html and report.md.")
 @click.argument("run_dir", metavar="RUN_DIR")
 @click.option("--open", "open_it", is_flag=True, help="Open the page in a browser.")
 def report(run_dir: str, open_it: bool) -> None:

@@ -119,7 +119,7 @@ def evaluate(task: str, prompt: str, split: str, model: str | None, api_base: st
         click.echo(f"{scored.failures} answers never came and are left out", err=True)
 
 
-@click.command()
+@click.command(short_help="Serve the MLflow UI over a run.")
 @click.argument("run_dir", metavar="[RUN_DIR]", required=False)
 @click.option("--port", default=5000, show_default=True, help="The port on 127.0.0.1.")
 def ui(run_dir: str | None, port: int) -> None:
@@ -128,11 +128,15 @@ def ui(run_dir: str | None, port: int) -> None:
     A run that is mirrored to a server is shown by that server: its address is printed.
     """
     from optimizer.track.address import is_server
-    from optimizer.track.ui import serve, tracking_uri
+    from optimizer.track.ui import latest, serve, tracking_uri, trials_address
 
-    uri = tracking_uri(Path(run_dir) if run_dir else None)
+    place = Path(run_dir) if run_dir else None
+    uri = tracking_uri(place)
     if is_server(uri):
         click.echo(uri)
         return
     click.echo(f"http://127.0.0.1:{port} over {uri} (Ctrl-C ends it)")
+    trials = trials_address(place or latest(), uri)
+    if trials is not None:
+        click.echo(f"Trials by score: http://127.0.0.1:{port}/{trials}")
     sys.exit(serve(uri, port))

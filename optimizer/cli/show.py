@@ -13,20 +13,22 @@ if TYPE_CHECKING:
     from optimizer.report.trial import Shown
 
 
-@click.command()
+@click.command(short_help="Show a trial: prompt, scores, answers.")
 @click.argument("run_dir", metavar="RUN_DIR")
-@click.option("--trial", "number", type=int, required=True, metavar="N", help="The trial's number; 0 is the seed.")
+@click.option(
+    "--trial", "number", type=int, metavar="N", help="The trial's number; 0 is the seed, default: the winner."
+)
 @click.option(
     "--example", type=int, metavar="K", help="Only the answer to that example, with the messages sent for it."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
-def show(run_dir: str, number: int, example: int | None, as_json: bool) -> None:
-    """Show a trial: its prompt as rendered messages, parameters, scores, and each answer."""
+def show(run_dir: str, number: int | None, example: int | None, as_json: bool) -> None:
+    """Show a trial of the run in RUN_DIR: its prompt as rendered messages, parameters, scores, and each answer."""
     from optimizer.ledger.reader import Reader
     from optimizer.report.trial import shown_trial
-    from optimizer.shipping import find_trial, rendered
+    from optimizer.shipping import find_trial, find_winner, rendered
 
-    trial = find_trial(Path(run_dir), number)
+    trial = find_winner(Path(run_dir)) if number is None else find_trial(Path(run_dir), number)
     with closing(Reader(Path(run_dir) / "ledger.db")) as ledger:
         found = shown_trial(ledger, trial, example)
     messages = rendered(Path(run_dir), trial, found.inputs) if found.inputs else []

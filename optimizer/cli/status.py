@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from optimizer.report.status import Status
 
 
-@click.command()
+@click.command(short_help="Tell how a run stands.")
 @click.argument("run_dir", metavar="RUN_DIR")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(run_dir: str, as_json: bool) -> None:
@@ -38,8 +38,11 @@ def _lines(found: Status, run_dir: str) -> list[str]:
         f"  spent     {', '.join(_spent(name, *pair) for name, pair in found.spent.items())}",
         f"  test      {found.test_calls:,} calls",
         f"  failures  {', '.join(f'{count} {kind}' for kind, count in found.failures.items()) or 'none'}",
-        f"  lost      {found.lost_calls} calls in flight when a process died, over {found.attempts} attempts",
     ]
+    if found.lost_calls or found.attempts > 1:
+        lines.append(
+            f"  lost      {found.lost_calls} calls in flight when a process died, over {found.attempts} attempts"
+        )
     if found.state != "finished":
         left = "not known yet" if found.seconds_left is None else f"about {_duration(found.seconds_left)}"
         lines.append(f"  time left {left}")

@@ -41,7 +41,7 @@ def follow(run_dir: str) -> None:
     sys.exit(0 if arrived else 1)
 
 
-@click.command()
+@click.command(short_help="Let an alias in MLflow mean a run's winner.")
 @click.argument("run_dir", metavar="RUN_DIR")
 @click.option("--alias", default="champion", show_default=True, help="The alias that shall mean the winner.")
 def promote(run_dir: str, alias: str) -> None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
+
+from pydantic import BaseModel
 
 from optimizer.config.schema import ModelConfig
 from optimizer.door.recorder import Recorder
@@ -48,12 +50,18 @@ class Message:
 
 @dataclass(frozen=True)
 class Layout:
-    """`head`, then the messages of each demo that is shown, then `tail`, which holds the slots.
+    """`head`, then the messages of each demo that is shown, then `tail`, which holds the slots of `inputs`.
 
     With `joined` they are parts of one user message, with a blank line between them. `demos` are those of a static
-    prompt as they are shown, or one of each example of the `pool` where they are retrieved.
+    prompt as they are shown, or one of each example of the `pool` where they are retrieved. `body` is what a request
+    holds besides the messages.
     """
 
+    predictor: str
+    prompt: Prompt
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    pool: tuple[Example, ...]
     head: tuple[Message, ...]
     demos: tuple[tuple[Message, ...], ...]
     tail: tuple[Message, ...]
@@ -87,31 +95,62 @@ def retrieves(prompt: Prompt) -> bool:
     return prompt.policy != "static" and prompt.count > 0
 
 
-def layout_of(saved: SavedPrompt) -> Layout:
-    """Return the layout of a prompt with one predictor; raises TaskError for a program of the user's own."""
-    name, prompt = _only(saved)
-    if retrieves(prompt):
-        shown = saved.task.train
-    else:
-        shown = prompt.demos[::-1] if prompt.order == "reversed" else prompt.demos
-    marks = {field: f"⟦{field} {digest([field, saved.candidate.id])}⟧" for field in saved.task.inputs}
+def layout_of(saved: SavedPrompt, predictor: str) -> Layout:
+    """Return the layout of one predictor's prompt; raises TaskError where an input of it is no text."""
     programs = Programs(saved.task, saved.task.train, _never)
+    prompt, signature = saved.candidate.prompts[predictor], programs.predictors[predictor].signature
+    pool = programs.pool_of(predictor) if retrieves(prompt) else ()
+    shown = pool or (prompt.demos[::-1] if prompt.order == "reversed" else prompt.demos)
+    _check_inputs(predictor, signature)
+    marks = {field: f"⟦{field} {digest([field, saved.candidate.id])}⟧" for field in signature.input_fields}
 
     def asked(*demos: Example) -> dict[str, Any]:
         fixed = replace(prompt, policy="static", count=len(demos), order="given", demos=demos)
-        program = programs.build(Candidate({name: fixed}))
+        program = _alone(programs, predictor, Candidate({predictor: fixed}))
         return openai_body(saved.model, first_request(program, saved.model, marks))
 
     body = asked()
-    head, tail = _split(body, programs.predictors[name].signature.with_instructions(prompt.instruction), prompt.format)
+    head, tail = _split(body, signature.with_instructions(prompt.instruction), prompt.format)
     demos = [_between(asked(one), head, tail, prompt.format) for one in shown]
     return Layout(
+        predictor=predictor,
+        prompt=prompt,
+        inputs=tuple(marks),
+        outputs=tuple(signature.output_fields),
+        pool=pool,
         head=_cut(head, marks),
         demos=tuple(_cut(demo, marks) for demo in demos),
         tail=_cut(tail, marks),
         joined=prompt.format == JOINED,
         body={key: value for key, value in body.items() if key != "messages"},
     )
+
+
+def request_to_anthropic(saved: SavedPrompt, layout: Layout, inputs: Mapping[str, str]) -> dict[str, Any]:
+    """Return the body that a static prompt posts to Anthropic's endpoint for some inputs."""
+    program = _alone(Programs(saved.task, (), _never), layout.predictor, saved.candidate)
+    return anthropic_body(saved.model, first_request(program, saved.model, inputs))
+
+
+def _alone(programs: Programs, predictor: str, candidate: Candidate) -> dspy.Predict:
+    made = programs.prompted(predictor, candidate)
+    made.lm = None  # one that the program sets itself would really be called
+    return made
+
+
+def _check_inputs(predictor: str, signature: Any) -> None:
+    """Raise TaskError where an input is an object (an image, a history, tools), which DSPy sends in its own ways."""
+    for name, field in signature.input_fields.items():
+        if any(isinstance(part, type) and issubclass(part, BaseModel) for part in _parts_of(field.annotation)):
+            kind = getattr(field.annotation, "__name__", str(field.annotation))
+            what = f"the input '{name}' of {predictor} is of type {kind}, which this target cannot hold as text"
+            raise TaskError(what, "Give --to dspy, or load its best.json with optimizer.load_prompt.")
+
+
+def _parts_of(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    for argument in get_args(annotation):
+        yield from _parts_of(argument)
 
 
 def first_request(program: dspy.Module, model: ModelConfig, inputs: Mapping[str, Any]) -> Request:
@@ -147,14 +186,6 @@ def _posted(dialect: Any, model: ModelConfig, request: Request) -> dict[str, Any
     posted = dialect(api_key="none", base_url="http://localhost").build_request(named, stream=False)
     data: dict[str, Any] = json.loads(posted.body)
     return {key: value for key, value in data.items() if key != "stream"}
-
-
-def _only(saved: SavedPrompt) -> tuple[str, Prompt]:
-    if saved.task.program is not None or len(saved.candidate.prompts) != 1:
-        names = ", ".join(saved.candidate.prompts)
-        what = f"the prompt belongs to a program of its own (predictors: {names}), which this target cannot hold"
-        raise TaskError(what, "Give --to text, or load its best.json with optimizer.load_prompt.")
-    return next(iter(saved.candidate.prompts.items()))
 
 
 def _split(body: Mapping[str, Any], signature: Any, layout: str) -> tuple[list[Raw], list[Raw]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,13 +12,15 @@ import yaml
 
 from optimizer.errors import TaskError
 from optimizer.export.code import dspy_module, python_module
-from optimizer.export.layout import Layout, Message, Slot, anthropic_body, first_request, layout_of, retrieves
+from optimizer.export.layout import Layout, Message, Slot, layout_of, request_to_anthropic, retrieves
+from optimizer.export.steps import dspy_steps, python_steps
 from optimizer.models.providers import is_local
-from optimizer.prompt.program import Programs
 from optimizer.prompt.saved import SavedPrompt
 from optimizer.prompt.values import render
 
 Fill = Callable[[str], str]
+One = Callable[[SavedPrompt, Layout], "Export"]
+Several = Callable[[SavedPrompt, Mapping[str, Layout]], "Export"]
 
 
 @dataclass(frozen=True)
@@ -28,24 +31,42 @@ class Export:
     note: str = ""
 
 
-def export(saved: SavedPrompt, target: str) -> Export:
-    """Return a prompt as `target`, one of `TARGETS`.
+class Retrieves(TaskError):
+    """The target cannot hold demos that are chosen anew for each input."""
+
+
+def export(saved: SavedPrompt, target: str, predictor: str | None = None) -> Export:
+    """Return a prompt as `target`, `text` or one of `TARGETS`; of a program's prompts all, or one `predictor`'s.
 
     Raises TaskError where the target cannot hold it: a prompt whose demos are retrieved for each input needs
-    code, and a program of the user's own is held by nothing but text.
+    code, and promptfoo makes one call a test.
     """
+    names = _asked(saved, predictor)
     if target == "text":
-        return Export(_text(saved))
-    if target not in CODE and any(map(retrieves, saved.candidate.prompts.values())):
+        return Export(_text(saved, names))
+    if target not in CODE and any(retrieves(saved.candidate.prompts[name]) for name in names):
         what = f"{target} cannot hold this prompt: its demos are chosen anew for each input"
-        raise TaskError(what, "Give --to python or --to dspy, which carry the examples that they choose from.")
-    return TARGETS[target](saved, layout_of(saved))
+        raise Retrieves(what, "Give --to python or --to dspy, which carry the examples that they choose from.")
+    if target == "dspy":
+        return _dspy(saved, predictor)
+    layouts = {name: layout_of(saved, name) for name in names}
+    if saved.task.program is not None and predictor is None:
+        return STEPS[target](saved, layouts)
+    return TARGETS[target](saved, layouts[names[0]])
 
 
-def _text(saved: SavedPrompt) -> str:
+def _asked(saved: SavedPrompt, predictor: str | None) -> list[str]:
+    names = list(saved.candidate.prompts)
+    if predictor is not None and predictor not in names:
+        raise TaskError(f"the prompt has no predictor '{predictor}'", f"Its predictors: {', '.join(names)}.")
+    return names if predictor is None else [predictor]
+
+
+def _text(saved: SavedPrompt, names: list[str]) -> str:
     parts = []
-    for name, prompt in saved.candidate.prompts.items():
-        if len(saved.candidate.prompts) > 1:
+    for name in names:
+        prompt = saved.candidate.prompts[name]
+        if len(names) > 1:
             parts.append(f"=== {name} ===")
         parts.append(prompt.instruction)
         shown = prompt.demos[::-1] if prompt.order == "reversed" else prompt.demos
@@ -65,46 +86,79 @@ def _filled(message: Message, slot: Fill, constant: Fill = str) -> str:
     return "".join(slot(piece.name) if isinstance(piece, Slot) else constant(piece) for piece in message.pieces)
 
 
-def _placeholders(saved: SavedPrompt, layout: Layout) -> tuple[dict[str, str], str]:
-    """Return a placeholder for each input that stands nowhere in the prompt, and how to use them."""
+def _placeholders(layout: Layout) -> dict[str, str]:
+    """Return a placeholder for each input that stands nowhere in the prompt."""
     constant = "".join(_filled(message, lambda name: "") for message in layout.messages())
     found = {}
-    for name in saved.task.inputs:
+    for name in layout.inputs:
         mark = f"{{{{{name}}}}}"
         while mark in constant:
             mark = mark.replace("{{", "{{_")
         found[name] = mark
-    return found, f"Put the text of each input in the place of {', '.join(found.values())}, all at once."
+    return found
 
 
-def _plain_messages(saved: SavedPrompt, layout: Layout) -> tuple[list[dict[str, str]], str]:
-    marks, note = _placeholders(saved, layout)
-    told = [{"role": one.role, "content": _filled(one, lambda name: marks[name])} for one in layout.messages()]
-    return told, note
+def _messages(saved: SavedPrompt, layout: Layout, marks: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"role": one.role, "content": _filled(one, lambda name: marks[name])} for one in layout.messages()]
 
 
-def _messages(saved: SavedPrompt, layout: Layout) -> Export:
-    told, note = _plain_messages(saved, layout)
-    return Export(_json(told), note)
+def _openai(saved: SavedPrompt, layout: Layout, marks: Mapping[str, str]) -> dict[str, Any]:
+    return {"model": layout.body["model"], "messages": _messages(saved, layout, marks), **layout.body}
 
 
-def _openai(saved: SavedPrompt, layout: Layout) -> Export:
-    told, note = _plain_messages(saved, layout)
-    body = {"model": layout.body["model"], "messages": told}
-    return Export(_json({**body, **layout.body}), f"{note} Then: client.chat.completions.create(**body).")
-
-
-def _anthropic(saved: SavedPrompt, layout: Layout) -> Export:
-    marks, note = _placeholders(saved, layout)
-    program = Programs(saved.task, (), _none).build(saved.candidate)
-    body = anthropic_body(saved.model, first_request(program, saved.model, marks))
+def _anthropic(saved: SavedPrompt, layout: Layout, marks: Mapping[str, str]) -> dict[str, Any]:
+    body = request_to_anthropic(saved, layout, marks)
     body["max_tokens"] = layout.body.get("max_tokens", body.get("max_tokens"))
-    # Anthropic's own client takes no temperature as an argument from its version 2 on.
-    call = 'client.messages.create(extra_body={"temperature": body.pop("temperature")}, **body)'
-    return Export(_json(body), f"{note} Then: {call if 'temperature' in body else 'client.messages.create(**body)'}.")
+    return body
+
+
+def _call(target: str, body: Any) -> str:
+    """Return how a body is sent by the client that it is for."""
+    if target == "openai":
+        return " Then: client.chat.completions.create(**body)."
+    if target == "anthropic" and "temperature" in body:
+        # Anthropic's own client takes no temperature as an argument from its version 2 on.
+        return ' Then: client.messages.create(extra_body={"temperature": body.pop("temperature")}, **body).'
+    return " Then: client.messages.create(**body)." if target == "anthropic" else ""
+
+
+def _as_json(target: str) -> One:
+    def one(saved: SavedPrompt, layout: Layout) -> Export:
+        marks = _placeholders(layout)
+        body = BODIES[target](saved, layout, marks)
+        note = f"Put the text of each input in the place of {', '.join(marks.values())}, all at once."
+        return Export(_json(body), note + _call(target, body))
+
+    return one
+
+
+def _as_json_steps(target: str) -> Several:
+    def several(saved: SavedPrompt, layouts: Mapping[str, Layout]) -> Export:
+        told: list[dict[str, Any]] = []
+        for name, layout in layouts.items():
+            marks = _placeholders(layout)
+            body = BODIES[target](saved, layout, marks)
+            held = "messages" if target == "messages" else "body"
+            told.append({"predictor": name, "inputs": marks, "outputs": list(layout.outputs), held: body})
+        note = f"For each call put the text of a predictor's inputs in the place of their marks, all at once. {_YOURS}"
+        return Export(_json(told), note + _call(target, body))
+
+    return several
 
 
 def _langchain(saved: SavedPrompt, layout: Layout) -> Export:
+    text = f"{_LANGCHAIN.format('A prompt', 'prompt')}prompt = {_template(layout)}\n"
+    return Export(text, f"Inputs, as text: {', '.join(layout.inputs)}.")
+
+
+def _langchain_steps(saved: SavedPrompt, layouts: Mapping[str, Layout]) -> Export:
+    lines = "".join(f"prompts[{name!r}] = {_template(layout)}\n" for name, layout in layouts.items())
+    told = "; ".join(f"{name}: {', '.join(layout.inputs)}" for name, layout in layouts.items())
+    text = f"{_LANGCHAIN.format('The prompts', 'prompts[predictor]')}prompts = {{}}\n{lines}"
+    return Export(text, f"Inputs, as text, of {told}. {_YOURS}")
+
+
+def _template(layout: Layout) -> str:
     roles = {"user": "human", "assistant": "ai"}
 
     def constant(text: str) -> str:
@@ -114,25 +168,23 @@ def _langchain(saved: SavedPrompt, layout: Layout) -> Export:
         (roles.get(one.role, one.role), _filled(one, lambda name: f"{{{name}}}", constant)) for one in layout.messages()
     ]
     lines = "".join(f"        {pair!r},\n" for pair in told)
-    text = (
-        '"""A prompt that metier found, for LangChain: prompt.invoke({…}) fills it in."""\n\n'
-        "from langchain_core.prompts import ChatPromptTemplate\n\n"
-        f"prompt = ChatPromptTemplate.from_messages(\n    [\n{lines}    ]\n)\n"
-    )
-    return Export(text, f"Inputs, as text: {', '.join(saved.task.inputs)}.")
+    return f"ChatPromptTemplate.from_messages(\n    [\n{lines}    ]\n)"
 
 
 def _promptfoo(saved: SavedPrompt, layout: Layout) -> Export:
     told = [{"role": one.role, "content": _filled(one, "{{{{ {} }}}}".format, _nunjucks)} for one in layout.messages()]
-    config = {key: layout.body[key] for key in ("temperature", "max_tokens") if key in layout.body}
+    name = saved.task.name if saved.task.program is None else f"{saved.task.name}, {layout.predictor}"
+    config = {key: value for key, value in layout.body.items() if key != "model"}
+    if "max_completion_tokens" in config:  # read for reasoning models alone, `max_tokens` for all others
+        config["max_tokens"] = config["max_completion_tokens"]
     if saved.model.api_base is not None:
         config["apiBaseUrl"] = saved.model.api_base
     model = "local" if is_local(saved.model.model) else layout.body["model"]
     data = {
-        "description": f"{saved.task.name}, exported by metier",
-        "prompts": [{"id": saved.candidate.id, "label": saved.task.name, "raw": json.dumps(told, ensure_ascii=False)}],
+        "description": f"{name}, exported by metier",
+        "prompts": [{"id": saved.candidate.id, "label": name, "raw": json.dumps(told, ensure_ascii=False)}],
         "providers": [{"id": f"openai:chat:{model}", "config": config}],
-        "tests": [{"vars": dict.fromkeys(saved.task.inputs, "…")}],
+        "tests": [{"vars": dict.fromkeys(layout.inputs, "…")}],
     }
     text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110)
     return Export(text, "Save it as promptfooconfig.yaml, and write your own tests in it.")
@@ -140,35 +192,58 @@ def _promptfoo(saved: SavedPrompt, layout: Layout) -> Export:
 
 def _nunjucks(text: str) -> str:
     """Return text that Nunjucks, which promptfoo renders with, leaves as it is."""
-    for opening in ("{{", "{%", "{#"):
-        text = text.replace(opening, f"\0{opening}\0")
-    pieces = text.split("\0")
-    return "".join(f'{{{{ "{piece}" }}}}' if place % 2 else piece for place, piece in enumerate(pieces))
+    return _READ_BY_NUNJUCKS.sub(lambda found: f'{{{{ "{found.group()}" }}}}', text)
+
+
+def _no_promptfoo(saved: SavedPrompt, layouts: Mapping[str, Layout]) -> Export:
+    what = f"promptfoo makes one call a test, and this program has its own steps (predictors: {', '.join(layouts)})"
+    raise TaskError(what, "Test one of them, with --predictor NAME; --to python and --to dspy hold them all.")
 
 
 def _python(saved: SavedPrompt, layout: Layout) -> Export:
-    return Export(python_module(saved, layout), "Call its messages(…) with the task's inputs.")
+    return Export(python_module(layout), "Call its messages(…) with the task's inputs.")
 
 
-def _dspy(saved: SavedPrompt, layout: Layout) -> Export:
-    return Export(dspy_module(saved), "It needs dspy alone: `from prompt import program`.")
+def _python_steps(saved: SavedPrompt, layouts: Mapping[str, Layout]) -> Export:
+    told = "; ".join(f"messages({name!r}, {', '.join(one.inputs)})" for name, one in layouts.items())
+    return Export(python_steps(layouts), f"Call {told}. {_YOURS}")
+
+
+def _dspy(saved: SavedPrompt, predictor: str | None) -> Export:
+    if saved.task.program is None:
+        return Export(dspy_module(saved), "It needs dspy alone: `from prompt import program`.")
+    if predictor is not None:
+        raise TaskError("dspy takes the prompts of the whole program", "Leave --predictor out.")
+    note = "Put the prompts into your own program: `from prompt import tuned`, then `program = tuned(build())`."
+    return Export(dspy_steps(saved), note.replace("build", saved.task.program.rpartition(":")[2]))
 
 
 def _json(data: Any) -> str:
     return json.dumps(data, ensure_ascii=False, indent=2) + "\n"
 
 
-def _none(texts: Any) -> Any:
-    raise TaskError("a static prompt needs no embeddings", "Please report this.")
-
-
+_LANGCHAIN = (
+    '"""{} that metier found, for LangChain: {}.invoke({{…}}) fills it in."""\n\n'
+    "from langchain_core.prompts import ChatPromptTemplate\n\n"
+)
+# What opens a tag, a brace that would open one with the slot after it, and an end of a comment that was not begun.
+_READ_BY_NUNJUCKS = re.compile(r"\{[{%#]|\{\Z|#\}")
+_YOURS = "What the program does between its calls stays yours to write."
 CODE = ("python", "dspy")
-TARGETS: Mapping[str, Callable[[SavedPrompt, Layout], Export]] = {
+BODIES: Mapping[str, Callable[[SavedPrompt, Layout, Mapping[str, str]], Any]] = {
     "messages": _messages,
     "openai": _openai,
     "anthropic": _anthropic,
+}
+TARGETS: Mapping[str, One] = {
+    **{target: _as_json(target) for target in BODIES},
     "langchain": _langchain,
     "promptfoo": _promptfoo,
     "python": _python,
-    "dspy": _dspy,
+}
+STEPS: Mapping[str, Several] = {
+    **{target: _as_json_steps(target) for target in BODIES},
+    "langchain": _langchain_steps,
+    "promptfoo": _no_promptfoo,
+    "python": _python_steps,
 }

@@ -25,7 +25,7 @@ def check(connection: sqlite3.Connection) -> None:
 
     SQLite itself notices a damaged page, but not a flipped bit in a value: that is what the seals are for.
     """
-    _check_version(connection)
+    check_version(connection)
     problem = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if problem != "ok":
         raise sqlite3.DatabaseError(str(problem).replace("\n", " "))
@@ -38,7 +38,8 @@ def check(connection: sqlite3.Connection) -> None:
             raise sqlite3.DatabaseError(f"{damaged} of its rows in {table} changed by themselves")
 
 
-def _check_version(connection: sqlite3.Connection) -> None:
+def check_version(connection: sqlite3.Connection) -> None:
+    """Raise sqlite3.DatabaseError where the ledger is of another version of metier."""
     found = connection.execute("SELECT value FROM meta WHERE key = 'version'").fetchone()
     version = "none" if found is None else found[0]
     if version != str(VERSION):

@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from optimizer.errors import LedgerError
-from optimizer.ledger.checks import is_whole, seal
+from optimizer.ledger.checks import check_version, is_whole, seal
 
 
 class Reader:
@@ -33,7 +33,9 @@ class Reader:
         try:
             connection = getattr(self._local, "connection", None)
             if connection is None:
-                connection = self._local.connection = self._connect()
+                connection = self._connect()
+                check_version(connection)
+                self._local.connection = connection
             rows: list[sqlite3.Row] = connection.execute(sql, values).fetchall()
         except sqlite3.DatabaseError as problem:
             raise damaged(self.path, str(problem)) from None

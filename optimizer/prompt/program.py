@@ -85,12 +85,13 @@ class Programs:
     def build(self, candidate: Candidate) -> dspy.Module:
         """Return a program that runs the candidate's prompts; the base program is left as it was."""
         if self._is_root:
-            return self._prompted(ROOT, candidate)
+            return self.prompted(ROOT, candidate)
         program = self._base.deepcopy()
         by_name = iter(list(self.predictors))
-        return program.map_named_predictors(lambda _: self._prompted(next(by_name), candidate))
+        return program.map_named_predictors(lambda _: self.prompted(next(by_name), candidate))
 
-    def _prompted(self, name: str, candidate: Candidate) -> Prompted:
+    def prompted(self, name: str, candidate: Candidate) -> Prompted:
+        """Return one predictor that runs its prompt of a candidate, outside its program."""
         base, prompt = self.predictors[name], candidate.prompts[name]
         return Prompted(base, prompt, self._pools[name], self.limits(name, prompt.format)["max_tokens"])
 

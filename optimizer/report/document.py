@@ -42,7 +42,7 @@ def _lead(facts: Facts) -> str:
     if result is not None:
         low, high = result["difference"]["ci95"]
         return (
-            f"{result['verdict']}: {result['seed']['test_score']:.3f} → {result['winner']['test_score']:.3f} on "
+            f"{result['seed']['test_score']:.3f} → {result['winner']['test_score']:.3f} on "
             f"{result['test_examples']} test examples ({result['difference']['mean']:+.3f}, 95 % interval "
             f"[{low:+.3f}, {high:+.3f}])."
         )

@@ -52,8 +52,8 @@ def _scatter(facts: Facts) -> Block:
     front = pareto(shown)
     marked = {side.id: name for name, side in (("winner", facts.after), ("seed", facts.before)) if side is not None}
     told = (
-        f"{len(shown)} candidates that saw every validation example; on the Pareto front, where no other has both a "
-        f"better score and fewer tokens a call: {len(front)}."
+        f"{len(shown)} {'candidate' if len(shown) == 1 else 'candidates'} that saw every validation example; on the "
+        f"Pareto front, where no other has both a better score and fewer tokens a call: {len(front)}."
     )
     if len(shown) > MOST_DRAWN:
         kept = {trial.number for trial in (*front, *(t for t in shown if t.candidate.id in marked))}

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from optimizer.errors import ConfigError
+from optimizer.track.view import view_address
 
 # The UI only shows: it runs no jobs and unpickles nothing.
 SAFE = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
@@ -20,14 +21,34 @@ SAFE = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_ALLOW_PICKLE_DESE
 def tracking_uri(run_dir: Path | None) -> str:
     """Return the tracking URI of a run, or of the latest one below ./runs; raises ConfigError."""
     if run_dir is None:
-        finished = sorted(Path("runs").glob("*/result.json"), key=lambda path: path.stat().st_mtime)
-        if not finished:
+        run_dir = latest()
+        if run_dir is None:
             shared = Path("runs") / "mlflow.db"
             if shared.exists():
                 return f"sqlite:///{shared.resolve()}"
             raise ConfigError("no run below ./runs", "Name the run's folder: metier ui RUN_DIR")
-        run_dir = finished[-1].parent
     return _of_run(run_dir)
+
+
+def latest() -> Path | None:
+    """Return the folder of the run below ./runs that finished last."""
+    finished = sorted(Path("runs").glob("*/result.json"), key=lambda path: path.stat().st_mtime)
+    return finished[-1].parent if finished else None
+
+
+def trials_address(run_dir: Path | None, uri: str) -> str | None:
+    """Return the UI's address of a finished run's trials by score, or None where MLflow does not have the run."""
+    if run_dir is None or not (run_dir / "result.json").exists():
+        return None
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    result = json.loads((run_dir / "result.json").read_text(encoding="utf-8"))
+    try:
+        experiment = MlflowClient(uri).get_run(result["mlflow"]["run_id"]).info.experiment_id
+    except MlflowException:
+        return None
+    return view_address(experiment, result["run_id"])
 
 
 def _of_run(run_dir: Path) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 TAG = "mlflow.sharedViewState."
-METRICS = ("rank", "score", "seen_low", "seen_high", "examples_seen", "tokens_per_call", "latency_p50", "usd")
+METRICS = ("rank", "seen_score", "seen_low", "seen_high", "examples_seen", "tokens_per_call", "latency_p50", "usd")
 PARAMS = ("instruction", "format", "policy", "count")
 TAGS = ("role", "state", "reason", "proposer")
 

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from click.testing import CliRunner, Result
 from report.made import make_run
 
 from optimizer.cli.main import cli
+from optimizer.ledger.checks import seal
 
 
 def invoke(*arguments: str | Path) -> Result:
@@ -31,3 +34,14 @@ def test_bad_input_is_one_clear_message(tmp_path: Path) -> None:
     assert refused.exit_code == 2
     assert refused.stderr.startswith(f"Error: {tmp_path}: no run lies here")
     assert invoke().exit_code == 2
+
+
+def test_a_run_of_another_version_is_one_clear_message(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "old")
+    with closing(sqlite3.connect(run / "ledger.db")) as ledger:
+        ledger.create_function("seal", -1, seal, deterministic=True)
+        ledger.execute("UPDATE meta SET value = '3' WHERE key = 'version'")
+        ledger.commit()
+    refused = invoke(run)
+    assert refused.exit_code == 2
+    assert "version 3, this metier writes 4" in refused.stderr

@@ -20,7 +20,7 @@ def invoke(*arguments: str | Path) -> Result:
 
 
 def test_every_target_is_offered() -> None:
-    assert set(TARGETS) == {"text", *MADE}
+    assert set(TARGETS) == {"text", "dspy", *MADE}
 
 
 def test_a_winner_a_trial_and_a_file_are_exported(
@@ -65,5 +65,6 @@ def test_what_cannot_hold_a_retrieving_winner_offers_the_best_that_it_can(
     assert refused.exit_code == 2
     assert "openai cannot hold this prompt: its demos are chosen anew" in refused.stderr
     assert "--to python or --to dspy" in refused.stderr
-    assert "--trial" in refused.stderr or "No prompt without retrieved demos" in refused.stderr
+    assert "The best prompt that it can hold is --trial 0" in refused.stderr
+    assert "trial" not in invoke(run, "--to", "text", "--predictor", "none").stderr
     assert invoke(run, "--to", "python").exit_code == 0

@@ -39,6 +39,15 @@ def test_a_trial_is_shown_with_the_messages_that_were_sent(finished: Bench, monk
         assert text in told
 
 
+def test_without_a_trial_it_is_the_winner(finished: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    lighten(monkeypatch.setattr)
+    run = finished.folder / "out"
+    won = json.loads((run / "result.json").read_text())["winner"]["candidate_id"]
+    told = invoke(run)
+    assert told.exit_code == 0
+    assert f"candidate {won}" in told.stdout
+
+
 def test_what_is_not_there_is_one_clear_message(finished: Bench) -> None:
     run = finished.folder / "out"
     for arguments, message in (

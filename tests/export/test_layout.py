@@ -4,6 +4,7 @@ import pytest
 
 from optimizer.errors import TaskError
 from optimizer.export.layout import Message, Slot, first_request, layout_of, merged, retrieves
+from optimizer.prompt.program import ROOT
 from optimizer.types import Prompt
 
 from .test_targets import FORMATS, saved
@@ -16,7 +17,7 @@ def test_neighbouring_texts_are_joined_and_empty_ones_left_out() -> None:
 
 @pytest.mark.parametrize("layout", FORMATS)
 def test_the_inputs_stand_in_the_tail_alone(layout: str) -> None:
-    found = layout_of(saved(layout))
+    found = layout_of(saved(layout), ROOT)
     slots = [piece for message in found.tail for piece in message.pieces if isinstance(piece, Slot)]
     assert slots == [Slot("text"), Slot("place")]
     for message in (*found.head, *(one for demo in found.demos for one in demo)):
@@ -28,11 +29,11 @@ def test_the_inputs_stand_in_the_tail_alone(layout: str) -> None:
 @pytest.mark.parametrize("layout", FORMATS)
 def test_a_retrieving_prompt_has_a_demo_for_each_example_of_its_pool(layout: str) -> None:
     prompt = saved(layout, "nearest", 3)
-    assert len(layout_of(prompt).demos) == len(prompt.task.train) == 5
+    assert len(layout_of(prompt, ROOT).demos) == len(prompt.task.train) == 5
 
 
 def test_a_joined_layout_is_one_message() -> None:
-    (message,) = layout_of(saved("block", instruction="Sort it.")).messages()
+    (message,) = layout_of(saved("block", instruction="Sort it."), ROOT).messages()
     assert isinstance(message, Message)
     assert str(message.pieces[0]).startswith("Sort it.\n\nText: store 0")
 

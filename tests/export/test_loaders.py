@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -11,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from jobs import BagOfWords, lighten, make_task, rule
 
 from optimizer.config.schema import ModelConfig
+from optimizer.export.layout import first_request, openai_body
 from optimizer.export.targets import export
 from optimizer.prompt.saved import SavedPrompt, dump_prompt, load_prompt
 from optimizer.task.load import load_task
@@ -21,6 +25,7 @@ from optimizer.testing.fake_server import FakeServer
 from optimizer.types import Candidate, Prompt
 
 pytestmark = pytest.mark.timeout(120)
+FORMATS = ("turns", "block", "chat", "json", "xml")
 WORDS = ("apple", "iron", "owl", "zinc", "pear")
 QUESTIONS = [f"the {place} store {n} has {word}" for n in range(5) for place in ("tall", "low") for word in WORDS]
 
@@ -39,9 +44,10 @@ def prompt(tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "sentence_transformers", module)
     task = load_task(make_task(tmp_path / "task"))
 
-    def make(policy: str) -> SavedPrompt:
+    def make(policy: str, layout: str = "turns", instruction: str = "Sort it.") -> SavedPrompt:
         demos = task.train[:12] if policy == "static" else ()
-        chosen = Candidate({"predict": Prompt("Sort it.", "turns", policy, len(demos) or 4, "given", demos)})  # type: ignore[arg-type]
+        shown = Prompt(instruction, layout, policy, len(demos) or 4, "given", demos)  # type: ignore[arg-type]
+        chosen = Candidate({"predict": shown})
         model = ModelConfig(model="openai/fake", api_base=server.api_base)
         path = tmp_path / "best.json"
         path.write_text(dump_prompt(task, chosen, model, {}))
@@ -99,6 +105,55 @@ def test_every_client_gives_load_prompts_answers_on_fifty_examples(
             replies = [claude(messages, with_text(question, asked)) for question in QUESTIONS]
         assert ["".join(part.text for part in reply.content) for reply in replies] == expected
     client.close()
+
+
+@pytest.mark.parametrize("layout", FORMATS)
+def test_langchain_asks_the_same_of_its_own_model_on_fifty_examples(
+    layout: str, prompt: Callable[..., SavedPrompt], server: FakeServer
+) -> None:
+    client = pytest.importorskip("langchain_openai", reason="LangChain is not installed: pip install langchain-openai")
+    saved = prompt("static", layout)
+    asked = [messages_of(saved, question) for question in QUESTIONS]
+    template = module(export(saved, "langchain").text).prompt
+    chain = template | client.ChatOpenAI(model="fake", base_url=server.api_base, api_key="none", temperature=0.0)
+    answers = [chain.invoke({"text": question}).content for question in QUESTIONS]
+    assert [request["messages"] for request in server.requests] == asked
+    if layout in {"turns", "block"}:  # what the rule answers is no JSON, for one
+        assert answers == [saved(text=question).kind for question in QUESTIONS]
+
+
+@pytest.mark.parametrize("layout", FORMATS)
+def test_nunjucks_that_promptfoo_renders_with_asks_the_same_on_fifty_examples(
+    layout: str, prompt: Callable[..., SavedPrompt], tmp_path: Path
+) -> None:
+    saved = prompt("static", layout, 'Sort it. {{ x }} {% raw %} {# no #} }} %} {{{ \\ "')
+    (raw,) = yaml.safe_load(export(saved, "promptfoo").text)["prompts"]
+    given = {"raw": raw["raw"], "vars": [{"text": f"{question} <b>&{{{{"} for question in QUESTIONS]}
+    told = nunjucks(json.dumps(given))
+    assert told == [messages_of(saved, one["text"]) for one in given["vars"]]
+
+
+def nunjucks(given: str) -> Any:
+    """Render as promptfoo does: each text within the JSON of the prompt, without escaping."""
+    node = shutil.which("node")
+    if node is None or subprocess.run([node, "-e", "require('nunjucks')"], capture_output=True, check=False).returncode:
+        pytest.skip("Nunjucks is not installed where node looks: npm install nunjucks, and set NODE_PATH")
+    done = subprocess.run([node, "-e", RENDER], input=given, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+RENDER = """
+const engine = require("nunjucks").configure({autoescape: false});
+const rendered = (one, vars) => typeof one === "string" ? engine.renderString(one, vars)
+  : Array.isArray(one) ? one.map(each => rendered(each, vars))
+  : Object.fromEntries(Object.entries(one).map(([key, each]) => [key, rendered(each, vars)]));
+const given = JSON.parse(require("fs").readFileSync(0, "utf8"));
+console.log(JSON.stringify(given.vars.map(vars => rendered(JSON.parse(given.raw), vars))));
+"""
+
+
+def messages_of(saved: SavedPrompt, text: str) -> Any:
+    return openai_body(saved.model, first_request(saved.program, saved.model, {"text": text}))["messages"]
 
 
 def claude(client: Any, body: dict[str, Any]) -> Any:

@@ -193,7 +193,7 @@ def test_a_retrieving_prompt_goes_with_its_pool_where_there_is_code(policy: str,
         assert of_dspy(prompt, inputs) == expected
 
 
-@pytest.mark.parametrize("target", sorted({*TARGETS} - {"python", "dspy"}))
+@pytest.mark.parametrize("target", sorted({*TARGETS} - {"python"}))
 def test_a_retrieving_prompt_is_refused_where_it_would_be_wrong(target: str) -> None:
     with pytest.raises(TaskError, match="demos are chosen anew for each input") as problem:
         export(saved("turns", "nearest"), target)
@@ -268,10 +268,12 @@ def test_text_is_for_people() -> None:
     )
 
 
-def test_a_program_of_the_users_own_is_refused_by_name() -> None:
-    prompt = saved("turns")
-    two = SavedPrompt(prompt.task, Candidate({"one": Prompt("a"), "two": Prompt("b")}), prompt.model)
-    for target in TARGETS:
-        with pytest.raises(TaskError, match=r"predictors: one, two"):
-            export(two, target)
-    assert export(two, "text").text == "=== one ===\n\na\n\n=== two ===\n\nb\n"
+@pytest.mark.parametrize("layout", FORMATS)
+def test_promptfoo_is_told_how_the_model_is_called(layout: str) -> None:
+    prompt = saved(layout)
+    posted = ours(prompt, INPUTS)
+    (provider,) = yaml.safe_load(export(prompt, "promptfoo").text)["providers"]
+    assert provider["id"] == f"openai:chat:{posted['model']}"
+    limit = posted["max_completion_tokens"]
+    told = {key: value for key, value in posted.items() if key not in {"model", "messages"}}
+    assert provider["config"] == {**told, "max_tokens": limit}

@@ -25,7 +25,7 @@ def table(document: Document, caption: str) -> Table:
 def test_the_lead_is_the_verdict_in_one_sentence(facts: Facts) -> None:
     document = document_of(facts)
     assert document.title == "sorting: improved"
-    assert document.lead == ("improved: 0.500 → 0.917 on 12 test examples (+0.417, 95 % interval [+0.100, +0.700]).")
+    assert document.lead == ("0.500 → 0.917 on 12 test examples (+0.417, 95 % interval [+0.100, +0.700]).")
     assert document.advice.startswith("Use the winner")
 
 

@@ -88,7 +88,7 @@ def test_many_demos_are_cut() -> None:
 
 def test_report_md_tells_scores_cost_and_every_trial(facts: Facts) -> None:
     text = report_md(document_of(facts))
-    assert text.startswith("# sorting: improved\n\n**improved: 0.500 → 0.917 on 12 test examples (+0.417, ")
+    assert text.startswith("# sorting: improved\n\n**0.500 → 0.917 on 12 test examples (+0.417, ")
     assert "Use the winner: it is better" in text
     for row in ("| seed | 0.500 |", "| winner | 0.917 |", "| 0 (seed) |", "| 3 |", "| search, task |", "| together |"):
         assert row in text

@@ -6,15 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SWEEPS = 3
-# The best split in two explains 64 % of the variance of a normal sample; more than this tells of two groups.
-SPLIT, APART = 0.85, 3.0
-PSEUDO, WIDEST = 2.0, 0.25
+# Sweeps over prior, examples' effects and noise; steps towards the prior in each; the points that carry it.
+SWEEPS, STEPS, POINTS = 8, 20, 101
+# Answers, half of them right, that are added where a candidate's noise is judged by its score; and where all noise is.
+ADDED, PSEUDO = 4.0, 2.0
+LEAST_BETWEEN, TINY = 1e-4, 1e-300
 
 
 @dataclass(frozen=True)
 class Shrunken:
-    """For each candidate: the expected score on a new example, and that expectation's standard deviation."""
+    """For each candidate: the expected score on a new example, and that expectation's standard deviation.
+
+    The deviation is what sets candidates apart: what the examples do to all of them alike is not in it.
+    """
 
     mean: np.ndarray
     deviation: np.ndarray
@@ -24,77 +28,57 @@ def shrink(values: np.ndarray, answered: np.ndarray) -> Shrunken:
     """Return the empirical-Bayes estimates of candidates from their scores on shared examples.
 
     `values` and `answered` are candidates × examples; a score counts where `answered` is 1, and each candidate
-    has one at least. Score = candidate + example + residual, candidate and example normal (a crossed
-    random-effects model; Robinson 1991, doi:10.1214/ss/1177011926, for its predictor; Efron & Morris 1975 for
-    the prior from the data). The example's effect is taken out, so that who saw hard examples is not held back;
-    fewer examples mean a larger share of luck, and more shrinkage. Candidates that fail altogether (a format
-    which the model cannot follow) would make the prior too wide to correct anything: where the means fall
-    into two groups, further apart than luck explains, each has a prior of its own.
+    has one at least. Score = candidate + example + residual; the residual's variance is a share of p (1 − p), as of
+    right and wrong answers. The prior of the candidates is the distribution on [0, 1] that makes the scores the
+    likeliest (Kiefer & Wolfowitz 1956, doi:10.1214/aoms/1177728066; Jiang & Zhang 2009, doi:10.1214/08-AOS638): a
+    normal one, wide because of candidates that fail altogether, shrinks the luckiest of many near-equals too little.
+    Under the right prior a posterior mean is unbiased whatever was selected and whoever left early (Efron 2011,
+    doi:10.1198/jasa.2011.tm11181). The examples' effects are taken out, so that who saw hard ones is not held
+    back; they are nought on average, so that nobody's score on all examples is moved by them.
     Deterministic; O(candidates × examples).
     """
-    means = (values * answered).sum(axis=1) / answered.sum(axis=1)
-    mean, deviation = np.empty_like(means), np.empty_like(means)
-    luck = np.sqrt(WIDEST / np.median(answered.sum(axis=1)))
-    upper = _upper(means, APART * float(luck))
-    for group in (upper, ~upper):
-        if group.any():
-            mean[group], deviation[group] = _shrink_group(values[group], answered[group])
+    seen = answered.sum(axis=1)
+    mean = (values * answered).sum(axis=1) / seen
+    effects, prior = np.zeros(values.shape[1]), np.full(POINTS, 1 / POINTS)
+    share, between = 0.5, 0.1
+    for _ in range(SWEEPS):
+        raw = ((values - effects) * answered).sum(axis=1) / seen
+        # As if there were four answers more: three out of three are no proof of perfection (Agresti & Coull 1998).
+        right = np.clip((mean * seen + ADDED / 2) / (seen + ADDED), 0.001, 0.999)
+        noise = share * right * (1 - right)
+        mean, deviation, prior = _posterior(raw, noise / seen, prior)
+        effects, errors, between = _effects(values - mean[:, None], answered / noise[:, None], between)
+        squares = (values - mean[:, None] - effects) ** 2 + deviation[:, None] ** 2 + errors
+        share *= float((squares * answered).sum() + PSEUDO / 4) / float(noise @ seen + share * PSEUDO / 4)
     return Shrunken(np.clip(mean, 0.0, 1.0), deviation)
 
 
-def _upper(means: np.ndarray, distance: float) -> np.ndarray:
-    """Return who is in the upper of two groups at least so far apart; all, where one describes the means as well."""
-    everyone, count = np.ones(len(means), dtype=bool), len(means)
-    if count < 4 or np.ptp(means) == 0:
-        return everyone
-    ranked = np.sort(means)
-    lower = np.arange(1, count)
-    below = np.cumsum(ranked)[:-1]
-    between = lower * (count - lower) / count * ((ranked.sum() - below) / (count - lower) - below / lower) ** 2
-    cut = int(between.argmax())
-    clear = between[cut] > SPLIT * ((ranked - ranked.mean()) ** 2).sum()
-    if not clear or ranked[cut + 1 :].mean() - ranked[: cut + 1].mean() < distance:
-        return everyone
-    return np.asarray(means >= ranked[cut + 1])
+def _posterior(raw: np.ndarray, chance: np.ndarray, prior: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return posterior means and deviations of `raw`, of variances `chance`, and the likelier prior they rest on.
+
+    The prior lies on points between the lowest and the highest; expectation maximization goes on from the one given.
+    """
+    low, high = float(raw.min()), float(raw.max())
+    if len(raw) < 2 or high - low < 1e-9:
+        return raw, np.sqrt(chance / len(raw)), prior
+    points = np.linspace(low, high, POINTS)
+    # No narrower than the points lie apart, or a candidate between two would be neither.
+    variances = np.maximum(chance, (points[1] - points[0]) ** 2)
+    likely = np.exp(-((raw[:, None] - points) ** 2) / (2 * variances[:, None]))
+    for _ in range(STEPS):
+        prior = prior * (likely.T @ (1 / (likely @ prior + TINY))) / len(raw)
+    weights = likely * prior
+    weights /= weights.sum(axis=1, keepdims=True)
+    mean = weights @ points
+    return mean, np.sqrt(np.maximum(weights @ points**2 - mean**2, 0.0)), prior
 
 
-def _shrink_group(values: np.ndarray, answered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    seen, askers = answered.sum(axis=1), answered.sum(axis=0)
-    effects = np.zeros(values.shape[1])
-    mean = raw = (values * answered).sum(axis=1) / seen
-    deviation = np.full(len(seen), 0.5)
-    free = max(1.0, float(answered.sum()) - len(seen) - np.count_nonzero(askers) + 1)
-    for _ in range(SWEEPS):
-        squares = (((values - mean[:, None] - effects) * answered) ** 2).sum()
-        noise = float(squares + PSEUDO * WIDEST) / (free + PSEUDO)
-        effects = _effects(((values - mean[:, None]) * answered).sum(axis=0), askers, noise)
-        raw = ((values - effects) * answered).sum(axis=1) / seen
-        mean, deviation = _towards_the_group(raw, noise / seen)
-    return mean, deviation
-
-
-def _effects(sums: np.ndarray, askers: np.ndarray, noise: float) -> np.ndarray:
-    """Return how much easier than the average each example is, shrunken; nought where one candidate saw it."""
-    shared = askers > 1
-    if not shared.any():
-        return np.zeros(len(sums))
-    each, chance = sums[shared] / askers[shared], noise / askers[shared]
-    between = max(0.0, float((each**2 - chance).mean()))
-    effects = np.zeros(len(sums))
-    effects[shared] = each * between / (between + chance)
-    return effects
-
-
-def _towards_the_group(raw: np.ndarray, chance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return posterior means and deviations under a normal prior fitted to `raw` of variances `chance`."""
-    if len(raw) < 2:
-        return raw, np.sqrt(chance)
-    spread = max(0.0, float(raw.var(ddof=1) - chance.mean()))
-    for _ in range(SWEEPS):
-        weights = 1 / (spread + chance)
-        centre = float((weights * raw).sum() / weights.sum())
-        excess = (raw - centre) ** 2 - chance
-        spread = max(0.0, float((weights**2 * excess).sum() / (weights**2).sum()))
-    kept = spread / (spread + chance)
-    centre = float((raw / (spread + chance)).sum() / (1 / (spread + chance)).sum())
-    return centre + kept * (raw - centre), np.sqrt(kept * chance)
+def _effects(gaps: np.ndarray, weights: np.ndarray, between: float) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return how much easier than the average each example is, that estimate's variance, and the variance of all."""
+    known = weights.sum(axis=0)
+    variance = 1 / (known + 1 / between)
+    asked = known > 0
+    effects = (gaps * weights).sum(axis=0) * variance
+    between = max(LEAST_BETWEEN, float((effects**2 + variance)[asked].mean()))
+    effects[asked] -= effects[asked].mean()
+    return effects, variance, between

@@ -19,13 +19,13 @@ def all_of(values: np.ndarray) -> np.ndarray:
 
 def test_a_lone_candidate_keeps_its_mean() -> None:
     values = np.array([[1.0, 0.0, 1.0, 1.0]])
-    assert shrink(values, all_of(values)).mean[0] == 0.75
+    assert shrink(values, all_of(values)).mean[0] == pytest.approx(0.75)
 
 
 def test_equal_lengths_keep_their_order_and_move_towards_each_other() -> None:
     values = ScoreModel(0.5, 0.6).draw(np.random.default_rng(FIRST_SEED), 12, 60).values
     raw, found = values.mean(axis=1), shrink(values, all_of(values)).mean
-    assert np.array_equal(np.argsort(found, kind="stable"), np.argsort(raw, kind="stable"))
+    assert (np.diff(found[np.argsort(raw)]) > -1e-9).all()
     assert 0 < np.ptp(found) < np.ptp(raw)
 
 
@@ -34,9 +34,9 @@ def test_who_has_seen_less_is_shrunken_more_and_is_less_certain() -> None:
     values[0] = 1.0
     answered = all_of(values)
     whole = shrink(values, answered)
-    answered[0, 10:] = 0.0
+    answered[0, 3:] = 0.0
     part = shrink(values * answered, answered)
-    assert part.mean[0] < whole.mean[0] <= 1.0
+    assert part.mean[0] < 0.9 < whole.mean[0] <= 1.0
     assert part.deviation[0] > whole.deviation[0]
 
 
@@ -56,8 +56,19 @@ def test_candidates_that_fail_altogether_do_not_keep_the_others_from_being_shrun
     alone = shrink(values, all_of(values)).mean
     with_duds = np.vstack([values, np.zeros((12, 40))])
     found = shrink(with_duds, all_of(with_duds)).mean
-    assert found[:12] == pytest.approx(alone)
-    assert found[12:] == pytest.approx(np.zeros(12), abs=1e-9)
+    assert np.ptp(found[:12]) < 1.1 * np.ptp(alone) < 0.8 * np.ptp(values.mean(axis=1))
+    assert found[:12] == pytest.approx(alone, abs=0.03)
+    assert found[12:] == pytest.approx(np.zeros(12), abs=0.01)
+
+
+def test_a_clear_winner_keeps_its_score() -> None:
+    """One in nine of ten, the others equal in four of ten: nothing suggests that it was lucky."""
+    rng = np.random.default_rng(FIRST_SEED)
+    values = (rng.random((24, 100)) < 0.4).astype(float)
+    values[5] = np.arange(100) % 10 != 0
+    found = shrink(values, all_of(values)).mean
+    assert found[5] == pytest.approx(0.9, abs=0.01), f"METIER_TEST_SEED={FIRST_SEED}"
+    assert np.ptp(np.delete(found, 5)) < 0.1
 
 
 @settings(deadline=None, max_examples=60)
@@ -72,12 +83,14 @@ def test_estimates_are_scores_whatever_is_missing(count: int, length: int, seed:
     assert ((found.mean >= 0) & (found.mean <= 1) & (found.deviation >= 0)).all()
 
 
-def test_the_winners_estimate_is_near_its_truth_where_the_maximum_is_not() -> None:
+@pytest.mark.parametrize(("skill", "duds"), [(0.0, 0.0), (0.0, 0.4), (0.2, 0.0), (0.4, 0.4), (0.8, 0.0)])
+def test_the_winners_estimate_is_near_its_truth_where_the_maximum_is_not(skill: float, duds: float) -> None:
+    """From equal candidates to very unlike ones: a fifth of the maximum's excess at most, and two points of noise."""
     excess, plain = [], []
-    for seed in range(FIRST_SEED, FIRST_SEED + 60):
-        scores = ScoreModel(0.5, 0.4).draw(np.random.default_rng(seed), 24, 60)
+    for seed in range(FIRST_SEED, FIRST_SEED + 40):
+        scores = ScoreModel(0.5, skill, duds=duds).draw(np.random.default_rng(seed), 24, 60)
         best = int(scores.values.mean(axis=1).argmax())
         excess.append(shrink(scores.values, all_of(scores.values)).mean[best] - scores.truth[best])
         plain.append(scores.values[best].mean() - scores.truth[best])
-    assert abs(np.mean(excess)) < 0.02, f"METIER_TEST_SEED={FIRST_SEED}"
-    assert np.mean(plain) > 0.025
+    assert abs(np.mean(excess)) < 0.2 * np.mean(plain) + 0.02, f"METIER_TEST_SEED={FIRST_SEED}"
+    assert np.mean(plain) > 0.02

@@ -23,17 +23,21 @@ from optimizer.search.space import Space
 Method = Callable[[World, int, int], Played]
 
 
-def product(world: World, budget: int, seed: int, prior: bool = True, race: Race | None = None) -> Played:
+def product(
+    world: World, budget: int, seed: int, prior: bool = True, race: Race | None = None, later: int | None = None
+) -> Played:
     """Play the product as it is shipped, but for the number of trials: the budget alone ends it.
 
-    Embeddings are left out: the tables do not hold the texts of demos. `prior` and `race` are for what else
-    could be shipped; None is what the layout says.
+    Embeddings are left out: the tables do not hold the texts of demos. `prior`, `race` and `later`, the candidates of a
+    later round, are for what else could be shipped; None is what the layout says.
     """
     config = RunConfig(task="replay", budget=Budget(calls=budget), seed=seed)
     space = world.space if prior else replace(world.space, prior=None)
     laid = layout(examples_of(world), config)
     if race is not None:
         laid = replace(laid, race=race, doubling=False)
+    if later is not None:
+        laid = replace(laid, later=later)
     sampler = PoolSampler(replace(world, space=space), config.search.strategy, seed, laid.first - 1)
     return play_search(world, budget, sampler, laid, len(world.candidates))
 
@@ -87,6 +91,7 @@ OURS = "ours"
 METHODS: dict[str, Method] = {
     OURS: product,
     "ours, without the prior": partial(product, prior=False),
+    "ours, rounds of 16": partial(product, later=SPREAD),
     "our sampler, uniform": partial(product, race=Uniform()),
     "our sampler, successive halving": partial(product, race=Halving()),
     "our sampler, CAPO's paired t": partial(product, race=PairedT()),

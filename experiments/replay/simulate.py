@@ -57,6 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("question", choices=["regret", "optimism", "race", "likeness"])
     parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--first", type=int, default=0, help="the first seed, for seeds that nothing was chosen on")
     parser.add_argument("--kind", choices=["table", "drawn"], default="table")
     parser.add_argument("--candidates", type=int, default=0, help="of a drawn world; 0: the whole space")
     parser.add_argument("--examples", type=int, default=100, help="of a drawn world")
@@ -76,13 +77,15 @@ def regret(options: argparse.Namespace, tables: dict[str, Table]) -> None:
     """Print each method's regret at each budget, and ours as a share of the best other's."""
     for evaluations in options.evaluations:
         found = played(options, tables, options.kind, evaluations)
-        table, names = as_array(found, options.methods, list(tables), options.seeds, "regret")
+        table, names = as_array(found, options.methods, list(tables), options.seeds, "regret", options.first)
         print(
             f"\n{options.kind}, {evaluations:g} full evaluations, {options.seeds} seeds a task: mean regret in points\n"
         )
         print_regret(table, names, list(tables))
-        calls = as_array(found, options.methods, list(tables), options.seeds, "calls")[0].mean(axis=(1, 2))
-        trials = as_array(found, options.methods, list(tables), options.seeds, "trials")[0].mean(axis=(1, 2))
+        calls, trials = (
+            as_array(found, options.methods, list(tables), options.seeds, value, options.first)[0].mean(axis=(1, 2))
+            for value in ("calls", "trials")
+        )
         told = ", ".join(f"{name} {c:.0f}/{t:.0f}" for name, c, t in zip(names, calls, trials, strict=True))
         print(f"\nmean calls/candidates: {told}")
         if OURS in names and len(names) > 1:
@@ -99,7 +102,7 @@ def optimism(options: argparse.Namespace, tables: dict[str, Table]) -> None:
         print("|---" * (len(tables) + 3) + "|")
         for name in options.methods:
             rows = [
-                100 * as_array(found, [name], list(tables), options.seeds, value)[0][0]
+                100 * as_array(found, [name], list(tables), options.seeds, value, options.first)[0][0]
                 for value in ("optimism", "luckiest")
             ]
             means = " | ".join(f"{row.mean():+.1f}" for row in rows[0])
@@ -145,7 +148,7 @@ def played(options: argparse.Namespace, tables: dict[str, Table], kind: str, eva
     size = (options.candidates, options.examples) if kind == "drawn" else (0, 0)
     jobs = [
         Job(method, task, kind, evaluations, seed, *size)
-        for seed in range(options.seeds)
+        for seed in range(options.first, options.first + options.seeds)
         for task in tables
         for method in options.methods
     ]
@@ -208,14 +211,14 @@ def in_parallel(work: Callable[[Any], Any], jobs: Sequence[Any], processes: int)
 
 
 def as_array(
-    found: Sequence[Found], methods: Sequence[str], tasks: Sequence[str], seeds: int, value: str
+    found: Sequence[Found], methods: Sequence[str], tasks: Sequence[str], seeds: int, value: str, first: int = 0
 ) -> tuple[np.ndarray, list[str]]:
-    """Return methods × tasks × seeds of one value, and the methods' names."""
+    """Return methods × tasks × seeds (from the `first` on) of one value, and the methods' names."""
     places = {(method, task): (i, j) for i, method in enumerate(methods) for j, task in enumerate(tasks)}
     table = np.full((len(methods), len(tasks), seeds), np.nan)
     for one in found:
-        if (one.job.method, one.job.task) in places and one.job.seed < seeds:
-            table[(*places[one.job.method, one.job.task], one.job.seed)] = getattr(one, value)
+        if (one.job.method, one.job.task) in places and first <= one.job.seed < first + seeds:
+            table[(*places[one.job.method, one.job.task], one.job.seed - first)] = getattr(one, value)
     return table, list(methods)
 
 

@@ -37,15 +37,21 @@ class Bandit:
 
     def __init__(self, names: Iterable[str]) -> None:
         self.records = {name: Record() for name in names}
+        self._first = dict.fromkeys(self.records, (0, 0))
+
+    def saw(self, name: str, won: bool) -> None:
+        """Take note of whether something of the first pool beat the seed; no record has it, for nobody was asked."""
+        wins, losses = self._first[name]
+        self._first[name] = (wins + won, losses + (not won))
 
     def order(self, names: Iterable[str], rng: random.Random) -> list[str]:
         """Return the names, the one with the best draw first."""
-        return sorted(names, key=lambda name: -self._draw(self.records[name], rng))
+        return sorted(names, key=lambda name: -self._draw(name, rng))
 
-    @staticmethod
-    def _draw(record: Record, rng: random.Random) -> float:
+    def _draw(self, name: str, rng: random.Random) -> float:
+        record, (won, lost) = self.records[name], self._first[name]
         losses = record.tried - record.won + record.rejected
-        return rng.betavariate(1 + record.won, 1 + losses)
+        return rng.betavariate(1 + record.won + won, 1 + losses + lost)
 
     def shares(self) -> dict[str, float]:
         """Return each proposer's share of all that was asked, 0.0 before anything was."""

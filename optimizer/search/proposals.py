@@ -16,7 +16,7 @@ from optimizer.search.board import Board
 from optimizer.search.lineage import informed, settled_in
 from optimizer.search.sampler import Sampler
 from optimizer.search.space import Space
-from optimizer.types import Candidate
+from optimizer.types import Candidate, Prompt
 
 # An incumbent as good as this leaves nothing to propose for.
 CEILING = 0.98
@@ -112,6 +112,8 @@ class Proposals:
         Before the first round there is nothing to do: the pools were just filled.
         """
         self.settle(board)
+        if self._rounds == 1:
+            self._learn_first(board)
         self._rounds += 1
         best = board.winner()
         if self._rounds == 1 or best is None or board.shrunken(best) >= CEILING:
@@ -139,6 +141,15 @@ class Proposals:
                 waiting.append(child)
         self._children = waiting
         self._tell(self.record())
+
+    def _learn_first(self, board: Board) -> None:
+        """Tell the bandit whose first instructions beat the seed's, by candidates that are like it in all else."""
+        seed = next((one for one in board.candidates.values() if one.origin == "seed"), None)
+        for cid, one in board.candidates.items():
+            if seed is not None and one.origin in self.bandit.records and _wordless(one) == _wordless(seed):
+                mine, theirs = board.paired(cid, seed.id)
+                if mine:
+                    self.bandit.saw(one.origin, mean(mine) > mean(theirs))
 
     def record(self) -> dict[str, Any]:
         """Return what each proposer did, by name, with its share of all that was asked; and the last rejections."""
@@ -215,6 +226,10 @@ class Proposals:
         if folded(text) in {folded(one.text) for one in pool.instructions}:
             return None, "the instruction is known"
         return (replace(proposal, text=text) if text else None), problem
+
+
+def _wordless(candidate: Candidate) -> dict[str, Prompt]:
+    return {name: replace(prompt, instruction="") for name, prompt in candidate.prompts.items()}
 
 
 def _answers(board: Board) -> int:

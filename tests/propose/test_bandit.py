@@ -34,3 +34,13 @@ def test_rejections_are_losses() -> None:
 def test_only_those_named_are_ordered() -> None:
     assert Bandit(["a", "b", "c"]).order(["c"], random.Random(0)) == ["c"]
     assert Bandit(["a"]).shares() == {"a": 0.0}
+
+
+def test_what_the_first_pool_showed_counts_and_is_in_no_record() -> None:
+    bandit = Bandit(["a", "b"])
+    for _ in range(20):
+        bandit.saw("a", won=True)
+        bandit.saw("b", won=False)
+    assert {bandit.order(["a", "b"], random.Random(n))[0] for n in range(20)} == {"a"}
+    assert bandit.records["a"] == bandit.records["b"]
+    assert bandit.shares() == {"a": 0.0, "b": 0.0}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -222,3 +223,18 @@ def test_no_demo_set_is_wanted_where_none_could_be_shown(ledger: Ledger, policie
     good = Better()
     played(ledger, proposals({"good": good}), 12, policies=policies)
     assert {subject.demos for subject in good.seen} == {2 if "static" in policies else 0}
+
+
+def test_the_first_pools_instructions_tell_whom_to_ask(ledger: Ledger) -> None:
+    first = [Proposal(f"instruction better {n}", "good") for n in range(4)]
+    first += [Proposal(f"instruction worse {n}", "bad") for n in range(4)]
+    start = space(2, counts=(0,))
+    pool = start.pools["predict"]
+    start = replace(start, pools={"predict": replace(pool, instructions=(*pool.instructions, *first))})
+    policy = proposals({"good": Better(), "bad": Worse()})
+    search, *_ = make_search(ledger, by_words, start, strategy="random")
+    search.proposals = policy
+    asyncio.run(search.run(SEED, 12))
+    seen = policy.bandit._first
+    assert seen["good"][0] >= 1
+    assert seen["good"][1] == seen["bad"][0] == 0

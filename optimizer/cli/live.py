@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from optimizer.search.trials import Event
     from optimizer.task.task import Task
 
+# Of the panel: its first column, however long the other one is, and the lines and spaces around both.
+NAME_WIDTH, FRAME, WIDEST = len("trials"), 7, 120
 UNITS = {"calls": "calls", "tokens": "tokens", "usd": "dollars", "seconds": "seconds"}
 
 
@@ -107,9 +109,11 @@ class LiveView(Watcher):
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(title=self.title, show_header=False, expand=False, title_justify="left")
-        table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True, overflow="ellipsis")
+        # As wide all the time: a panel that changes its width flickers.
+        width = min(self.console.width, WIDEST)
+        table = Table(title=self.title, show_header=False, width=width, title_justify="left")
+        table.add_column(no_wrap=True, min_width=NAME_WIDTH)
+        table.add_column(no_wrap=True, overflow="ellipsis", max_width=width - NAME_WIDTH - FRAME)
         for name, text in self._rows():
             table.add_row(name, Text(visible(text, 200), overflow="ellipsis", no_wrap=True))
         return table

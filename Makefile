@@ -1,6 +1,8 @@
 # Two commands are the whole set-up: make quickstart, make test.
 PYTHON ?= python3
 BIN := .venv/bin
+# On two cores, each file on one of them: files share servers and runs among their tests.
+SPREAD := -n 2 --dist loadfile
 
 .PHONY: quickstart test test-all lint clean
 
@@ -8,10 +10,10 @@ quickstart: .venv/.installed
 	$(BIN)/metier run configs/quickstart.yaml
 
 test: .venv/.installed
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(SPREAD) -m "not slow"
 
 test-all: .venv/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SPREAD)
 
 lint: .venv/.installed
 	$(BIN)/ruff check .

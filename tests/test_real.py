@@ -141,6 +141,7 @@ def test_an_answer_does_not_depend_on_what_was_asked_before() -> None:
 
 
 @pytest.mark.real
+@pytest.mark.slow
 def test_the_readmes_python_runs(tmp_path: Path) -> None:
     (code,) = blocks("python")
     (tmp_path / "task").mkdir()

@@ -124,6 +124,7 @@ def no_calls() -> dict[str, dict[str, dict[str, int]]]:
     return {phase: {role: {"calls": 0} for role in ("task", "prompt")} for phase in ("search", "test")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("setting", "demos"), [("bare", {0}), ("demos", {0, 2, 4, 8, 16})])
 def test_from_a_useless_instruction_ours_asks_the_prompt_model_within_the_budget(
     monkeypatch: pytest.MonkeyPatch, server: FakeServer, data: Path, setting: str, demos: set[int]

@@ -9,14 +9,14 @@ from typing import Any
 
 from optimizer.config.schema import ModelConfig
 from optimizer.errors import LedgerError
-from optimizer.export.layout import first_request, openai_body, retrieves
+from optimizer.export.layout import first_request, openai_body
 from optimizer.export.targets import Export, Retrieves, export
 from optimizer.ledger.reader import Reader
 from optimizer.models.embed import MODEL, Embedder
 from optimizer.models.fleet import pull
 from optimizer.models.providers import is_local
 from optimizer.prompt.program import Programs
-from optimizer.prompt.saved import SavedPrompt, load_prompt
+from optimizer.prompt.saved import SavedPrompt, carried, load_prompt
 from optimizer.report.gather import Trial, trials_of
 from optimizer.resume import stored_config
 from optimizer.task.load import load_task
@@ -79,8 +79,7 @@ def _trial_prompt(run_dir: Path, candidate: Candidate) -> SavedPrompt:
     model = config.models.task
     if model.api_base is None and not is_local(model.model):
         model = model.model_copy(update={"api_base": config.models.api_base})
-    pool = task.train if any(map(retrieves, candidate.prompts.values())) else ()
-    return SavedPrompt(replace(task, train=pool, validation=(), test=()), candidate, _plain(model))
+    return SavedPrompt(replace(task, train=carried(task, candidate), validation=(), test=()), candidate, _plain(model))
 
 
 def _plain(model: ModelConfig) -> ModelConfig:
@@ -90,7 +89,7 @@ def _plain(model: ModelConfig) -> ModelConfig:
 def _best_static(run_dir: Path) -> str:
     with closing(Reader(run_dir / "ledger.db")) as ledger:
         trials = trials_of(ledger)
-    scored = [t for t in trials if t.low is not None and not any(map(retrieves, t.candidate.prompts.values()))]
+    scored = [t for t in trials if t.low is not None and not t.candidate.retrieves]
     # Few examples make a high score easily, but not a high lower end.
     best = max(scored, key=lambda trial: (trial.state == "complete", trial.low, -trial.number), default=None)
     if best is None:

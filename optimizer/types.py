@@ -67,6 +67,16 @@ class Prompt:
     order: Order = "given"
     demos: tuple[Example, ...] = ()
 
+    @property
+    def retrieves(self) -> bool:
+        """Whether the demos are chosen for each input."""
+        return self.policy != "static" and self.count > 0
+
+    @property
+    def shown(self) -> tuple[Example, ...]:
+        """The demos of a static prompt in the order in which they are shown."""
+        return self.demos[::-1] if self.order == "reversed" else self.demos
+
     def to_json(self) -> dict[str, Any]:
         """Return this prompt as plain data, demos in full."""
         data = {name: getattr(self, name) for name in ("instruction", "format", "policy", "count", "order")}
@@ -87,6 +97,11 @@ class Candidate:
     prompts: Mapping[str, Prompt]
     origin: str = "seed"
     parents: tuple[str, ...] = ()
+
+    @property
+    def retrieves(self) -> bool:
+        """Whether any of its prompts chooses its demos for each input."""
+        return any(prompt.retrieves for prompt in self.prompts.values())
 
     @property
     def id(self) -> str:

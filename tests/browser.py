@@ -37,43 +37,41 @@ def visit(page: Path, questions: list[str], width: int = 1280, dark: bool = Fals
 
 async def _visit(page: Path, questions: list[str], width: int, dark: bool) -> Visit:
     found = Visit()
-    async with _chromium() as address, aiohttp.ClientSession() as session:
-        async with session.put(f"http://{address}/json/new?about:blank") as reply:
-            target = await reply.json()
-        async with session.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0) as socket:
-            talk = _Talk(socket, found)
-            scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-            size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-            for domain in ("Page", "Network", "Log", "Runtime"):
-                await talk.ask(f"{domain}.enable")
-            await talk.ask("Emulation.setDeviceMetricsOverride", **size)
-            await talk.ask("Emulation.setEmulatedMedia", features=[scheme])
-            await talk.ask("Page.navigate", url=page.resolve().as_uri())
-            await talk.until("Page.loadEventFired")
-            for question in questions:
-                answer = await talk.ask("Runtime.evaluate", expression=question, returnByValue=True, awaitPromise=True)
-                assert "exceptionDetails" not in answer, answer
-                found.answers.append(answer["result"].get("value"))
-            found.picture = (await talk.ask("Page.captureScreenshot"))["data"]
+    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    async with _tab(found, width, 900, ("Page", "Network", "Log", "Runtime")) as talk:
+        await talk.ask("Emulation.setEmulatedMedia", features=[scheme])
+        await talk.ask("Page.navigate", url=page.resolve().as_uri())
+        await talk.until("Page.loadEventFired")
+        for question in questions:
+            answer = await talk.ask("Runtime.evaluate", expression=question, returnByValue=True, awaitPromise=True)
+            assert "exceptionDetails" not in answer, answer
+            found.answers.append(answer["result"].get("value"))
+        found.picture = (await talk.ask("Page.captureScreenshot"))["data"]
     return found
 
 
 async def photograph(address: str, prepare: str, width: int, height: int) -> str:
     """Open an address, run JavaScript that makes the page ready, and return a picture as PNG in base64."""
-    found = Visit()
-    async with _chromium() as browser, aiohttp.ClientSession() as session:
-        async with session.put(f"http://{browser}/json/new?about:blank") as reply:
+    async with _tab(Visit(), width, height, ("Page", "Runtime")) as talk:
+        await talk.ask("Page.navigate", url=address)
+        await talk.until("Page.loadEventFired")
+        await talk.ask("Runtime.evaluate", expression=prepare, returnByValue=True, awaitPromise=True)
+        return str((await talk.ask("Page.captureScreenshot"))["data"])
+
+
+@asynccontextmanager
+async def _tab(found: Visit, width: int, height: int, domains: tuple[str, ...]) -> AsyncIterator[_Talk]:
+    """Open an empty page of a size in a browser of our own; what it does goes into `found`."""
+    async with _chromium() as address, aiohttp.ClientSession() as session:
+        async with session.put(f"http://{address}/json/new?about:blank") as reply:
             target = await reply.json()
         async with session.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0) as socket:
             talk = _Talk(socket, found)
-            for domain in ("Page", "Runtime"):
+            for domain in domains:
                 await talk.ask(f"{domain}.enable")
-            size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+            size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
             await talk.ask("Emulation.setDeviceMetricsOverride", **size)
-            await talk.ask("Page.navigate", url=address)
-            await talk.until("Page.loadEventFired")
-            await talk.ask("Runtime.evaluate", expression=prepare, returnByValue=True, awaitPromise=True)
-            return str((await talk.ask("Page.captureScreenshot"))["data"])
+            yield talk
 
 
 class _Talk:

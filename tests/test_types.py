@@ -118,3 +118,15 @@ def test_usage_adds_field_by_field() -> None:
 def test_values_are_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Prompt("x").instruction = "y"  # type: ignore[misc]
+
+
+def test_a_prompt_retrieves_if_its_policy_chooses_some() -> None:
+    assert Prompt("i", policy="nearest", count=2).retrieves
+    assert not Prompt("i", policy="nearest", count=0).retrieves
+    assert not Prompt("i", count=2).retrieves
+
+
+def test_static_demos_are_shown_in_their_order() -> None:
+    demos = (Example({"n": 1}, {"k": "a"}), Example({"n": 2}, {"k": "b"}))
+    assert Prompt("i", count=2, demos=demos).shown == demos
+    assert Prompt("i", count=2, order="reversed", demos=demos).shown == demos[::-1]

@@ -7,10 +7,9 @@ the file. All that comes from the user stands in it as literals.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from optimizer.export import source
-from optimizer.export.layout import BETWEEN, Layout, retrieves
+from optimizer.export.layout import BETWEEN, Layout, never
 from optimizer.export.source import ADAPTERS, PLAIN, choosing, literal, parts, plainly
 from optimizer.prompt.program import Programs, Prompted
 from optimizer.prompt.saved import SavedPrompt
@@ -41,22 +40,22 @@ _JOINED = 'return [{"role": filled[0]["role"], "content": %r.join(one["content"]
 def python_module(layout: Layout) -> str:
     """Return a Python file whose `messages(…)` are this prompt's, without metier or DSPy."""
     prompt, plain = layout.prompt, layout.prompt.format in PLAIN
-    chosen = "_chosen(inputs)" if retrieves(prompt) else "DEMOS"
+    chosen = "_chosen(inputs)" if prompt.retrieves else "DEMOS"
     ending = _JOINED % BETWEEN if layout.joined else "return filled"
-    needs = "numpy and sentence-transformers" if retrieves(prompt) else "the standard library alone"
+    needs = "numpy and sentence-transformers" if prompt.retrieves else "the standard library alone"
     return "".join(
         [
             source.HEAD.format(needs=needs),
-            source.imports(retrieves(prompt)),
+            source.imports(prompt.retrieves),
             literal("REQUEST", dict(layout.body)),
             literal("HEAD", parts(layout.head)),
             literal("DEMOS", [parts(demo) for demo in layout.demos]),
             literal("TAIL", parts(layout.tail)),
             _MESSAGES.format(chosen=chosen, ending=ending),
-            source.source(render) if plain or retrieves(prompt) else "",
+            source.source(render) if plain or prompt.retrieves else "",
             source.PLAIN_TEXT if plain else source.DSPY_TEXT,
-            _pool(prompt, layout.pool) if retrieves(prompt) else "",
-            _CHOSEN if retrieves(prompt) else "",
+            _pool(prompt, layout.pool) if prompt.retrieves else "",
+            _CHOSEN if prompt.retrieves else "",
         ]
     )
 
@@ -74,25 +73,24 @@ def _chosen(inputs):
 def dspy_module(saved: SavedPrompt) -> str:
     """Return a Python file whose `program` is this prompt as a DSPy module, without metier."""
     (prompt,) = saved.candidate.prompts.values()
-    built = Programs(saved.task, saved.task.train, _never).build(saved.candidate)
+    built = Programs(saved.task, saved.task.train, never).build(saved.candidate)
     assert isinstance(built, Prompted)  # noqa: S101 - the task has no program of its own
-    shown = prompt.demos[::-1] if prompt.order == "reversed" else prompt.demos
     fields = {
         side: {field: spec.model_dump(mode="json") for field, spec in specs.items()}
         for side, specs in (("inputs", saved.task.inputs), ("outputs", saved.task.outputs))
     }
-    needs = "dspy, numpy and sentence-transformers" if retrieves(prompt) else "dspy"
+    needs = "dspy, numpy and sentence-transformers" if prompt.retrieves else "dspy"
     return "".join(
         [
             source.HEAD.format(needs=needs),
-            source.imports(retrieves(prompt), dspy=True),
+            source.imports(prompt.retrieves, dspy=True),
             literal("INSTRUCTION", prompt.instruction),
             literal("FIELDS", fields),
             literal("SETTINGS", {"max_tokens": built.config["max_tokens"]}),
-            literal("DEMOS", [{**demo.inputs, **demo.outputs} for demo in shown]),
-            source.plain_formats() if prompt.format in PLAIN else source.source(render) if retrieves(prompt) else "",
-            _pool(prompt, saved.task.train) if retrieves(prompt) else "",
-            _DSPY.format(adapter=ADAPTERS[prompt.format], chosen=_RETRIEVED if retrieves(prompt) else "DEMOS"),
+            literal("DEMOS", [{**demo.inputs, **demo.outputs} for demo in prompt.shown]),
+            source.plain_formats() if prompt.format in PLAIN else source.source(render) if prompt.retrieves else "",
+            _pool(prompt, saved.task.train) if prompt.retrieves else "",
+            _DSPY.format(adapter=ADAPTERS[prompt.format], chosen=_RETRIEVED if prompt.retrieves else "DEMOS"),
         ]
     )
 
@@ -143,7 +141,3 @@ def _pool(prompt: Prompt, pool: Sequence[Example]) -> str:
     made = "POOL = DemoPool([Example(*one) for one in EXAMPLES], Embedder())\n"
     chosen = f"PROMPT = Prompt(**{choosing(prompt)!r})\n"
     return source.retrieval() + "\n\n" + literal("EXAMPLES", plainly(pool)) + made + chosen
-
-
-def _never(texts: Any) -> Any:
-    raise RuntimeError("a module is written without embeddings")

@@ -90,17 +90,12 @@ def merged(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
     return tuple(found)
 
 
-def retrieves(prompt: Prompt) -> bool:
-    """Tell if a prompt chooses its demos for each input."""
-    return prompt.policy != "static" and prompt.count > 0
-
-
 def layout_of(saved: SavedPrompt, predictor: str) -> Layout:
     """Return the layout of one predictor's prompt; raises TaskError where an input of it is no text."""
-    programs = Programs(saved.task, saved.task.train, _never)
+    programs = Programs(saved.task, saved.task.train, never)
     prompt, signature = saved.candidate.prompts[predictor], programs.predictors[predictor].signature
-    pool = programs.pool_of(predictor) if retrieves(prompt) else ()
-    shown = pool or (prompt.demos[::-1] if prompt.order == "reversed" else prompt.demos)
+    pool = programs.pool_of(predictor) if prompt.retrieves else ()
+    shown = pool or prompt.shown
     _check_inputs(predictor, signature)
     marks = {field: f"⟦{field} {digest([field, saved.candidate.id])}⟧" for field in signature.input_fields}
 
@@ -128,7 +123,7 @@ def layout_of(saved: SavedPrompt, predictor: str) -> Layout:
 
 def request_to_anthropic(saved: SavedPrompt, layout: Layout, inputs: Mapping[str, str]) -> dict[str, Any]:
     """Return the body that a static prompt posts to Anthropic's endpoint for some inputs."""
-    program = _alone(Programs(saved.task, (), _never), layout.predictor, saved.candidate)
+    program = _alone(Programs(saved.task, (), never), layout.predictor, saved.candidate)
     return anthropic_body(saved.model, first_request(program, saved.model, inputs))
 
 
@@ -218,5 +213,6 @@ def _cut(raw: Sequence[Raw], marks: Mapping[str, str]) -> tuple[Message, ...]:
     )
 
 
-def _never(texts: Sequence[str]) -> Any:
+def never(texts: Sequence[str]) -> Any:
+    """Embed nothing: laying a prompt out takes no embeddings."""
     raise TaskError("a layout needs no embeddings", "Please report this.")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from optimizer.errors import TaskError
 from optimizer.export import source
-from optimizer.export.layout import BETWEEN, Layout, retrieves
+from optimizer.export.layout import BETWEEN, Layout, never
 from optimizer.export.source import ADAPTERS, PLAIN, choosing, literal, parts, plainly
 from optimizer.prompt.program import Programs
 from optimizer.prompt.saved import SavedPrompt
@@ -52,7 +51,7 @@ def _chosen(predictor, inputs):
 
 def python_steps(layouts: Mapping[str, Layout]) -> str:
     """Return a Python file whose `messages(predictor, …)` are a program's, without metier or DSPy."""
-    pools = {name: (one.prompt, one.pool) for name, one in layouts.items() if retrieves(one.prompt)}
+    pools = {name: (one.prompt, one.pool) for name, one in layouts.items() if one.prompt.retrieves}
     formats = {one.prompt.format for one in layouts.values()}
     both = '(render if prompt["plain"] else _text)'
     text = both if formats & PLAIN and formats - PLAIN else "render" if formats & PLAIN else "_text"
@@ -86,9 +85,9 @@ def _held(layout: Layout) -> dict[str, Any]:
 
 def dspy_steps(saved: SavedPrompt) -> str:
     """Return a Python file whose `tuned(program)` puts the prompts into the user's program, without metier."""
-    programs = Programs(saved.task, saved.task.train, _never)
+    programs = Programs(saved.task, saved.task.train, never)
     prompts = saved.candidate.prompts
-    pools = {name: (one, programs.pool_of(name)) for name, one in prompts.items() if retrieves(one)}
+    pools = {name: (one, programs.pool_of(name)) for name, one in prompts.items() if one.retrieves}
     formats = sorted({one.format for one in prompts.values()})
     adapters = "".join(f"    {name!r}: lambda: {ADAPTERS[name]},\n" for name in formats)
     return "".join(
@@ -105,12 +104,11 @@ def dspy_steps(saved: SavedPrompt) -> str:
 
 
 def _run(programs: Programs, name: str, prompt: Prompt) -> dict[str, Any]:
-    shown = prompt.demos[::-1] if prompt.order == "reversed" else prompt.demos
     return {
         "instruction": prompt.instruction,
         "format": prompt.format,
         "settings": programs.limits(name, prompt.format),
-        "demos": [{**demo.inputs, **demo.outputs} for demo in shown],
+        "demos": [{**demo.inputs, **demo.outputs} for demo in prompt.shown],
     }
 
 
@@ -172,7 +170,3 @@ def _pools(pools: Mapping[str, tuple[Prompt, Sequence[Example]]]) -> str:
         f"{literal('WAYS', ways)}"
         "CHOOSING = {name: Prompt(**way) for name, way in WAYS.items()}\n"
     )
-
-
-def _never(texts: Sequence[str]) -> Any:
-    raise TaskError("a file is written without embeddings", "Please report this.")

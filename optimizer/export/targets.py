@@ -12,7 +12,7 @@ import yaml
 
 from optimizer.errors import TaskError
 from optimizer.export.code import dspy_module, python_module
-from optimizer.export.layout import Layout, Message, Slot, layout_of, request_to_anthropic, retrieves
+from optimizer.export.layout import Layout, Message, Slot, layout_of, request_to_anthropic
 from optimizer.export.steps import dspy_steps, python_steps
 from optimizer.models.providers import is_local
 from optimizer.prompt.saved import SavedPrompt
@@ -44,7 +44,7 @@ def export(saved: SavedPrompt, target: str, predictor: str | None = None) -> Exp
     names = _asked(saved, predictor)
     if target == "text":
         return Export(_text(saved, names))
-    if target not in CODE and any(retrieves(saved.candidate.prompts[name]) for name in names):
+    if target not in CODE and any(saved.candidate.prompts[name].retrieves for name in names):
         what = f"{target} cannot hold this prompt: its demos are chosen anew for each input"
         raise Retrieves(what, "Give --to python or --to dspy, which carry the examples that they choose from.")
     if target == "dspy":
@@ -69,8 +69,8 @@ def _text(saved: SavedPrompt, names: list[str]) -> str:
         if len(names) > 1:
             parts.append(f"=== {name} ===")
         parts.append(prompt.instruction)
-        shown = prompt.demos[::-1] if prompt.order == "reversed" else prompt.demos
-        if retrieves(prompt):
+        shown = prompt.shown
+        if prompt.retrieves:
             parts.append(
                 f"[{prompt.count} of these examples, {prompt.policy} to each input, in format {prompt.format}:]"
             )

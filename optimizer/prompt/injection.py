@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from optimizer.prompt.demos import text_of
 from optimizer.prompt.overlap import word_runs
@@ -15,6 +15,8 @@ from optimizer.types import Candidate, Example, canonical_json
 SHARED = 3
 # Fewer examples with the same answer tell nothing of who asks.
 FEW = 4
+# Texts whose sentences are remembered: each predictor's pool, and the guard, ask for the same ones at the start.
+KEPT = 20_000
 NAMED = 3
 _LINK = re.compile(
     r"(?:https?://|www\.)\S+|\b[\w.+-]+@[\w-]+\.\w+|\b[\w-]+\.(?:com|net|org|io|ru|xyz|example)\b", re.IGNORECASE
@@ -55,11 +57,10 @@ class Guard:
         """The examples with a sentence that asks the model for something."""
         return tuple(example for example in self._examples if _asking(example))
 
-    @cached_property
-    def calm(self) -> tuple[Example, ...]:
-        """The others; all, where there are none."""
+    def harmless(self, examples: Sequence[Example]) -> list[Example]:
+        """Return those of its examples that a proposer may see: who asks for nothing; all, where there are none."""
         ids = {example.id for example in self.asking}
-        return tuple(example for example in self._examples if example.id not in ids) or self._examples
+        return [example for example in examples if example.id not in ids] or list(examples)
 
     @cached_property
     def _orders(self) -> frozenset[tuple[str, ...]]:
@@ -118,10 +119,15 @@ def calm(examples: Sequence[Example]) -> list[Example]:
     return list(examples) if losing else found
 
 
-def _asking(example: Example) -> list[str]:
+def _asking(example: Example) -> tuple[str, ...]:
     """Return the sentences of an example that ask the model for something."""
-    sentences = re.split(r"(?<=[.!?])\s+|\n+", _everything(example))
-    return [sentence for sentence in sentences if any(pattern.search(sentence) for pattern in _ASKS)]
+    return _orders_in(_everything(example))
+
+
+@lru_cache(maxsize=KEPT)
+def _orders_in(text: str) -> tuple[str, ...]:
+    sentences = re.split(r"(?<=[.!?])\s+|\n+", text)
+    return tuple(sentence for sentence in sentences if any(pattern.search(sentence) for pattern in _ASKS))
 
 
 def _everything(example: Example) -> str:

@@ -27,8 +27,6 @@ VERSION = 1
 
 def dump_prompt(task: Task, candidate: Candidate, model: ModelConfig, note: dict[str, Any]) -> str:
     """Return a candidate as JSON text, with all that it takes to run it again; no keys, no paths of data."""
-    retrieves = any(prompt.policy != "static" and prompt.count for prompt in candidate.prompts.values())
-    pool = calm(task.train) if retrieves else ()
     data = {
         "metier": VERSION,
         "task": task.name,
@@ -40,9 +38,14 @@ def dump_prompt(task: Task, candidate: Candidate, model: ModelConfig, note: dict
         "program": _program_json(task),
         "prompts": candidate.to_json(),
         "messages": templates(task, candidate),
-        "pool": [{"inputs": dict(e.inputs), "outputs": dict(e.outputs)} for e in pool],
+        "pool": [{"inputs": dict(e.inputs), "outputs": dict(e.outputs)} for e in carried(task, candidate)],
     }
     return json.dumps(data, ensure_ascii=False, indent=1)
+
+
+def carried(task: Task, candidate: Candidate) -> tuple[Example, ...]:
+    """Return the examples that a candidate needs when it runs: those that it retrieves its demos from."""
+    return tuple(calm(task.train)) if candidate.retrieves else ()
 
 
 def _program_json(task: Task) -> dict[str, Any] | None:

@@ -24,8 +24,8 @@ def templates(task: Task, candidate: Candidate) -> dict[str, Messages]:
     found: dict[str, Messages] = {}
     for name, prompt in candidate.prompts.items():
         signature = predictors[name].signature.with_instructions(prompt.instruction)
-        shown = prompt.demos if prompt.policy == "static" else ()
-        demos = [{**demo.inputs, **demo.outputs} for demo in (shown[::-1] if prompt.order == "reversed" else shown)]
+        shown = prompt.shown if prompt.policy == "static" else ()
+        demos = [{**demo.inputs, **demo.outputs} for demo in shown]
         variables = {field: f"{{{{{field}}}}}" for field in signature.input_fields}
         messages = adapter(prompt.format).format(signature, demos, variables)
         found[name] = [{"role": str(m["role"]), "content": str(m["content"])} for m in messages]

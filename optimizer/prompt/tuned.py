@@ -44,7 +44,7 @@ class TunedProgram(dspy.Module):
         """Return the prompts and the pools as plain JSON data."""
         if self._candidate is None:
             raise TaskError("this TunedProgram holds no prompts yet", "Load a file into it, or save its program.")
-        retrieving = {name for name, p in self._candidate.prompts.items() if p.policy != "static" and p.count}
+        retrieving = {name for name, p in self._candidate.prompts.items() if p.retrieves}
         pools = {name: [_json(e) for e in pool.examples] for name, pool in self._pools.items() if name in retrieving}
         return {"metier": VERSION, "prompts": self._candidate.to_json(), "pools": pools}
 

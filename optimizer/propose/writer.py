@@ -10,7 +10,7 @@ from typing import Any
 
 import dspy
 from dspy.utils.exceptions import AdapterParseError, LMError
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from optimizer.door.door import repetition_of_call
 from optimizer.door.failures import metier_error_in
@@ -97,10 +97,15 @@ def as_data(value: Any) -> str:
 
 def _request(template: str, **shown: Any) -> tuple[str, list[tuple[str, str]], str]:
     """Return the parts of a file: what the model is told, pairs of a request and its answer, what it is given."""
+    parts = [part.render(**shown).strip() for part in _parts(template)]
+    return parts[0], list(zip(parts[1:-1:2], parts[2:-1:2], strict=True)), parts[-1]
+
+
+@cache
+def _parts(template: str) -> list[Template]:
     # Cut before anything is filled in: what is shown may have such a line, too.
     source = (PROMPTS / f"{template}.jinja").read_text(encoding="utf-8")
-    parts = [_environment().from_string(part).render(**shown).strip() for part in source.split("\n---\n")]
-    return parts[0], list(zip(parts[1:-1:2], parts[2:-1:2], strict=True)), parts[-1]
+    return [_environment().from_string(part) for part in source.split("\n---\n")]
 
 
 @cache

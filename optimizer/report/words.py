@@ -38,7 +38,7 @@ def demo_lines(prompt: Prompt) -> list[str]:
     """Return a static prompt's demos as the model sees them, a line each, at most `SHOWN_DEMOS`."""
     if prompt.policy != "static":
         return []
-    shown = prompt.demos[::-1] if prompt.order == "reversed" else prompt.demos
+    shown = prompt.shown
     return [demo_line(demo) for demo in shown[:SHOWN_DEMOS]]
 
 

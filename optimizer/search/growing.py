@@ -38,6 +38,7 @@ def make_proposals(
     """
     names = get_args(ProposerName) if config.proposers is None else config.proposers
     screen = task_screen(programs.task, programs)
+    tried = screen.guard.harmless(programs.task.train)
     limits = Limits(config.proposing, max(1, config.round // 2), 0 if config.proposers else LATE)
     return Proposals(
         build_proposers(names, writer, programs.embed),
@@ -45,7 +46,11 @@ def make_proposals(
         screen,
         seed,
         limits,
-        Models(frozenset(WRITING), asked, training_answers(evaluator, screen.guard.calm, seed, limits.window)),
+        Models(
+            frozenset(WRITING),
+            asked,
+            training_answers(evaluator, tried, seed, limits.window),
+        ),
         partial(put_proposers, evaluator.ledger),
     )
 

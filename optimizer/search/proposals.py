@@ -145,11 +145,12 @@ class Proposals:
     def _learn_first(self, board: Board) -> None:
         """Tell the bandit whose first instructions beat the seed's, by candidates that are like it in all else."""
         seed = next((one for one in board.candidates.values() if one.origin == "seed"), None)
-        for cid, one in board.candidates.items():
-            if seed is not None and one.origin in self.bandit.records and _wordless(one) == _wordless(seed):
-                mine, theirs = board.paired(cid, seed.id)
-                if mine:
-                    self.bandit.saw(one.origin, mean(mine) > mean(theirs))
+        if seed is None:
+            return
+        for one in board.candidates.values():
+            mine, theirs = board.paired(one.id, seed.id)
+            if mine and one.origin in self.bandit.records and _wordless(one) == _wordless(seed):
+                self.bandit.saw(one.origin, mean(mine) > mean(theirs))
 
     def record(self) -> dict[str, Any]:
         """Return what each proposer did, by name, with its share of all that was asked; and the last rejections."""

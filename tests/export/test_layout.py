@@ -3,9 +3,8 @@ from __future__ import annotations
 import pytest
 
 from optimizer.errors import TaskError
-from optimizer.export.layout import Message, Slot, first_request, layout_of, merged, retrieves
+from optimizer.export.layout import Message, Slot, first_request, layout_of, merged
 from optimizer.prompt.program import ROOT
-from optimizer.types import Prompt
 
 from .test_targets import FORMATS, saved
 
@@ -36,12 +35,6 @@ def test_a_joined_layout_is_one_message() -> None:
     (message,) = layout_of(saved("block", instruction="Sort it."), ROOT).messages()
     assert isinstance(message, Message)
     assert str(message.pieces[0]).startswith("Sort it.\n\nText: store 0")
-
-
-def test_what_retrieves() -> None:
-    assert retrieves(Prompt("i", policy="nearest", count=2))
-    assert not retrieves(Prompt("i", policy="nearest", count=0))
-    assert not retrieves(Prompt("i", count=2))
 
 
 def test_a_program_without_a_call_is_told() -> None:

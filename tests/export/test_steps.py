@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from jobs import BagOfWords, lighten, make_task, rule
+from jobs import BagOfWords, make_task, rule
 
 from optimizer.config.schema import ModelConfig
 from optimizer.errors import TaskError
@@ -24,7 +23,7 @@ from optimizer.task.load import load_task
 from optimizer.testing.fake_server import FakeServer, Messages, text_of
 from optimizer.types import Candidate, Example, Prompt
 
-from .test_targets import HOSTILE, _Sentences, run
+from .test_targets import HOSTILE, run, without_libraries
 
 pytestmark = pytest.mark.timeout(120)
 FORMATS = ("turns", "block", "chat", "json", "xml")
@@ -56,15 +55,7 @@ INPUTS = {
 
 @pytest.fixture(scope="module", autouse=True)
 def _light() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        lighten(patch.setattr)
-        module = types.ModuleType("sentence_transformers")
-        module.SentenceTransformer = _Sentences  # type: ignore[attr-defined]
-        patch.setitem(sys.modules, "sentence_transformers", module)
-        core, prompts = types.ModuleType("langchain_core"), types.ModuleType("langchain_core.prompts")
-        prompts.ChatPromptTemplate = types.SimpleNamespace(from_messages=list)  # type: ignore[attr-defined]
-        patch.setitem(sys.modules, "langchain_core", core)
-        patch.setitem(sys.modules, "langchain_core.prompts", prompts)
+    with without_libraries(types.SimpleNamespace(from_messages=list)):
         yield
 
 

@@ -6,6 +6,7 @@ import string
 import sys
 import types
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,17 +62,24 @@ def saved(layout: str, policy: str = "static", count: int = 2, order: str = "giv
     return SavedPrompt(task, Candidate({"predict": prompt}), ModelConfig(model="openai/gpt-x", temperature=0.3))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _light() -> Iterator[None]:
+@contextmanager
+def without_libraries(template: Any) -> Iterator[None]:
+    """Stand in for the embedder and, with `template`, for LangChain's class: an exported file imports both."""
     with pytest.MonkeyPatch.context() as patch:
         lighten(patch.setattr)
         module = types.ModuleType("sentence_transformers")
         module.SentenceTransformer = _Sentences  # type: ignore[attr-defined]
         patch.setitem(sys.modules, "sentence_transformers", module)
         core, prompts = types.ModuleType("langchain_core"), types.ModuleType("langchain_core.prompts")
-        prompts.ChatPromptTemplate = _LangChain  # type: ignore[attr-defined]
+        prompts.ChatPromptTemplate = template  # type: ignore[attr-defined]
         patch.setitem(sys.modules, "langchain_core", core)
         patch.setitem(sys.modules, "langchain_core.prompts", prompts)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _light() -> Iterator[None]:
+    with without_libraries(_LangChain):
         yield
 
 

@@ -96,7 +96,10 @@ def test_dollars_that_do_not_pay_for_the_probes_are_refused(config: Any) -> None
     assert "budget.usd: too little even for the probe calls" in done.output
 
 
-def test_a_run_with_a_price_is_foretold_without_a_call(config: Any, server: FakeServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("strategy", ["default", "dspy.BootstrapFewShotWithRandomSearch"])
+def test_a_run_with_a_price_is_foretold_without_a_call(
+    config: Any, server: FakeServer, tmp_path: Path, strategy: str
+) -> None:
     from optimizer.config.load import load_config
     from optimizer.run import Watcher
 
@@ -106,7 +109,8 @@ def test_a_run_with_a_price_is_foretold_without_a_call(config: Any, server: Fake
         def say(self, text: str) -> None:
             said.append((server.count, text))
 
-    optimize(load_config(config(PRICED), [f"run_dir={tmp_path / 'out'}"]), Listener())
+    chosen = f"search.strategy={strategy}"
+    optimize(load_config(config(PRICED), [f"run_dir={tmp_path / 'out'}", chosen]), Listener())
     before, text = next(one for one in said if one[1].startswith("Forecast: "))
     assert before == 0
     assert "$" in text

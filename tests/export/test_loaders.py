@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -150,6 +151,33 @@ const rendered = (one, vars) => typeof one === "string" ? engine.renderString(on
 const given = JSON.parse(require("fs").readFileSync(0, "utf8"));
 console.log(JSON.stringify(given.vars.map(vars => rendered(JSON.parse(given.raw), vars))));
 """
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("layout", FORMATS)
+def test_promptfoo_itself_gets_the_same_answers_on_fifty_examples(
+    layout: str, prompt: Callable[..., SavedPrompt], server: FakeServer, tmp_path: Path
+) -> None:
+    program = shutil.which("promptfoo")
+    if program is None:
+        pytest.skip("promptfoo is not installed: npm install promptfoo (it needs Node 22), and set PATH")
+    saved = prompt("static", layout, 'Sort it. {{ x }} {% raw %} {# no #} }} %} {{{ \\ "')
+    asked = [messages_of(saved, question) for question in QUESTIONS]
+    config = yaml.safe_load(export(saved, "promptfoo").text)
+    config["tests"] = [{"vars": {"text": question}} for question in QUESTIONS]
+    path, out = tmp_path / "promptfooconfig.yaml", tmp_path / "out.json"
+    path.write_text(yaml.safe_dump(config))
+    command = [program, "eval", "--config", path, "--output", out, "--no-cache", "--no-table", "--max-concurrency", "1"]
+    quiet = {"PROMPTFOO_DISABLE_TELEMETRY": "1", "PROMPTFOO_DISABLE_UPDATE": "1", "OPENAI_API_KEY": "none"}
+    surroundings = {**os.environ, **quiet, "PROMPTFOO_CONFIG_DIR": str(tmp_path)}
+    done = subprocess.run(command, env=surroundings, capture_output=True, text=True, check=False)
+    assert out.exists(), done.stderr
+    assert [request["messages"] for request in server.requests] == asked
+    told = sorted(json.loads(out.read_text())["results"]["results"], key=lambda one: one["testIdx"])
+    answers = [one["response"]["output"] for one in told]
+    if layout in {"turns", "block"}:  # what the rule answers is no JSON, for one
+        assert answers == [saved(text=question).kind for question in QUESTIONS]
 
 
 def messages_of(saved: SavedPrompt, text: str) -> Any:

@@ -77,7 +77,7 @@ def run(folder: Path, api_base: str, trials: int, mirrored: bool, number: int) -
     found: dict[str, Any] = {"wall s": round(wall, 1), "calls": result["usage"]["calls"]["task"], **mirror}
     found["trials"] = sum(result["trials"].values())
     if mirrored:
-        found["children"] = children(out, result["run_id"])
+        found["children"] = children(result)
     return found
 
 
@@ -94,10 +94,10 @@ def watched(run_dir: Path) -> dict[str, float]:
     return {}
 
 
-def children(run_dir: Path, run_id: str) -> int:
+def children(result: dict[str, Any]) -> int:
     """Return how many of a run's trials lie in MLflow as children of its parent."""
-    client, experiment = connect(f"sqlite:///{run_dir.parent / 'mlflow.db'}", "metier")
-    query, found, token = f"tags.`metier.run_id` = '{run_id}'", [], None
+    client, experiment = connect(result["mlflow"]["tracking_uri"], "metier")
+    query, found, token = f"tags.`metier.run_id` = '{result['run_id']}'", [], None
     while True:
         page = client.search_runs([experiment], query, max_results=1000, page_token=token)
         found += page

@@ -103,6 +103,7 @@ def test_some_calls_are_traced_under_their_runs_with_the_ledgers_times(folder: P
         assert (call.start_time_ns, call.end_time_ns) == (int(row["started"] * 1e9), int(row["ended"] * 1e9))
         assert call.inputs["messages"][0] == {"role": "system", "content": "Sort it."}
         assert (root.outputs, call.outputs["content"]) == ({"kind": "bird"}, "bird")
+        assert call.attributes["mlflow.llm.cost"] == {"total_cost": row["usd"]}, "MLflow would guess a price"
         told = {assessment.name: assessment.value for assessment in trace.info.assessments}
         assert told == {"score": 1.0, "expected kind": "bird"}
 

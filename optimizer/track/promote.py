@@ -13,7 +13,7 @@ from optimizer.errors import ConfigError, StoppedByFailures, TaskError
 from optimizer.track.address import checked
 from optimizer.track.connect import connect, make_client, why
 from optimizer.track.job import read_result
-from optimizer.track.registry import FILE, point, register, registry_name
+from optimizer.track.registry import FILE, aliases, point, register, registry_name
 from optimizer.track.ui import tracking_uri as uri_of
 
 if TYPE_CHECKING:
@@ -42,13 +42,17 @@ def promote(run_dir: Path, alias: str) -> str:
         client, _ = connect(place["tracking_uri"], "metier")
         experiment = client.get_run(place["run_id"]).info.experiment_id
         version = register(client, best, place["run_id"], experiment)
-        before = _held_by(client, best["task"], alias)
+        before, known = _held_by(client, best["task"], alias), aliases(client, best["task"])
         point(client, best["task"], alias, version)
     except Exception as problem:  # noqa: BLE001 - the boundary to MLflow, which raises what its drivers raise
         raise _unreached(place["tracking_uri"], problem) from None
     was = "" if before in (None, version) else f", was version {before}"
+    if before is None and known:  # it may be mistyped
+        was = f", a new alias beside {' and '.join(known)}"
     doubt = "" if outcome["verdict"] == "improved" else f" (its verdict is {outcome['verdict']})"
-    return f"prompts:/{registry_name(best['task'])}@{alias} is version {version}{was}{doubt}"
+    return (
+        f"prompts:/{registry_name(best['task'])}@{alias} is version {version}{was}{doubt}, at {place['tracking_uri']}"
+    )
 
 
 def fetch(address: str, tracking_uri: str | None = None) -> str:

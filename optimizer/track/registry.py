@@ -56,6 +56,14 @@ def point(client: MlflowClient, task: str, alias: str, version: int) -> None:
     client.set_prompt_alias(registry_name(task), alias, version)
 
 
+def aliases(client: MlflowClient, task: str) -> list[str]:
+    """Return the names of a prompt's aliases."""
+    name = registry_name(task)
+    # A list of versions has no aliases in it.
+    versions = [client.get_prompt_version(name, str(version.version)) for version in _versions(client, name)]
+    return sorted({alias for version in versions for alias in version.aliases})
+
+
 def fingerprint(best: Mapping[str, Any]) -> str:
     """Return 16 hex digits of what a saved prompt answers by: its text, demos, pool and model."""
     return digest([best[name] for name in ("messages", "prompts", "pool", "model", "outputs")])

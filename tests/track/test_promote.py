@@ -45,9 +45,9 @@ def test_a_promoted_prompt_is_the_runs_and_has_one_version(run: tuple[Path, str]
     place, uri = run
     with pytest.raises(TaskError, match="not in the registry"):
         fetch("prompts:/sort-it@champion", uri)
-    for _ in range(2):
+    for new in (", a new alias beside challenger", ""):
         done = CliRunner().invoke(cli, ["promote", str(place)], prog_name="metier")
-        told = "prompts:/sort-it@champion is version 1 (its verdict is inconclusive)\n"
+        told = f"prompts:/sort-it@champion is version 1{new} (its verdict is inconclusive), at {uri}\n"
         assert (done.exit_code, done.stdout) == (0, told)
     for address in ("@champion", "@challenger", "/1", ""):
         assert fetch(f"prompts:/sort-it{address}", uri) == (place / "best.json").read_text()

@@ -5,37 +5,38 @@ They go into the folder beside this file, each small enough for a repository.
 
 from __future__ import annotations
 
-import asyncio
-import base64
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from browser import photograph
+from browser import browser
 
 from optimizer.track.ui import tracking_uri, trials_address
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 FOLDER = Path(__file__).with_name("pictures")
 MOST = 150_000  # bytes
 UI = "http://127.0.0.1:5000/"
-# MLflow's own assistant covers a third of the table until it is closed; rows come later than the page.
-CLOSED = """(async () => {
-    for (let wait = 0; wait < 100 && document.querySelectorAll('[role=row]').length < 3; wait++)
-        await new Promise(done => setTimeout(done, 200));
-    const beta = [...document.querySelectorAll('button')].filter(b => b.getBoundingClientRect().x > innerWidth - 60);
-    beta[0]?.click();
-    await new Promise(done => setTimeout(done, 2000));
-    return document.querySelectorAll('[role=row]').length; })()"""
 
 
 def main(run_dir: Path, ui: str = UI) -> None:
     """Write `report.png` and `trials.png`."""
     FOLDER.mkdir(exist_ok=True)
-    trials = trials_address(run_dir, tracking_uri(run_dir))
-    pages = {"report": ((run_dir / "report.html").resolve().as_uri(), "0"), "trials": (f"{ui}{trials}", CLOSED)}
-    for name, (address, prepare) in pages.items():
-        picture = base64.b64decode(asyncio.run(photograph(address, prepare, width=1200, height=600)))
-        (FOLDER / f"{name}.png").write_bytes(picture)
-        assert len(picture) <= MOST, f"{name}.png is too large for a repository"
+    with browser(1200, 600) as page:
+        page.goto((run_dir / "report.html").resolve().as_uri())
+        _photograph(page, "report")
+        page.goto(f"{ui}{trials_address(run_dir, tracking_uri(run_dir))}")
+        page.get_by_role("row").nth(2).wait_for()  # rows come later than the page
+        page.get_by_role("button", name="Close", exact=True).click()  # MLflow's assistant covers a third of it
+        _photograph(page, "trials")
+
+
+def _photograph(page: Page, name: str) -> None:
+    file = FOLDER / f"{name}.png"
+    page.screenshot(path=file)
+    assert file.stat().st_size <= MOST, f"{name}.png is too large for a repository"
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ LONGEST_PARAM = 250
 TABLE, TEST_TABLE = "examples.json", "test_examples.json"
 # Tells the UI that a file is a table, which its evaluation view compares between runs.
 TABLES_TAG = "mlflow.loggedArtifacts"
-COLUMNS = ("input", "expected", "answer", "score", "seconds", "feedback", "error", "example")
+# MLflow's evaluation view groups runs by the first column and compares them by the second.
+COLUMNS = ("input", "answer", "expected", "score", "seconds", "feedback", "error", "example")
 Describe = Callable[[Candidate], str]
 Examples = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
@@ -125,7 +126,7 @@ def table(scores: Sequence[sqlite3.Row], calls: Sequence[Answered], examples: Ex
         known = examples.get(row["example"], {})
         asked, expected = as_text(known.get("inputs", {})), as_text(known.get("outputs", {}))
         answer, took = as_text(json.loads(row["answer"])), seconds.get(row["example"])
-        data.append([asked, expected, answer, row["value"], took, row["feedback"], row["failure"], row["example"]])
+        data.append([asked, answer, expected, row["value"], took, row["feedback"], row["failure"], row["example"]])
     return json.dumps({"columns": COLUMNS, "data": data}, ensure_ascii=False)
 
 

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from browser import CHROMIUM, visit
+from browser import needed, visit
 
 from optimizer.report.files import make_reports
 
@@ -16,7 +16,7 @@ from .made import make_run
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here"),
+    needed,
 ]
 WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 FLAT = "[...document.querySelectorAll('svg')].filter(s => s.getBoundingClientRect().height < 50).length"
@@ -66,7 +66,7 @@ PIECES = (
 
 
 def axe_core() -> str:
-    """Return the script, which a Python package carries; the package itself, and its Playwright, are not imported."""
+    """Return the script, which a Python package carries."""
     package = find_spec("axe_playwright_python")
     assert package is not None
     assert package.origin is not None

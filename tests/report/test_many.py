@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from browser import CHROMIUM, visit
+from browser import needed, visit
 from many import make_many
 
 from optimizer.report.files import make_reports
@@ -31,7 +31,7 @@ def test_the_page_stays_small_and_holds_every_trial_once(page: Path) -> None:
     assert len(page.with_suffix(".md").read_text(encoding="utf-8")) < 40_000
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
+@needed
 def test_the_page_can_be_read_on_a_phone(page: Path) -> None:
     wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     tall = "document.documentElement.scrollHeight"

@@ -54,7 +54,7 @@ def test_a_trials_running_score_and_table(ledger: Ledger) -> None:
     assert table["columns"] == [*COLUMNS]
     both = '{"kind": "bird", "n": 2}'
     assert table["data"][0] == ["an owl", both, both, 1.0, None, "", None, "a"]
-    assert table["data"][1] == ["", "", "owl", 0.0, None, "", None, "b"]
+    assert table["data"][1] == ["", "owl", "", 0.0, None, "", None, "b"]
     assert table["data"][2] == ["", "", "", None, None, "too slow", "timeout", "c"]
     assert len(table["data"]) == 5
     assert (entry.name, entry.status, entry.tags["reason"]) == ("trial 003", "FINISHED", "why")

@@ -61,7 +61,7 @@ def test_the_seed_and_the_winner_have_their_test_as_a_table(folder: Path) -> Non
     assert [run.data.tags.get("role") for run in (seed, winner, broken)] == ["seed", "winner", None]
     for run, score in ((seed, 0.0), (winner, 1.0)):
         rows = json.loads(text_of(client, run, "test_examples.json"))["data"]
-        assert [(row[0], row[1], row[3]) for row in rows] == [(e.inputs["text"], "bird", score) for e in TEST]
+        assert [(row[0], row[2], row[3]) for row in rows] == [(e.inputs["text"], "bird", score) for e in TEST]
         assert all(row[4] is not None for row in rows)
         tables = [told["path"] for told in json.loads(run.data.tags["mlflow.loggedArtifacts"])]
         assert tables == ["examples.json", "test_examples.json"]

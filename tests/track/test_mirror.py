@@ -120,7 +120,7 @@ def test_each_trial_is_a_child_run(report: Report) -> None:
             assert "## predict" in text_of(client, run, "prompt.md")
             table = json.loads(text_of(client, run, "examples.json"))
             assert table["columns"] == [*COLUMNS]
-            for asked, expected, answer, score, *_ in table["data"]:
+            for asked, answer, expected, score, *_ in table["data"]:
                 assert TRUTH[asked.split()[-1]] == expected
                 assert score == float(answer == expected)
             steps = [point.step for point in client.get_metric_history(run.info.run_id, "seen_score")]

@@ -11,6 +11,7 @@ import pytest
 
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import all_trials, begin_trial, finish_trial, put_scores
+from optimizer.track.content import COLUMNS
 from optimizer.track.copier import Copier
 from optimizer.types import Candidate, Prompt, Score
 
@@ -72,7 +73,8 @@ def test_it_writes_a_parent_and_a_child_for_each_trial_that_ended(ledger: Ledger
         ("trial 002", "FAILED"),
     ]
     assert children[0]["files"]["prompt.md"] == "Try 0."
-    assert json.loads(children[0]["files"]["examples.json"])["data"][0][2:4] == ["x", 1.0]
+    row = json.loads(children[0]["files"]["examples.json"])["data"][0]
+    assert (row[COLUMNS.index("answer")], row[COLUMNS.index("score")]) == ("x", 1.0)
     _, (_, run, *_) = found(ledger)
     assert run.data.tags["mlflow.parentRunId"] == first.parent
 

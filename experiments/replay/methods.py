@@ -15,6 +15,7 @@ from experiments.replay.rivals import Halving, PairedT, PoolRandom, PoolTPE, Uni
 from experiments.replay.worlds import Snapped, World
 from optimizer.config.schema import Budget, RunConfig
 from optimizer.search.bayes import BayesianSampler, Model
+from optimizer.search.candidates import Listed
 from optimizer.search.layout import QUICK_BLOCK, SPREAD, Layout, layout
 from optimizer.search.race import PairedRace, Race
 from optimizer.search.sampler import Sampler, Strategy
@@ -57,7 +58,7 @@ def _over(world: World) -> Strategy:
     """Return our strategy, which weighs the world's candidates where it would weigh the whole space."""
     sampler = BayesianSampler(world.space)
     model = sampler._model = Model(world.space, None)
-    model.parts = [model.features.encode([_params(world, cid) for cid in world.places])]
+    model.parts = [Listed(model.features.encode([_params(world, cid) for cid in world.places]))]
 
     def at(space: Space, seed: int) -> BayesianSampler:
         sampler.seed = seed

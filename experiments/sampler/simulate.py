@@ -77,7 +77,7 @@ def best_of(kind: Kind, seed: int) -> float:
 
     world = World(kind, seed)
     features = Features(world.space)
-    rows = rows_of(world.space, "predict")
+    rows = rows_of(world.space, "predict").all()
     return max(world.truth(world.space.suggest(FixedTrial(features.params(row)))) for row in rows)
 
 

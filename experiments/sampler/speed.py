@@ -19,7 +19,7 @@ from optimizer.search.space import Space
 def asks(space: Space, world: World, strategy: str, trials: int, count: int) -> list[tuple[float, float]]:
     """Return seconds on the clock and of the processor for each of `count` asks after `trials` tells."""
     sampler, features = Sampler(space, strategy, 0, 0, world.embed), Features(space)
-    rows = rows_of(space, "predict")
+    rows = rows_of(space, "predict").all()
     known = set()
     for row in rows[:: max(1, len(rows) // trials)][:trials]:
         candidate = space.suggest(FixedTrial(features.params(row)))

@@ -15,7 +15,7 @@ from threadpoolctl import ThreadpoolController
 
 from optimizer.prompt.demos import Embed
 from optimizer.search.acquisition import Cost, Tokens, expected_improvement, front_improvement, pareto
-from optimizer.search.candidates import candidates, rows_of, without
+from optimizer.search.candidates import Rows, candidates, rows_of, without
 from optimizer.search.features import Features
 from optimizer.search.space import Space
 from optimizer.search.surrogate import Observations, Posterior, Surrogate
@@ -40,7 +40,7 @@ class Model:
     def __init__(self, space: Space, embed: Embed | None) -> None:
         self.space, self._embed = space, embed
         self.features, self.cost = Features(space, embed), Cost(space)
-        self.parts = [rows_of(space, name) for name in space.pools]
+        self.parts: list[Rows] = [rows_of(space, name) for name in space.pools]
         self.surrogate = Surrogate(self.features.tables)
         self._fits: dict[int, Floats] = {}
 
@@ -133,9 +133,7 @@ class BayesianSampler(BaseSampler):
         tokens = model.tokens(seen.levels, told) if study.directions == TWO else None
         if tokens is not None:
             kin = np.array(pareto(expected.round(6), tokens.of(known.levels))[-KIN:], dtype=np.intp)
-        found = without(
-            candidates(model.parts, known.levels[kin], rng), model.features.encode([t.params for t in told])
-        )
+        found = without(candidates(model.parts, known.levels[kin], rng), levels)
         found = found[rng.permutation(len(found))]
         mean, deviation = posterior.predict(found, model.features.beliefs(found))
         if tokens is None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -10,14 +11,76 @@ from optimizer.search.features import KINDS
 from optimizer.search.space import Space
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from optimizer.search.features import Levels
 
 MOST = 2000
 NEAR = 2
 
 
-def rows_of(space: Space, predictor: str) -> Levels:
-    """Return every row of levels (see Features) that a predictor can have, shape (configurations, 6)."""
+class Rows(Protocol):
+    """Rows of levels (see Features) by their places: an array, or what is worked out when it is asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, places: NDArray[np.intp]) -> Levels: ...
+
+    def near(self, row: Levels, most: int) -> NDArray[np.intp]:
+        """Return the places, ascending, of the rows that differ from one in at most so many dimensions."""
+
+
+class Grid:
+    """Every row of levels that a predictor can have: each instruction and format with each tail.
+
+    None is written down: after a thousand trials the pools make millions.
+    """
+
+    def __init__(self, texts: int, formats: int, tails: Levels) -> None:
+        """`tails` are the rows without their first two levels, shape (tails, 4)."""
+        self._heads, self._tails = (texts, formats), tails
+
+    def __len__(self) -> int:
+        return self._heads[0] * self._heads[1] * len(self._tails)
+
+    def __getitem__(self, places: NDArray[np.intp]) -> Levels:
+        heads, tails = np.divmod(places, len(self._tails))
+        return np.concatenate([np.stack(np.divmod(heads, self._heads[1]), -1), self._tails[tails]], axis=-1)
+
+    def near(self, row: Levels, most: int) -> NDArray[np.intp]:
+        """Return the places of the rows near one; see Rows."""
+        text, layout = (np.arange(count) != level for count, level in zip(self._heads, row[:2], strict=True))
+        heads, tails = np.add.outer(text.astype(int), layout).ravel(), (self._tails != row[2:]).sum(axis=1)
+        found = [
+            np.add.outer(np.flatnonzero(heads == gone) * len(tails), np.flatnonzero(tails <= most - gone)).ravel()
+            for gone in range(most + 1)
+        ]
+        return np.sort(np.concatenate(found))
+
+    def all(self) -> Levels:
+        """Return all rows as an array, shape (configurations, 6); it may be large."""
+        return self[np.arange(len(self))]
+
+
+class Listed:
+    """Rows that were counted out."""
+
+    def __init__(self, rows: Levels) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, places: NDArray[np.intp]) -> Levels:
+        return self._rows[places]
+
+    def near(self, row: Levels, most: int) -> NDArray[np.intp]:
+        """Return the places of the rows near one; see Rows."""
+        return np.flatnonzero((self._rows != row).sum(axis=1) <= most)
+
+
+def rows_of(space: Space, predictor: str) -> Grid:
+    """Return every row of levels (see Features) that a predictor can have."""
     pool, demos = space.pools[predictor], space.demos
     counts = space.counts(pool)
     sets = range(1, 1 + len(pool.sets))
@@ -30,11 +93,10 @@ def rows_of(space: Space, predictor: str) -> Levels:
         for place in (sets if name == "static" else [0])
     ]
     tails = [(count, 0, 0, 0) for count, wanted in enumerate(counts) if not wanted] + shown
-    heads = [(text, layout) for text in range(len(pool.instructions)) for layout in range(len(space.formats))]
-    return np.array([head + tail for head in heads for tail in tails], dtype=np.intp)
+    return Grid(len(pool.instructions), len(space.formats), np.array(tails, dtype=np.intp))
 
 
-def candidates(parts: list[Levels], best: Levels, rng: np.random.Generator) -> Levels:
+def candidates(parts: Sequence[Rows], best: Levels, rng: np.random.Generator) -> Levels:
     """Return at most about 2,000 rows of levels: all, or as many random ones as neighbours of the `best`.
 
     `parts` are the rows of each predictor. A neighbour differs from a good row in one predictor only, and there
@@ -47,16 +109,16 @@ def candidates(parts: list[Levels], best: Levels, rng: np.random.Generator) -> L
     return np.vstack([np.hstack(drawn), _neighbours(parts, best, MOST // 2, rng)])
 
 
-def _neighbours(parts: list[Levels], best: Levels, size: int, rng: np.random.Generator) -> Levels:
+def _neighbours(parts: Sequence[Rows], best: Levels, size: int, rng: np.random.Generator) -> Levels:
     found = [best[:0]]
     share = size // max(1, len(best) * len(parts))
     for row in best:
         for place, part in enumerate(parts):
             mine = slice(place * len(KINDS), (place + 1) * len(KINDS))
-            near = part[(part != row[mine]).sum(axis=1) <= NEAR]
+            near = part.near(row[mine], NEAR)
             near = near[rng.permutation(len(near))[:share]]
             changed = np.repeat(row[None, :], len(near), axis=0)
-            changed[:, mine] = near
+            changed[:, mine] = part[near]
             found.append(changed)
     return np.vstack(found)
 

@@ -85,7 +85,7 @@ def test_tokens_are_learnt_from_what_calls_took() -> None:
     texts = (Proposal("short", "seed"), Proposal("a longer instruction", "seed"))
     space = Space({"predict": Pool(texts, (TRAIN[:16],), 30)}, ("turns", "chat"), Demos(counts=(0, 2, 8)))
     features = Features(space)
-    rows = rows_of(space, "predict")
+    rows = rows_of(space, "predict").all()
     truth = 3.0 * Cost(space, 1.0, 1.0).of(rows) * np.where(rows[:, 1] == 1, 2.0, 1.0)
     sizes = [len(table) for table in features.tables]
     shown = np.arange(0, len(rows), 3)  # every format, count and policy among them

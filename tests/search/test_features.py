@@ -32,7 +32,7 @@ def table(features: Features, kind: str) -> Any:
 
 def test_levels_and_parameters_are_two_ways_to_say_the_same() -> None:
     over = space()
-    features, rows = Features(over), rows_of(over, "predict")
+    features, rows = Features(over), rows_of(over, "predict").all()
     params = [features.params(row) for row in rows]
     assert (features.encode(params) == rows).all()
     assert len({tuple(sorted(p.items())) for p in params}) == len(rows)

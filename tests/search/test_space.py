@@ -69,7 +69,7 @@ def test_counts_fit_the_examples(counts: tuple[int, ...], retrievable: int, allo
 
 
 def every(over: Space) -> list[Candidate]:
-    rows, features = rows_of(over, "predict"), Features(over)
+    rows, features = rows_of(over, "predict").all(), Features(over)
     return [over.suggest(optuna.trial.FixedTrial(features.params(row))) for row in rows]
 
 

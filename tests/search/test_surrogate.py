@@ -20,7 +20,7 @@ def features() -> Features:
 def random_rows(features: Features, size: int, seed: int) -> Any:
     from optimizer.search.candidates import rows_of
 
-    rows = rows_of(features.space, "predict")
+    rows = rows_of(features.space, "predict").all()
     return rows[np.random.default_rng(seed).permutation(len(rows))[:size]]
 
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Dialog, Page
+    from playwright.sync_api import Dialog, Page, ViewportSize
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 needed = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: apt install chromium")
@@ -35,7 +35,9 @@ def browser(width: int = 1280, height: int = 900, dark: bool = False) -> Iterato
 
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium.new_page(viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light")
+        scheme: Literal["dark", "light"] = "dark" if dark else "light"
+        size: ViewportSize = {"width": width, "height": height}
+        yield chromium.new_page(viewport=size, color_scheme=scheme, is_mobile=width < 500)
         chromium.close()
 
 

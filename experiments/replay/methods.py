@@ -15,11 +15,11 @@ from experiments.replay.rivals import Halving, PairedT, PoolRandom, PoolTPE, Uni
 from experiments.replay.worlds import Snapped, World
 from optimizer.config.schema import Budget, RunConfig
 from optimizer.search.bayes import BayesianSampler, Model
-from optimizer.search.candidates import Listed
 from optimizer.search.layout import QUICK_BLOCK, SPREAD, Layout, layout
 from optimizer.search.race import PairedRace, Race
 from optimizer.search.sampler import Sampler, Strategy
 from optimizer.search.space import Space
+from optimizer.testing.samplers import Listed
 
 Method = Callable[[World, int, int], Played]
 

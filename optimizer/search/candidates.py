@@ -62,23 +62,6 @@ class Grid:
         return self[np.arange(len(self))]
 
 
-class Listed:
-    """Rows that were counted out."""
-
-    def __init__(self, rows: Levels) -> None:
-        self._rows = rows
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, places: NDArray[np.intp]) -> Levels:
-        return self._rows[places]
-
-    def near(self, row: Levels, most: int) -> NDArray[np.intp]:
-        """Return the places of the rows near one; see Rows."""
-        return np.flatnonzero((self._rows != row).sum(axis=1) <= most)
-
-
 def rows_of(space: Space, predictor: str) -> Grid:
     """Return every row of levels (see Features) that a predictor can have."""
     pool, demos = space.pools[predictor], space.demos

@@ -46,11 +46,7 @@ def make_proposals(
         screen,
         seed,
         limits,
-        Models(
-            frozenset(WRITING),
-            asked,
-            training_answers(evaluator, tried, seed, limits.window),
-        ),
+        Models(frozenset(WRITING), asked, training_answers(evaluator, tried, seed, limits.window)),
         partial(put_proposers, evaluator.ledger),
     )
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
+import numpy as np
 import optuna
 
 from optimizer.config.schema import Demos, Prior
@@ -12,6 +14,11 @@ from optimizer.propose.base import Proposal
 from optimizer.search.sampler import Asked, Observation, Sampler, Strategy
 from optimizer.search.space import Pool, Space
 from optimizer.types import Candidate, Example, Prompt
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from optimizer.search.features import Levels
 
 EXAMPLES = tuple(Example({"text": f"message {n}"}, {"label": "abc"[n % 3]}) for n in range(40))
 Rule = Callable[[Candidate], Observation | None]
@@ -31,6 +38,23 @@ def example_space(
     """Return a space as a run has it, over `names` predictors."""
     pool = Pool(proposals(0, instructions), (EXAMPLES[:8], EXAMPLES[8:16]), len(EXAMPLES))
     return Space({f"step{n}": pool for n in range(names)}, formats, Demos(counts=counts), Prior())
+
+
+class Listed:
+    """Rows (see `optimizer.search.candidates`) that were counted out: those of a table, or to hold a grid against."""
+
+    def __init__(self, rows: Levels) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, places: NDArray[np.intp]) -> Levels:
+        return self._rows[places]
+
+    def near(self, row: Levels, most: int) -> NDArray[np.intp]:
+        """Return the places of the rows near one; see Rows."""
+        return np.flatnonzero((self._rows != row).sum(axis=1) <= most)
 
 
 def size_of(space: Space) -> int:

@@ -42,12 +42,13 @@ def promote(run_dir: Path, alias: str) -> str:
         client, _ = connect(place["tracking_uri"], "metier")
         experiment = client.get_run(place["run_id"]).info.experiment_id
         version = register(client, best, place["run_id"], experiment)
-        before, known = _held_by(client, best["task"], alias), aliases(client, best["task"])
+        before = _held_by(client, best["task"], alias)
+        known = aliases(client, best["task"]) if before is None else []
         point(client, best["task"], alias, version)
     except Exception as problem:  # noqa: BLE001 - the boundary to MLflow, which raises what its drivers raise
         raise _unreached(place["tracking_uri"], problem) from None
     was = "" if before in (None, version) else f", was version {before}"
-    if before is None and known:  # it may be mistyped
+    if known:  # it may be mistyped
         was = f", a new alias beside {' and '.join(known)}"
     doubt = "" if outcome["verdict"] == "improved" else f" (its verdict is {outcome['verdict']})"
     return (

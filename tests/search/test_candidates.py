@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimizer.search.candidates import MOST, NEAR, Listed, candidates, rows_of, without
-from optimizer.testing.samplers import example_space, size_of
+from optimizer.search.candidates import MOST, NEAR, candidates, rows_of, without
+from optimizer.testing.samplers import Listed, example_space, size_of
 
 RNG = np.random.default_rng
 

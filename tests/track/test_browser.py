@@ -39,6 +39,11 @@ class Shown:
     address: str
     page: Page
 
+    @property
+    def runs(self) -> str:
+        """The place of the experiment's runs."""
+        return f"#/experiments/{self.parent.info.experiment_id}/runs"
+
     def visit(self, place: str) -> Page:
         """Open a place of the UI."""
         self.page.goto("about:blank")  # a new fragment alone would keep what the page before was told
@@ -85,7 +90,7 @@ def name(run: Any) -> str:
 
 
 def test_trials_lie_below_their_run(shown: Shown) -> None:
-    page = shown.visit(f"#/experiments/{shown.parent.info.experiment_id}/runs")
+    page = shown.visit(shown.runs)
     page.get_by_text(name(shown.parent)).wait_for()
     assert rows(page).count() == 1, "trials are not nested"
     rows(page).get_by_role("gridcell").nth(1).get_by_role("button").first.click()
@@ -102,7 +107,7 @@ def test_the_winner_is_first_by_rank_and_a_best_one_by_score(shown: Shown) -> No
     assert rows(page).first.get_by_role("link").inner_text() == name(winner)
     shown.keep("by-rank")
     asked = urlencode({"searchFilter": "tags.`metier.trial` != ''", "orderByKey": "metrics.`score`"})
-    page = shown.visit(f"#/experiments/{shown.parent.info.experiment_id}/runs?{asked}&orderByAsc=false")
+    page = shown.visit(f"{shown.runs}?{asked}&orderByAsc=false")
     page.get_by_role("button", name="Sort: score").wait_for()
     page.get_by_text(name(shown.trials[0])).wait_for()
     best = [name(run) for run in shown.trials if run.data.metrics.get("score") == winner.data.metrics["score"]]
@@ -111,8 +116,7 @@ def test_the_winner_is_first_by_rank_and_a_best_one_by_score(shown: Shown) -> No
 
 
 def test_the_score_is_drawn_over_blocks(shown: Shown) -> None:
-    place = f"#/experiments/{shown.parent.info.experiment_id}/runs/{shown.ranked[0].info.run_id}/model-metrics"
-    page = shown.visit(place)
+    page = shown.visit(f"{shown.runs}/{shown.ranked[0].info.run_id}/model-metrics")
     page.get_by_placeholder("Search metric charts").fill("^seen_score$")
     page.locator(".js-line").first.wait_for(state="attached")  # a level one has no height
     shown.keep("score-over-blocks")
@@ -120,16 +124,16 @@ def test_the_score_is_drawn_over_blocks(shown: Shown) -> None:
 
 def test_two_trials_are_compared_by_their_answers(shown: Shown) -> None:
     page = shown.visit(f"{shown.by_rank}&compareRunsMode=ARTIFACT")
-    page.get_by_text("Compare: ").wait_for()
     page.get_by_text("store has").first.wait_for()
+    assert page.get_by_text("answer", exact=True).count(), "the heading of the columns that are compared"
+    assert not page.get_by_text("expected", exact=True).count(), "the label is the same in every trial"
     shown.keep("compared")
     for trial in shown.ranked[:2]:
         assert page.get_by_text(name(trial)).count() == 2, "once as a row, once as a column beside the other"
 
 
 def test_the_prompt_of_a_trial_opens(shown: Shown) -> None:
-    place = f"#/experiments/{shown.parent.info.experiment_id}/runs/{shown.ranked[0].info.run_id}/artifacts"
-    page = shown.visit(place)
+    page = shown.visit(f"{shown.runs}/{shown.ranked[0].info.run_id}/artifacts")
     page.get_by_text("prompt.md").click()
     page.get_by_text("Sort it").first.wait_for()
     shown.keep("prompt")

@@ -18,7 +18,7 @@ from optimizer.door.door import Door
 from optimizer.door.engine import language_model
 from optimizer.ledger.ledger import Ledger
 from optimizer.models.fleet import Fleet
-from optimizer.propose.base import Attempt, Proposer, Subject, Tried
+from optimizer.propose.base import Attempt, Proposer, Subject, Tried, folded
 from optimizer.propose.registry import WRITING
 from optimizer.propose.screen import Screen
 from optimizer.propose.subjects import screen_of, subject_of
@@ -34,7 +34,7 @@ OTHER = "You sort messages for a bank's help desk. Give only the label. Do not e
 
 
 def main() -> None:
-    """Ask each proposer a number of times and print what share of the answers was valid, and why the rest was not."""
+    """Ask each proposer a number of times and print how many answers were valid and new, and why the rest was not."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="local/qwen2.5-coder-1.5b")
     parser.add_argument("--task", default="tasks/support_intent")
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 async def measured(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return one row a proposer: calls, valid answers, seconds, reasons of rejection, and the first answer."""
+    """Return one row a proposer: calls, valid answers, different ones that are no parent's, seconds, answers."""
     models = Models.model_validate({"task": options.model, "prompt": options.model, "timeout": 600})
     task = load_task(options.task)
     screen = screen_of(task, {"predict": task.instruction})
@@ -61,12 +61,15 @@ async def measured(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 async def _row(name: str, proposer: Proposer, plain: Subject, screen: Screen, calls: int) -> dict[str, Any]:
-    begun, texts, reasons = time.monotonic(), list[str](), list[str]()
+    begun, texts, valid, reasons = time.monotonic(), list[str](), set[str](), list[str]()
     for serial in range(calls):
         written = await proposer.propose(situation(plain, name, serial), 1)
         texts.append(written[0].text if written else "")
-        reasons += filter(None, [screen.take(written[0].text)[1] if written else "no answer, or not what was asked"])
-    row = {"proposer": name, "calls": calls, "valid": calls - len(reasons)}
+        taken, problem = screen.take(texts[-1]) if written else ("", "no answer, or not what was asked")
+        reasons += [problem] if problem else []
+        valid |= {folded(taken)} if taken else set()
+    new = valid - {folded(GOOD), folded(OTHER)}
+    row: dict[str, Any] = {"proposer": name, "calls": calls, "valid": calls - len(reasons), "new": len(new)}
     row["seconds_a_call"] = round((time.monotonic() - begun) / calls, 1)
     print(row, flush=True)
     return {**row, "rejected": reasons, "answers": texts}

@@ -34,6 +34,8 @@ _AFTERWARDS = re.compile(
     r"\n\W*(?:explanation|examples?|feedback|expected (?:answer|output)|note|general rule)\b[^\n:]{0,20}:.*",
     re.DOTALL | re.IGNORECASE,
 )
+# It goes on with examples, as it was shown some.
+_EXAMPLES_TOO = re.compile(r"\n\s*<examples?>.*", re.DOTALL | re.IGNORECASE)
 _HEADING = re.compile(
     r"^\W*(?:here(?:'s| is)[^\n:]*|sure[^\n:]*|the (?:new )?instruction (?:was|is|should be)|"
     r"(?:the |a )?(?:(?:new|better|improved|short|shorter|final|one) )*"
@@ -80,7 +82,7 @@ def bare(answer: str) -> str:
             text = found.group(1).strip()
     if found := _REPEATED.search(text):
         text = _AFTERWARDS.sub("", text[found.end() :].strip()).strip() or text
-    text = _HEADING.sub("", text, count=1).strip()
+    text = _HEADING.sub("", _EXAMPLES_TOO.sub("", text), count=1).strip()
     for mark in ('"', "'", "`", "**"):
         if len(text) > 2 * len(mark) and text.startswith(mark) and text.endswith(mark):
             text = text[len(mark) : -len(mark)].strip()

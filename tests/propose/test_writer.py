@@ -29,6 +29,7 @@ from optimizer.testing.proposers import Scripted, example_subject, propose
         "<new instruction>Name the label.</new instruction>",
         "The instruction was: Name the label.",
         "Task: Sort mail.\nPossible answers: bill\nNew instruction: Name the label.\nExplanation:\nIt is clear.",
+        "Name the label.\n\n<example>\n<input>a bill came</input>\n<answer>bill</answer>\n</example>",
         "Task: Sort.\n\nNew instruction:\nName the label.\n\nExample:\nInput: a bill came\nExpected: bill",
     ],
 )

@@ -31,6 +31,12 @@ class Range:
         """Return this range times a number."""
         return self * Range(factor, factor, factor)
 
+    def paid(self, most: float | None, each: Range) -> Range:
+        """Return this number of things, or as many as so much pays where each takes `each`."""
+        if most is None or each.low <= 0:
+            return self
+        return Range(min(self.low, most / each.high), min(self.mid, most / each.mid), min(self.high, most / each.low))
+
     def within(self, most: float | None) -> Range:
         """Return this range cut at a limit."""
         return self if most is None else Range(min(self.low, most), min(self.mid, most), min(self.high, most))
@@ -82,6 +88,8 @@ class Forecast:
 
 def forecast(plan: Plan, samples: Sequence[Sample], limits: Limits, concurrency: int, assumed: list[str]) -> Forecast:
     """Return what a run will take; `samples` are of the seed first, then of random candidates."""
+    priced = all(sample.usd is not None for sample in (*samples, *filter(None, [plan.writing])))
+    timed = all(sample.seconds is not None for sample in samples)
     search = plan.search.within(limits.calls)
 
     def total(of: Callable[[Sample], Range], most: float | None) -> Range:
@@ -93,14 +101,17 @@ def forecast(plan: Plan, samples: Sequence[Sample], limits: Limits, concurrency:
         tested = per_call[0].scaled(plan.test) + _any(per_call).scaled(plan.test + plan.baselines)
         return found.within(most) + tested
 
-    priced = all(sample.usd is not None for sample in (*samples, *filter(None, [plan.writing])))
-    timed = all(sample.seconds is not None for sample in samples)
     usd = total(lambda s: s.usd or Range(0, 0, 0), None).within(limits.usd) if priced else None
     seconds = None
     if timed:
         seconds = total(lambda s: _exactly(s.seconds or 0.0), None).scaled(1 / concurrency).within(limits.seconds)
     calls = (search + plan.proposals + _exactly(plan.written)).within(limits.calls)
+    calls = calls.paid(limits.tokens, _mean([sample.tokens for sample in samples]))
     calls += _exactly(2 * plan.test + plan.baselines)
+    if priced:
+        calls = calls.paid(limits.usd, _mean([sample.usd or Range(0, 0, 0) for sample in samples]))
+    if timed and limits.seconds is not None:
+        calls = calls.paid(limits.seconds * concurrency, _mean([_exactly(sample.seconds or 0.0) for sample in samples]))
     return Forecast(calls, total(lambda s: s.tokens, limits.tokens), usd, seconds, tuple(assumed))
 
 

@@ -80,12 +80,14 @@ async def _search_of(config: RunConfig, laid: Layout, predictors: int) -> tuple[
         calls = config.budget.calls or CALLS
         told = f"{strategy} is set up to take {calls} calls at most, and ends when it is done"
         return Range(0, calls, calls), Range(0, 0, 0), [told]
-    runs = await answers(config.search.trials, raced(laid, PRESETS[strategy]))
+    runs = await answers(config.trials, raced(laid, PRESETS[strategy]))
     search = Range(runs[0], sum(runs) / len(runs), runs[-1]).scaled(predictors)
     assumed = [
-        f"{config.search.trials} trials race over {len(laid.examples)} validation examples, as in {len(runs)} "
+        f"{config.trials:,} trials race over {len(laid.examples)} validation examples, as in {len(runs)} "
         "simulated searches with candidates that are right on 20 to 90 of 100; better ones stay longer"
     ]
+    if config.search.trials is None and config.budget.limited:
+        assumed.append("nobody limits the trials: the search goes on until the budget is spent or the space used up")
     share = config.search.proposing
     most = search.high * share
     if share:

@@ -238,7 +238,7 @@ class _Job:
             seed = programs.seed(self.config.search.formats[0])
             try:
                 await self._precheck(search, seed)
-                best = await search.run(seed, self.config.search.trials)
+                best = await search.run(seed, self.config.trials)
             finally:
                 self.watcher.end()
             if best is None:

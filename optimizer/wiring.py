@@ -110,7 +110,7 @@ async def own_search(
     space = await make_space(task, programs, search, config.seed, writer)
     weight = cost_weight(config.budget)
     sampler = Sampler(space, preset.sampler, config.seed, laid.first - 1, programs.embed, weight, search.objective)
-    proposals = make_proposals(programs, search, config.seed, writer, evaluator, asked)
+    proposals = make_proposals(programs, search, config.seed, writer, evaluator, asked, laid.later)
     return Search(sampler, evaluator, TrialLog(door.ledger, len(laid.examples), watch), laid, proposals=proposals)
 
 
@@ -190,5 +190,4 @@ def cut_short(budget: Budget, outcome: Outcome, planned: int) -> str:
 
 def cost_weight(budget: BudgetConfig) -> float:
     """Return how much a candidate's cost matters to the sampler: not at all where only calls are counted."""
-    counted = (budget.tokens, budget.usd, budget.seconds, budget.until)
-    return COST_WEIGHT if any(limit is not None for limit in counted) else 0.0
+    return COST_WEIGHT if budget.uncounted else 0.0

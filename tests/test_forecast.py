@@ -27,10 +27,29 @@ def test_calls_that_are_all_alike_leave_the_number_of_calls_open() -> None:
 def test_calls_and_tokens_bound_the_search_and_the_rest_the_whole_job() -> None:
     limits = Limits(calls=160, tokens=15_500, usd=1.0, seconds=60)
     found = forecast(PLAN, [SAME, SAME], limits, 4, [])
-    assert found.calls == Range(250, 260, 260)
+    assert found.calls == exactly(100)
     assert found.tokens == Range(25_000, 25_500, 25_500)
     assert found.usd == exactly(1.0)
     assert found.seconds == exactly(60)
+
+
+@pytest.mark.parametrize(
+    ("limits", "calls"),
+    [
+        (Limits(calls=160), Range(250, 260, 260)),
+        (Limits(tokens=15_500), Range(250, 255, 255)),
+        (Limits(usd=1.2), exactly(pytest.approx(120))),
+        (Limits(seconds=60), exactly(120)),
+    ],
+)
+def test_there_are_no_more_calls_than_a_limit_pays(limits: Limits, calls: Range) -> None:
+    endless = Plan(Range(150, 10_000, 20_000), 50)
+    assert forecast(endless, [SAME, SAME], limits, 4, []).calls == calls
+
+
+def test_a_limit_in_dollars_does_not_bound_calls_that_cost_nothing() -> None:
+    free = Sample(exactly(100), exactly(0.0), 2.0)
+    assert forecast(PLAN, [free, free], Limits(usd=1.0), 4, []).calls == Range(250, 300, 350)
 
 
 def test_the_seed_is_tested_at_its_price_and_the_winner_at_anyones() -> None:

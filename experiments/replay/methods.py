@@ -15,7 +15,7 @@ from experiments.replay.rivals import Halving, PairedT, PoolRandom, PoolTPE, Uni
 from experiments.replay.worlds import Snapped, World
 from optimizer.config.schema import Budget, RunConfig
 from optimizer.search.bayes import BayesianSampler, Model
-from optimizer.search.layout import QUICK_BLOCK, SPREAD, Layout, layout
+from optimizer.search.layout import LEAST_ROUND, QUICK_BLOCK, SPREAD, Layout, layout
 from optimizer.search.race import PairedRace, Race
 from optimizer.search.sampler import Sampler, Strategy
 from optimizer.search.space import Space
@@ -27,7 +27,7 @@ Method = Callable[[World, int, int], Played]
 def product(
     world: World, budget: int, seed: int, prior: bool = True, race: Race | None = None, later: int | None = None
 ) -> Played:
-    """Play the product as it is shipped, but for the number of trials: the budget alone ends it.
+    """Play the product as it is shipped: the budget ends it.
 
     Embeddings are left out: the tables do not hold the texts of demos. `prior`, `race` and `later`, the candidates of a
     later round, are for what else could be shipped; None is what the layout says.
@@ -92,7 +92,7 @@ OURS = "ours"
 METHODS: dict[str, Method] = {
     OURS: product,
     "ours, without the prior": partial(product, prior=False),
-    "ours, rounds of 16": partial(product, later=SPREAD),
+    "ours, rounds of 4": partial(product, later=LEAST_ROUND),
     "our sampler, uniform": partial(product, race=Uniform()),
     "our sampler, successive halving": partial(product, race=Halving()),
     "our sampler, CAPO's paired t": partial(product, race=PairedT()),

@@ -124,7 +124,8 @@ class LiveView(Watcher):
         yield "best", state.best_text()
         if state.curve:
             yield "", f"{sparkline(state.curve)}  over {state.ended} trials"
-        yield "trials", f"{state.ended} of at most {state.trials}, {len(state.racing)} racing"
+        most = f" of at most {state.trials}" if state.trials else ""
+        yield "trials", f"{state.ended}{most}, {len(state.racing)} racing"
         used = state.used()
         if not used:
             yield "budget", state.spent_text()
@@ -145,7 +146,8 @@ class State:
     """What both views show, gathered from the events and the budget."""
 
     def __init__(self, config: RunConfig, budget: Budget, ledger: Ledger) -> None:
-        self.trials, self._budget, self._ledger = config.search.trials, budget, ledger
+        self.trials = config.search.trials or (None if config.budget.limited else config.trials)
+        self._budget, self._ledger = budget, ledger
         self._start = time.monotonic()
         self.ended = 0
         self.racing: set[int] = set()
@@ -212,7 +214,8 @@ class State:
     def left_text(self) -> str:
         """Return a forecast of the time left: by the fastest-spent limit, or the trials."""
         shares = [spent / limit for spent, limit in self._budget.used().values()]
-        share = max([*shares, self.ended / self.trials], default=0.0)
+        shares += [self.ended / self.trials] if self.trials else []
+        share = max(shares, default=0.0)
         return "time left not known yet" if share <= 0.02 else f"about {self.elapsed() * (1 / share - 1):.0f} s left"
 
 

@@ -16,6 +16,8 @@ from optimizer.types import Order, Policy
 # `own` is the adapter that DSPy is configured with.
 FormatName = Literal["turns", "block", "chat", "json", "xml", "own"]
 Positive = Annotated[int, Field(gt=0)]
+# Trials where nobody says how many: without a budget, and with one (the sampler and the mirror were measured at that).
+UNBUDGETED, MOST_TRIALS = 40, 2_000
 ProposerName = Literal[
     "induce",
     "grounded",
@@ -111,10 +113,14 @@ class Search(Strict):
     )
     prefer: str = Field("best", description="the winner: best, or 'cheapest-within MARGIN' of the best score")
     prior: Prior | None = Field(Prior(), description="what is believed beforehand; null: nothing")
-    trials: Positive = 40
+    trials: Positive | None = Field(
+        None, description=f"at most; null: as many as the budget pays, {UNBUDGETED} where there is none"
+    )
     formats: tuple[FormatName, ...] = Field(("turns", "block", "chat", "json", "xml"), min_length=1)
     demos: Demos = Demos()
-    round: Positive = Field(4, description="candidates that race each other")
+    round: Positive | None = Field(
+        None, description="candidates that race each other after the first round; null: 16, fewer where calls are few"
+    )
     race: Literal["auto", "careful", "quick"] = Field(
         "auto", description="careful: seldom loses the best; quick: more candidates for the calls; auto: by the budget"
     )
@@ -182,6 +188,16 @@ class Budget(Strict):
     usd: float | None = Field(None, gt=0, description="dollars of the whole job, the test included")
     seconds: float | None = Field(None, gt=0, description="of the whole job; a resumed run goes on with them")
     until: str | None = Field(None, description="a clock time such as '07:00', or an ISO time")
+
+    @property
+    def uncounted(self) -> bool:
+        """Whether something other than calls is limited: nobody knows how many calls that pays."""
+        return any(limit is not None for limit in (self.tokens, self.usd, self.seconds, self.until))
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit at all."""
+        return self.uncounted or self.calls is not None
 
     @field_validator("until", mode="before")
     @classmethod
@@ -253,6 +269,11 @@ class RunConfig(Strict):
     notify: Notify = Notify()
     seed: int = Field(0, ge=0)
     run_dir: str | None = Field(None, description="default: runs/<timestamp>-<task>-<id>")
+
+    @property
+    def trials(self) -> int:
+        """How many trials there are at most."""
+        return self.search.trials or (MOST_TRIALS if self.budget.limited else UNBUDGETED)
 
     @model_validator(mode="after")
     def _some_demo_or_format(self) -> RunConfig:

@@ -47,9 +47,10 @@ def _lead(facts: Facts) -> str:
             f"[{low:+.3f}, {high:+.3f}])."
         )
     ended = sum(trial.state != "running" for trial in facts.trials)
-    planned = facts.identity.get("config", {}).get("search", {}).get("trials", 0)
+    planned = facts.identity.get("config", {}).get("search", {}).get("trials")
+    most = f" of at most {planned}" if planned else ""
     how = "is still going on" if facts.state == "running" else "was interrupted"
-    return f"This run {how}: {ended} of at most {planned} trials have ended. {_best(facts)}"
+    return f"This run {how}: {ended}{most} trials have ended. {_best(facts)}"
 
 
 def _best(facts: Facts) -> str:

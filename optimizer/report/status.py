@@ -26,7 +26,7 @@ class Status:
     task: str
     stopped: str
     trials: Mapping[str, int]
-    planned: int
+    planned: int | None
     best: Mapping[str, Any] | None
     spent: Mapping[str, tuple[float, float | None]]
     test_calls: int
@@ -44,7 +44,7 @@ def read_status(ledger: Reader) -> Status:
     config = identity.get("config", {})
     rows = all_trials(ledger)
     counts = {state: sum(row["state"] == state for row in rows) for state in STATES}
-    planned = config.get("search", {}).get("trials", 0)
+    planned = config.get("search", {}).get("trials")
     active = _active_seconds(ledger)
     spent = _spent(ledger, config.get("budget", {}), active)
     state = "running" if ledger.is_being_written() else "finished" if result else "interrupted"
@@ -102,7 +102,9 @@ def _active_seconds(ledger: Reader) -> float:
     return total
 
 
-def _left(spent: Mapping[str, tuple[float, float | None]], ended: int, planned: int, active: float) -> float | None:
+def _left(
+    spent: Mapping[str, tuple[float, float | None]], ended: int, planned: int | None, active: float
+) -> float | None:
     """Return a forecast: by the limit that is spent fastest, or the trials."""
     shares = [figure / limit for figure, limit in spent.values() if limit]
     share = max([*shares, ended / planned if planned else 0.0], default=0.0)

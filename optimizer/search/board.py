@@ -37,6 +37,11 @@ class Board:
         """Return a candidate's results in order."""
         return self._results.get(candidate_id, [])
 
+    @property
+    def answered(self) -> int:
+        """How many results there are, over all candidates."""
+        return sum(map(len, self._results.values()))
+
     def scores(self, candidate_id: str) -> list[float]:
         """Return the scores of the examples that were answered."""
         return [value for value in self._numbers.get(candidate_id, []) if not math.isnan(value)]

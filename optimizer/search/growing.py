@@ -31,15 +31,17 @@ def make_proposals(
     writer: dspy.LM | None,
     evaluator: Evaluator,
     asked: Callable[[], int],
+    round_size: int,
 ) -> Proposals:
     """Return the policy that widens the pools of a run; `asked` counts the prompt model's calls so far.
 
-    Its records are kept in the ledger. Whoever is named in the configuration is asked from the start.
+    Half of a round of `round_size` candidates are to be proposals. Their records are kept in the ledger. Whoever is
+    named in the configuration is asked from the start.
     """
     names = get_args(ProposerName) if config.proposers is None else config.proposers
     screen = task_screen(programs.task, programs)
     tried = screen.guard.harmless(programs.task.train)
-    limits = Limits(config.proposing, max(1, config.round // 2), 0 if config.proposers else LATE)
+    limits = Limits(config.proposing, max(1, round_size // 2), 0 if config.proposers else LATE)
     return Proposals(
         build_proposers(names, writer, programs.embed),
         {name: predictor_subject(programs.task, programs, name, screen) for name in programs.predictors},

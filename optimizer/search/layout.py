@@ -10,8 +10,12 @@ from optimizer.config.schema import RunConfig
 from optimizer.search.race import BettingRace, PairedRace, Race
 from optimizer.types import Example, digest
 
-SPREAD = 16
+SPREAD, LEAST_ROUND = 16, 4
 CAREFUL_BLOCK, QUICK_BLOCK = 10, 3
+# A budget that lets fewer candidates than this see every example is a small one.
+MANY = 40
+# So many rounds without a new answer: the space is used up, and nobody proposes anything that is new.
+IDLE = 3
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,13 @@ class Layout:
 def layout(validation: Sequence[Example], config: RunConfig) -> Layout:
     """Return how `config` searches on these validation examples.
 
-    A quick race leaves bad candidates soon and so sees many more; a careful one bounds the chance that the best
-    is lost. `search.race: auto` is quick where the budget would not let every trial see every example, or is not
-    counted in calls; experiments/replay/README.md shows both. The quick one halves the field again and again, and its
-    blocks double, so that as many calls are in flight. With a budget of calls the race is at most a quarter of it
-    long, so that several candidates can finish it, and one block of the first round takes at most half of it.
+    A quick race leaves bad candidates soon and so sees many more; a careful one bounds the chance that the best is
+    lost. `search.race: auto` is quick where the budget would not let every trial see every example (or `MANY`, where
+    nobody counts trials), or is not counted in calls; experiments/replay/README.md shows both. The quick one halves
+    the field again and again, and its blocks double, so that as many calls are in flight. With a budget of calls the
+    race is at most a quarter of it long, so that several candidates can finish it, and one block of the first round
+    takes at most half of it. A later round of n candidates takes some 9 n calls until one is left, and shall take no
+    more than a quarter of the budget.
     """
     search, calls = config.search, config.budget.calls
     order = sorted(validation, key=lambda example: digest([config.seed, example.id]))
@@ -60,16 +66,22 @@ def layout(validation: Sequence[Example], config: RunConfig) -> Layout:
         examples=order if calls is None else order[: max(block, calls // 4)],
         race=PairedRace() if quick else BettingRace(),
         block=block,
-        first=max(2, min(SPREAD, affordable, search.trials)),
-        later=search.round,
+        first=max(2, min(SPREAD, affordable, config.trials)),
+        later=round_size(config),
         doubling=quick,
     )
+
+
+def round_size(config: RunConfig) -> int:
+    """Return how many candidates race in a round after the first."""
+    calls = config.budget.calls
+    affordable = SPREAD if calls is None else calls // 36
+    return config.search.round or max(LEAST_ROUND, min(SPREAD, affordable))
 
 
 def is_quick(config: RunConfig, examples: int) -> bool:
     """Tell if the race is to be the quick one, with so many validation examples."""
     if config.search.race != "auto":
         return config.search.race == "quick"
-    budget = config.budget
-    uncounted = any(limit is not None for limit in (budget.tokens, budget.usd, budget.seconds, budget.until))
-    return uncounted or (budget.calls is not None and budget.calls < config.search.trials * examples)
+    calls, trials = config.budget.calls, config.search.trials or MANY
+    return config.budget.uncounted or (calls is not None and calls < trials * examples)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from optimizer.errors import BudgetSpent
 from optimizer.evaluate.evaluator import Evaluator, phase_tag
 from optimizer.search.board import Board
-from optimizer.search.layout import Layout
+from optimizer.search.layout import IDLE, Layout
 from optimizer.search.proposals import Grows, NoProposals
 from optimizer.search.race import survivors
 from optimizer.search.sampler import Asked, Sampler
@@ -19,7 +19,7 @@ from optimizer.types import Candidate, Example
 
 @dataclass
 class Search:
-    """Races candidates in rounds until the trials or the budget are used up."""
+    """Races candidates in rounds until the trials, the budget or the space is used up."""
 
     sampler: Sampler
     evaluator: Evaluator
@@ -30,9 +30,9 @@ class Search:
 
     async def run(self, seed: Candidate, trials: int) -> str | None:
         """Run up to `trials` trials, the seed first; return the winner's id, if any could be ranked."""
-        number, spent = 0, False
+        number, idle, spent = 0, 0, False
         for size in self.layout.rounds():
-            if number >= trials or spent:
+            if number >= trials or idle == IDLE or spent:
                 break
             await self.proposals.grow(self.sampler, self.board)
             entrants: dict[int, Asked] = {}
@@ -40,8 +40,9 @@ class Search:
                 known = {*self.board.candidates, *(asked.candidate.id for asked in entrants.values())}
                 entrants[place] = Asked(seed) if place == 0 else self.sampler.ask(known)
                 self.log.begin(place, entrants[place])
-            incumbent = self.board.winner()
+            incumbent, answered = self.board.winner(), self.board.answered
             spent = await self._round(entrants)
+            idle = 0 if self.board.answered > answered else idle + 1
             reference = self.board.winner() if incumbent is None else incumbent
             for place, asked in entrants.items():
                 self.sampler.tell(asked, self.log.finish(place, asked, self.board, reference))

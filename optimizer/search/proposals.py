@@ -185,11 +185,11 @@ class Proposals:
         """Tell if it is a proposer's time: while there is room for a call, or late enough for one without."""
         if name in self._models.writing:
             return not self._over and self._room(board) >= 1
-        return _answers(board) >= self._limits.late
+        return board.answered >= self._limits.late
 
     def _room(self, board: Board) -> float:
         """Return how many calls may yet be made for proposals."""
-        return self._limits.share * _answers(board) - self._paid
+        return self._limits.share * board.answered - self._paid
 
     async def _attempts(self, board: Board, parent: str, serial: int) -> Sequence[Attempt]:
         """Return a parent's answers to some training examples; none where there is no room for the calls."""
@@ -231,7 +231,3 @@ class Proposals:
 
 def _wordless(candidate: Candidate) -> dict[str, Prompt]:
     return {name: replace(prompt, instruction="") for name, prompt in candidate.prompts.items()}
-
-
-def _answers(board: Board) -> int:
-    return sum(len(board.results(cid)) for cid in board.candidates)

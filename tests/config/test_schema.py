@@ -6,14 +6,26 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from optimizer.config.schema import Budget, Demos, ModelConfig, ModelPrice, Models, Prior, RunConfig, Search
+from optimizer.config.schema import (
+    MOST_TRIALS,
+    UNBUDGETED,
+    Budget,
+    Demos,
+    ModelConfig,
+    ModelPrice,
+    Models,
+    Prior,
+    RunConfig,
+    Search,
+)
 
 
 def test_the_defaults() -> None:
     config = RunConfig(task="t")
     assert config.models.task.model == "local/smollm2-135m"
     assert config.models.prompt is None
-    assert (config.search.trials, config.search.round, config.search.race, config.search.block) == (40, 4, "auto", None)
+    search = config.search
+    assert (search.trials, search.round, search.race, search.block) == (None, None, "auto", None)
     assert config.search.formats == ("turns", "block", "chat", "json", "xml")
     assert config.search.demos.counts == (0, 2, 4, 8, 16)
     assert config.budget == Budget(calls=None, tokens=None, usd=None, seconds=None, until=None)
@@ -129,3 +141,13 @@ def test_a_prior_adds_up_and_says_nothing_of_what_it_does_not_name() -> None:
     assert prior.of("json", 4, "nearest") == pytest.approx(0.35)
     assert prior.of("xml", 4, "static") == pytest.approx(0.05)
     assert Search(prior=None).prior is None
+
+
+@pytest.mark.parametrize("limit", [{"calls": 50}, {"tokens": 1_000}, {"usd": 0.5}, {"seconds": 60}, {"until": "07:00"}])
+def test_a_budget_ends_the_search_where_nobody_counts_trials(limit: dict[str, Any]) -> None:
+    assert RunConfig(task="t", budget=Budget(**limit)).trials == MOST_TRIALS
+    assert RunConfig(task="t", budget=Budget(**limit), search=Search(trials=7)).trials == 7
+
+
+def test_without_a_budget_there_are_some_trials() -> None:
+    assert RunConfig(task="t").trials == UNBUDGETED

@@ -21,7 +21,7 @@ def test_without_a_budget_every_example_is_raced_over_with_care() -> None:
     found = laid()
     assert isinstance(found.race, BettingRace)
     assert (found.block, sorted(e.id for e in found.examples)) == (10, sorted(e.id for e in VALIDATION))
-    assert list(itertools.islice(found.rounds(), 3)) == [16, 4, 4]
+    assert list(itertools.islice(found.rounds(), 3)) == [16, 16, 16]
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,20 @@ def test_several_candidates_can_finish_the_race_and_the_first_block_takes_half_a
 ) -> None:
     found = laid(budget={"calls": calls}, search={"race": "quick"})
     assert (found.first, len(found.examples)) == (first, length)
+
+
+@pytest.mark.parametrize(
+    ("settings", "later"),
+    [
+        ({"budget": {"calls": 100}}, 4),
+        ({"budget": {"calls": 250}}, 6),
+        ({"budget": {"calls": 5_000}}, 16),
+        ({"budget": {"usd": 1.0}}, 16),
+        ({"budget": {"calls": 250}, "search": {"round": 9}}, 9),
+    ],
+)
+def test_a_later_round_takes_a_quarter_of_the_calls_at_most(settings: dict[str, Any], later: int) -> None:
+    assert next(itertools.islice(laid(**settings).rounds(), 1, None)) == later
 
 
 def test_the_order_is_the_seeds() -> None:

@@ -14,7 +14,10 @@ from optimizer.errors import BudgetSpent, CallError, StoppedByFailures
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import all_trials, scores_of
 from optimizer.search import loop
+from optimizer.search.board import Board
 from optimizer.search.loop import Search
+from optimizer.search.proposals import NoProposals
+from optimizer.search.sampler import Sampler
 from optimizer.types import Candidate
 
 from .conftest import VALIDATION, candidate, make_search, space
@@ -111,6 +114,29 @@ def test_a_space_of_one_prompt_is_scored_once(ledger: Ledger) -> None:
     for one in search.board.candidates:
         assert len(search.board.results(one)) <= len(VALIDATION)
         assert [row["value"] for row in scores_of(ledger, one, "validation")] == search.board.scores(one)
+
+
+def test_a_search_ends_when_there_is_nothing_left_to_try(ledger: Ledger) -> None:
+    search, programs, _ = make_search(ledger, by_count, space(instructions=2, formats=("turns",), counts=(0, 2)))
+    run(search, 2_000)
+    assert len(all_trials(ledger)) < 60
+    assert len(search.board.candidates) == len({one for one, _ in programs.calls}) > 4
+
+
+def test_who_proposes_late_is_waited_for(ledger: Ledger) -> None:
+    search, *_ = make_search(ledger, by_count, space(instructions=1, formats=("turns",), counts=(0,)))
+
+    class Late(NoProposals):
+        rounds = 0
+
+        async def grow(self, sampler: Sampler, board: Board) -> None:
+            self.rounds += 1
+            if self.rounds == 4:
+                sampler.grow(space(instructions=2, formats=("turns",), counts=(0,)))
+
+    search.proposals = Late()
+    run(search, 2_000)
+    assert "instruction 1" in {one.prompts["predict"].instruction for one in search.board.candidates.values()}
 
 
 def test_a_failing_candidate_is_a_failed_trial_never_the_winner(ledger: Ledger) -> None:

@@ -100,9 +100,6 @@ async def own_search(
     from optimizer.search.sampler import Sampler
     from optimizer.search.trials import TrialLog
 
-    def asked() -> int:
-        return int(door.asked["prompt"])
-
     preset = PRESETS[config.search.strategy]
     search, laid, programs = preset_config(config.search, preset), raced(laid, preset), evaluator.programs
     task: Task = programs.task  # type: ignore[attr-defined]
@@ -110,7 +107,7 @@ async def own_search(
     space = await make_space(task, programs, search, config.seed, writer)
     weight = cost_weight(config.budget)
     sampler = Sampler(space, preset.sampler, config.seed, laid.first - 1, programs.embed, weight, search.objective)
-    proposals = make_proposals(programs, search, config.seed, writer, evaluator, asked, laid.later)
+    proposals = make_proposals(programs, search, config.seed, writer, evaluator, laid.later)
     return Search(sampler, evaluator, TrialLog(door.ledger, len(laid.examples), watch), laid, proposals=proposals)
 
 

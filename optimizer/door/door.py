@@ -6,7 +6,6 @@ import asyncio
 import contextvars
 import threading
 import time
-from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import replace
@@ -63,8 +62,6 @@ class Door:
         """`shared` answers what other runs have paid for, and is told what this one pays for."""
         self.ledger, self.budget, self._shared = ledger, budget, shared
         self._endpoints, self._prices = endpoints, prices
-        # How many calls each role asked for, whoever answered: a replay counts as the first run did.
-        self.asked: Counter[Role] = Counter()
         self._open, self._paying = asyncio.Event(), set[asyncio.Task[Any]]()
         self._open.set()
         self._in_flight: dict[str, asyncio.Future[tuple[int, Response]]] = {}
@@ -80,7 +77,6 @@ class Door:
 
         It raises CallError, BudgetSpent or StoppedByFailures.
         """
-        self.asked[role] += 1
         call = self._complete(role, request, tag_of_call.get(), repetition_of_call.get())
         return asyncio.run_coroutine_threadsafe(call, self._loop)
 

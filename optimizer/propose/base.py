@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from optimizer.task.schema import FieldSpec
@@ -43,9 +43,10 @@ class Subject:
 
     `instruction` is what to start from: the first parent's, or the seed's. `examples` are training examples.
     `past` holds what was tried, each instruction once, the best first; `parents` are those chosen to build on, none
-    for a fresh start. `attempts` runs a past candidate on a few training examples, which is paid from the budget.
-    `demos` is the size of a demo set, 0 where none is wanted. `serial` numbers the proposals of a run: what is drawn
-    by chance is seeded with it. `fields` tell what goes in and comes out.
+    for a fresh start. `attempts` runs a past candidate on a few training examples, which is paid from the budget; it
+    does so once, and knows nothing of a second one. `demos` is the size of a demo set, 0 where none is wanted. `serial`
+    numbers the proposals of a run: what is drawn by chance is seeded with it. `fields` tell what goes in and comes out.
+    `asked` is where requests to the prompt model are noted.
     """
 
     description: str
@@ -60,6 +61,7 @@ class Subject:
     demos: int = 0
     serial: int = 0
     fields: Sequence[str] = ()
+    asked: list[str] = field(default_factory=list, compare=False)
 
     @property
     def lineage(self) -> tuple[str, ...]:

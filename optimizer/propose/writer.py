@@ -59,6 +59,7 @@ class Writer:
         signature = dspy.Signature("request: str -> instruction: str", system)
         predictor = dspy.Predict(signature, max_tokens=MOST_TOKENS)
         predictor.demos = [{"request": given, "instruction": written} for given, written in demos]
+        subject.asked.append(template)
         repetition_of_call.set(1000 * subject.serial + number)
         try:
             with dspy.context(lm=self._lm, adapter=TurnsAdapter(), disable_history=True):

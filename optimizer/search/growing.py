@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, get_args
 
@@ -30,10 +30,9 @@ def make_proposals(
     seed: int,
     writer: dspy.LM | None,
     evaluator: Evaluator,
-    asked: Callable[[], int],
     round_size: int,
 ) -> Proposals:
-    """Return the policy that widens the pools of a run; `asked` counts the prompt model's calls so far.
+    """Return the policy that widens the pools of a run.
 
     Half of a round of `round_size` candidates are to be proposals. Their records are kept in the ledger. Whoever is
     named in the configuration is asked from the start.
@@ -48,7 +47,7 @@ def make_proposals(
         screen,
         seed,
         limits,
-        Models(frozenset(WRITING), asked, training_answers(evaluator, tried, seed, limits.window)),
+        Models(frozenset(WRITING), training_answers(evaluator, tried, seed, limits.window)),
         partial(put_proposers, evaluator.ledger),
     )
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from optimizer.errors import BudgetSpent
@@ -60,13 +61,12 @@ class Limits:
 
 @dataclass(frozen=True)
 class Models:
-    """The models as proposals see them: whose names need the prompt model, its calls so far, a candidate's answers.
+    """The models as proposals see them: whose names need the prompt model, and a candidate's answers.
 
     `answers(candidate, serial)` gives what a candidate makes of some training examples; None where nobody may ask.
     """
 
     writing: frozenset[str] = frozenset()
-    asked: Callable[[], int] = lambda: 0
     answers: Answers | None = None
 
 
@@ -80,11 +80,23 @@ class _Child:
     rounds: int = 0
 
 
+@dataclass
+class _Slot:
+    """The place of one proposal: what proposers see, whom to ask next, and whose turn it is."""
+
+    subject: Subject
+    names: Iterator[str]
+    known: dict[str, Sequence[Attempt]] = field(default_factory=dict)
+    name: str = ""
+    calls: int = 0
+
+
 class Proposals:
     """A bandit chooses the proposers, the per-example Pareto front their parents; a child takes its parent's place.
 
-    Whatever is drawn by chance is drawn by (seed, serial number), and what models answered is in the ledger: so a
-    resumed run proposes what the uninterrupted one would have. `tell` takes the records whenever they have changed.
+    The proposals of a round are asked for at the same time, and taken in order. Whatever is drawn by chance is drawn by
+    (seed, serial number), what may be paid is settled before anybody answers, and what models answered is in the
+    ledger: so a resumed run proposes what the uninterrupted one would have. `tell` takes the records when they change.
     """
 
     def __init__(
@@ -118,12 +130,8 @@ class Proposals:
         best = board.winner()
         if self._rounds == 1 or best is None or board.shrunken(best) >= CEILING:
             return
-        space, plans = sampler.space, list[dict[str, Any]]()
-        try:
-            for _ in range(self._limits.size * (2 if sampler.exhausted else 1)):
-                space = await self._one(space, board, best, plans)
-        except BudgetSpent:
-            self._over = True
+        size = self._limits.size * (2 if sampler.exhausted else 1)
+        space, plans = await self._widened(sampler.space, board, best, size)
         if space is not sampler.space:
             sampler.grow(space)
             sampler.plan(plans)
@@ -158,66 +166,97 @@ class Proposals:
         rows = {name: {**one.to_json(), "share": shares[name]} for name, one in self.bandit.records.items()}
         return {"proposers": rows, "rejected": self._rejected[-TOLD:]}
 
-    async def _one(self, space: Space, board: Board, best: str, plans: list[dict[str, Any]]) -> Space:
-        """Ask one proposer after the other until one has something; returns the space with it, and adds its plan."""
+    async def _widened(self, space: Space, board: Board, best: str, size: int) -> tuple[Space, list[dict[str, Any]]]:
+        """Return the space with up to `size` proposals, and how to try them; who has nothing gives way to the next."""
+        slots, plans = [self._slot(space, board, best) for _ in range(size)], list[dict[str, Any]]()
+        while slots := [slot for slot in slots if self._next(slot, board)]:
+            asked = [self._proposers[slot.name].propose(slot.subject, 1) for slot in slots]
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+            waiting = []
+            for slot, written in zip(slots, answers, strict=True):
+                self._book(slot)
+                if isinstance(written, BudgetSpent):
+                    self._over = True
+                elif isinstance(written, BaseException):
+                    raise written
+                elif (found := self._kept(slot, written, space)) is not None:
+                    space = self._placed(slot, found, space, board, best, plans)
+                    continue
+                waiting.append(slot)
+            slots = waiting
+        return space, plans
+
+    def _slot(self, space: Space, board: Board, best: str) -> _Slot:
+        """Return the next proposal's place."""
         self._serial += 1
         serial, rng = self._serial, random.Random(f"{self._seed}:{self._serial}")  # noqa: S311
         predictor = list(self._subjects)[serial % len(self._subjects)]
-        known: dict[str, Sequence[Attempt]] = {}
 
         async def attempts(parent: Tried) -> Sequence[Attempt]:
-            if parent.id not in known:
-                known[parent.id] = await self._attempts(board, parent.id, serial)
-            return known[parent.id]
+            return await self._attempts(slot, board, parent.id)
 
         subject = informed(self._subjects[predictor], space, board, best, serial, rng, attempts)
-        for name in self.bandit.order(self._proposers, rng):
-            if self._may_ask(name, board) and (found := await self._ask(name, subject, space)) is not None:
-                rival = next((parent for parent in found.parents if parent in board.candidates), best)
-                space, params, child = settled_in(space, found, predictor, board.candidates[rival])
-                if params is not None and child is not None:
-                    plans.append(params)
-                    self._children.append(_Child(name, child.id, rival))
-                break
-        return space
+        slot = _Slot(subject, iter(self.bandit.order(self._proposers, rng)))
+        return slot
 
-    def _may_ask(self, name: str, board: Board) -> bool:
-        """Tell if it is a proposer's time: while there is room for a call, or late enough for one without."""
-        if name in self._models.writing:
-            return not self._over and self._room(board) >= 1
-        return board.answered >= self._limits.late
+    def _next(self, slot: _Slot, board: Board) -> bool:
+        """Give a slot the next proposer who may be asked, and set aside a call; False where there is none."""
+        for name in slot.names:
+            writes = name in self._models.writing
+            if (not self._over and self._room(board) >= 1) if writes else board.answered >= self._limits.late:
+                slot.name, slot.calls, slot.subject = name, int(writes), replace(slot.subject, asked=[])
+                self._paid += slot.calls
+                return True
+        return False
 
     def _room(self, board: Board) -> float:
         """Return how many calls may yet be made for proposals."""
         return self._limits.share * board.answered - self._paid
 
-    async def _attempts(self, board: Board, parent: str, serial: int) -> Sequence[Attempt]:
-        """Return a parent's answers to some training examples; none where there is no room for the calls."""
-        calls = self._limits.window * len(self._subjects)
-        if self._models.answers is None or self._over or self._room(board) < calls:
-            return ()
-        self._paid += calls
-        return await self._models.answers(board.candidates[parent], serial)
+    async def _attempts(self, slot: _Slot, board: Board, parent: str) -> Sequence[Attempt]:
+        """Return a parent's answers to some training examples; none where there is no room for the calls.
 
-    async def _ask(self, name: str, subject: Subject, space: Space) -> Proposal | None:
+        One parent a slot: whether a second could be paid would hang on which of the others is answered first.
+        """
+        calls = self._limits.window * len(self._subjects)
+        if not slot.known and self._models.answers is not None and not self._over and self._room(board) >= calls:
+            self._paid += calls
+            slot.calls += calls
+            slot.known[parent] = ()
+            slot.known[parent] = await self._models.answers(board.candidates[parent], slot.subject.serial)
+        return slot.known.get(parent, ())
+
+    def _book(self, slot: _Slot) -> None:
+        """Take note of the calls that were made; one that was set aside and not made is free again."""
+        unmade = int(slot.name in self._models.writing) - len(slot.subject.asked)
+        self._paid -= unmade
+        self.bandit.records[slot.name].calls += slot.calls - unmade
+
+    def _kept(self, slot: _Slot, written: Sequence[Proposal], space: Space) -> Proposal | None:
         """Return what a proposer wrote; None if it wrote nothing, or nothing that is new and may be used."""
-        record, asked, paid = self.bandit.records[name], self._models.asked(), self._paid
-        try:
-            written = await self._proposers[name].propose(subject, 1)
-        finally:
-            self._paid += self._models.asked() - asked
-            record.calls += self._paid - paid
-        record.asked += bool(written) or self._models.asked() > asked
+        record, asked = self.bandit.records[slot.name], bool(slot.subject.asked)
+        record.asked += bool(written) or asked
         if not written:
-            record.rejected += self._models.asked() > asked
+            record.rejected += asked
             return None
-        proposal, problem = self._taken(written[0], space, subject.predictor)
+        proposal, problem = self._taken(written[0], space, slot.subject.predictor)
         if proposal is None:
             record.rejected += 1
-            self._rejected.append(f"{name}: {problem}")
+            self._rejected.append(f"{slot.name}: {problem}")
         else:
             record.kept += 1
         return proposal
+
+    def _placed(
+        self, slot: _Slot, found: Proposal, space: Space, board: Board, best: str, plans: list[dict[str, Any]]
+    ) -> Space:
+        """Return the space with a proposal in it; adds to `plans` how it is to be tried."""
+        rival = next((parent for parent in found.parents if parent in board.candidates), best)
+        space, params, child = settled_in(space, found, slot.subject.predictor, board.candidates[rival])
+        if params is not None and child is not None:
+            plans.append(params)
+            self._children.append(_Child(slot.name, child.id, rival))
+        return space
 
     def _taken(self, proposal: Proposal, space: Space, predictor: str) -> tuple[Proposal | None, str]:
         pool = space.pools[predictor]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -119,6 +120,38 @@ def test_one_seed_proposes_one_thing(new_ledger: Callable[[], Ledger]) -> None:
     assert outcome() == outcome()
 
 
+def test_those_of_a_round_are_asked_at_the_same_time_and_taken_in_order(new_ledger: Callable[[], Ledger]) -> None:
+    class Slow(Better):
+        def __init__(self, seed: int) -> None:
+            super().__init__()
+            self.rng, self.waiting, self.most = random.Random(seed), 0, 0
+
+        async def propose(self, subject: Subject, count: int) -> list[Proposal]:
+            tried = [await subject.attempts(parent) for parent in subject.parents]
+            subject.asked.append("slow")
+            self.waiting += 1
+            self.most = max(self.most, self.waiting)
+            await asyncio.sleep(self.rng.random() / 200)
+            self.waiting -= 1
+            found = await super().propose(subject, count)
+            return [replace(one, text=f"{one.text} after {sum(map(len, tried))}") for one in found]
+
+    async def answers(one: Candidate, serial: int) -> Sequence[Attempt]:
+        await asyncio.sleep(serial % 3 / 500)
+        return [Attempt(TRAIN[0], {"answer": "a"}, 0.0, "wrong")] * 6
+
+    def outcome(seed: int) -> list[tuple[Any, ...]]:
+        ledger, slow = new_ledger(), Slow(seed)
+        models = Models(frozenset({"slow"}), answers=answers)
+        policy = proposals({"slow": slow, "bad": Worse()}, Limits(0.6, size=4), models)
+        played(ledger, policy)
+        assert slow.most > 1
+        assert policy.record()["proposers"]["slow"]["calls"] > policy.record()["proposers"]["slow"]["asked"]
+        return [(row["candidate"], row["origin"], row["parents"], row["score"]) for row in all_trials(ledger)]
+
+    assert outcome(1) == outcome(2)
+
+
 def test_what_may_not_be_used_is_rejected_by_name(ledger: Ledger) -> None:
     policy = proposals({"copier": Copier()})
     search = played(ledger, policy)
@@ -144,10 +177,11 @@ def test_calls_for_proposals_stay_within_their_share(ledger: Ledger) -> None:
     class Counted(Better):
         async def propose(self, subject: Subject, count: int) -> list[Proposal]:
             made[0] += 1
+            subject.asked.append("counted")
             return await super().propose(subject, count)
 
     writer = Counted()
-    policy = proposals({"writer": writer}, Limits(0.05), Models(frozenset({"writer"}), lambda: made[0]))
+    policy = proposals({"writer": writer}, Limits(0.05), Models(frozenset({"writer"})))
     search = played(ledger, policy, 60)
     answers = sum(len(search.board.results(cid)) for cid in search.board.candidates)
     assert 0 < made[0] <= 0.05 * answers
@@ -182,7 +216,7 @@ def test_a_spent_budget_ends_the_writing_not_the_search(ledger: Ledger) -> None:
     broke, free = Broke(), Worse()
     policy = proposals({"broke": broke, "bad": free}, Limits(1.0), Models(frozenset({"broke"})))
     played(ledger, policy, 40)
-    assert len(broke.seen) == 1
+    assert len(broke.seen) <= 2  # those of one round
     assert free.seen
     assert len(all_trials(ledger)) == 40
 

@@ -19,7 +19,8 @@ class Status:
     """A run at one moment; `state` is running, interrupted or finished.
 
     `spent` holds (spent, limit or None) by limit; `best` the trial with the best mean among those
-    that saw most; `seconds_left` is None where it cannot be told. Times are seconds.
+    that saw most; `planned` is None where the budget alone ends the search, `seconds_left` where it cannot be told.
+    Times are seconds.
     """
 
     state: str

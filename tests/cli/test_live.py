@@ -86,6 +86,18 @@ def test_the_live_panel_shows_the_same(state: Any) -> None:
         assert text in told
 
 
+def test_where_the_budget_decides_no_number_of_trials_is_told(tmp_path: Path) -> None:
+    with closing(Ledger(tmp_path / "ledger.db")) as ledger:
+        limits = Limits(calls=50)
+        budget = Budget(limits)
+        shown = State(RunConfig(task="x", budget=limits), budget, ledger)
+        shown.take(Event("ended", 0, SEED, [1.0], "complete"))
+        assert shown.trials is None
+        assert shown.left_text() == "time left not known yet"
+        budget.restore(Usage(calls=25), Usage())
+        assert shown.left_text().startswith("about ")
+
+
 def test_a_full_panel_fits_a_small_terminal(tmp_path: Path) -> None:
     from rich.console import Console
 

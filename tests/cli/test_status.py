@@ -10,6 +10,8 @@ from bench import Bench
 from click.testing import CliRunner
 
 from optimizer.cli.main import cli
+from optimizer.cli.status import _lines
+from optimizer.report.status import Status
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -61,3 +63,10 @@ def test_there_must_be_a_run(tmp_path: Path) -> None:
     assert done.exit_code == 2
     assert "no run lies here" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_where_the_budget_decides_no_number_of_trials_is_told() -> None:
+    counts = {"complete": 2, "raced_out": 1, "failed": 0, "running": 1}
+    spent = {"calls": (30.0, 60.0)}
+    found = Status("running", "sorting", "", counts, None, None, spent, 0, {}, 0, 1, 9.0, 9.0, None)
+    assert "  trials    3 ended (2 complete, 1 raced out, 1 running)" in _lines(found, "out")

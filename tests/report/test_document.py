@@ -51,6 +51,12 @@ def test_a_run_that_goes_on_says_so(facts: Facts) -> None:
     assert "resume" not in document.advice
 
 
+def test_where_the_budget_decides_no_number_of_trials_is_told(facts: Facts) -> None:
+    identity = {**facts.identity, "config": {"search": {"trials": None}}}
+    document = document_of(dataclasses.replace(facts, state="running", result=None, identity=identity))
+    assert "5 trials have ended" in document.lead
+
+
 def test_a_ledger_without_a_trial_makes_a_report(tmp_path: Path) -> None:
     Ledger(tmp_path / "ledger.db").close()
     with closing(Reader(tmp_path / "ledger.db")) as ledger:

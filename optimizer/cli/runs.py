@@ -135,8 +135,12 @@ def ui(run_dir: str | None, port: int) -> None:
     if is_server(uri):
         click.echo(uri)
         return
-    click.echo(f"http://127.0.0.1:{port} over {uri} (Ctrl-C ends it)")
     trials = trials_address(place or latest(), uri)
-    if trials is not None:
-        click.echo(f"Trials by score: http://127.0.0.1:{port}/{trials}")
-    sys.exit(serve(uri, port))
+
+    def ready() -> None:
+        click.echo(f"http://127.0.0.1:{port} (Ctrl-C ends it)")
+        if trials is not None:
+            click.echo(f"Trials by score: http://127.0.0.1:{port}/{trials}")
+
+    click.echo(f"Starting MLflow's pages over {uri} …")
+    sys.exit(serve(uri, port, ready))

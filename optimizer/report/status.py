@@ -19,7 +19,7 @@ class Status:
     """A run at one moment; `state` is running, interrupted or finished.
 
     `spent` holds (spent, limit or None) by limit; `best` the trial with the best mean among those
-    that saw most; `planned` is None where the budget alone ends the search, `seconds_left` where it cannot be told.
+    that saw most; `planned` is None where the config names no number, `seconds_left` where it cannot be told.
     Times are seconds.
     """
 

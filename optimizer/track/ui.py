@@ -9,11 +9,16 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from optimizer.errors import ConfigError
 from optimizer.track.view import view_address
 
+POLL_SECONDS = 2.0
 # The UI only shows: it runs no jobs and unpickles nothing.
 SAFE = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
 
@@ -67,8 +72,11 @@ def _of_run(run_dir: Path) -> str:
     raise ConfigError(f"{run_dir}: no run with an MLflow database here", "Give the folder of a run.")
 
 
-def serve(uri: str, port: int) -> int:
-    """Serve the UI until it is interrupted; returns its exit code. Raises ConfigError if the port is taken."""
+def serve(uri: str, port: int, ready: Callable[[], None]) -> int:
+    """Serve the UI until it is interrupted; returns its exit code. Calls `ready` once it answers.
+
+    Raises ConfigError if the port is taken.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -84,8 +92,12 @@ def serve(uri: str, port: int) -> int:
     # A session of its own: MLflow starts workers, which must end with it however we are asked to end.
     before = [(number, signal.signal(number, _interrupt)) for number in (signal.SIGTERM, signal.SIGHUP)]
     try:
-        with subprocess.Popen(command, env=environment, start_new_session=True) as child:
+        # Its standard output lists every request; what goes wrong is told on standard error.
+        with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True) as child:
             try:
+                _wait_for_answer(child, port)
+                if child.poll() is None:
+                    ready()
                 return child.wait()
             except KeyboardInterrupt:
                 return 130
@@ -94,6 +106,19 @@ def serve(uri: str, port: int) -> int:
     finally:
         for number, handler in before:
             signal.signal(number, handler)
+
+
+def _wait_for_answer(child: subprocess.Popen[bytes], port: int) -> None:
+    """Return when the server answers, or has ended."""
+    while child.poll() is None:
+        # An error while it starts says no more than that it does.
+        with contextlib.suppress(OSError, HTTPException):
+            connection = HTTPConnection("127.0.0.1", port, timeout=POLL_SECONDS)
+            with contextlib.closing(connection):
+                connection.request("GET", "/health")
+                if connection.getresponse().status == HTTPStatus.OK:
+                    return
+        time.sleep(POLL_SECONDS / 10)
 
 
 def _interrupt(number: int, frame: object) -> None:

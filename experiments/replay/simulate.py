@@ -25,6 +25,7 @@ from optimizer.search.race import Race
 
 DRAWS = 4_000
 BUDGETS = (6.25, 25.0)
+SIZES = (16, 40, 80, 160, 450)
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Found:
 def main() -> None:
     """Run one of the questions."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("question", choices=["regret", "optimism", "race", "likeness"])
+    parser.add_argument("question", choices=["regret", "optimism", "race", "likeness", "bound"])
     parser.add_argument("--seeds", type=int, default=200)
     parser.add_argument("--first", type=int, default=0, help="the first seed, for seeds that nothing was chosen on")
     parser.add_argument("--kind", choices=["table", "drawn"], default="table")
@@ -69,7 +70,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/replay.jsonl"), help="replays that were made are kept")
     options = parser.parse_args()
     tables = {table.task: table for table in load_all(options.tables)}
-    questions = {"regret": regret, "optimism": optimism, "race": races, "likeness": alike}
+    questions = {"regret": regret, "optimism": optimism, "race": races, "likeness": alike, "bound": bound}
     questions[options.question](options, tables)
 
 
@@ -141,6 +142,29 @@ def alike(options: argparse.Namespace, tables: dict[str, Table]) -> None:
         for key, value in likeness(table.scores).items():
             low, middle, high = np.percentile([draw[key] for draw in draws], [5, 50, 95])
             print(f"| {name} | {key} | {value:.3f} | {middle:.3f} ({low:.3f} to {high:.3f}) |")
+
+
+def bound(options: argparse.Namespace, tables: dict[str, Table]) -> None:
+    """Print the regret of who draws some prompts of a drawn world by chance and is told the truly best of them."""
+    print("| prompts | " + " | ".join(tables) + " | all (95 %) |\n" + "|---" * (len(tables) + 2) + "|")
+    seeds = range(options.first, options.first + options.seeds)
+    truths = [
+        [drawn(table, seed, options.candidates, options.examples).truth for seed in seeds] for table in tables.values()
+    ]
+    for size in SIZES:
+        rows = 100 * np.array([[truth.max() - best_of(truth, size) for truth in row] for row in truths])
+        means = " | ".join(f"{mean:.2f}" for mean in rows.mean(axis=1))
+        print(f"| {size} | {means} | {with_interval(rows)} |")
+
+
+def best_of(values: np.ndarray, size: int) -> float:
+    """Return the expected maximum of `size` of the values, drawn without replacement."""
+    from scipy.special import gammaln
+
+    ranks, most = np.arange(size, len(values) + 1), len(values)
+    # The chance that all that were drawn are among the lowest so many: C(rank, size) / C(most, size).
+    below = gammaln(ranks + 1) - gammaln(ranks - size + 1) - gammaln(most + 1) + gammaln(most - size + 1)
+    return float(np.diff(np.exp(below), prepend=0.0) @ np.sort(values)[size - 1 :])
 
 
 def played(options: argparse.Namespace, tables: dict[str, Table], kind: str, evaluations: float) -> list[Found]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 
@@ -38,13 +39,20 @@ def test_regrets_are_printed_and_kept(
     assert (folder / "out.jsonl").read_text(encoding="utf-8") == kept
 
 
-@pytest.mark.parametrize("question", ["optimism", "likeness", "race"])
+@pytest.mark.parametrize("question", ["optimism", "likeness", "race", "bound"])
 def test_the_other_questions_are_answered(
     question: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ["--seeds", "2", "--evaluations", "3", "--examples", "20", "--methods", "random + uniform"]
     asked(monkeypatch, folder, question, *options)
     assert capsys.readouterr().out.count("\n| ") >= 2
+
+
+def test_the_best_of_some_is_the_mean_over_all_choices() -> None:
+    values = np.array([0.3, 0.9, 0.1, 0.5, 0.5])
+    for size in range(1, 6):
+        choices = [max(chosen) for chosen in itertools.combinations(values, size)]
+        assert simulate.best_of(values, size) == pytest.approx(np.mean(choices))
 
 
 def test_a_share_is_that_of_the_best_other() -> None:

@@ -9,12 +9,11 @@ from typing import Any, Literal
 from xml.etree import ElementTree as Tree
 
 from optimizer.config.load import load_config
-from optimizer.config.schema import ModelConfig, RunConfig
+from optimizer.config.schema import ModelConfig, RunConfig, is_local
 from optimizer.errors import ConfigError
 from optimizer.evaluate.evaluator import Result
 from optimizer.evaluate.statistics import Interval, difference, interval, mean
 from optimizer.loading import load_prompt
-from optimizer.models.providers import is_local
 from optimizer.prompt.saved import SavedPrompt
 from optimizer.report.clean import cell
 from optimizer.rescore import answers_to, check_fits

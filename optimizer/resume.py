@@ -13,14 +13,13 @@ from typing import Any
 
 from optimizer import __version__
 from optimizer.config.load import apply_override
-from optimizer.config.schema import ModelConfig, RunConfig
+from optimizer.config.schema import ModelConfig, RunConfig, is_local
 from optimizer.config.strict import validate
 from optimizer.errors import ConfigError, LedgerError
 from optimizer.ledger.identity import changes, check_changes, versions
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.records import all_trials
-from optimizer.models.providers import is_local
 from optimizer.redact import HIDDEN, hide, hide_credentials, scrub
 from optimizer.report.result import Report, write_result
 from optimizer.search.layout import is_quick

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.config.load import dump_config, load_config
 from optimizer.config.presets import PRESETS
-from optimizer.config.schema import RunConfig
+from optimizer.config.schema import RunConfig, is_local
 from optimizer.door.budget import Budget, refuse_past
 from optimizer.errors import Interrupted, LedgerError, MetierError, StoppedByFailures
 from optimizer.ledger.ledger import Ledger
@@ -27,7 +27,6 @@ from optimizer.ledger.shared import SharedCache
 from optimizer.logs import log_to
 from optimizer.models.fleet import Fleet, pull
 from optimizer.models.prices import prices_of
-from optimizer.models.providers import is_local
 from optimizer.models.store import answers_path
 from optimizer.notify import finished, notify, stopped
 from optimizer.place import make_run_dir, mlflow_uri, splits_json

@@ -7,14 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from optimizer.config.schema import ModelConfig
+from optimizer.config.schema import ModelConfig, is_local
 from optimizer.errors import LedgerError
 from optimizer.export.layout import first_request, openai_body
 from optimizer.export.targets import Export, Retrieves, export
 from optimizer.ledger.reader import Reader
 from optimizer.models.embed import MODEL, Embedder
 from optimizer.models.fleet import pull
-from optimizer.models.providers import is_local
 from optimizer.prompt.program import Programs
 from optimizer.prompt.saved import SavedPrompt, carried, load_prompt
 from optimizer.report.gather import Trial, trials_of

@@ -146,7 +146,7 @@ class State:
     """What both views show, gathered from the events and the budget."""
 
     def __init__(self, config: RunConfig, budget: Budget, ledger: Ledger) -> None:
-        self.trials = config.search.trials or (None if config.budget.limited else config.trials)
+        self.trials = config.search.trials or (None if config.bounded else config.trials)
         self._budget, self._ledger = budget, ledger
         self._start = time.monotonic()
         self.ended = 0

@@ -36,6 +36,11 @@ ProposerName = Literal[
 ]
 
 
+def is_local(model: str) -> bool:
+    """Tell if a model's name means the embedded server: local/…, hf:… or a .gguf file."""
+    return model.startswith(("local/", "hf:")) or model.endswith(".gguf")
+
+
 class ModelPrice(Strict):
     """What a model costs, in dollars per million tokens."""
 
@@ -271,9 +276,15 @@ class RunConfig(Strict):
     run_dir: str | None = Field(None, description="default: runs/<timestamp>-<task>-<id>")
 
     @property
+    def bounded(self) -> bool:
+        """Whether the budget ends the search some time: dollars do not where the model costs none."""
+        free = is_local(self.models.task.model) and self.models.task.price is None
+        return self.budget.model_copy(update={"usd": None}).limited if free else self.budget.limited
+
+    @property
     def trials(self) -> int:
         """How many trials there are at most."""
-        return self.search.trials or (MOST_TRIALS if self.budget.limited else UNBUDGETED)
+        return self.search.trials or (MOST_TRIALS if self.bounded else UNBUDGETED)
 
     @model_validator(mode="after")
     def _some_demo_or_format(self) -> RunConfig:

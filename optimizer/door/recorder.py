@@ -5,9 +5,9 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, cast
 
+from optimizer.config.schema import is_local
 from optimizer.door.engine import language_model
 from optimizer.errors import CallError
-from optimizer.models.providers import is_local
 from optimizer.types import Role
 
 if TYPE_CHECKING:

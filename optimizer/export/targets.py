@@ -10,11 +10,11 @@ from typing import Any
 
 import yaml
 
+from optimizer.config.schema import is_local
 from optimizer.errors import TaskError
 from optimizer.export.code import dspy_module, python_module
 from optimizer.export.layout import Layout, Message, Slot, layout_of, request_to_anthropic
 from optimizer.export.steps import dspy_steps, python_steps
-from optimizer.models.providers import is_local
 from optimizer.prompt.saved import SavedPrompt
 from optimizer.prompt.values import render
 

@@ -7,10 +7,10 @@ from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 
-from optimizer.config.schema import ModelConfig, Models
+from optimizer.config.schema import ModelConfig, Models, is_local
 from optimizer.models.catalogue import CATALOGUE
 from optimizer.models.progress import Bar
-from optimizer.models.providers import Endpoint, is_local, remote
+from optimizer.models.providers import Endpoint, remote
 from optimizer.models.reencode import reencoded
 from optimizer.models.seals import sha256_of
 from optimizer.models.server import EmbeddedServer

@@ -9,9 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optimizer.config.schema import ModelConfig, ModelPrice, RunConfig
+from optimizer.config.schema import ModelConfig, ModelPrice, RunConfig, is_local
 from optimizer.errors import ConfigError
-from optimizer.models.providers import is_local
 from optimizer.types import Role, Usage
 
 if TYPE_CHECKING:

@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
-def is_local(model: str) -> bool:
-    """Tell if a model's name means the embedded server: local/…, hf:… or a .gguf file."""
-    return model.startswith(("local/", "hf:")) or model.endswith(".gguf")
-
-
 @dataclass(frozen=True)
 class Endpoint:
     """Where one model answers. `identity` names it in cache keys: stable over restarts and ports."""

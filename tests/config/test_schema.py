@@ -143,10 +143,19 @@ def test_a_prior_adds_up_and_says_nothing_of_what_it_does_not_name() -> None:
     assert Search(prior=None).prior is None
 
 
-@pytest.mark.parametrize("limit", [{"calls": 50}, {"tokens": 1_000}, {"usd": 0.5}, {"seconds": 60}, {"until": "07:00"}])
+@pytest.mark.parametrize("limit", [{"calls": 50}, {"tokens": 1_000}, {"seconds": 60}, {"until": "07:00"}])
 def test_a_budget_ends_the_search_where_nobody_counts_trials(limit: dict[str, Any]) -> None:
     assert RunConfig(task="t", budget=Budget(**limit)).trials == MOST_TRIALS
     assert RunConfig(task="t", budget=Budget(**limit), search=Search(trials=7)).trials == 7
+
+
+def test_dollars_do_not_end_a_search_that_costs_none() -> None:
+    dollars = Budget(usd=5.0)
+    assert RunConfig(task="t", budget=dollars).trials == UNBUDGETED
+    assert RunConfig(task="t", budget=Budget(usd=5.0, calls=50)).trials == MOST_TRIALS
+    assert RunConfig(task="t", budget=dollars, models=Models(task="openai/gpt-4.1-mini")).trials == MOST_TRIALS
+    priced = ModelConfig(model="local/smollm2-135m", price=ModelPrice(input=1, output=1))
+    assert RunConfig(task="t", budget=dollars, models=Models(task=priced)).trials == MOST_TRIALS
 
 
 def test_without_a_budget_there_are_some_trials() -> None:

@@ -31,7 +31,7 @@ def found(methods: Sequence[str], kind: str, evaluations: float, seeds: int, exa
 
 @pytest.mark.slow
 @needs_tables
-@pytest.mark.xfail(reason="0.94 of successive halving, 95 % 0.81 to 1.11, 40 seeds: behind on agnews", strict=False)
+@pytest.mark.xfail(reason="0.84 of successive halving, 95 % 0.73 to 0.97, 40 seeds: behind on agnews", strict=False)
 def test_at_a_quarter_of_the_budget_our_regret_is_the_smallest() -> None:
     """Bar 3 asks for 0.6 with 200 seeds a task; with 10 the share must lie clearly below 1."""
     names = [OURS, *OTHERS]

@@ -86,7 +86,7 @@ async def _search_of(config: RunConfig, laid: Layout, predictors: int) -> tuple[
         f"{config.trials:,} trials race over {len(laid.examples)} validation examples, as in {len(runs)} "
         "simulated searches with candidates that are right on 20 to 90 of 100; better ones stay longer"
     ]
-    if config.search.trials is None and config.bounded:
+    if config.planned is None:
         assumed.append("nobody limits the trials: the search goes on until the budget is spent or the space used up")
     share = config.search.proposing
     most = search.high * share

@@ -15,8 +15,8 @@ from experiments.replay.rivals import Halving, PairedT, PoolRandom, PoolTPE, Uni
 from experiments.replay.worlds import Snapped, World
 from optimizer.config.schema import Budget, RunConfig
 from optimizer.search.bayes import BayesianSampler, Model
-from optimizer.search.layout import LEAST_ROUND, QUICK_BLOCK, SPREAD, Layout, layout
-from optimizer.search.race import PairedRace, Race
+from optimizer.search.layout import LEAST_ROUND, Layout, layout
+from optimizer.search.race import Race
 from optimizer.search.sampler import Sampler, Strategy
 from optimizer.search.space import Space
 from optimizer.testing.samplers import Listed
@@ -25,12 +25,18 @@ Method = Callable[[World, int, int], Played]
 
 
 def product(
-    world: World, budget: int, seed: int, prior: bool = True, race: Race | None = None, later: int | None = None
+    world: World,
+    budget: int,
+    seed: int,
+    prior: bool = True,
+    race: Race | None = None,
+    later: int | None = None,
+    sampler: Callable[[World, int], PoolRandom] | None = None,
 ) -> Played:
     """Play the product as it is shipped: the budget ends it.
 
-    Embeddings are left out: the tables do not hold the texts of demos. `prior`, `race` and `later`, the candidates of a
-    later round, are for what else could be shipped; None is what the layout says.
+    Embeddings are left out: the tables do not hold the texts of demos. `prior`, `race`, `later` (the candidates of a
+    later round) and `sampler` are for what else could be shipped; None is what is shipped.
     """
     config = RunConfig(task="replay", budget=Budget(calls=budget), seed=seed)
     space = world.space if prior else replace(world.space, prior=None)
@@ -39,8 +45,10 @@ def product(
         laid = replace(laid, race=race, doubling=False)
     if later is not None:
         laid = replace(laid, later=later)
-    sampler = PoolSampler(replace(world, space=space), config.search.strategy, seed, laid.first - 1)
-    return play_search(world, budget, sampler, laid, len(world.candidates))
+    if sampler is not None:
+        return play_search(world, budget, sampler(world, seed), laid, len(world.candidates))
+    ours = PoolSampler(replace(world, space=space), config.search.strategy, seed, laid.first - 1)
+    return play_search(world, budget, ours, laid, len(world.candidates))
 
 
 class PoolSampler(Sampler):
@@ -77,7 +85,7 @@ def looped(sampler: Callable[[World, int], PoolRandom], race: Race, rounds: tupl
     """Return a method that plays the product's loop with another sampler or race; the second round size recurs."""
 
     def play(world: World, budget: int, seed: int) -> Played:
-        laid = Layout(examples_of(world), race, block, *rounds, doubling=isinstance(race, PairedRace))
+        laid = Layout(examples_of(world), race, block, *rounds)
         return play_search(world, budget, sampler(world, seed), laid, len(world.candidates))
 
     return play
@@ -97,8 +105,8 @@ METHODS: dict[str, Method] = {
     "our sampler, successive halving": partial(product, race=Halving()),
     "our sampler, CAPO's paired t": partial(product, race=PairedT()),
     "our sampler, Wilcoxon pruner": partial(product, race=WilcoxonPrune()),
-    "our race, TPE": looped(PoolTPE, PairedRace(), (SPREAD, 4), QUICK_BLOCK),
-    "our race, random": looped(PoolRandom, PairedRace(), (SPREAD, 4), QUICK_BLOCK),
+    "our race, TPE": partial(product, sampler=PoolTPE),
+    "our race, random": partial(product, sampler=PoolRandom),
     "random + uniform": looped(PoolRandom, Uniform(), (1, 1)),
     "TPE + uniform": looped(PoolTPE, Uniform(), (1, 1)),
     "TPE + MIPROv2's schedule": schedules.mipro,

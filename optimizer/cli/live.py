@@ -120,12 +120,13 @@ class LiveView(Watcher):
 
     def _rows(self) -> Iterator[tuple[str, str]]:
         """Yield each line of the panel with its name."""
+        from optimizer.report.words import at_most
+
         state = self.state
         yield "best", state.best_text()
         if state.curve:
             yield "", f"{sparkline(state.curve)}  over {state.ended} trials"
-        most = f" of at most {state.trials}" if state.trials else ""
-        yield "trials", f"{state.ended}{most}, {len(state.racing)} racing"
+        yield "trials", f"{state.ended}{at_most(state.trials)}, {len(state.racing)} racing"
         used = state.used()
         if not used:
             yield "budget", state.spent_text()
@@ -146,8 +147,7 @@ class State:
     """What both views show, gathered from the events and the budget."""
 
     def __init__(self, config: RunConfig, budget: Budget, ledger: Ledger) -> None:
-        self.trials = config.search.trials or (None if config.bounded else config.trials)
-        self._budget, self._ledger = budget, ledger
+        self.trials, self._budget, self._ledger = config.planned, budget, ledger
         self._start = time.monotonic()
         self.ended = 0
         self.racing: set[int] = set()

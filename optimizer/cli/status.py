@@ -31,10 +31,11 @@ def status(run_dir: str, as_json: bool) -> None:
 def _lines(found: Status, run_dir: str) -> list[str]:
     ended = sum(found.trials.values()) - found.trials["running"]
     states = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in found.trials.items() if count)
-    most = f" of at most {found.planned}" if found.planned else ""
+    from optimizer.report.words import at_most
+
     lines = [
         f"{found.task}: {found.state}" + (f", {found.verdict}" if found.verdict else ""),
-        f"  trials    {ended}{most} ended" + (f" ({states})" if states else ""),
+        f"  trials    {ended}{at_most(found.planned)} ended" + (f" ({states})" if states else ""),
         f"  best      {_best(found)}",
         f"  spent     {', '.join(_spent(name, *pair) for name, pair in found.spent.items())}",
         f"  test      {found.test_calls:,} calls",

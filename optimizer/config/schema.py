@@ -17,7 +17,7 @@ from optimizer.types import Order, Policy
 FormatName = Literal["turns", "block", "chat", "json", "xml", "own"]
 Positive = Annotated[int, Field(gt=0)]
 # Trials where nobody says how many: without a budget, and with one (the sampler and the mirror were measured at that).
-UNBUDGETED, MOST_TRIALS = 40, 2_000
+USUAL_TRIALS, MOST_TRIALS = 40, 2_000
 ProposerName = Literal[
     "induce",
     "grounded",
@@ -119,7 +119,7 @@ class Search(Strict):
     prefer: str = Field("best", description="the winner: best, or 'cheapest-within MARGIN' of the best score")
     prior: Prior | None = Field(Prior(), description="what is believed beforehand; null: nothing")
     trials: Positive | None = Field(
-        None, description=f"at most; null: as many as the budget pays, {UNBUDGETED} where there is none"
+        None, description=f"at most; null: as many as the budget pays, {USUAL_TRIALS} where there is none"
     )
     formats: tuple[FormatName, ...] = Field(("turns", "block", "chat", "json", "xml"), min_length=1)
     demos: Demos = Demos()
@@ -199,11 +199,6 @@ class Budget(Strict):
         """Whether something other than calls is limited: nobody knows how many calls that pays."""
         return any(limit is not None for limit in (self.tokens, self.usd, self.seconds, self.until))
 
-    @property
-    def limited(self) -> bool:
-        """Whether there is a limit at all."""
-        return self.uncounted or self.calls is not None
-
     @field_validator("until", mode="before")
     @classmethod
     def _quoted(cls, value: object) -> object:
@@ -276,15 +271,19 @@ class RunConfig(Strict):
     run_dir: str | None = Field(None, description="default: runs/<timestamp>-<task>-<id>")
 
     @property
-    def bounded(self) -> bool:
-        """Whether the budget ends the search some time: dollars do not where the model costs none."""
+    def planned(self) -> int | None:
+        """How many trials are wanted; None where the budget alone ends the search.
+
+        Dollars do not end it where the model costs none.
+        """
         free = is_local(self.models.task.model) and self.models.task.price is None
-        return self.budget.model_copy(update={"usd": None}).limited if free else self.budget.limited
+        bounded = any(limit is not None for name, limit in self.budget if not (free and name == "usd"))
+        return self.search.trials or (None if bounded else USUAL_TRIALS)
 
     @property
     def trials(self) -> int:
         """How many trials there are at most."""
-        return self.search.trials or (MOST_TRIALS if self.bounded else UNBUDGETED)
+        return self.planned or MOST_TRIALS
 
     @model_validator(mode="after")
     def _some_demo_or_format(self) -> RunConfig:

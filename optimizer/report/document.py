@@ -12,7 +12,7 @@ from optimizer.report.evidence import answers_section
 from optimizer.report.gather import Facts, Trial, best_of, ranked
 from optimizer.report.searched import search_section
 from optimizer.report.tested import outcome_section
-from optimizer.report.words import demo_lines, difference, settings_of
+from optimizer.report.words import at_most, demo_lines, difference, settings_of
 from optimizer.types import Candidate, Prompt, Usage
 
 # More trials than these are shown the best first; the others are folded, with the columns that tell them apart.
@@ -48,9 +48,8 @@ def _lead(facts: Facts) -> str:
         )
     ended = sum(trial.state != "running" for trial in facts.trials)
     planned = facts.identity.get("config", {}).get("search", {}).get("trials")
-    most = f" of at most {planned}" if planned else ""
     how = "is still going on" if facts.state == "running" else "was interrupted"
-    return f"This run {how}: {ended}{most} trials have ended. {_best(facts)}"
+    return f"This run {how}: {ended}{at_most(planned)} trials have ended. {_best(facts)}"
 
 
 def _best(facts: Facts) -> str:

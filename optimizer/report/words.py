@@ -19,6 +19,11 @@ def told_failures(ledger: Reader) -> str:
     return "; ".join(f"{count} × {kind}: {message}" for kind, count, message in kinds) or "no call failed"
 
 
+def at_most(planned: int | None) -> str:
+    """Return what follows a number of trials: how many there may be, where that is known."""
+    return f" of at most {planned}" if planned else ""
+
+
 def settings_of(prompt: Prompt) -> str:
     """Return a prompt's format and demo policy as a sentence."""
     if prompt.count == 0:

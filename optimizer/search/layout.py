@@ -6,14 +6,12 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from optimizer.config.schema import RunConfig
+from optimizer.config.schema import USUAL_TRIALS, RunConfig
 from optimizer.search.race import BettingRace, PairedRace, Race
 from optimizer.types import Example, digest
 
 SPREAD, LEAST_ROUND = 16, 4
 CAREFUL_BLOCK, QUICK_BLOCK = 10, 3
-# A budget that lets fewer candidates than this see every example is a small one.
-MANY = 40
 # So many rounds without a new answer: the space is used up, and nobody proposes anything that is new.
 IDLE = 3
 
@@ -50,12 +48,12 @@ def layout(validation: Sequence[Example], config: RunConfig) -> Layout:
     """Return how `config` searches on these validation examples.
 
     A quick race leaves bad candidates soon and so sees many more; a careful one bounds the chance that the best is
-    lost. `search.race: auto` is quick where the budget would not let every trial see every example (or `MANY`, where
-    nobody counts trials), or is not counted in calls; experiments/replay/README.md shows both. The quick one halves
-    the field again and again, and its blocks double, so that as many calls are in flight. With a budget of calls the
-    race is at most a quarter of it long, so that several candidates can finish it, and one block of the first round
-    takes at most half of it. A later round of n candidates takes some 9 n calls until one is left, and shall take no
-    more than a quarter of the budget.
+    lost. `search.race: auto` is quick where the budget would not let every trial see every example (`USUAL_TRIALS` of
+    them where nobody counts), or is not counted in calls; experiments/replay/README.md shows both. The quick one
+    halves the field again and again, and its blocks double, so that as many calls are in flight. With a budget of
+    calls the race is at most a quarter of it long, so that several candidates can finish it, and one block of the
+    first round takes at most half of it. A later round of n candidates takes some 9 n calls until one is left, and
+    shall take no more than a quarter of the budget.
     """
     search, calls = config.search, config.budget.calls
     order = sorted(validation, key=lambda example: digest([config.seed, example.id]))
@@ -83,5 +81,5 @@ def is_quick(config: RunConfig, examples: int) -> bool:
     """Tell if the race is to be the quick one, with so many validation examples."""
     if config.search.race != "auto":
         return config.search.race == "quick"
-    calls, trials = config.budget.calls, config.search.trials or MANY
+    calls, trials = config.budget.calls, config.search.trials or USUAL_TRIALS
     return config.budget.uncounted or (calls is not None and calls < trials * examples)

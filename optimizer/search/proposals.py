@@ -202,12 +202,18 @@ class Proposals:
     def _next(self, slot: _Slot, board: Board) -> bool:
         """Give a slot the next proposer who may be asked, and set aside a call; False where there is none."""
         for name in slot.names:
-            writes = name in self._models.writing
-            if (not self._over and self._room(board) >= 1) if writes else board.answered >= self._limits.late:
-                slot.name, slot.calls, slot.subject = name, int(writes), replace(slot.subject, asked=[])
+            if self._may_ask(name, board):
+                slot.name, slot.calls = name, int(name in self._models.writing)
+                slot.subject = replace(slot.subject, asked=[])
                 self._paid += slot.calls
                 return True
         return False
+
+    def _may_ask(self, name: str, board: Board) -> bool:
+        """Tell if it is a proposer's time: while there is room for a call, or late enough for one without."""
+        if name in self._models.writing:
+            return not self._over and self._room(board) >= 1
+        return board.answered >= self._limits.late
 
     def _room(self, board: Board) -> float:
         """Return how many calls may yet be made for proposals."""

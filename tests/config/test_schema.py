@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from optimizer.config.schema import (
     MOST_TRIALS,
-    UNBUDGETED,
+    USUAL_TRIALS,
     Budget,
     Demos,
     ModelConfig,
@@ -151,7 +151,7 @@ def test_a_budget_ends_the_search_where_nobody_counts_trials(limit: dict[str, An
 
 def test_dollars_do_not_end_a_search_that_costs_none() -> None:
     dollars = Budget(usd=5.0)
-    assert RunConfig(task="t", budget=dollars).trials == UNBUDGETED
+    assert RunConfig(task="t", budget=dollars).trials == USUAL_TRIALS
     assert RunConfig(task="t", budget=Budget(usd=5.0, calls=50)).trials == MOST_TRIALS
     assert RunConfig(task="t", budget=dollars, models=Models(task="openai/gpt-4.1-mini")).trials == MOST_TRIALS
     priced = ModelConfig(model="local/smollm2-135m", price=ModelPrice(input=1, output=1))
@@ -159,4 +159,4 @@ def test_dollars_do_not_end_a_search_that_costs_none() -> None:
 
 
 def test_without_a_budget_there_are_some_trials() -> None:
-    assert RunConfig(task="t").trials == UNBUDGETED
+    assert RunConfig(task="t").trials == USUAL_TRIALS

@@ -58,12 +58,14 @@ class Charge:
 
     An attempt that may have been charged without an answer is booked at the most it can have cost: the
     input of the answer that came in the end, or else the request's bytes, and the longest answer allowed.
+    `holds` counts the attempts that it has room for: those that may have been charged, and the one to come.
     """
 
     def __init__(self, budget: Budget, tag: CallTag, price: Price, most: Usage) -> None:
         self.most, self.price = most, price
         self._budget, self._tag = budget, tag
-        self._lost, self._holds = 0, 0
+        self.holds = 0
+        self._lost = 0
         self._wasted = Usage()
         self._booked: Usage | None = None
 
@@ -71,7 +73,7 @@ class Charge:
         """Hold one attempt's worst case; waits while others hold what it needs; raises BudgetSpent."""
         while (waiter := self._budget.hold(self._tag, self.most)) is not None:
             await asyncio.wrap_future(waiter)
-        self._holds = 1
+        self.holds = 1
 
     def lose(self, problem: BaseException, kind: FailureKind) -> None:
         """Take note of a failed attempt."""
@@ -83,14 +85,14 @@ class Charge:
 
     def renew(self) -> bool:
         """Hold enough for a further attempt; False where the budget has no room for it now."""
-        if self._holds > self._lost + self._wasted.calls:
+        if self.holds > self._lost + self._wasted.calls:
             return True
         try:
             if self._budget.hold(self._tag, replace(self.most, calls=0)) is not None:
                 return False
         except BudgetSpent:
             return False
-        self._holds += 1
+        self.holds += 1
         return True
 
     def settle(self, usage: Usage, seconds: float) -> Usage:
@@ -99,11 +101,11 @@ class Charge:
         if not clean:
             lost = self.price.most(usage.input_tokens, self.most.output_tokens)
             paid += _times(lost, self._lost, 0) + replace(self._wasted, calls=0)
-        self._budget.settle(self._tag, _times(self.most, self._holds, 1), paid, seconds if clean else None)
+        self._budget.settle(self._tag, _times(self.most, self.holds, 1), paid, seconds if clean else None)
         return paid
 
     def known_at_last(self, lost: Usage, usage: Usage) -> Usage:
-        """Book `lost` calls, which a kill cut off, anew now that the same call was answered.
+        """Book `lost` attempts, which a kill cut off, anew now that the same call was answered.
 
         Returns what each of them can have cost at most: the answer's input, and the longest answer.
         """
@@ -116,7 +118,7 @@ class Charge:
         """Book a call without an answer, `cut` if it was in the air; returns its possible cost."""
         if self._booked is None:
             self._booked = _times(self.most, self._lost + cut, 0) + replace(self._wasted, calls=0)
-            self._budget.settle(self._tag, _times(self.most, self._holds, 1), self._booked)
+            self._budget.settle(self._tag, _times(self.most, self.holds, 1), self._booked)
         return self._booked
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from optimizer.config.schema import Failures
@@ -30,6 +31,7 @@ from optimizer.ledger.records import (
     find_call,
     finish_call,
     recall_call,
+    repeat_call,
 )
 from optimizer.ledger.shared import SharedCache
 from optimizer.models.prices import Price, metered
@@ -165,7 +167,8 @@ class Door:
             try:
                 async with asyncio.timeout(self.budget.time_left(tag.phase)):
                     row = await self._landing.wait(begin_call(self.ledger, key, tag, data, charge.most))
-                    outcome, attempts = await line.call(request, _likely_tokens(request), charge)
+                    again = partial(self._again, row, charge)
+                    outcome, attempts = await line.call(request, _likely_tokens(request), charge, again)
             except TimeoutError:  # the job's time; an attempt's own is sorted among the failures
                 paid, cut = charge.fail(cut=True), Failure("timeout", "cut when the budget's time was up")
                 if row is not None:
@@ -189,6 +192,18 @@ class Door:
             if (lost := self.budget.lost.pop(key, None)) is not None:
                 await self._landing.wait(rebook_lost(self.ledger, key, charge.known_at_last(lost, usage)))
             return row, outcome
+
+    async def _again(self, row: int, charge: Charge) -> bool:
+        """Hold what a further attempt can cost, and book it with the lost ones; False where there is no room.
+
+        A kill during that attempt leaves only what is booked here.
+        """
+        held = charge.holds
+        if not charge.renew():
+            return False
+        if charge.holds > held:
+            await self._landing.wait(repeat_call(self.ledger, row, charge.holds, charge.most))
+        return True
 
     async def _enter(self) -> None:
         """Wait for ever while the door is drained; else count the current task among those that pay."""

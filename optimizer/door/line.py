@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from optimizer.config.schema import Failures
@@ -33,11 +34,13 @@ class Line:
         self._jitter = random.Random()  # noqa: S311 - spreads retries, decides nothing
         self.places = asyncio.Semaphore(endpoint.concurrency)
 
-    async def call(self, request: Request, tokens: int, charge: Charge) -> tuple[Response | CallError, int]:
+    async def call(
+        self, request: Request, tokens: int, charge: Charge, again: Callable[[], Awaitable[bool]]
+    ) -> tuple[Response | CallError, int]:
         """Return the answer, or how the call failed for good, and the attempts made.
 
-        `tokens` is an upper estimate of what it takes; lost attempts are told to `charge`, which must have
-        room for another one.
+        `tokens` is an upper estimate of what it takes; lost attempts are told to `charge`, and `again` is
+        asked before each further one if there is room for it.
         """
         attempt = timeouts = 0
         while True:
@@ -52,7 +55,7 @@ class Line:
                 return outcome, attempt
             timeouts += outcome.kind == "timeout"
             hopeless = timeouts > MOST_TIMEOUTS or attempt > self._failures.retries
-            if hopeless or not await self._worth_repeating(outcome, began) or not charge.renew():
+            if hopeless or not await self._worth_repeating(outcome, began) or not await again():
                 return outcome, attempt
             await asyncio.sleep(self.backoff(attempt))
 

@@ -57,15 +57,18 @@ def spells(ledger: Ledger) -> list[Spell]:
 
 
 def booked_for_lost(ledger: Ledger) -> dict[str, Usage]:
-    """Return what calls that were cut off are booked at, by key; `calls` is their number."""
+    """Return what calls that were cut off are booked at, by key; `calls` is how often each may have been paid."""
     sql = (
-        "SELECT key, COUNT(*) AS calls, SUM(input_tokens) AS sent, SUM(output_tokens) AS made, SUM(usd) AS usd"
-        " FROM calls WHERE state IN ('intent', 'lost') GROUP BY key"
+        "SELECT key, SUM(MAX(attempts, 1)) AS calls, SUM(input_tokens) AS sent, SUM(output_tokens) AS made,"
+        " SUM(usd) AS usd FROM calls WHERE state IN ('intent', 'lost') GROUP BY key"
     )
     return {row["key"]: Usage(row["calls"], 0, row["sent"], 0, row["made"], row["usd"]) for row in ledger.read(sql)}
 
 
 def rebook_lost(ledger: Ledger, key: str, each: Usage) -> Future[int]:
-    """Book the calls with this key that were cut off at what is known since it was answered."""
-    sql = "UPDATE calls SET input_tokens = ?, output_tokens = ?, usd = ? WHERE key = ? AND state IN ('intent', 'lost')"
+    """Book the calls with this key that were cut off at what is known since it was answered, for each attempt."""
+    sql = (
+        "UPDATE calls SET input_tokens = ?1 * MAX(attempts, 1), output_tokens = ?2 * MAX(attempts, 1),"
+        " usd = ?3 * MAX(attempts, 1) WHERE key = ?4 AND state IN ('intent', 'lost')"
+    )
     return ledger.write(sql, (each.input_tokens, each.output_tokens, each.usd, key))

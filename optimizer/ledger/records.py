@@ -71,6 +71,15 @@ def begin_call(
     return ledger.write(sql, (key, tag.role, tag.phase, tag.trial, tag.example, _json(request), time.time(), *booked))
 
 
+def repeat_call(ledger: Ledger, row: int, attempts: int, most: Usage) -> Future[int]:
+    """Record that a call is about to be repeated: each of its `attempts` may cost the `most`, until its end is known.
+
+    Attempts that failed without a charge are not among them.
+    """
+    sql = "UPDATE calls SET attempts = ?1, input_tokens = ?1 * ?2, output_tokens = ?1 * ?3, usd = ?1 * ?4 WHERE id = ?5"
+    return ledger.write(sql, (attempts, most.input_tokens, most.output_tokens, most.usd, row))
+
+
 def finish_call(ledger: Ledger, row: int, response: Mapping[str, Any], usage: Usage, attempts: int) -> Future[int]:
     """Record a call's response; from then on it is never paid again."""
     sql = (

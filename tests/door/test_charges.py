@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -114,6 +115,31 @@ def test_an_answer_that_cannot_be_used_is_booked_at_its_own_bill() -> None:
     assert budget._held["usd"] == 140.0
     assert charge.settle(Usage(1, 0, 20, 0, 3, 16.0), 0.1) == Usage(1, 0, 40, 0, 7, 34.0)
     assert budget.used()["usd"][0] == 34.0
+
+
+def test_a_kill_after_a_lost_attempt_leaves_both_booked_until_the_call_is_answered(
+    make_door: MakeDoor, ledger: Ledger
+) -> None:
+    most = most_of(request_json(request()), PRICE)
+    repeating = threading.Event()
+    cut = FakeWire([dspy_errors.LMTransportError("cut"), "too late"])
+    cut.before = lambda: (setattr(cut, "delay", 60.0), repeating.set()) if cut.calls else None  # type: ignore[assignment]
+    first = make_door(FakeEndpoint(cut), price=PRICE)
+    first.submit("task", request())
+    assert repeating.wait(10)
+    first.close()
+    booked = sum(usage_by_role(ledger, "search").values(), Usage())
+    assert (booked.input_tokens, booked.output_tokens, booked.usd) == (
+        2 * most.input_tokens,
+        2 * most.output_tokens,
+        pytest.approx(2 * most.usd),
+    )
+    second = make_door(FakeEndpoint(), price=PRICE)
+    second.budget.begin(ledger, 0, 1)
+    second.submit("task", request()).result(10)
+    paid = sum(usage_by_role(ledger, "search").values(), Usage())
+    assert (paid.calls, paid.input_tokens, paid.output_tokens) == (1, 3 * 7, 3 + 2 * 10)
+    assert second.budget._spent["usd"] == pytest.approx(paid.usd)
 
 
 def test_failures_that_cost_nothing_need_no_further_room() -> None:

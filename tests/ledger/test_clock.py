@@ -4,6 +4,7 @@ import pytest
 
 from optimizer.ledger.clock import booked_for_lost, rebook_lost, resume_clock, spells
 from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.records import repeat_call
 from optimizer.types import Usage
 
 
@@ -52,4 +53,9 @@ def test_calls_that_were_cut_off_are_found_and_booked_anew(ledger: Ledger) -> No
     assert booked_for_lost(ledger) == {"a": Usage(2, 0, 20, 0, 4, 1.0)}
     rebook_lost(ledger, "a", Usage(1, 0, 3, 0, 1, 0.125)).result()
     assert booked_for_lost(ledger) == {"a": Usage(2, 0, 6, 0, 2, 0.25)}
+    repeat_call(ledger, 1, 3, Usage(1, 0, 10, 0, 2, 0.5)).result()
+    assert booked_for_lost(ledger) == {"a": Usage(4, 0, 33, 0, 7, 1.625)}
+    rebook_lost(ledger, "a", Usage(1, 0, 3, 0, 1, 0.125)).result()
+    assert booked_for_lost(ledger) == {"a": Usage(4, 0, 12, 0, 4, 0.5)}
+    repeat_call(ledger, 1, 1, Usage(1, 0, 3, 0, 1, 0.125)).result()
     assert [row["usd"] for row in ledger.read("SELECT usd FROM calls ORDER BY id")] == [0.125, 0.125, 0.5, 0.5]

@@ -72,9 +72,9 @@ def begin_call(
 
 
 def repeat_call(ledger: Ledger, row: int, attempts: int, most: Usage) -> Future[int]:
-    """Record that a call is about to be repeated: each of its `attempts` may cost the `most`, until its end is known.
+    """Record that a call is about to be repeated; `attempts` counts those that may have been charged, and this one.
 
-    Attempts that failed without a charge are not among them.
+    Each is booked at the `most` it can cost until the call's end is known.
     """
     sql = "UPDATE calls SET attempts = ?1, input_tokens = ?1 * ?2, output_tokens = ?1 * ?3, usd = ?1 * ?4 WHERE id = ?5"
     return ledger.write(sql, (attempts, most.input_tokens, most.output_tokens, most.usd, row))

@@ -53,6 +53,7 @@ def claim_run(ledger: Ledger, config: RunConfig, task: Task, accept: bool) -> Cl
         check_changes(ledger.path.parent, changes(found, wanted), accept=accept, finished=finished)
     if found != wanted:
         ledger.put_meta("task_path", str(Path(config.task).resolve()))
+        ledger.put_meta("planned", config.planned)
         ledger.put_meta("identity", wanted)
     return Claim(ledger.meta("run_id"), _shaped(config, ledger.meta("shape")), finished)
 

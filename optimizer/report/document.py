@@ -47,9 +47,8 @@ def _lead(facts: Facts) -> str:
             f"[{low:+.3f}, {high:+.3f}])."
         )
     ended = sum(trial.state != "running" for trial in facts.trials)
-    planned = facts.identity.get("config", {}).get("search", {}).get("trials")
     how = "is still going on" if facts.state == "running" else "was interrupted"
-    return f"This run {how}: {ended}{at_most(planned)} trials have ended. {_best(facts)}"
+    return f"This run {how}: {ended}{at_most(facts.planned)} trials have ended. {_best(facts)}"
 
 
 def _best(facts: Facts) -> str:

@@ -60,13 +60,15 @@ class Answer:
 class Facts:
     """A run, as its ledger tells it; `state` is running, interrupted or finished.
 
-    `after` is the winner, or the best candidate so far; `split` the examples on which it and the seed are
-    compared in `before_answers` and `after_answers`: test, once both have answered it. `good` holds the
-    validation answers of the best candidates, by id.
+    `planned` is how many trials are wanted, None where the budget alone ends the search; `after` is the winner, or
+    the best candidate so far; `split` the examples on which it and the seed are compared in `before_answers` and
+    `after_answers`: test, once both have answered it. `good` holds the validation answers of the best candidates,
+    by id.
     """
 
     task: str
     run_id: str
+    planned: int | None
     state: str
     stopped: str
     result: Mapping[str, Any] | None
@@ -101,6 +103,7 @@ def gather(ledger: Reader, result: Mapping[str, Any] | None = None) -> Facts:
     return Facts(
         task=identity.get("task", {}).get("name", ""),
         run_id=ledger.meta("run_id") or "",
+        planned=ledger.meta("planned"),
         state="finished" if result else "running" if ledger.is_being_written() else "interrupted",
         stopped=(ledger.meta("stopped") or {}).get("why", ""),
         result=result,

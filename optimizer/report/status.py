@@ -12,6 +12,8 @@ from optimizer.ledger.records import all_trials, failures_by_kind, lost_calls, u
 from optimizer.types import Usage
 
 STATES = ("complete", "raced_out", "failed", "running")
+# Of the budget: before so much is spent, the time that it took tells nothing of the rest.
+EARLY = 0.02
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Status:
     """A run at one moment; `state` is running, interrupted or finished.
 
     `spent` holds (spent, limit or None) by limit; `best` the trial with the best mean among those
-    that saw most; `planned` is None where the config names no number, `seconds_left` where it cannot be told.
+    that saw most; `planned` is None where the budget alone ends the search, `seconds_left` where it cannot be told.
     Times are seconds.
     """
 
@@ -42,14 +44,15 @@ class Status:
 def read_status(ledger: Reader) -> Status:
     """Return how a run stands; raises LedgerError if its ledger cannot be read."""
     identity, result = ledger.meta("identity") or {}, ledger.meta("result")
-    config = identity.get("config", {})
+    budget = identity.get("config", {}).get("budget", {})
     rows = all_trials(ledger)
     counts = {state: sum(row["state"] == state for row in rows) for state in STATES}
-    planned = config.get("search", {}).get("trials")
+    planned, ended = ledger.meta("planned"), len(rows) - counts["running"]
     active = _active_seconds(ledger)
-    spent = _spent(ledger, config.get("budget", {}), active)
+    spent = _spent(ledger, budget, active)
+    until = (ledger.meta("clock") or {}).get("until") if budget.get("until") else None
+    left = _left(spent, ended / planned if planned else 0.0, until and until[1])
     state = "running" if ledger.is_being_written() else "finished" if result else "interrupted"
-    ended = len(rows) - counts["running"]
     return Status(
         state=state,
         task=identity.get("task", {}).get("name", ""),
@@ -63,7 +66,7 @@ def read_status(ledger: Reader) -> Status:
         lost_calls=lost_calls(ledger),
         attempts=len(ledger.meta("attempts") or ()),
         seconds_active=active,
-        seconds_left=_left(spent, ended, planned, active) if state != "finished" else 0.0,
+        seconds_left=0.0 if state == "finished" else left,
         verdict=result["verdict"] if result else None,
     )
 
@@ -103,10 +106,10 @@ def _active_seconds(ledger: Reader) -> float:
     return total
 
 
-def _left(
-    spent: Mapping[str, tuple[float, float | None]], ended: int, planned: int | None, active: float
-) -> float | None:
-    """Return a forecast: by the limit that is spent fastest, or the trials."""
-    shares = [figure / limit for figure, limit in spent.values() if limit]
-    share = max([*shares, ended / planned if planned else 0.0], default=0.0)
-    return None if share <= 0.02 else max(0.0, active * (1 / share - 1))
+def _left(spent: Mapping[str, tuple[float, float | None]], trials: float, until: float | None) -> float | None:
+    """Return a forecast: by the limit that is spent fastest, or the share of `trials`; no later than `until`."""
+    share = max([trials, *(figure / limit for figure, limit in spent.values() if limit)])
+    left = [] if share <= EARLY else [max(0.0, spent["seconds"][0] * (1 / share - 1))]
+    if until is not None:
+        left.append(max(0.0, until - time.time()))
+    return min(left, default=None)

@@ -58,6 +58,7 @@ def make_run(folder: Path, *, words: str = "", finished: bool = True, task: str 
     seed, winner, other, slow, broken = candidates(words)
     with closing(Ledger(folder / "ledger.db")) as ledger:
         ledger.put_meta("run_id", "abcd1234")
+        ledger.put_meta("planned", 8)
         ledger.put_meta("task_path", f"tasks/{task}")
         ledger.put_meta(
             "identity",

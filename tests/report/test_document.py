@@ -52,8 +52,7 @@ def test_a_run_that_goes_on_says_so(facts: Facts) -> None:
 
 
 def test_where_the_budget_decides_no_number_of_trials_is_told(facts: Facts) -> None:
-    identity = {**facts.identity, "config": {"search": {"trials": None}}}
-    document = document_of(dataclasses.replace(facts, state="running", result=None, identity=identity))
+    document = document_of(dataclasses.replace(facts, state="running", result=None, planned=None))
     assert "5 trials have ended" in document.lead
 
 

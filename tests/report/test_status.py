@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.reader import Reader
+from optimizer.ledger.records import CallTag, begin_attempt, begin_call, finish_call
+from optimizer.report.status import Status, read_status
+from optimizer.types import Usage
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    made = Ledger(tmp_path / "ledger.db")
+    begin_attempt(made)
+    yield made
+    made.close()
+
+
+def told(ledger: Ledger, **budget: Any) -> Status:
+    ledger.put_meta("identity", {"task": {"name": "sorting"}, "config": {"budget": budget}})
+    with closing(Reader(ledger.path)) as reader:
+        return read_status(reader)
+
+
+def called(ledger: Ledger, times: int) -> None:
+    for number in range(times):
+        row = begin_call(ledger, str(number), CallTag("task", "search", 0), {}).result()
+        finish_call(ledger, row, {}, Usage(1, 0, 10, 0, 2), 1).result()
+
+
+def test_a_run_that_has_just_begun_forecasts_nothing(ledger: Ledger) -> None:
+    found = told(ledger, calls=100)
+    assert (found.state, found.task, found.planned, found.best) == ("running", "sorting", None, None)
+    assert found.seconds_left is None
+
+
+def test_the_time_left_is_that_of_the_limit_which_is_spent_fastest(ledger: Ledger) -> None:
+    called(ledger, 5)
+    found = told(ledger, calls=20, tokens=80)
+    assert found.spent["tokens"] == (60, 80)
+    assert found.seconds_left == pytest.approx(found.seconds_active / 3)
+
+
+def test_a_run_that_ends_at_a_time_has_no_more_than_until_then(ledger: Ledger) -> None:
+    ledger.put_meta("clock", {"starts": [], "until": ["07:00", time.time() + 3600]})
+    assert told(ledger, until="07:00").seconds_left == pytest.approx(3600, abs=60)
+    called(ledger, 5)
+    assert told(ledger, until="07:00", calls=6).seconds_left < 60  # type: ignore[operator]
+    ledger.put_meta("clock", {"starts": [], "until": ["07:00", time.time() - 5]})
+    assert told(ledger, until="07:00").seconds_left == 0
+
+
+def test_the_trials_are_those_that_were_planned(ledger: Ledger) -> None:
+    ledger.put_meta("planned", 40)
+    assert told(ledger).planned == 40

@@ -2,18 +2,20 @@
 
 The expected score of candidate c on example e is the logistic function of
 
-    base + format + demos (policy × count) + instruction + order + set + own_c + hard_e + taste_c · kind_e
+    base + format × manner + demos (policy × count) + instruction + order + set + own_c + hard_e + taste_c · kind_e
 
-where `own` is what the main effects do not explain of a candidate, `hard` an example's difficulty, and the
-product, of rank 2, lets a candidate be good at some kinds of examples. Fitted by penalized (quasi-)likelihood,
-with variances by an approximate EM as in generalized linear mixed models (Breslow & Clayton 1993,
-doi:10.1080/01621459.1993.10594284).
+where `manner` is whether demos are none, fixed or retrieved, `own` what the main effects do not explain of a
+candidate, `hard` an example's difficulty, and the product, of rank 2, lets a candidate be good at some kinds of
+examples. What an instruction does, and how large `own` is, depends on the manner: prompts with retrieved demos are
+nearly equal, those without demos are not. Fitted by penalized (quasi-)likelihood, with variances by an approximate
+EM as in generalized linear mixed models (Breslow & Clayton 1993, doi:10.1080/01621459.1993.10594284).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
@@ -24,24 +26,46 @@ from experiments.replay.worlds import World, cells_of, nearest, world_of
 
 RANK, ROUNDS, STEPS = 2, 12, 60
 NODES = 41
+MANNERS = ("none", "fixed", "retrieved")
+
+
+def manner_of(one: Choice) -> str:
+    """Return how a prompt comes by its demos, one of MANNERS."""
+    if not one.count:
+        return "none"
+    return "fixed" if one.policy == "static" else "retrieved"
+
+
+def _instruction_among(manner: str) -> Callable[[Choice], object]:
+    return lambda one: one.instruction if manner_of(one) == manner else None
+
+
+# Each factor's level of a choice; None where it means nothing.
 FACTORS: dict[str, Callable[[Choice], object]] = {
     "format": lambda one: one.format,
-    "demos": lambda one: (one.policy, one.count),
-    "instruction": lambda one: one.instruction,
-    "order": lambda one: one.order if one.count else "none",
-    "set": lambda one: one.set if one.count and one.policy == "static" else "none",
+    "manner": manner_of,
+    "format, manner": lambda one: (one.format, manner_of(one)),
+    "demos": lambda one: (one.policy, one.count) if one.count else None,
+    "order": lambda one: one.order if one.count else None,
+    "set": lambda one: one.set if manner_of(one) == "fixed" else None,
+    **{f"instruction, {manner}": _instruction_among(manner) for manner in MANNERS},
 }
 # Which instruction and which set is the good one differs from task to task; what demos and formats do less so.
-REDRAWN = ("instruction", "set")
+REDRAWN = ("set", *(name for name in FACTORS if name.startswith("instruction")))
+
+
+# Standard deviations by kind of effect; that of `own` is one a candidate.
+Spreads = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted model: effects by factor and level, standard deviations, and each candidate's taste."""
+    """A fitted model: effects by factor and level, standard deviations, that of `own` by manner, and tastes."""
 
     base: float
     effects: dict[str, dict[object, float]]
     spreads: dict[str, float]
+    own: dict[str, float]
     tastes: np.ndarray
     binary: bool
     precision: float
@@ -50,27 +74,31 @@ class Fit:
 def fit(table: Table) -> Fit:
     """Return the model of a table; graded scores get a beta distribution around their expectation."""
     scores = table.scores
-    levels = {name: sorted({of(one) for one in table.choices}, key=str) for name, of in FACTORS.items()}
+    levels = {name: sorted({of(one) for one in table.choices} - {None}, key=str) for name, of in FACTORS.items()}
+    manners = np.array([MANNERS.index(manner_of(one)) for one in table.choices])
     design = {
         name: np.array([[float(of(one) == level) for level in levels[name]] for one in table.choices])
         for name, of in FACTORS.items()
     }
     shape = _Shape(scores.shape, {name: matrix.shape[1] for name, matrix in design.items()})
-    spreads = {**dict.fromkeys(design, 1.0), "own": 1.0, "hard": 1.0, "taste": 0.5, "kind": 1.0}
+    spreads: Spreads = {**dict.fromkeys(design, 1.0), "hard": 1.0, "taste": 0.5, "kind": 1.0}
+    own, noise, binary = np.ones(len(MANNERS)), 1.0, bool(np.isin(scores, (0.0, 1.0)).all())
     point = np.random.default_rng(0).normal(0, 0.1, shape.size)
     for _ in range(ROUNDS):
+        held = {**spreads, "own": own[manners]}
         found = minimize(
-            _loss, point, (scores, design, shape, spreads), jac=True, method="L-BFGS-B", options={"maxiter": STEPS}
+            _loss, point, (scores, design, shape, held, noise), jac=True, method="L-BFGS-B", options={"maxiter": STEPS}
         )
         point = found.x
-        spreads = _spreads(shape.parts(point), scores, design, spreads)
+        new = _squares(shape.parts(point), scores, design, held, noise)
+        spreads = {name: _spread(new[name]) for name in spreads} | {"kind": 1.0}  # the product has the taste's scale
+        own = np.array([_spread(new["own"][manners == manner]) for manner in range(len(MANNERS))])
+        noise = 1.0 if binary else _noise(shape.parts(point), scores, design)
     parts = shape.parts(point)
-    expected = expit(_linear(parts, design))
-    binary = bool(np.isin(scores, (0.0, 1.0)).all())
-    share = float(((scores - expected) ** 2).sum() / (expected * (1 - expected)).sum())
     effects = {name: dict(zip(levels[name], parts[name].tolist(), strict=True)) for name in design}
-    precision = max(1 / min(share, 0.99) - 1, 0.05)
-    return Fit(float(parts["base"][0]), effects, spreads, parts["taste"], binary, precision)
+    precision = max(1 / min(_noise(parts, scores, design), 0.99) - 1, 0.05)
+    by_manner = dict(zip(MANNERS, own.tolist(), strict=True))
+    return Fit(float(parts["base"][0]), effects, spreads, by_manner, parts["taste"], binary, precision)
 
 
 @dataclass(frozen=True)
@@ -104,41 +132,53 @@ def _linear(parts: dict[str, np.ndarray], design: dict[str, np.ndarray]) -> np.n
     # einsum, not @: on a busy machine the threads behind @ waited a hundred times longer than they worked.
     effects = sum(np.einsum("rl,l->r", matrix, parts[name]) for name, matrix in design.items())
     rows = parts["base"][0] + parts["own"] + effects
-    return np.asarray(rows[:, None] + parts["hard"][None, :] + np.einsum("rk,ck->rc", parts["taste"], parts["kind"]))
+    return np.asarray(rows[:, None] + parts["hard"][None, :] + np.einsum("rk,ck->rc", parts["taste"], _kinds(parts)))
+
+
+def _kinds(parts: dict[str, np.ndarray]) -> np.ndarray:
+    # Nought on average: else a taste would explain how good a candidate is, and be lost where examples are redrawn.
+    return np.asarray(parts["kind"] - parts["kind"].mean(axis=0))
 
 
 def _loss(
-    vector: np.ndarray, scores: np.ndarray, design: dict[str, np.ndarray], shape: _Shape, spreads: dict[str, float]
+    vector: np.ndarray, scores: np.ndarray, design: dict[str, np.ndarray], shape: _Shape, spreads: Spreads, noise: float
 ) -> tuple[float, np.ndarray]:
-    """Return the penalized negative log-likelihood and its gradient."""
+    """Return the penalized negative log-likelihood and its gradient; `noise` is as in `_noise`."""
     parts = shape.parts(vector)
     linear = _linear(parts, design)
-    loss = float((np.logaddexp(0, linear) - scores * linear).sum())
-    slope = expit(linear) - scores
+    loss = float((np.logaddexp(0, linear) - scores * linear).sum()) / noise
+    slope = (expit(linear) - scores) / noise
     by_row = slope.sum(axis=1)
     gradient = {"base": np.array([slope.sum()]), "own": by_row, "hard": slope.sum(axis=0)}
     gradient |= {name: np.einsum("rl,r->l", matrix, by_row) for name, matrix in design.items()}
-    gradient["taste"] = np.einsum("rc,ck->rk", slope, parts["kind"])
-    gradient["kind"] = np.einsum("rc,rk->ck", slope, parts["taste"])
+    gradient["taste"] = np.einsum("rc,ck->rk", slope, _kinds(parts))
+    by_column = np.einsum("rc,rk->ck", slope, parts["taste"])
+    gradient["kind"] = by_column - by_column.mean(axis=0)
     for name, spread in spreads.items():
-        loss += float((parts[name] ** 2).sum()) / (2 * spread**2)
+        loss += float(((parts[name] / spread) ** 2).sum()) / 2
         gradient[name] = gradient[name] + parts[name] / spread**2
     return loss, np.concatenate([gradient[name].ravel() for name in shape.shapes])
 
 
-def _spreads(
-    parts: dict[str, np.ndarray], scores: np.ndarray, design: dict[str, np.ndarray], old: dict[str, float]
-) -> dict[str, float]:
-    """Return the standard deviations anew: mean squares, with each estimate's own uncertainty added."""
+def _squares(
+    parts: dict[str, np.ndarray], scores: np.ndarray, design: dict[str, np.ndarray], old: Spreads, noise: float
+) -> dict[str, np.ndarray]:
+    """Return the expected square of each effect: its estimate's, and that estimate's own uncertainty."""
     expected = expit(_linear(parts, design))
-    weight = expected * (1 - expected)
-    known = {"own": weight.sum(axis=1), "hard": weight.sum(axis=0), "taste": weight @ parts["kind"] ** 2}
-    known |= {name: matrix.T @ weight.sum(axis=1) for name, matrix in design.items()}
-    new = {
-        name: float(np.sqrt(np.clip((parts[name] ** 2 + 1 / (held + 1 / old[name] ** 2)).mean(), 0.01, 16.0)))
-        for name, held in known.items()
-    }
-    return {**new, "kind": 1.0}  # the product has one scale, which is the taste's
+    weight = expected * (1 - expected) / noise
+    known = {"own": weight.sum(axis=1), "hard": weight.sum(axis=0), "taste": weight @ _kinds(parts) ** 2}
+    known |= {name: matrix.T @ weight.sum(axis=1) for name, matrix in design.items()} | {"kind": np.zeros(1)}
+    return {name: parts[name] ** 2 + 1 / (held + 1 / old[name] ** 2) for name, held in known.items()}
+
+
+def _noise(parts: dict[str, np.ndarray], scores: np.ndarray, design: dict[str, np.ndarray]) -> float:
+    """Return the residuals' variance as a share of that of right and wrong answers, p (1 − p)."""
+    expected = expit(_linear(parts, design))
+    return float(((scores - expected) ** 2).sum() / (expected * (1 - expected)).sum())
+
+
+def _spread(squares: np.ndarray) -> float:
+    return float(np.sqrt(np.clip(squares.mean(), 0.01, 16.0)))
 
 
 def drawn(table: Table, seed: int, candidates: int, examples: int) -> World:
@@ -168,7 +208,7 @@ def sampled(
         if redraw and name in REDRAWN:
             effects = {level: float(rng.normal(0, model.spreads[name])) for level in effects}
         rows += [effects.get(of(one), 0.0) for one in choices]
-    rows += rng.normal(0, model.spreads["own"], len(choices))
+    rows += rng.normal(0, [model.own[manner_of(one)] for one in choices])
     tastes = model.tastes[nearest(choices, table.choices)]
     hard, kinds = rng.normal(0, model.spreads["hard"], examples), rng.normal(0, 1, (examples, RANK))
     expected = expit(rows[:, None] + hard[None, :] + tastes @ kinds.T)

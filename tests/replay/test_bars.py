@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from experiments.replay.generator import likeness, sampled
+from experiments.replay.generator import drawn, likeness, manner_of, sampled
 from experiments.replay.methods import OURS
 from experiments.replay.simulate import Found, Job, as_array, in_parallel, played_on, ratio
 from experiments.replay.tables import FOLDER, load_all
@@ -31,14 +31,13 @@ def found(methods: Sequence[str], kind: str, evaluations: float, seeds: int, exa
 
 @pytest.mark.slow
 @needs_tables
-@pytest.mark.xfail(reason="0.84 of successive halving, 95 % 0.73 to 0.97, 40 seeds: behind on agnews", strict=False)
 def test_at_a_quarter_of_the_budget_our_regret_is_the_smallest() -> None:
-    """Bar 3 asks for 0.6 with 200 seeds a task; with 10 the share must lie clearly below 1."""
+    """Bar 3 asks for 0.6 with 200 seeds a task; with 20 the share must lie clearly below 1."""
     names = [OURS, *OTHERS]
-    regrets, _ = as_array(found(names, "drawn", 6.25, 10, 100), names, TASKS, 10, "regret")
+    regrets, _ = as_array(found(names, "drawn", 6.25, 20, 100), names, TASKS, 20, "regret")
     share, _, high, best = ratio(regrets, names)
-    assert share < 0.85, best
-    assert high < 1.1, best
+    assert share < 0.75, best
+    assert high < 1.0, best
 
 
 @pytest.mark.slow
@@ -54,7 +53,22 @@ def test_what_is_reported_of_the_winner_is_not_too_good(kind: str, evaluations: 
 
 
 @needs_tables
-@pytest.mark.xfail(reason="candidates of taxonomy_animal differ more (0.139) than those drawn (0.104)", strict=False)
+@pytest.mark.parametrize("manner", ["fixed", "retrieved"])
+def test_a_drawn_world_keeps_what_demos_do(manner: str) -> None:
+    """Instructions and sets are drawn anew; that retrieved demos are better than fixed ones is not."""
+    for table in load_all():
+        some = [place for place, one in enumerate(table.choices) if (one.format, manner_of(one)) == ("turns", manner)]
+        for seed in range(5):
+            world = drawn(table, seed, 0, 20)
+            truth = [
+                world.truth[place]
+                for place, one in enumerate(world.choices)
+                if (one.format, manner_of(one)) == ("turns", manner)
+            ]
+            assert np.mean(truth) == pytest.approx(table.scores[some].mean(), abs=0.12), (table.task, seed)
+
+
+@needs_tables
 def test_the_model_resembles_each_recorded_table() -> None:
     """Every figure of a table lies among those of 30 draws, or within a fifth of their middle."""
     for table in load_all():
@@ -63,5 +77,5 @@ def test_the_model_resembles_each_recorded_table() -> None:
             for n in range(30)
         ]
         for name, value in likeness(table.scores).items():
-            drawn = [draw[name] for draw in draws]
-            assert min(drawn) <= value <= max(drawn) or abs(np.median(drawn) - value) < 0.2 * value, (table.task, name)
+            made = [draw[name] for draw in draws]
+            assert min(made) <= value <= max(made) or abs(np.median(made) - value) < 0.2 * value, (table.task, name)

@@ -29,10 +29,10 @@ def status(run_dir: str, as_json: bool) -> None:
 
 
 def _lines(found: Status, run_dir: str) -> list[str]:
-    ended = sum(found.trials.values()) - found.trials["running"]
-    states = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in found.trials.items() if count)
     from optimizer.report.words import at_most
 
+    ended = sum(found.trials.values()) - found.trials["running"]
+    states = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in found.trials.items() if count)
     lines = [
         f"{found.task}: {found.state}" + (f", {found.verdict}" if found.verdict else ""),
         f"  trials    {ended}{at_most(found.planned)} ended" + (f" ({states})" if states else ""),

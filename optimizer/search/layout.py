@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from optimizer.search.race import BettingRace, PairedRace, Race
 from optimizer.types import Example, digest
 
 SPREAD, LEAST_ROUND = 16, 4
+# The quick race's block is the shortest it has; it grows with the calls, up to the careful one's.
 CAREFUL_BLOCK, QUICK_BLOCK = 10, 3
 # So many rounds without a new answer: the space is used up, and nobody proposes anything that is new.
 IDLE = 3
@@ -52,29 +54,37 @@ def layout(validation: Sequence[Example], config: RunConfig) -> Layout:
     them where nobody counts), or is not counted in calls; experiments/replay/README.md shows both. The quick one
     halves the field again and again, and its blocks double, so that as many calls are in flight. With a budget of
     calls the race is at most a quarter of it long, so that several candidates can finish it, and one block of the
-    first round takes at most half of it. A later round of n candidates takes some 9 n calls until one is left, and
+    first round takes at most half of it. A later round of n candidates takes some 3 n blocks until one is left, and
     shall take no more than a quarter of the budget.
     """
     search, calls = config.search, config.budget.calls
     order = sorted(validation, key=lambda example: digest([config.seed, example.id]))
     quick = is_quick(config, len(order))
-    block = search.block or (QUICK_BLOCK if quick else CAREFUL_BLOCK)
+    block = search.block or (quick_block(calls) if quick else CAREFUL_BLOCK)
     affordable = SPREAD if calls is None else calls // (2 * block)
     return Layout(
         examples=order if calls is None else order[: max(block, calls // 4)],
         race=PairedRace() if quick else BettingRace(),
         block=block,
         first=max(2, min(SPREAD, affordable, config.trials)),
-        later=round_size(config),
+        later=search.round or round_size(calls, block),
         doubling=quick,
     )
 
 
-def round_size(config: RunConfig) -> int:
+def quick_block(calls: int | None) -> int:
+    """Return how many examples come before the quick race's first decision: a fifth of the root of the calls.
+
+    What more calls there are goes half to more candidates, half to knowing each one better.
+    """
+    wanted = 0 if calls is None else round(math.sqrt(calls) / 5)
+    return min(CAREFUL_BLOCK, max(QUICK_BLOCK, wanted))
+
+
+def round_size(calls: int | None, block: int) -> int:
     """Return how many candidates race in a round after the first."""
-    calls = config.budget.calls
-    affordable = SPREAD if calls is None else calls // 36
-    return config.search.round or max(LEAST_ROUND, min(SPREAD, affordable))
+    affordable = SPREAD if calls is None else calls // (4 * 3 * block)
+    return max(LEAST_ROUND, min(SPREAD, affordable))
 
 
 def is_quick(config: RunConfig, examples: int) -> bool:

@@ -30,7 +30,13 @@ def test_without_a_budget_every_example_is_raced_over_with_care() -> None:
 def test_a_budget_that_presses_makes_the_race_quick(budget: dict[str, Any]) -> None:
     found = laid(budget=budget)
     assert isinstance(found.race, PairedRace)
-    assert found.block == 3
+    assert found.block == (10 if "calls" in budget else 3)
+
+
+@pytest.mark.parametrize(("calls", "block"), [(12, 3), (300, 3), (625, 5), (1_600, 8), (2_500, 10), (10**6, 10)])
+def test_more_calls_make_longer_blocks(calls: int, block: int) -> None:
+    assert laid(budget={"calls": calls}, search={"race": "quick"}).block == block
+    assert laid(budget={"calls": calls}, search={"race": "quick", "block": 6}).block == 6
 
 
 def test_a_budget_for_everything_does_not() -> None:
@@ -57,6 +63,8 @@ def test_several_candidates_can_finish_the_race_and_the_first_block_takes_half_a
     [
         ({"budget": {"calls": 100}}, 4),
         ({"budget": {"calls": 250}}, 6),
+        ({"budget": {"calls": 625}}, 10),
+        ({"budget": {"calls": 250}, "search": {"block": 5}}, 4),
         ({"budget": {"calls": 5_000}}, 16),
         ({"budget": {"usd": 1.0}}, 16),
         ({"budget": {"calls": 250}, "search": {"round": 9}}, 9),

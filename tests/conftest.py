@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,9 @@ from forks import Forks
 from jobs import make_task, rule, settings, write_config
 
 from optimizer.testing.fake_server import FakeServer
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's "&" hands it down; the tests press Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

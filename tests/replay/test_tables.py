@@ -39,7 +39,7 @@ def test_what_means_nothing_has_one_value() -> None:
     assert Choice(2, "turns", "static", 4, "reversed", 3).set == 3
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.json")), ids=lambda path: path.stem)
 def test_the_recorded_tables_are_sound(path: Path) -> None:
     table = load(path)
     assert path.stat().st_size < 300_000

@@ -42,7 +42,7 @@ def estimate(config: RunConfig, say: Say = lambda text: None) -> Forecast:
 
 async def _estimate(config: RunConfig, say: Say) -> Forecast:
     task, prices = load_task(config.task), prices_of(config)
-    laid = layout(task.validation, config)
+    laid = layout(task.validation, config, task.outputs)
     with ExitStack() as stack:
         folder = _folder(config, stack)
         stack.enter_context(log_to(folder / "run.log"))

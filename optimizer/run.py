@@ -145,7 +145,7 @@ class _Job:
     async def run(self, ledger: Ledger, claim: Claim) -> Report:
         """Run the whole job; cancelled by SIGINT and SIGTERM."""
         self.run_id, self.shape = claim.run_id, claim.shape
-        self.layout = layout(self.task.validation, self.shape)
+        self.layout = layout(self.task.validation, self.shape, self.task.outputs)
         self._begin(ledger)
         with ExitStack() as stack:
             stack.enter_context(cancelled_by_signals(self._drain))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from optimizer.config.schema import USUAL_TRIALS, RunConfig
 from optimizer.search.race import BettingRace, PairedRace, Race
-from optimizer.types import Example, digest
+from optimizer.task.schema import FieldSpec
+from optimizer.task.split import interleaved, stratum_of
+from optimizer.types import Example
 
 SPREAD, LEAST_ROUND = 16, 4
 # The quick race's block is the shortest it has; it grows with the calls, up to the careful one's.
@@ -46,8 +49,13 @@ class Layout:
         return itertools.chain([self.first], itertools.repeat(self.later))
 
 
-def layout(validation: Sequence[Example], config: RunConfig) -> Layout:
-    """Return how `config` searches on these validation examples.
+def layout(
+    validation: Sequence[Example], config: RunConfig, outputs: Mapping[str, FieldSpec] = MappingProxyType({})
+) -> Layout:
+    """Return how `config` searches on these validation examples, whose output fields are `outputs`.
+
+    Labels come in turn, each as often as it is there: who always gives the same answer is not favoured by the first
+    block, and fewer examples tell as much (experiments/replay/README.md).
 
     A quick race leaves bad candidates soon and so sees many more; a careful one bounds the chance that the best is
     lost. `search.race: auto` is quick where the budget would not let every trial see every example (`USUAL_TRIALS` of
@@ -58,7 +66,7 @@ def layout(validation: Sequence[Example], config: RunConfig) -> Layout:
     shall take no more than a quarter of the budget.
     """
     search, calls = config.search, config.budget.calls
-    order = sorted(validation, key=lambda example: digest([config.seed, example.id]))
+    order = interleaved(validation, config.seed, stratum_of(validation, outputs))
     quick = is_quick(config, len(order))
     block = search.block or (quick_block(calls) if quick else CAREFUL_BLOCK)
     affordable = SPREAD if calls is None else calls // (2 * block)

@@ -45,6 +45,8 @@ class BettingRace:
     few examples as there are (Ville's inequality); at that wealth the candidate leaves. The wealth is the mean
     over `STAKES`, as the best stake is not known. By the union bound, the best of K entrants loses to any of them
     in at most (K − 1) × `error` of all races; `testing.races` measures how much rarer that is.
+    Where labels come in turn, the bound is that of whole turns: over one, the product of each label's expected
+    factors is no greater than the same power of their mean.
 
     That alone would carry a field of near-equals side by side through every example. So after 1, 2, 4, 8 …
     blocks at most the share `keep` of those running goes on, by their paired difference to the leader. This part

@@ -91,6 +91,22 @@ def cut(examples: Sequence[Example], share: float, seed: int, stratum: Stratum) 
     return stays, tuple(example for position, example in enumerate(shuffled) if position in gone)
 
 
+def interleaved(examples: Sequence[Example], seed: int, stratum: Stratum) -> list[Example]:
+    """Return the examples in an order by the seed whose every beginning holds its share of each stratum, nearly.
+
+    The members of a stratum lie evenly spaced, from a first place drawn by the seed: systematic sampling in
+    proportion (Cochran 1977, Sampling Techniques, chapter 8). Without strata it is a shuffle.
+    """
+    groups: dict[str, list[Example]] = {}
+    for example in sorted(examples, key=lambda example: digest([seed, example.id])):
+        groups.setdefault(stratum(example), []).append(example)
+    places = []
+    for key, group in groups.items():
+        first = int(digest([seed, key]), 16) / 16**16
+        places += [((first + turn) / len(group), example) for turn, example in enumerate(group)]
+    return [example for _, example in sorted(places, key=lambda place: place[0])]
+
+
 def _three(pool: Examples, spec: SplitSpec, stratum: Stratum) -> tuple[Examples, Examples, Examples]:
     rest, test = cut(pool, spec.test, spec.seed, stratum)
     train, validation = cut(rest, spec.validation / (spec.train + spec.validation), spec.seed, stratum)

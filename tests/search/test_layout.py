@@ -8,6 +8,7 @@ import pytest
 from optimizer.config.schema import RunConfig
 from optimizer.search.layout import Layout, layout
 from optimizer.search.race import BettingRace, PairedRace
+from optimizer.task.schema import FieldSpec
 from optimizer.types import Example
 
 VALIDATION = [Example({"n": n}, {"answer": "yes"}) for n in range(100)]
@@ -72,6 +73,13 @@ def test_several_candidates_can_finish_the_race_and_the_first_block_takes_half_a
 )
 def test_a_later_round_takes_a_quarter_of_the_calls_at_most(settings: dict[str, Any], later: int) -> None:
     assert next(itertools.islice(laid(**settings).rounds(), 1, None)) == later
+
+
+@pytest.mark.parametrize("count", [100, 8])
+def test_labels_come_in_turn(count: int) -> None:
+    validation = [Example({"n": n}, {"answer": "yes" if n < count // 2 else "no"}) for n in range(count)]
+    found = layout(validation, RunConfig(task="none"), {"answer": FieldSpec(choices=("yes", "no"))})
+    assert all(one.outputs != other.outputs for one, other in itertools.pairwise(found.examples))
 
 
 def test_the_order_is_the_seeds() -> None:

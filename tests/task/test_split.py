@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from optimizer.errors import TaskError
 from optimizer.task.schema import FieldSpec, SplitSpec
-from optimizer.task.split import Splits, cut, make_splits, stratum_of
+from optimizer.task.split import Splits, cut, interleaved, make_splits, stratum_of
 from optimizer.types import Example
 
 LABELS = ("a", "b", "c")
@@ -78,6 +79,31 @@ def test_another_seed_gives_another_split() -> None:
     pool = examples(["a", "b"] * 20)
     one, two = (make_splits({"all": pool}, SplitSpec(seed=seed), OUTPUTS, "a") for seed in (0, 1))
     assert one.train != two.train
+
+
+@settings(max_examples=200, deadline=None)
+@given(some_labels, st.integers(0, 5))
+def test_every_beginning_of_the_interleaved_holds_each_labels_share(labels: list[str], seed: int) -> None:
+    pool = examples(labels)
+    found = interleaved(pool, seed, stratum_of(pool, OUTPUTS))
+    assert sorted(example.id for example in found) == sorted(example.id for example in pool)
+    whole = by_label(pool)
+    for length in range(len(found) + 1):
+        for label, count in by_label(found[:length]).items():
+            # Each is less than one from its share of where the beginning ends; the others' errors shift that end.
+            share = whole[label] / len(pool)
+            assert abs(count - length * share) <= (1 - share) + share * (len(whole) - 1) + 1e-9
+
+
+def test_two_labels_take_turns_and_their_order_is_the_seeds() -> None:
+    pool = examples(["a", "b"] * 20)
+    orders = {seed: interleaved(pool, seed, stratum_of(pool, OUTPUTS)) for seed in range(8)}
+    for order in orders.values():
+        labels = [example.outputs["label"] for example in order]
+        assert all(one != other for one, other in itertools.pairwise(labels))
+    assert orders[0] == interleaved(pool[::-1], 0, stratum_of(pool, OUTPUTS))
+    assert len({tuple(example.id for example in order) for order in orders.values()}) == len(orders)
+    assert {order[0].outputs["label"] for order in orders.values()} == {"a", "b"}
 
 
 def test_what_to_stratify_by() -> None:

@@ -12,7 +12,7 @@ from optuna.trial import FixedTrial
 from experiments.replay import schedules
 from experiments.replay.play import Played, examples_of, play_search
 from experiments.replay.rivals import Halving, PairedT, PoolRandom, PoolTPE, Uniform, WilcoxonPrune
-from experiments.replay.worlds import Snapped, World
+from experiments.replay.worlds import Snapped, World, in_turn
 from optimizer.config.schema import Budget, RunConfig
 from optimizer.search.bayes import BayesianSampler, Model
 from optimizer.search.layout import LEAST_ROUND, Layout, layout
@@ -29,18 +29,20 @@ def product(
     budget: int,
     seed: int,
     prior: bool = True,
+    turns: bool = True,
     race: Race | None = None,
     later: int | None = None,
     sampler: Callable[[World, int], PoolRandom] | None = None,
 ) -> Played:
     """Play the product as it is shipped: the budget ends it.
 
-    Embeddings are left out: the tables do not hold the texts of demos. `prior`, `race`, `later` (the candidates of a
-    later round) and `sampler` are for what else could be shipped; None is what is shipped.
+    Embeddings are left out: the tables do not hold the texts of demos. `prior`, `turns` (labels come in turn),
+    `race`, `later` (the candidates of a later round) and `sampler` are for what else could be shipped; None is what is.
     """
     config = RunConfig(task="replay", budget=Budget(calls=budget), seed=seed)
     space = world.space if prior else replace(world.space, prior=None)
     laid = layout(examples_of(world), config)
+    world = in_turn(world, seed) if turns else world
     if race is not None:
         laid = replace(laid, race=race, doubling=False)
     if later is not None:
@@ -100,6 +102,7 @@ OURS = "ours"
 METHODS: dict[str, Method] = {
     OURS: product,
     "ours, without the prior": partial(product, prior=False),
+    "ours, labels at random": partial(product, turns=False),
     "ours, rounds of 4": partial(product, later=LEAST_ROUND),
     "our sampler, uniform": partial(product, race=Uniform()),
     "our sampler, successive halving": partial(product, race=Halving()),

@@ -35,6 +35,7 @@ from optimizer.prompt.program import ROOT, Programs
 from optimizer.search.pools import make_space
 from optimizer.search.space import Pool
 from optimizer.task.load import load_task
+from optimizer.task.split import stratum_of
 from optimizer.task.task import Task
 from optimizer.types import Example, Score
 
@@ -220,7 +221,16 @@ def _table(
         tokens=tuple(0.0 if one is None else one.input_tokens / max(1, one.calls) for one in spent),
         seconds=tuple(seconds.get(number, 0.0) for number in range(len(choices))),
         scores=scores,
+        labels=numbered(columns, task),
     )
+
+
+def numbered(columns: Sequence[Example], task: Task) -> tuple[int, ...]:
+    """Return the number of each column's label, by first occurrence; nothing where there are no labels."""
+    stratum = stratum_of(columns, task.outputs)
+    numbers: dict[str, int] = {}
+    found = tuple(numbers.setdefault(stratum(column), len(numbers)) for column in columns)
+    return found if len(numbers) > 1 else ()
 
 
 def designed(

@@ -89,8 +89,8 @@ def regret(options: argparse.Namespace, tables: dict[str, Table]) -> None:
         )
         told = ", ".join(f"{name} {c:.0f}/{t:.0f}" for name, c, t in zip(names, calls, trials, strict=True))
         print(f"\nmean calls/candidates: {told}")
-        if OURS in names and len(names) > 1:
-            print_ratio(table, names)
+        if OURS in names:
+            print_beside_ours(table, names)
 
 
 def optimism(options: argparse.Namespace, tables: dict[str, Table]) -> None:
@@ -263,16 +263,22 @@ def mean_ranks(table: np.ndarray) -> np.ndarray:
     return np.asarray(rankdata(table.round(9), axis=0).mean(axis=(1, 2)))
 
 
-def print_ratio(table: np.ndarray, names: Sequence[str]) -> None:
-    """Print ours as a share of the best other's regret; which one is the best is settled in every resample."""
-    point, low, high, best = ratio(table, names)
-    print(f"\nours / best other ({best}): {point:.2f} (95 % {low:.2f} to {high:.2f})")
+def print_beside_ours(table: np.ndarray, names: Sequence[str]) -> None:
+    """Print ours as a share of the best other's regret, and our own in other combinations, less ours, paired."""
+    mine = names.index(OURS)
+    for place, name in enumerate(names):
+        if place != mine and name.startswith("our"):
+            print(f"\n{name}, less ours: {with_interval(100 * (table[place] - table[mine]))}")
+    if not all(name.startswith("our") for name in names):
+        point, low, high, best = ratio(table, names)
+        print(f"\nours / best other ({best}): {point:.2f} (95 % {low:.2f} to {high:.2f})")
 
 
 def ratio(table: np.ndarray, names: Sequence[str], ours: str = OURS) -> tuple[float, float, float, str]:
     """Return our mean regret over the best other method's, a bootstrap interval over seeds, and its name.
 
-    What is our own in another combination (its name begins with `our`) is no other method.
+    Which other is the best is settled in every resample. What is our own in another combination (its name begins
+    with `our`) is no other method.
     """
     mine = names.index(ours)
     others = [place for place, name in enumerate(names) if not name.startswith("our")]

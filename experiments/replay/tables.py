@@ -39,7 +39,7 @@ class Table:
 
     `tokens` are prompt tokens a call, `seconds` of a call on the machine that recorded it. `sets` holds the
     demo sets and `examples` the columns, both as places of the data file (`train.jsonl:17`): the data
-    themselves are not kept here.
+    themselves are not kept here. `labels` numbers each column's right answer; empty where these are not few.
     """
 
     task: str
@@ -52,17 +52,21 @@ class Table:
     tokens: tuple[float, ...]
     seconds: tuple[float, ...]
     scores: np.ndarray
+    labels: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         expected = (len(self.choices), len(self.examples))
         if self.scores.shape != expected:
             raise ValueError(f"{self.task}: scores are {self.scores.shape}, not candidates × examples {expected}")
+        if self.labels and len(self.labels) != len(self.examples):
+            raise ValueError(f"{self.task}: {len(self.labels)} labels for {len(self.examples)} examples")
 
 
 def dump(table: Table) -> str:
     """Return a table as JSON, one candidate a line."""
     head = {"task": table.task, "model": table.model, "metric": table.metric}
     pools = {"instructions": table.instructions, "sets": table.sets, "examples": table.examples}
+    pools |= {"labels": table.labels} if table.labels else {}
     rows = [
         {**asdict(choice), "tokens": round(tokens, 1), "seconds": round(seconds, 3), "scores": _written(scores)}
         for choice, tokens, seconds, scores in zip(
@@ -90,6 +94,7 @@ def load(path: Path) -> Table:
         tokens=tuple(row["tokens"] for row in rows),
         seconds=tuple(row["seconds"] for row in rows),
         scores=np.array([[float(score) for score in row["scores"]] for row in rows]),
+        labels=tuple(data.get("labels", ())),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +14,7 @@ from optimizer.config.schema import Demos, Search
 from optimizer.prompt.program import ROOT
 from optimizer.propose.base import Proposal
 from optimizer.search.space import Pool, Space
+from optimizer.task.split import interleaved
 from optimizer.types import Candidate, Example, Prompt
 
 SETTINGS = Search()
@@ -37,7 +38,8 @@ class Snapped(Space):
 class World:
     """Candidates × examples in the order in which they are seen; `truth` is each candidate's true mean.
 
-    The first candidate is the seed prompt. `tokens` are prompt tokens a call; `places` is each id's row.
+    The first candidate is the seed prompt. `tokens` are prompt tokens a call; `places` is each id's row. `labels`
+    numbers each example's right answer, where that is known.
     """
 
     name: str
@@ -48,11 +50,22 @@ class World:
     scores: np.ndarray
     truth: np.ndarray
     tokens: np.ndarray
+    labels: tuple[int, ...] = ()
 
     @property
     def length(self) -> int:
         """How many examples one full evaluation takes."""
         return int(self.scores.shape[1])
+
+
+def in_turn(world: World, seed: int) -> World:
+    """Return the world with its examples in the order in which the product would show them: labels in turn."""
+    if not world.labels:
+        return world
+    examples = [Example({"place": place}, {"label": label}) for place, label in enumerate(world.labels)]
+    shown = interleaved(examples, seed, lambda example: str(example.outputs["label"]))
+    order = [example.inputs["place"] for example in shown]
+    return replace(world, scores=world.scores[:, order], labels=tuple(world.labels[place] for place in order))
 
 
 def replayed(table: Table, seed: int, held_out: bool = False) -> World:
@@ -67,7 +80,8 @@ def replayed(table: Table, seed: int, held_out: bool = False) -> World:
     cut = len(order) // 2 if held_out else len(order)
     hidden = order[cut:] if held_out else order
     scores, truth = table.scores[:, order[:cut]], table.scores[:, hidden].mean(axis=1)
-    return world_of(table, table.choices, scores, truth, np.array(table.tokens))
+    labels = tuple(table.labels[place] for place in order[:cut]) if table.labels else ()
+    return replace(world_of(table, table.choices, scores, truth, np.array(table.tokens)), labels=labels)
 
 
 def world_of(

@@ -67,3 +67,12 @@ def test_a_recording_is_resumed_without_paying_twice(tmp_path: Path, monkeypatch
     assert all(tokens > 0 for tokens in tables[1].tokens)
     with closing(Ledger(tmp_path / "ledger.db")) as ledger:
         assert ledger.read("SELECT COUNT(*) AS n FROM calls WHERE state != 'done'")[0]["n"] == 0
+
+
+def test_labels_are_numbered_where_there_are_some(tmp_path: Path) -> None:
+    task = load_task(jobs.make_task(tmp_path / "task"))
+    labels = [str(column.outputs) for column in task.validation]
+    numbers = record.numbered(task.validation, task)
+    assert numbers[0] == 0
+    assert len(set(numbers)) == len(set(labels)) == len(set(zip(numbers, labels, strict=True)))
+    assert record.numbered(task.validation[:1], task) == ()

@@ -70,6 +70,16 @@ def test_a_share_has_the_interval_of_its_seeds() -> None:
     assert 0.4 < low < 0.5 < high < 0.62
 
 
+def test_our_own_in_other_combinations_are_beside_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    table = np.stack([np.full((2, 50), mean) for mean in (0.01, 0.04, 0.02)])
+    simulate.print_beside_ours(table, ["ours", "a", "ours, b"])
+    told = capsys.readouterr().out
+    assert "ours, b, less ours: 1.00 (1.00 to 1.00)" in told
+    assert "ours / best other (a): 0.25 (95 % 0.25 to 0.25)" in told
+    simulate.print_beside_ours(table[::2], ["ours", "ours, b"])
+    assert "best other" not in capsys.readouterr().out
+
+
 def test_ranks_are_shared_by_equals() -> None:
     table = np.array([[[0.0, 0.0]], [[0.0, 0.1]], [[0.5, 0.2]]])
     assert simulate.mean_ranks(table).tolist() == [1.25, 1.75, 3.0]

@@ -24,6 +24,14 @@ def test_a_table_is_read_as_it_was_written(tmp_path: Path, scores: np.ndarray) -
     assert replace(read, scores=scores).__dict__ == table.__dict__
 
 
+def test_labels_are_kept(tmp_path: Path) -> None:
+    table = replace(BINARY, labels=(0, 1, 0))
+    (tmp_path / "t.json").write_text(dump(table), encoding="utf-8")
+    assert load(tmp_path / "t.json").labels == (0, 1, 0)
+    with pytest.raises(ValueError, match="t: 2 labels for 3 examples"):
+        replace(BINARY, labels=(0, 1))
+
+
 def test_right_and_wrong_are_digits() -> None:
     assert '"scores": "011"' in dump(BINARY)
 
@@ -48,5 +56,6 @@ def test_the_recorded_tables_are_sound(path: Path) -> None:
     assert table.scores.min() >= 0
     assert table.scores.max() <= 1
     assert min(table.tokens) > 0
+    assert len(set(table.labels)) == {"agnews": 4, "banking10": 10, "sst2": 2}.get(table.task, 0)
     # A table in which every candidate is as good as the next one tells nothing about a search.
     assert np.ptp(table.scores.mean(axis=1)) > 0.2

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from optuna.trial import FixedTrial
 
 from experiments.replay.tables import Choice, Table
-from experiments.replay.worlds import candidate_of, cells_of, nearest, replayed, space_of
+from experiments.replay.worlds import candidate_of, cells_of, in_turn, nearest, replayed, space_of
 from optimizer.types import Example
 
 
@@ -49,6 +52,21 @@ def test_a_replay_keeps_rows_and_shuffles_columns(table: Table) -> None:
     assert not np.array_equal(one.scores, other.scores)
     assert np.allclose(one.truth, table.scores.mean(axis=1))
     assert np.allclose(one.scores.mean(axis=1), one.truth)
+
+
+def test_the_product_sees_labels_in_turn_and_each_column_whole(table: Table) -> None:
+    labels = tuple(n % 2 for n in range(len(table.examples)))
+    told = replace(table, scores=table.scores + 2.0 * np.array(labels), labels=labels)
+    world = replayed(told, 1)
+    assert np.array_equal(world.scores[0] >= 2, np.array(world.labels) == 1)
+    shown = in_turn(world, 1)
+    assert all(one != other for one, other in pairwise(shown.labels))
+    assert np.array_equal(shown.scores[0] >= 2, np.array(shown.labels) == 1)
+    assert sorted(map(tuple, shown.scores.T)) == sorted(map(tuple, world.scores.T))
+    assert np.array_equal(shown.truth, world.truth)
+    assert len(replayed(told, 1, held_out=True).labels) == 30
+    blind = replayed(table, 1)
+    assert in_turn(blind, 1) is blind
 
 
 def test_halves_share_no_column(table: Table) -> None:

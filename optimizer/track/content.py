@@ -181,9 +181,11 @@ def _demo_sets(candidate: Candidate) -> dict[str, str]:
 
 
 def _trial_points(row: sqlite3.Row, spent: Usage, ended: int) -> list[Point]:
+    value = row["value"]
     figures = {
-        # As if it had seen every example, so that trials can be ordered by it; see Board.estimate.
-        "score": row["value"],
+        # As if it had seen every example, so that trials can be ordered by it; see Board.estimate. One that did well
+        # on hard examples is carried beyond the best score there is: nobody is helped by 1.025 of 1.
+        "score": None if value is None else round(min(1.0, max(0.0, value)), 9),
         "seen_low": row["low"],
         "seen_high": row["high"],
         "examples_seen": row["seen"],

@@ -68,6 +68,13 @@ def test_a_trial_that_failed_has_no_score(ledger: Ledger) -> None:
     assert not {"score", "seen_score", "seen_low", "latency_p50"} & {point.name for point in entry.points}
 
 
+@pytest.mark.parametrize(("value", "shown"), [(1.025, 1.0), (0.9999999999999999, 1.0), (-0.05, 0.0), (0.4, 0.4)])
+def test_a_score_carried_past_the_best_there_is_shows_the_best(ledger: Ledger, value: float, shown: float) -> None:
+    end(ledger, 0, value=value)
+    entry = trial_entry(ledger, all_trials(ledger)[0], Usage(), SOURCE)
+    assert [p.value for p in entry.points if p.name == "score"] == [shown]
+
+
 def test_the_mark_changes_with_the_outcome_only(ledger: Ledger) -> None:
     end(ledger, 0)
     first = trial_mark(all_trials(ledger)[0])

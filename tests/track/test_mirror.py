@@ -107,7 +107,7 @@ def test_each_trial_is_a_child_run(report: Report) -> None:
         for run in runs:
             row = rows[run.info.run_name]
             metrics = run.data.metrics
-            assert metrics["score"] == pytest.approx(row["value"])
+            assert metrics["score"] == pytest.approx(min(1.0, row["value"]))
             assert metrics["examples_seen"] == row["seen"]
             assert metrics["calls"] >= 0
             assert set(run.data.params) - {"predict.demo_set"} == set(json.loads(row["params"]))

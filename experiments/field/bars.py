@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 
 from experiments.field.entries import Entry, paired
-from experiments.field.methods import METHODS
+from experiments.field.methods import BUDGET, FRACTIONS, METHODS
 from optimizer.evaluate.statistics import mean
 
 SHIPPED_LEAD, FORMAT_LEAD = 10, 3
+# Of the calls, those after which ours is looked at.
+PARTS = (*(calls / BUDGET for calls in FRACTIONS), 1.0)
 
 
 def bars(rows: Sequence[Entry], early: Sequence[dict[str, float]], tasks: Sequence[str]) -> str:
-    """Return a list of sentences; `early` holds ours by task after a quarter, a half and all of the calls."""
+    """Return a list of sentences; `early` holds ours by task after each of PARTS of the calls."""
     ours = next(row for row in rows if row.method == "ours")
     if not ours.complete(tasks):
         return ""
@@ -46,15 +49,17 @@ def _worse(ours: Entry, others: Sequence[Entry], tasks: Sequence[str]) -> str:
 
 
 def _sooner(peers: Sequence[Entry], early: Sequence[dict[str, float]], tasks: Sequence[str]) -> str:
-    """Return how large a part of the calls ours needs to reach the best peer's score on the median task."""
-    parts = (0.25, 0.5, 1.0)
-    if not peers or any(task not in scores for scores in early for task in tasks):
+    """Return how large a part of the calls ours needs to reach the best peer's score on the median task.
+
+    A part that was not played on every task is passed over, so what is told is never too little.
+    """
+    played = {part: scores for part, scores in zip(PARTS, early, strict=True) if all(task in scores for task in tasks)}
+    if not peers or min(PARTS) not in played:
         return ""
     needed = []
     for task in tasks:
         best = max(mean(row.scores(task)) for row in peers)
-        reached = [part for part, scores in zip(parts, early, strict=True) if scores[task] >= best]
-        needed.append(min(reached, default=float("inf")))
+        needed.append(min((part for part, scores in played.items() if scores[task] >= best), default=math.inf))
     told = ", ".join(f"{task} {part:g}" for task, part in zip(tasks, needed, strict=True))
     median = statistics.median_low(needed)
     return f"Part of the calls that metier needs for the best peer's score: {told}; median {median:g} (goal: 0.25)."

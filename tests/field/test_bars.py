@@ -30,5 +30,11 @@ def test_the_part_of_the_calls_is_the_first_that_reaches_the_best_peer() -> None
     assert "sst2 inf; median inf" in told(line("ours", 9), line("mipro", 10))
 
 
+def test_a_part_that_was_not_played_is_passed_over() -> None:
+    rows = entries([line("ours", 9), line("mipro", 6)], SMALL)
+    assert "sst2 1; median 1 (goal: 0.25)" in bars(rows, [{"sst2": 0.55}, {}, {"sst2": 0.9}], TASK)
+    assert "Part of the calls" not in bars(rows, [{}, {"sst2": 0.7}, {"sst2": 0.9}], TASK)
+
+
 def test_nothing_is_said_before_ours_was_played() -> None:
     assert told(line("mipro", 6)) == ""

@@ -13,7 +13,7 @@ EM as in generalized linear mixed models (Breslow & Clayton 1993, doi:10.1080/01
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,32 +73,51 @@ class Fit:
 
 def fit(table: Table) -> Fit:
     """Return the model of a table; graded scores get a beta distribution around their expectation."""
-    scores = table.scores
-    levels = {name: sorted({of(one) for one in table.choices} - {None}, key=str) for name, of in FACTORS.items()}
+    seen = Answers.of(table.choices, table.scores)
     manners = np.array([MANNERS.index(manner_of(one)) for one in table.choices])
-    design = {
-        name: np.array([[float(of(one) == level) for level in levels[name]] for one in table.choices])
-        for name, of in FACTORS.items()
-    }
-    shape = _Shape(scores.shape, {name: matrix.shape[1] for name, matrix in design.items()})
-    spreads: Spreads = {**dict.fromkeys(design, 1.0), "hard": 1.0, "taste": 0.5, "kind": 1.0}
-    own, noise, binary = np.ones(len(MANNERS)), 1.0, bool(np.isin(scores, (0.0, 1.0)).all())
-    point = np.random.default_rng(0).normal(0, 0.1, shape.size)
+    spreads: Spreads = {**dict.fromkeys(FACTORS, 1.0), "hard": 1.0, "taste": 0.5, "kind": 1.0}
+    own, noise, binary = np.ones(len(MANNERS)), 1.0, bool(np.isin(seen.scores, (0.0, 1.0)).all())
+    point = np.random.default_rng(0).normal(0, 0.1, seen.shape.size)
     for _ in range(ROUNDS):
         held = {**spreads, "own": own[manners]}
-        found = minimize(
-            _loss, point, (scores, design, shape, held, noise), jac=True, method="L-BFGS-B", options={"maxiter": STEPS}
-        )
-        point = found.x
-        new = _squares(shape.parts(point), scores, design, held, noise)
+        point = likeliest(point, seen, held, noise)
+        new = _squares(seen.shape.parts(point), seen, held, noise)
         spreads = {name: _spread(new[name]) for name in spreads} | {"kind": 1.0}  # the product has the taste's scale
         own = np.array([_spread(new["own"][manners == manner]) for manner in range(len(MANNERS))])
-        noise = 1.0 if binary else _noise(shape.parts(point), scores, design)
-    parts = shape.parts(point)
-    effects = {name: dict(zip(levels[name], parts[name].tolist(), strict=True)) for name in design}
-    precision = max(1 / min(_noise(parts, scores, design), 0.99) - 1, 0.05)
+        noise = 1.0 if binary else _noise(seen.shape.parts(point), seen)
+    parts = seen.shape.parts(point)
+    effects = {name: dict(zip(levels, parts[name].tolist(), strict=True)) for name, levels in seen.levels.items()}
+    precision = max(1 / min(_noise(parts, seen), 0.99) - 1, 0.05)
     by_manner = dict(zip(MANNERS, own.tolist(), strict=True))
     return Fit(float(parts["base"][0]), effects, spreads, by_manner, parts["taste"], binary, precision)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Scores of choices × examples, which count where `answered` is 1.
+
+    `levels` are those of each factor that occur, and `design` has a one where a choice is of a level.
+    """
+
+    scores: np.ndarray
+    answered: np.ndarray
+    levels: dict[str, list[object]]
+    design: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, choices: Sequence[Choice], scores: np.ndarray, answered: np.ndarray | None = None) -> Answers:
+        """Return the scores of these choices; all count where nothing else is said."""
+        levels = {name: sorted({of(one) for one in choices} - {None}, key=str) for name, of in FACTORS.items()}
+        design = {
+            name: np.array([[float(of(one) == level) for level in levels[name]] for one in choices])
+            for name, of in FACTORS.items()
+        }
+        return cls(scores, np.ones(scores.shape) if answered is None else answered, levels, design)
+
+    @property
+    def shape(self) -> _Shape:
+        """How the model's parameters lie in one vector."""
+        return _Shape(self.scores.shape, {name: len(levels) for name, levels in self.levels.items()})
 
 
 @dataclass(frozen=True)
@@ -140,41 +159,54 @@ def _kinds(parts: dict[str, np.ndarray]) -> np.ndarray:
     return np.asarray(parts["kind"] - parts["kind"].mean(axis=0))
 
 
+def likeliest(
+    start: np.ndarray,
+    seen: Answers,
+    spreads: Spreads,
+    noise: float,
+    held: frozenset[str] = frozenset(),
+    most: int = STEPS,
+) -> np.ndarray:
+    """Return the parameters of the least penalized loss, those of the parts in `held` as they were at the start."""
+    options = {"maxiter": most}
+    arguments = (seen, spreads, noise, held)
+    return np.asarray(minimize(_loss, start, arguments, jac=True, method="L-BFGS-B", options=options).x)
+
+
 def _loss(
-    vector: np.ndarray, scores: np.ndarray, design: dict[str, np.ndarray], shape: _Shape, spreads: Spreads, noise: float
+    vector: np.ndarray, seen: Answers, spreads: Spreads, noise: float, held: frozenset[str]
 ) -> tuple[float, np.ndarray]:
     """Return the penalized negative log-likelihood and its gradient; `noise` is as in `_noise`."""
-    parts = shape.parts(vector)
-    linear = _linear(parts, design)
-    loss = float((np.logaddexp(0, linear) - scores * linear).sum()) / noise
-    slope = (expit(linear) - scores) / noise
+    parts = seen.shape.parts(vector)
+    linear = _linear(parts, seen.design)
+    loss = float(((np.logaddexp(0, linear) - seen.scores * linear) * seen.answered).sum()) / noise
+    slope = (expit(linear) - seen.scores) * seen.answered / noise
     by_row = slope.sum(axis=1)
     gradient = {"base": np.array([slope.sum()]), "own": by_row, "hard": slope.sum(axis=0)}
-    gradient |= {name: np.einsum("rl,r->l", matrix, by_row) for name, matrix in design.items()}
+    gradient |= {name: np.einsum("rl,r->l", matrix, by_row) for name, matrix in seen.design.items()}
     gradient["taste"] = np.einsum("rc,ck->rk", slope, _kinds(parts))
     by_column = np.einsum("rc,rk->ck", slope, parts["taste"])
     gradient["kind"] = by_column - by_column.mean(axis=0)
     for name, spread in spreads.items():
         loss += float(((parts[name] / spread) ** 2).sum()) / 2
         gradient[name] = gradient[name] + parts[name] / spread**2
-    return loss, np.concatenate([gradient[name].ravel() for name in shape.shapes])
+    gradient |= {name: np.zeros_like(parts[name]) for name in held}
+    return loss, np.concatenate([gradient[name].ravel() for name in seen.shape.shapes])
 
 
-def _squares(
-    parts: dict[str, np.ndarray], scores: np.ndarray, design: dict[str, np.ndarray], old: Spreads, noise: float
-) -> dict[str, np.ndarray]:
+def _squares(parts: dict[str, np.ndarray], seen: Answers, old: Spreads, noise: float) -> dict[str, np.ndarray]:
     """Return the expected square of each effect: its estimate's, and that estimate's own uncertainty."""
-    expected = expit(_linear(parts, design))
+    expected = expit(_linear(parts, seen.design))
     weight = expected * (1 - expected) / noise
     known = {"own": weight.sum(axis=1), "hard": weight.sum(axis=0), "taste": weight @ _kinds(parts) ** 2}
-    known |= {name: matrix.T @ weight.sum(axis=1) for name, matrix in design.items()} | {"kind": np.zeros(1)}
+    known |= {name: matrix.T @ weight.sum(axis=1) for name, matrix in seen.design.items()} | {"kind": np.zeros(1)}
     return {name: parts[name] ** 2 + 1 / (held + 1 / old[name] ** 2) for name, held in known.items()}
 
 
-def _noise(parts: dict[str, np.ndarray], scores: np.ndarray, design: dict[str, np.ndarray]) -> float:
+def _noise(parts: dict[str, np.ndarray], seen: Answers) -> float:
     """Return the residuals' variance as a share of that of right and wrong answers, p (1 − p)."""
-    expected = expit(_linear(parts, design))
-    return float(((scores - expected) ** 2).sum() / (expected * (1 - expected)).sum())
+    expected = expit(_linear(parts, seen.design))
+    return float(((seen.scores - expected) ** 2).sum() / (expected * (1 - expected)).sum())
 
 
 def _spread(squares: np.ndarray) -> float:
@@ -212,11 +244,15 @@ def sampled(
     tastes = model.tastes[nearest(choices, table.choices)]
     hard, kinds = rng.normal(0, model.spreads["hard"], examples), rng.normal(0, 1, (examples, RANK))
     expected = expit(rows[:, None] + hard[None, :] + tastes @ kinds.T)
-    # Over the examples a candidate's linear predictor is normal: its mean score by Gauss-Hermite quadrature.
+    return _answers(model, expected, rng), over_examples(model, rows, tastes)
+
+
+def over_examples(model: Fit, rows: np.ndarray, tastes: np.ndarray) -> np.ndarray:
+    """Return candidates' mean scores over the population of examples, given their linear predictors and tastes."""
+    # Over the examples a linear predictor is normal: its mean score by Gauss-Hermite quadrature.
     nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
     deviation = np.sqrt(model.spreads["hard"] ** 2 + (tastes**2).sum(axis=1))
-    truth = expit(rows[:, None] + deviation[:, None] * nodes) @ (weights / weights.sum())
-    return _answers(model, expected, rng), truth
+    return np.asarray(expit(rows[:, None] + deviation[:, None] * nodes) @ (weights / weights.sum()))
 
 
 def _answers(model: Fit, expected: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -33,8 +33,9 @@ def product(
     race: Race | None = None,
     later: int | None = None,
     sampler: Callable[[World, int], PoolRandom] | None = None,
-) -> Played:
-    """Play the product as it is shipped: the budget ends it.
+    play: Callable[..., Any] = play_search,
+) -> Any:
+    """Return what `play` makes of the product as it is shipped: the budget ends it.
 
     Embeddings are left out: the tables do not hold the texts of demos. `prior`, `turns` (labels come in turn),
     `race`, `later` (the candidates of a later round) and `sampler` are for what else could be shipped; None is what is.
@@ -48,9 +49,9 @@ def product(
     if later is not None:
         laid = replace(laid, later=later)
     if sampler is not None:
-        return play_search(world, budget, sampler(world, seed), laid, len(world.candidates))
+        return play(world, budget, sampler(world, seed), laid, len(world.candidates))
     ours = PoolSampler(replace(world, space=space), config.search.strategy, seed, laid.first - 1)
-    return play_search(world, budget, ours, laid, len(world.candidates))
+    return play(world, budget, ours, laid, len(world.candidates))
 
 
 class PoolSampler(Sampler):

@@ -82,14 +82,22 @@ def examples_of(world: World) -> list[Example]:
 
 def play_search(world: World, budget: int, sampler: Sampler, laid: Layout, trials: int) -> Played:
     """Return how the product's search ends on a world. The layout's examples stand for the world's first columns."""
+    board = searched(world, budget, sampler, laid, trials)
+    best = board.winner()
+    if best is None:
+        return Played(0, 0.0, board.answered, 0)
+    return Played(
+        world.places[best], board.shrunken(best), board.answered, len(board.candidates), luckiest(board, world)
+    )
+
+
+def searched(world: World, budget: int, sampler: Sampler, laid: Layout, trials: int) -> Board:
+    """Return what the product's search has seen of a world when it ends; see `play_search`."""
     evaluator = Recorded(world, budget)
     log = TrialLog(cast("Any", Forgetful(evaluator)), world.length, lambda event: None)
     search = Search(sampler, cast("Any", evaluator), log, laid)
-    best = asyncio.run(search.run(world.candidates[0], trials))
-    if best is None:
-        return Played(0, 0.0, evaluator.calls, 0)
-    plain = luckiest(search.board, world)
-    return Played(world.places[best], search.board.shrunken(best), evaluator.calls, len(search.board.candidates), plain)
+    asyncio.run(search.run(world.candidates[0], trials))
+    return search.board
 
 
 def luckiest(board: Board, world: World) -> tuple[int, float]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from experiments.replay.generator import drawn, likeness, sampled
+from experiments.replay.hindsight import KNOWN, Judged, judged
 from experiments.replay.methods import METHODS, OURS
 from experiments.replay.play import Played
 from experiments.replay.races import Raced, raced, summary
@@ -56,7 +57,7 @@ class Found:
 def main() -> None:
     """Run one of the questions."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("question", choices=["regret", "optimism", "race", "likeness", "bound"])
+    parser.add_argument("question", choices=["regret", "optimism", "race", "likeness", "bound", "hindsight"])
     parser.add_argument("--seeds", type=int, default=200)
     parser.add_argument("--first", type=int, default=0, help="the first seed, for seeds that nothing was chosen on")
     parser.add_argument("--kind", choices=["table", "drawn"], default="table")
@@ -71,6 +72,7 @@ def main() -> None:
     options = parser.parse_args()
     tables = {table.task: table for table in load_all(options.tables)}
     questions = {"regret": regret, "optimism": optimism, "race": races, "likeness": alike, "bound": bound}
+    questions |= {"hindsight": hindsight}
     questions[options.question](options, tables)
 
 
@@ -164,6 +166,26 @@ def bound(options: argparse.Namespace, tables: dict[str, Table]) -> None:
         rows = 100 * np.array(regrets)
         means = " | ".join(f"{mean:.2f}" for mean in rows.mean(axis=1))
         print(f"| {name} | {means} | {with_interval(rows)} |")
+
+
+def hindsight(options: argparse.Namespace, tables: dict[str, Table]) -> None:
+    """Print what ours lies below the best prompt, and what one would who knows more of how the world was drawn."""
+    seeds = range(options.first, options.first + options.seeds)
+    for evaluations in options.evaluations:
+        jobs = [(options.tables, task, seed, evaluations, options) for task in tables for seed in seeds]
+        found = list(in_parallel(_judged, jobs, options.processes))
+        print(f"\n{evaluations:g} full evaluations, {options.seeds} seeds a task: points below the best prompt\n")
+        print("| chosen | " + " | ".join(tables) + " | all (95 %) |\n" + "|---" * (len(tables) + 2) + "|")
+        names = ("by ours", "the best that was tried", "the best that was seen in full", *KNOWN)
+        values = np.array([(one.winner, one.tried, one.finished, *one.known) for one in found])
+        for name, regrets in zip(names, values.T, strict=True):
+            rows = 100 * regrets.reshape(len(tables), options.seeds)
+            print(f"| {name} | {' | '.join(f'{mean:.2f}' for mean in rows.mean(axis=1))} | {with_interval(rows)} |")
+
+
+def _judged(job: tuple[Path, str, int, float, argparse.Namespace]) -> Judged:
+    folder, task, seed, evaluations, options = job
+    return judged(_tables(folder)[task], seed, evaluations, options.candidates, options.examples)
 
 
 def best_of(values: np.ndarray, size: int) -> float:

@@ -1,10 +1,11 @@
-"""The first trials: format × demo policy × count × order by design, the more plausible first."""
+"""The first trials: what one would try by hand, and format × demo policy × count × order by design."""
 
 from __future__ import annotations
 
 import itertools
 import math
 import random
+from collections.abc import Sequence
 from typing import Any
 
 from optimizer.search.space import Space
@@ -15,11 +16,16 @@ TRUST = 3.0
 
 
 def spread(space: Space, size: int, seed: int) -> list[dict[str, Any]]:
-    """Return `size` first trials which cover format × policy × count × order by design, not by luck.
+    """Return `size` first trials: in turn one that a person would try by hand, and one by design.
 
-    Greedy pairwise covering (as in AETG, Cohen et al. 1997, doi:10.1109/32.605761): each next trial has the
-    most pairs of levels that no earlier one had, weighted by what the space's prior says of it. So every
-    level is soon shown, in the company in which it is the most likely to do well.
+    By hand: the seed's instruction, in the likeliest format, with some demos of each policy; first with the lower
+    middle count, then with the upper. They are seldom the best and seldom bad, and without them a small budget may
+    end with less than what a person finds without a search (experiments/replay/README.md).
+
+    By design: trials that cover format × policy × count × order, not by luck, by greedy pairwise covering (as in
+    AETG, Cohen et al. 1997, doi:10.1109/32.605761). Each has the most pairs of levels that no earlier trial had,
+    weighted by what the space's prior says of it. So every level is soon shown, in the company in which it is the most
+    likely to do well.
     """
     counts = space.counts(next(iter(space.pools.values())))
     levels: list[list[Any]] = [list(space.formats), list(space.demos.policies), counts, list(space.demos.orders)]
@@ -29,14 +35,29 @@ def spread(space: Space, size: int, seed: int) -> list[dict[str, Any]]:
     random.Random(seed).shuffle(open_trials)  # noqa: S311
     weight = {trial: math.exp(TRUST * _belief(space, trial)) for trial in open_trials}
     pairs = {trial: _pairs(trial) for trial in open_trials}
+    by_hand, designed = _by_hand(space, counts), 0
     covered: set[Levels] = set()
-    chosen: list[Levels] = []
+    chosen: list[dict[str, Any]] = []
     while open_trials and len(chosen) < size:
-        best = max(open_trials, key=lambda trial: (len(pairs[trial] - covered) * weight[trial], weight[trial]))
+        by_hand = [trial for trial in by_hand if trial in open_trials]
+        if by_hand and len(chosen) % 2 == 0:
+            best, number = by_hand[0], 0
+        else:
+            best = max(open_trials, key=lambda trial: (len(pairs[trial] - covered) * weight[trial], weight[trial]))
+            designed, number = designed + 1, designed
         open_trials.remove(best)
         covered |= pairs[best]
-        chosen.append(best)
-    return [_params(space, trial, number) for number, trial in enumerate(chosen)]
+        chosen.append(_params(space, best, number))
+    return chosen
+
+
+def _by_hand(space: Space, counts: Sequence[int]) -> list[Levels]:
+    """Return what one would try by hand: first the policies of which the most is believed."""
+    some = [count for count in counts if count]
+    middle = dict.fromkeys(some[place] for place in ((len(some) - 1) // 2, len(some) // 2) if some)
+    layout = max(space.formats, key=lambda name: _belief(space, (name, None, 0, None)))
+    found = itertools.product([layout], space.demos.policies, middle, space.demos.orders[:1])
+    return sorted(found, key=lambda levels: (levels[2], -_belief(space, levels)))
 
 
 def _belief(space: Space, levels: Levels) -> float:

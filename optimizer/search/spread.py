@@ -32,10 +32,15 @@ def spread(space: Space, size: int, seed: int) -> list[dict[str, Any]]:
     first = (space.demos.policies[0], 0, space.demos.orders[0])
     # Without demos their policy and order mean nothing: one trial a format will do.
     open_trials = [t for t in itertools.product(*levels) if t[2] > 0 or t[1:] == first]
-    random.Random(seed).shuffle(open_trials)  # noqa: S311
+    chance = random.Random(seed)  # noqa: S311
+    chance.shuffle(open_trials)
     weight = {trial: math.exp(TRUST * _belief(space, trial)) for trial in open_trials}
     pairs = {trial: _pairs(trial) for trial in open_trials}
-    by_hand, designed = _by_hand(space, counts), 0
+    # Instructions and sets go round, from where the seed says.
+    by_hand, designed = (
+        _by_hand(space, counts),
+        chance.randrange(max(len(p.instructions) for p in space.pools.values())),
+    )
     covered: set[Levels] = set()
     chosen: list[dict[str, Any]] = []
     while open_trials and len(chosen) < size:

@@ -37,10 +37,8 @@ def spread(space: Space, size: int, seed: int) -> list[dict[str, Any]]:
     weight = {trial: math.exp(TRUST * _belief(space, trial)) for trial in open_trials}
     pairs = {trial: _pairs(trial) for trial in open_trials}
     # Instructions and sets go round, from where the seed says.
-    by_hand, designed = (
-        _by_hand(space, counts),
-        chance.randrange(max(len(p.instructions) for p in space.pools.values())),
-    )
+    numbers = itertools.count(chance.randrange(max(len(pool.instructions) for pool in space.pools.values())))
+    by_hand = _by_hand(space, counts)
     covered: set[Levels] = set()
     chosen: list[dict[str, Any]] = []
     while open_trials and len(chosen) < size:
@@ -49,7 +47,7 @@ def spread(space: Space, size: int, seed: int) -> list[dict[str, Any]]:
             best, number = by_hand[0], 0
         else:
             best = max(open_trials, key=lambda trial: (len(pairs[trial] - covered) * weight[trial], weight[trial]))
-            designed, number = designed + 1, designed
+            number = next(numbers)
         open_trials.remove(best)
         covered |= pairs[best]
         chosen.append(_params(space, best, number))

@@ -1,11 +1,10 @@
-"""The first trials: what one would try by hand, and format × demo policy × count × order by design."""
+"""The first trials: format × demo policy × count × order by design, the more plausible first."""
 
 from __future__ import annotations
 
 import itertools
 import math
 import random
-from collections.abc import Sequence
 from typing import Any
 
 from optimizer.search.space import Space
@@ -16,51 +15,28 @@ TRUST = 3.0
 
 
 def spread(space: Space, size: int, seed: int) -> list[dict[str, Any]]:
-    """Return `size` first trials: in turn one that a person would try by hand, and one by design.
+    """Return `size` first trials which cover format × policy × count × order by design, not by luck.
 
-    By hand: the seed's instruction, in the likeliest format, with some demos of each policy; first with the lower
-    middle count, then with the upper. They are seldom the best and seldom bad, and without them a small budget may
-    end with less than what a person finds without a search (experiments/replay/README.md).
-
-    By design: trials that cover format × policy × count × order, not by luck, by greedy pairwise covering (as in
-    AETG, Cohen et al. 1997, doi:10.1109/32.605761). Each has the most pairs of levels that no earlier trial had,
-    weighted by what the space's prior says of it. So every level is soon shown, in the company in which it is the most
-    likely to do well.
+    Greedy pairwise covering (as in AETG, Cohen et al. 1997, doi:10.1109/32.605761): each next trial has the
+    most pairs of levels that no earlier one had, weighted by what the space's prior says of it. So every
+    level is soon shown, in the company in which it is the most likely to do well.
     """
     counts = space.counts(next(iter(space.pools.values())))
     levels: list[list[Any]] = [list(space.formats), list(space.demos.policies), counts, list(space.demos.orders)]
     first = (space.demos.policies[0], 0, space.demos.orders[0])
     # Without demos their policy and order mean nothing: one trial a format will do.
     open_trials = [t for t in itertools.product(*levels) if t[2] > 0 or t[1:] == first]
-    chance = random.Random(seed)  # noqa: S311
-    chance.shuffle(open_trials)
+    random.Random(seed).shuffle(open_trials)  # noqa: S311
     weight = {trial: math.exp(TRUST * _belief(space, trial)) for trial in open_trials}
     pairs = {trial: _pairs(trial) for trial in open_trials}
-    # Instructions and sets go round, from where the seed says.
-    numbers = itertools.count(chance.randrange(max(len(pool.instructions) for pool in space.pools.values())))
-    by_hand = _by_hand(space, counts)
     covered: set[Levels] = set()
-    chosen: list[dict[str, Any]] = []
+    chosen: list[Levels] = []
     while open_trials and len(chosen) < size:
-        by_hand = [trial for trial in by_hand if trial in open_trials]
-        if by_hand and len(chosen) % 2 == 0:
-            best, number = by_hand[0], 0
-        else:
-            best = max(open_trials, key=lambda trial: (len(pairs[trial] - covered) * weight[trial], weight[trial]))
-            number = next(numbers)
+        best = max(open_trials, key=lambda trial: (len(pairs[trial] - covered) * weight[trial], weight[trial]))
         open_trials.remove(best)
         covered |= pairs[best]
-        chosen.append(_params(space, best, number))
-    return chosen
-
-
-def _by_hand(space: Space, counts: Sequence[int]) -> list[Levels]:
-    """Return what one would try by hand: first the policies of which the most is believed."""
-    some = [count for count in counts if count]
-    middle = dict.fromkeys(some[place] for place in ((len(some) - 1) // 2, len(some) // 2) if some)
-    layout = max(space.formats, key=lambda name: _belief(space, (name, None, 0, None)))
-    found = itertools.product([layout], space.demos.policies, middle, space.demos.orders[:1])
-    return sorted(found, key=lambda levels: (levels[2], -_belief(space, levels)))
+        chosen.append(best)
+    return [_params(space, trial, number) for number, trial in enumerate(chosen)]
 
 
 def _belief(space: Space, levels: Levels) -> float:

@@ -1,6 +1,6 @@
 """What could have been told from the answers that a search has seen, by one who knows how the world was drawn.
 
-Where this is no better than the search's own winner, the answers do not hold more.
+Likeliest values, not a bound: where they choose no better than the search did, its choice has little to gain.
 """
 
 from __future__ import annotations

@@ -71,8 +71,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/replay.jsonl"), help="replays that were made are kept")
     options = parser.parse_args()
     tables = {table.task: table for table in load_all(options.tables)}
-    questions = {"regret": regret, "optimism": optimism, "race": races, "likeness": alike, "bound": bound}
-    questions |= {"hindsight": hindsight}
+    questions = {
+        "regret": regret,
+        "optimism": optimism,
+        "race": races,
+        "likeness": alike,
+        "bound": bound,
+        "hindsight": hindsight,
+    }
     questions[options.question](options, tables)
 
 

@@ -27,7 +27,7 @@ def bars(rows: Sequence[Entry], early: Sequence[dict[str, float]], tasks: Sequen
     )
     out = [_lead(ours, name, wanted, group, tasks) for name, wanted, group in groups if group]
     out.append(_worse(ours, [row for row in rows if row is not ours], tasks))
-    out.append(_sooner(peers, early, tasks))
+    out += [_sooner(name, group, early, tasks) for name, _, group in groups if group]
     return "Of the goals, as far as cells were played:\n\n" + "\n".join(f"- {text}" for text in out if text) + "\n"
 
 
@@ -48,18 +48,21 @@ def _worse(ours: Entry, others: Sequence[Entry], tasks: Sequence[str]) -> str:
     return f"Significantly above metier: {', '.join(above) or 'none on any task'} (none is the goal)."
 
 
-def _sooner(peers: Sequence[Entry], early: Sequence[dict[str, float]], tasks: Sequence[str]) -> str:
-    """Return how large a part of the calls ours needs to reach the best peer's score on the median task.
+def _sooner(name: str, group: Sequence[Entry], early: Sequence[dict[str, float]], tasks: Sequence[str]) -> str:
+    """Return how large a part of the calls ours needs to reach the best of a group on the median task.
 
-    A part that was not played on every task is passed over, so what is told is never too little.
+    Each task has its own best. A part that was not played on every task is passed over, so what is told is never too
+    little; of an even number of tasks both middle ones are told.
     """
     played = {part: scores for part, scores in zip(PARTS, early, strict=True) if all(task in scores for task in tasks)}
-    if not peers or min(PARTS) not in played:
+    if min(PARTS) not in played:
         return ""
     needed = []
     for task in tasks:
-        best = max(mean(row.scores(task)) for row in peers)
+        best = max(mean(row.scores(task)) for row in group)
         needed.append(min((part for part, scores in played.items() if scores[task] >= best), default=math.inf))
     told = ", ".join(f"{task} {part:g}" for task, part in zip(tasks, needed, strict=True))
-    median = statistics.median_low(needed)
-    return f"Part of the calls that metier needs for the best peer's score: {told}; median {median:g} (goal: 0.25)."
+    middle = sorted({statistics.median_low(needed), statistics.median_high(needed)})
+    median = " to ".join(f"{part:g}" for part in middle)
+    goal = f"the score of each task's best peer {name}"
+    return f"Part of the calls that metier needs for {goal}: {told}; median {median} (goal: 0.25)."

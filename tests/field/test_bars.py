@@ -30,6 +30,21 @@ def test_the_part_of_the_calls_is_the_first_that_reaches_the_best_peer() -> None
     assert "sst2 inf; median inf" in told(line("ours", 9), line("mipro", 10))
 
 
+def test_peers_as_shipped_and_given_our_format_are_told_apart() -> None:
+    text = told(line("ours", 9), line("mipro", 5), line("mipro", 8, variant="turns"))
+    assert "best peer as shipped: sst2 0.25; median 0.25 (" in text
+    assert "best peer given our format: sst2 1; median 1 (" in text
+
+
+def test_of_an_even_number_of_tasks_both_middle_ones_are_told() -> None:
+    tasks = ("sst2", "agnews")
+    rows = entries(
+        [line("ours", 9), line("mipro", 5), line("ours", 9, task="agnews"), line("mipro", 8, task="agnews")], SMALL
+    )
+    early = [dict.fromkeys(tasks, score) for score in (0.55, 0.7, 0.9)]
+    assert "sst2 0.25, agnews 1; median 0.25 to 1 (goal: 0.25)" in bars(rows, early, tasks)
+
+
 def test_a_part_that_was_not_played_is_passed_over() -> None:
     rows = entries([line("ours", 9), line("mipro", 6)], SMALL)
     assert "sst2 1; median 1 (goal: 0.25)" in bars(rows, [{"sst2": 0.55}, {}, {"sst2": 0.9}], TASK)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from experiments.field.lines import Line, only
-from experiments.field.methods import BARE, BARE_BUDGET, BUDGET, METHODS, SMALL
+from experiments.field.methods import BARE, BARE_BUDGET, BUDGET, METHODS, SEEDS, SMALL
 from optimizer.evaluate.statistics import difference, mean
 
 
@@ -55,14 +55,17 @@ class Paired:
     high: float
 
 
-def entries(lines: Sequence[Line], model: str, methods: Sequence[str] = tuple(METHODS)) -> list[Entry]:
-    """Return every row of a model's table at the full budget, also those of which nothing was run."""
+def entries(
+    lines: Sequence[Line], model: str, methods: Sequence[str] = tuple(METHODS), seeds: Sequence[int] = SEEDS
+) -> list[Entry]:
+    """Return every row of a model's table at the full budget with these seeds, also those of which nothing was run."""
     found = []
     for method in methods:
         variants = METHODS[method].variants if model == SMALL else METHODS[method].variants[:1]
         for variant in variants:
             mine = only(lines, method=method, variant=variant, model=model, budget=BUDGET, setting="usual")
-            found.append(Entry(method, variant, {(line["task"], line["seed"]): line for line in mine}))
+            at = {(line["task"], line["seed"]): line for line in mine if line["seed"] in seeds}
+            found.append(Entry(method, variant, at))
     return found
 
 

@@ -120,5 +120,7 @@ def _bench(job: Job, task: Task, block: int) -> Bench:
 
 
 def _frame(task: Task, split: tuple[Example, ...]) -> pd.DataFrame:
+    """Return the examples as the library wants them; its predictor answers in small letters, so labels are in them."""
+    labels = next(iter(task.outputs.values())).choices is not None
     rows = [(str(next(iter(e.inputs.values()))), str(next(iter(e.outputs.values())))) for e in split]
-    return pd.DataFrame(rows, columns=["x", "y"])
+    return pd.DataFrame([(x, y.lower() if labels else y) for x, y in rows], columns=["x", "y"])

@@ -37,18 +37,17 @@ def _labeled(calls: int) -> Settings:
 
 
 def _bootstrap(calls: int) -> Settings:
-    return {"metric_threshold": 1.0}
+    return {}
 
 
 def _random_search(calls: int) -> Settings:
     # It evaluates three sets of demos more, each on a tenth of the budget; the rest is for bootstrapping them.
-    return {"metric_threshold": 1.0, "num_candidate_programs": 4}
+    return {"num_candidate_programs": 4}
 
 
 def _mipro(calls: int) -> Settings:
     # Scaled down from auto='light', which is 671 calls with 200 training and 100 validation examples.
-    sizes = {"auto": None, "num_candidates": 4, "num_trials": 7, "minibatch": False}
-    return {"metric_threshold": 1.0, **sizes}
+    return {"auto": None, "num_candidates": 4, "num_trials": 7, "minibatch": False}
 
 
 def _gepa(calls: int) -> Settings:

@@ -23,6 +23,12 @@ def test_a_row_takes_its_own_lines_only() -> None:
     assert row.overall(("sst2", "agnews")) == pytest.approx(0.45)
 
 
+def test_a_row_holds_the_seeds_that_are_asked_for() -> None:
+    lines = [line("ours", 9), line("ours", 1, seed=2)]
+    assert entries(lines, SMALL, ("ours",))[0].scores("sst2") == [1.0] * 9 + [0.0]
+    assert entries(lines, SMALL, ("ours",), (2,))[0].scores("sst2") == [1.0] + [0.0] * 9
+
+
 def test_a_failed_seed_has_no_scores_and_the_lowest_value() -> None:
     (row,) = entries([line("ours", 9), failed("ours", 1)], SMALL, ("ours",))
     assert len(row.scores("sst2")) == 10

@@ -5,7 +5,7 @@ import importlib.util
 
 import pytest
 
-from experiments.field.methods import BUDGET, LARGER, METHODS, REQUIRED, SMALL, grid, required
+from experiments.field.methods import BUDGET, FRESH_SEEDS, LARGER, METHODS, REQUIRED, SMALL, grid, required
 
 
 def test_the_required_grid_is_what_the_field_promises() -> None:
@@ -39,3 +39,10 @@ def test_what_begins_with_a_useless_instruction_is_of_one_format_and_not_of_the_
     assert len(bare) == 2 * (2 * 3 + 2 * 2)
     assert {(cell.variant, cell.budget, cell.model) for cell in bare} == {("turns", 250, LARGER)}
     assert not any(required(cell) for cell in bare)
+
+
+def test_fresh_seeds_are_played_by_ours_and_its_nearest_rivals() -> None:
+    fresh = [cell for cell in grid() if cell.seed in FRESH_SEEDS]
+    assert len(fresh) == 2 * 3 * 4
+    assert {cell.method for cell in fresh} == {"ours", "nearest-8", "bootstrap"}
+    assert not any(required(cell) for cell in fresh)

@@ -6,8 +6,8 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from experiments.field.entries import Entry, paired
-from experiments.field.methods import BUDGET, FRACTIONS, METHODS
+from experiments.field.entries import Entry, paired, peers
+from experiments.field.methods import BUDGET, FRACTIONS, SEEDS
 from optimizer.evaluate.statistics import mean
 
 SHIPPED_LEAD, FORMAT_LEAD = 10, 3
@@ -15,18 +15,20 @@ SHIPPED_LEAD, FORMAT_LEAD = 10, 3
 PARTS = (*(calls / BUDGET for calls in FRACTIONS), 1.0)
 
 
-def bars(rows: Sequence[Entry], early: Sequence[dict[str, float]], tasks: Sequence[str]) -> str:
+def bars(
+    rows: Sequence[Entry], early: Sequence[dict[str, float]], tasks: Sequence[str], seeds: Sequence[int] = SEEDS
+) -> str:
     """Return a list of sentences; `early` holds ours by task after each of PARTS of the calls."""
     ours = next(row for row in rows if row.method == "ours")
-    if not ours.complete(tasks):
+    if not ours.complete(tasks, seeds):
         return ""
-    peers = [row for row in rows if METHODS[row.method].package != "optimizer" and row.complete(tasks)]
+    rivals = peers(rows, tasks, seeds)
     groups = (
-        ("as shipped", SHIPPED_LEAD, [row for row in peers if row.variant == "shipped"]),
-        ("given our format", FORMAT_LEAD, [row for row in peers if row.variant == "turns"]),
+        ("as shipped", SHIPPED_LEAD, [row for row in rivals if row.variant == "shipped"]),
+        ("given our format", FORMAT_LEAD, [row for row in rivals if row.variant == "turns"]),
     )
     out = [_lead(ours, name, wanted, group, tasks) for name, wanted, group in groups if group]
-    out.append(_worse(ours, [row for row in rows if row is not ours], tasks))
+    out.append(above(rows, tasks))
     out += [_sooner(name, group, early, tasks) for name, _, group in groups if group]
     return "Of the goals, as far as cells were played:\n\n" + "\n".join(f"- {text}" for text in out if text) + "\n"
 
@@ -35,17 +37,19 @@ def _lead(ours: Entry, name: str, wanted: int, group: Sequence[Entry], tasks: Se
     best = max(group, key=lambda row: row.overall(tasks))
     mine, theirs = 100 * ours.overall(tasks), 100 * best.overall(tasks)
     told = f"{mine - theirs:+.1f} points (at least {wanted:+d} is the goal)"
-    return f"Mean over the tasks: metier {mine:.1f}, the best peer {name} {theirs:.1f} ({best.name}): {told}."
+    among = f"{best.name}, of {len(group)} with every cell"
+    return f"Mean over the tasks: metier {mine:.1f}, the best peer {name} {theirs:.1f} ({among}): {told}."
 
 
-def _worse(ours: Entry, others: Sequence[Entry], tasks: Sequence[str]) -> str:
-    above = []
-    for row in others:
+def above(rows: Sequence[Entry], tasks: Sequence[str]) -> str:
+    """Return a sentence that names whoever is significantly above ours on a task."""
+    ours, found = next(row for row in rows if row.method == "ours"), []
+    for row in rows:
         for task in tasks:
-            found = paired(ours, row, task)
-            if found is not None and found.high < 0:
-                above.append(f"{row.name} on {task}")
-    return f"Significantly above metier: {', '.join(above) or 'none on any task'} (none is the goal)."
+            gap = paired(ours, row, task)
+            if gap is not None and gap.high < 0:
+                found.append(f"{row.name} on {task}")
+    return f"Significantly above metier: {', '.join(found) or 'none on any task'} (none is the goal)."
 
 
 def _sooner(name: str, group: Sequence[Entry], early: Sequence[dict[str, float]], tasks: Sequence[str]) -> str:

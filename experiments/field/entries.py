@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 from experiments.field.lines import Line, only
@@ -26,9 +27,12 @@ class Entry:
         return METHODS[self.method].title + (" + our format" if given else "")
 
     def scores(self, task: str) -> list[float]:
-        """Return the test scores of a task, one seed after the other; none for a seed that failed."""
-        found = [line["scores"] for (name, _), line in sorted(self.lines.items()) if name == task]
-        return [score for scores in found if scores is not None for score in scores]
+        """Return a task's test scores, one for each example: the mean over the seeds that were tested on it."""
+        return [mean(scores) for scores in by_example(self._of(task)).values()]
+
+    def seeds(self, task: str) -> list[int]:
+        """Return the seeds of which there are scores."""
+        return [line["seed"] for line in self._of(task) if line["scores"] is not None]
 
     def value(self, task: str, seed: int) -> float | None:
         """Return a cell's rank value: its score, -1 if it failed, None if it was not run."""
@@ -37,13 +41,16 @@ class Entry:
             return None
         return -1.0 if line["score"] is None else float(line["score"])
 
-    def complete(self, tasks: Sequence[str]) -> bool:
-        """Tell if there is a score for each task, of one seed at least."""
-        return all(self.scores(task) for task in tasks)
+    def complete(self, tasks: Sequence[str], seeds: Sequence[int] = SEEDS) -> bool:
+        """Tell if there are scores of each task with each seed."""
+        return all(set(seeds) <= set(self.seeds(task)) for task in tasks)
 
     def overall(self, tasks: Sequence[str]) -> float:
         """Return the mean over tasks; a task without a score counts 0."""
         return mean([mean(self.scores(task)) for task in tasks])
+
+    def _of(self, task: str) -> list[Line]:
+        return [line for (name, _), line in sorted(self.lines.items()) if name == task]
 
 
 @dataclass(frozen=True)
@@ -56,17 +63,26 @@ class Paired:
 
 
 def entries(
-    lines: Sequence[Line], model: str, methods: Sequence[str] = tuple(METHODS), seeds: Sequence[int] = SEEDS
+    lines: Sequence[Line],
+    model: str,
+    methods: Sequence[str] = tuple(METHODS),
+    seeds: Sequence[int] = SEEDS,
+    budget: int = BUDGET,
 ) -> list[Entry]:
-    """Return every row of a model's table at the full budget with these seeds, also those of which nothing was run."""
+    """Return every row of a model's table with these seeds and calls, also those of which nothing was run."""
     found = []
     for method in methods:
         variants = METHODS[method].variants if model == SMALL else METHODS[method].variants[:1]
         for variant in variants:
-            mine = only(lines, method=method, variant=variant, model=model, budget=BUDGET, setting="usual")
+            mine = only(lines, method=method, variant=variant, model=model, budget=budget, setting="usual")
             at = {(line["task"], line["seed"]): line for line in mine if line["seed"] in seeds}
             found.append(Entry(method, variant, at))
     return found
+
+
+def peers(rows: Sequence[Entry], tasks: Sequence[str], seeds: Sequence[int] = SEEDS) -> list[Entry]:
+    """Return the rows of what a user could pick instead of metier, of which every cell has a score."""
+    return [row for row in rows if METHODS[row.method].package != "optimizer" and row.complete(tasks, seeds)]
 
 
 def from_nothing(lines: Sequence[Line], setting: str) -> list[Entry]:
@@ -78,13 +94,21 @@ def from_nothing(lines: Sequence[Line], setting: str) -> list[Entry]:
     return found
 
 
+def by_example(lines: Iterable[Line]) -> dict[Hashable, list[float]]:
+    """Return the test scores of each example over the lines; a line without places shares none with the others."""
+    found: dict[Hashable, list[float]] = defaultdict(list)
+    for line in lines:
+        places: Sequence[Hashable] | None = line.get("places")
+        for at, score in enumerate(line["scores"] or ()):
+            found[(line["seed"], at) if places is None else places[at]].append(score)
+    return found
+
+
 def paired(ours: Entry, other: Entry, task: str) -> Paired | None:
-    """Return ours minus the other on the seeds that both have played; None without one."""
-    mine: list[float] = []
-    theirs: list[float] = []
-    for place, line in sorted(other.lines.items()):
-        own = ours.lines.get(place)
-        if place[0] == task and own is not None and own["scores"] is not None and line["scores"] is not None:
-            mine += own["scores"]
-            theirs += line["scores"]
-    return Paired(mean(mine) - mean(theirs), *difference(mine, theirs)) if mine else None
+    """Return ours minus the other, example by example, on the seeds that both have played; None without one."""
+    both = [seed for seed in other.seeds(task) if seed in ours.seeds(task)]
+    mine, theirs = (by_example(row.lines[task, seed] for seed in both) for row in (ours, other))
+    if not mine:
+        return None
+    gaps = [(mean(mine[example]), mean(theirs[example])) for example in mine]
+    return Paired(mean([one - two for one, two in gaps]), *difference(*zip(*gaps, strict=True)))

@@ -24,7 +24,7 @@ from experiments.field.cell import Cell, Job
 from experiments.field.lines import RESULTS, append, line_key, read_lines
 from experiments.field.methods import METHODS, grid, required
 from experiments.field.proxy import BudgetProxy
-from experiments.field.tasks import make_task
+from experiments.field.tasks import make_task, places_of_test
 from optimizer.child import environment
 from optimizer.evaluate.statistics import interval, mean
 from optimizer.models.reencode import reencoded
@@ -88,7 +88,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--upstream", help="the URL, with /v1, of a server that serves the model already")
     parser.add_argument("--again", action="store_true", help="play also what is there; the newest line counts")
     parser.add_argument("--dry", action="store_true", help="only list the cells")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.test != Cell.n and options.results == RESULTS:
+        parser.error(f"--test {options.test}: the field's own results are of {Cell.n}; name another file by --results")
+    return options
 
 
 def chosen(cell: Cell, options: argparse.Namespace) -> bool:
@@ -114,7 +117,8 @@ def played(cell: Cell, proxy: BudgetProxy, options: argparse.Namespace) -> dict[
     start = time.monotonic()
     outcome = run_child(work, options.limit)
     outcome.setdefault("seconds", {"search": time.monotonic() - start})
-    return line_of(cell, outcome, {phase: proxy.spent(phase) for phase in ("search", "test")})
+    places = places_of_test(cell.task, options.data, task_dir)
+    return line_of(cell, outcome, {phase: proxy.spent(phase) for phase in ("search", "test")}, places)
 
 
 def run_child(work: Path, limit: float) -> dict[str, Any]:
@@ -133,8 +137,13 @@ def run_child(work: Path, limit: float) -> dict[str, Any]:
     return dict(json.loads(place.read_text(encoding="utf-8")))
 
 
-def line_of(cell: Cell, outcome: dict[str, Any], spent: dict[str, dict[str, dict[str, int]]]) -> dict[str, Any]:
-    """Return a cell's line of results: what it is, its test score and interval, what it took."""
+def line_of(
+    cell: Cell, outcome: dict[str, Any], spent: dict[str, dict[str, dict[str, int]]], places: list[int]
+) -> dict[str, Any]:
+    """Return a cell's line of results: what it is, its test score and interval, what it took.
+
+    `places` tell which example of the data's test file each of the scores is of.
+    """
     scores = outcome.pop("scores", None)
     line: dict[str, Any] = {**asdict(cell), "score": None, "error": outcome.pop("error", None)}
     if scores is not None:
@@ -144,6 +153,7 @@ def line_of(cell: Cell, outcome: dict[str, Any], spent: dict[str, dict[str, dict
     line |= {name: value for name, value in outcome.items() if name != "seconds"}
     line["seconds"] = {phase: round(value, 1) for phase, value in outcome["seconds"].items()}
     line["versions"] = versions()
+    line["places"] = places
     line["scores"] = None if scores is None else [round(score, 4) for score in scores]
     return line
 

@@ -33,3 +33,9 @@ def line(method: str, right: int, seed: int = 0, variant: str = "shipped", **mor
 
 def failed(method: str, seed: int = 0) -> dict[str, Any]:
     return line(method, 0, seed, score=None, scores=None, error="ValueError: no", where="dspy/x.py:1 f")
+
+
+def row_of(text: str, name: str) -> list[str]:
+    """The cells of the one row of a table in Markdown that begins with the name."""
+    (found,) = [row for row in text.splitlines() if row.startswith(f"| {name} |")]
+    return [cell.strip() for cell in found.strip("|").split("|")]

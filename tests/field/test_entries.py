@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from experiments.field.entries import entries, paired
+from experiments.field.entries import entries, paired, peers
 from experiments.field.methods import LARGER, METHODS, SMALL
 
 from .made import TASK, failed, line
@@ -44,3 +44,38 @@ def test_a_pair_needs_both() -> None:
     assert found is not None
     assert found.mean == pytest.approx(0.7)
     assert 0 < found.low < 0.7 < found.high
+
+
+def test_an_example_of_two_seeds_counts_once() -> None:
+    lines = [line("ours", 10, places=list(range(10))), line("ours", 0, 1, places=[*range(5), *range(10, 15)])]
+    lines += [line("mipro", 0, places=list(range(10))), line("mipro", 0, 1, places=[*range(5), *range(10, 15)])]
+    ours, mipro = (row for row in entries(lines, SMALL, ("ours", "mipro")) if row.variant == "shipped")
+    assert ours.scores("sst2") == [0.5] * 5 + [1.0] * 5 + [0.0] * 5
+    found = paired(ours, mipro, "sst2")
+    assert found is not None
+    assert found.mean == pytest.approx(7.5 / 15)
+
+
+def test_the_same_examples_twice_prove_no_more_than_once() -> None:
+    def gain(second: list[int]) -> float:
+        lines = [line(name, right, seed) for name, right in (("ours", 9), ("mipro", 5)) for seed in (0, 1)]
+        lines = [{**one, "places": second if one["seed"] else list(range(10))} for one in lines]
+        ours, mipro = (row for row in entries(lines, SMALL, ("ours", "mipro")) if row.variant == "shipped")
+        found = paired(ours, mipro, "sst2")
+        assert found is not None
+        return found.low
+
+    assert gain(list(range(10))) < gain(list(range(10, 20)))
+
+
+def test_peers_are_what_is_not_ours_with_every_cell() -> None:
+    lines = [
+        line("ours", 9),
+        line("nearest-8", 9, variant="turns"),
+        line("mipro", 2),
+        line("capo", 1),
+        line("capo", 1, 1),
+    ]
+    rows = entries(lines, SMALL)
+    assert [row.name for row in peers(rows, TASK)] == ["CAPO"]
+    assert [row.name for row in peers(rows, TASK, (0,))] == ["MIPROv2", "CAPO"]

@@ -2,79 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from experiments.field.entries import entries
 from experiments.field.lines import RESULTS, read_lines
-from experiments.field.methods import SMALL
-from experiments.field.report import (
-    BEGIN,
-    END,
-    README,
-    against,
-    calls_needed,
-    failures,
-    mean_ranks,
-    renewed,
-    table,
-    useless,
-)
+from experiments.field.methods import LARGER
+from experiments.field.report import BEGIN, END, README, early, failures, fresh, larger, renewed, useless
 
-from .made import TASK, failed, line
-
-
-def row_of(text: str, name: str) -> list[str]:
-    (found,) = [row for row in text.splitlines() if row.startswith(f"| {name} |")]
-    return [cell.strip() for cell in found.strip("|").split("|")]
-
-
-def test_a_row_shows_score_interval_and_what_it_took() -> None:
-    text = table(entries([line("ours", 9), line("mipro", 5)], SMALL), TASK, (0,))
-    assert row_of(text, "metier") == ["metier", "**90.0** [60, 98]", "90.0", "1.0", "180", "90"]
-    assert row_of(text, "MIPROv2")[1:4] == ["50.0 [24, 76]", "50.0", "2.0"]
-
-
-def test_what_was_not_run_is_marked_and_has_no_rank() -> None:
-    text = table(entries([line("ours", 9)], SMALL), TASK, (0,))
-    assert row_of(text, "CAPO") == ["CAPO", "not run", "–", "–", "–", "–"]
-
-
-def test_a_missing_seed_is_told() -> None:
-    text = table(entries([line("ours", 9)], SMALL), TASK, (0, 1))
-    assert row_of(text, "metier")[1] == "**90.0** [60, 98] (1 of 2 seeds)"
-
-
-def test_seeds_are_pooled() -> None:
-    text = table(entries([line("ours", 9), line("ours", 7, 1)], SMALL), TASK, (0, 1))
-    assert row_of(text, "metier")[1] == "**80.0** [58, 92]"
-
-
-def test_a_failure_ranks_last_and_is_told_with_its_place() -> None:
-    lines = [line("ours", 9), failed("gepa"), line("mipro", 0)]
-    assert mean_ranks(entries(lines, SMALL), TASK, (0,)) == {"metier": 1.0, "MIPROv2": 2.0, "GEPA": 3.0}
-    assert row_of(table(entries(lines, SMALL), TASK, (0,)), "GEPA")[1] == "failed"
-    assert "- GEPA (shipped), sst2, local/smollm2-135m, seed 0: `ValueError: no` at `dspy/x.py:1 f`" in failures(lines)
-
-
-def test_ties_share_a_rank() -> None:
-    lines = [line("ours", 9), line("gepa", 9), line("mipro", 1)]
-    assert mean_ranks(entries(lines, SMALL), TASK, (0,)) == {"metier": 1.5, "GEPA": 1.5, "MIPROv2": 3.0}
-
-
-def test_the_two_variants_are_two_rows() -> None:
-    text = table(entries([line("mipro", 5), line("mipro", 7, variant="turns")], SMALL), TASK, (0,))
-    assert row_of(text, "MIPROv2")[2] == "50.0"
-    assert row_of(text, "MIPROv2 + our format")[2] == "70.0"
-
-
-def test_pairs_are_the_same_seed() -> None:
-    lines = [line("ours", 9), line("ours", 9, 1), line("mipro", 4, 1)]
-    text = against(entries(lines, SMALL), TASK)
-    assert row_of(text, "MIPROv2")[1].startswith("+50.0 [")
-
-
-def test_fewer_calls_stand_beside_the_best_peer() -> None:
-    lines = [line("ours", 9), line("ours", 8, budget=50), line("gepa", 6), line("nearest-8", 10, variant="turns")]
-    text = calls_needed(lines, entries(lines, SMALL))
-    assert row_of(text, "sst2") == ["sst2", "80.0", "not run", "90.0", "60.0 (GEPA)"]
+from .made import failed, line, row_of
 
 
 def test_only_the_tables_are_made_anew() -> None:
@@ -99,3 +31,32 @@ def test_what_begins_with_a_useless_instruction_has_its_own_tables_and_the_seed_
     assert row_of(rows, "GEPA + our format")[2].startswith("20.0")
     assert seed.startswith("The seed alone: larger_animal 0.0, metier +90.0 [")
     assert "+70.0" in row_of(pairs, "GEPA + our format")[2]
+
+
+def test_failures_at_one_place_share_a_line() -> None:
+    text = failures([failed("gepa", 1), failed("gepa"), failed("mipro"), line("ours", 9)])
+    assert "- GEPA (shipped), sst2 (seed 0), sst2 (seed 1): `ValueError: no` at `dspy/x.py:1 f`" in text
+    assert text.count("\n- ") == 2
+    assert failures([line("ours", 9)]) == ""
+
+
+def test_ours_after_fewer_calls_is_told_with_every_seed_only() -> None:
+    lines = [line("ours", 8, budget=50), line("ours", 6, 1, budget=50), line("ours", 9, budget=100), line("ours", 1, 2)]
+    assert early(lines, 50) == {"sst2": pytest.approx(0.7)}
+    assert early(lines, 100) == early(lines, 200) == {}
+
+
+def test_fresh_seeds_have_a_table_of_their_own() -> None:
+    assert fresh([line("ours", 9)]) == []
+    head, rows, pairs, told = fresh([line("ours", 9, 2), line("bootstrap", 5, 2, variant="turns"), line("ours", 1)])
+    assert "seeds 2 and 3" in head
+    assert row_of(rows, "metier")[4] == "**90.0** [60, 98] (1 of 2 seeds)"
+    assert "BootstrapFewShotWithRandomSearch |" not in rows
+    assert "+40.0" in row_of(pairs, "BootstrapFewShotWithRandomSearch + our format")[4]
+    assert "none on any task" in told
+
+
+def test_who_is_above_us_with_the_larger_model_is_named() -> None:
+    more = {"model": LARGER, "task": "banking10"}
+    *_, told = larger([line("ours", 1, **more), line("mipro", 10, **more)])
+    assert told.startswith("Significantly above metier: MIPROv2 on banking10")

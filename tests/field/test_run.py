@@ -56,9 +56,19 @@ def test_a_cell_is_played_once(
     assert line["calls"] == {"task": 0, "prompt": 0}
     assert line["spent"]["test"]["task"]["calls"] == 10 == len(line["scores"]) == server.count
     assert set(line["versions"]) >= {"metier", "dspy"}
+    assert len(set(line["places"])) == 10
     assert field(monkeypatch, server, data, *arguments) == [line]
     assert "0 of 1 cells are to be played" in capsys.readouterr().out
     assert len(field(monkeypatch, server, data, *arguments, "--again")) == 2
+
+
+def test_another_number_of_test_examples_is_kept_out_of_the_fields_results(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["run", "--data", "data", "--test", "10", "--dry"])
+    with pytest.raises(SystemExit):
+        run.main()
+    assert "--test 10: the field's own results are of 100; name another file by --results" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -91,7 +101,7 @@ def test_a_method_that_raises_is_an_error_with_its_place(data: Path, tmp_path: P
     outcome = play(job_of(data, tmp_path, "http://127.0.0.1:9"), method)
     assert outcome["error"] == "ValueError: no valid program"
     assert outcome["where"].endswith(" method")
-    line = run.line_of(Cell("sst2", "gepa", "shipped", "m", 200, 0), outcome, no_calls())
+    line = run.line_of(Cell("sst2", "gepa", "shipped", "m", 200, 0), outcome, no_calls(), [0])
     assert (line["score"], line["scores"], line["calls"]) == (None, None, {"task": 0, "prompt": 0})
 
 

@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from experiments.field.cell import Cell, Job
-from experiments.field.lines import RESULTS, append, line_key, read_lines
+from experiments.field.lines import RESULTS, line_key, read_lines
 from experiments.field.methods import METHODS, grid, required
 from experiments.field.proxy import BudgetProxy
 from experiments.field.tasks import make_task, places_of_test
+from experiments.jsonl import append
 from optimizer.child import environment
 from optimizer.evaluate.statistics import interval, mean
 from optimizer.models.reencode import reencoded

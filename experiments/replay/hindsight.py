@@ -49,7 +49,7 @@ def judged(table: Table, seed: int, evaluations: float, candidates: int = 0, exa
     below = world.truth.max() - world.truth[rows]
     lengths = seen.answered.sum(axis=1)
     return Judged(
-        winner=float(below[tried.index(board.winner())]),
+        winner=float(below[tried.index(board.winner() or tried[0])]),  # where none could be ranked, the seed
         tried=float(below.min()),
         finished=float(below[lengths == lengths.max()].min()),
         known=tuple(float(below[guesses(table, world.choices, rows, seen, held).argmax()]) for held in KNOWN.values()),

@@ -3,55 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import json
-import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from functools import lru_cache, partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from experiments.replay.figures import as_array, best_of, mean_ranks, ratio, with_interval
 from experiments.replay.generator import drawn, likeness, sampled
 from experiments.replay.hindsight import KNOWN, Judged, judged
+from experiments.replay.jobs import Found, Job, in_parallel, kept, tables_of
 from experiments.replay.methods import METHODS, OURS
-from experiments.replay.play import Played
 from experiments.replay.races import Raced, raced, summary
 from experiments.replay.rivals import Halving, PairedT, Uniform, WilcoxonPrune
 from experiments.replay.tables import FOLDER, Table, load_all
-from experiments.replay.worlds import World, replayed
 from optimizer.search.race import Race
 
-DRAWS = 4_000
 BUDGETS = (6.25, 25.0)
 SIZES = (16, 40, 80, 160, 450)
-
-
-@dataclass(frozen=True)
-class Job:
-    """One replay: a method on a world of a task, drawn by the seed."""
-
-    method: str
-    task: str
-    kind: str
-    evaluations: float
-    seed: int
-    candidates: int = 0
-    examples: int = 0
-
-
-@dataclass(frozen=True)
-class Found:
-    """What came of a replay, scores in [0, 1]."""
-
-    job: Job
-    regret: float
-    optimism: float
-    luckiest: float
-    calls: int
-    trials: int
 
 
 def main() -> None:
@@ -135,7 +104,7 @@ def races(options: argparse.Namespace, tables: dict[str, Table]) -> None:
 
 def _race(job: tuple[Path, str, int, Race | None, argparse.Namespace]) -> Raced:
     folder, task, seed, rule, options = job
-    world = drawn(_tables(folder)[task], seed, options.candidates, options.examples)
+    world = drawn(tables_of(folder)[task], seed, options.candidates, options.examples)
     return raced(world, seed, rule, options.entrants)
 
 
@@ -191,17 +160,7 @@ def hindsight(options: argparse.Namespace, tables: dict[str, Table]) -> None:
 
 def _judged(job: tuple[Path, str, int, float, argparse.Namespace]) -> Judged:
     folder, task, seed, evaluations, options = job
-    return judged(_tables(folder)[task], seed, evaluations, options.candidates, options.examples)
-
-
-def best_of(values: np.ndarray, size: int) -> float:
-    """Return the expected maximum of `size` of the values, drawn without replacement."""
-    from scipy.special import gammaln
-
-    ranks, most = np.arange(size, len(values) + 1), len(values)
-    # The chance that all that were drawn are among the lowest so many: C(rank, size) / C(most, size).
-    below = gammaln(ranks + 1) - gammaln(ranks - size + 1) - gammaln(most + 1) + gammaln(most - size + 1)
-    return float(np.diff(np.exp(below), prepend=0.0) @ np.sort(values)[size - 1 :])
+    return judged(tables_of(folder)[task], seed, evaluations, options.candidates, options.examples)
 
 
 def played(options: argparse.Namespace, tables: dict[str, Table], kind: str, evaluations: float) -> list[Found]:
@@ -213,74 +172,7 @@ def played(options: argparse.Namespace, tables: dict[str, Table], kind: str, eva
         for task in tables
         for method in options.methods
     ]
-    known = {found.job: found for found in _read(options.out)}
-    missing = [job for job in jobs if job not in known]
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    with options.out.open("a", encoding="utf-8") as file:
-        for found in in_parallel(played_on(options.tables), missing, options.processes):
-            known[found.job] = found
-            file.write(
-                json.dumps({**asdict(found.job), **{k: v for k, v in asdict(found).items() if k != "job"}}) + "\n"
-            )
-    return [known[job] for job in jobs]
-
-
-def played_on(folder: Path) -> Callable[[Job], Found]:
-    """Return what plays a job on the tables of a folder; another process can be given it."""
-    return partial(play, folder)
-
-
-def play(folder: Path, job: Job) -> Found:
-    """Return what came of one replay."""
-    world = world_for(_tables(folder)[job.task], job.kind, job.seed, job.candidates, job.examples)
-    ended: Played = METHODS[job.method](world, round(job.evaluations * world.length), job.seed)
-    truth = float(world.truth[ended.winner])
-    row, mean = ended.plain or (ended.winner, ended.reported)
-    luck = mean - float(world.truth[row])
-    return Found(job, float(world.truth.max()) - truth, ended.reported - truth, luck, ended.calls, ended.trials)
-
-
-def world_for(table: Table, kind: str, seed: int, candidates: int = 0, examples: int = 100) -> World:
-    """Return a table's world: `table`, `held-out`, or `drawn` with so many candidates and examples."""
-    if kind == "drawn":
-        return drawn(table, seed, candidates, examples)
-    return replayed(table, seed, held_out=kind == "held-out")
-
-
-@lru_cache(maxsize=1)
-def _tables(folder: Path) -> dict[str, Table]:
-    return {table.task: table for table in load_all(folder)}
-
-
-def _read(path: Path) -> Iterator[Found]:
-    if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            data: dict[str, Any] = json.loads(line)
-            job = Job(**{name: data.pop(name) for name in Job.__dataclass_fields__})
-            yield Found(job, **data)
-
-
-def in_parallel(work: Callable[[Any], Any], jobs: Sequence[Any], processes: int) -> Iterable[Any]:
-    """Yield what `work` makes of each job, in order."""
-    if processes == 1 or len(jobs) < 2:
-        yield from map(work, jobs)
-        return
-    # One process a core: the libraries' own threads, read when these are imported, would be in each other's way.
-    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        yield from pool.imap(work, jobs, chunksize=8)
-
-
-def as_array(
-    found: Sequence[Found], methods: Sequence[str], tasks: Sequence[str], seeds: int, value: str, first: int = 0
-) -> tuple[np.ndarray, list[str]]:
-    """Return methods × tasks × seeds (from the `first` on) of one value, and the methods' names."""
-    places = {(method, task): (i, j) for i, method in enumerate(methods) for j, task in enumerate(tasks)}
-    table = np.full((len(methods), len(tasks), seeds), np.nan)
-    for one in found:
-        if (one.job.method, one.job.task) in places and first <= one.job.seed < first + seeds:
-            table[(*places[one.job.method, one.job.task], one.job.seed - first)] = getattr(one, value)
-    return table, list(methods)
+    return kept(jobs, options.tables, options.out, options.processes)
 
 
 def print_regret(table: np.ndarray, names: Sequence[str], tasks: Sequence[str]) -> None:
@@ -293,13 +185,6 @@ def print_regret(table: np.ndarray, names: Sequence[str], tasks: Sequence[str]) 
         print(f"| {names[place]} | {means} | {with_interval(100 * table[place])} | {ranks[place]:.2f} |")
 
 
-def mean_ranks(table: np.ndarray) -> np.ndarray:
-    """Return each method's mean rank (1 is the best; ties share), over tasks and seeds."""
-    from scipy.stats import rankdata
-
-    return np.asarray(rankdata(table.round(9), axis=0).mean(axis=(1, 2)))
-
-
 def print_beside_ours(table: np.ndarray, names: Sequence[str]) -> None:
     """Print ours as a share of the best other's regret, and our own in other combinations, less ours, paired."""
     mine = names.index(OURS)
@@ -309,31 +194,6 @@ def print_beside_ours(table: np.ndarray, names: Sequence[str]) -> None:
     if not all(name.startswith("our") for name in names):
         point, low, high, best = ratio(table, names)
         print(f"\nours / best other ({best}): {point:.2f} (95 % {low:.2f} to {high:.2f})")
-
-
-def ratio(table: np.ndarray, names: Sequence[str], ours: str = OURS) -> tuple[float, float, float, str]:
-    """Return our mean regret over the best other method's, a bootstrap interval over seeds, and its name.
-
-    Which other is the best is settled in every resample. What is our own in another combination (its name begins
-    with `our`) is no other method.
-    """
-    mine = names.index(ours)
-    others = [place for place, name in enumerate(names) if not name.startswith("our")]
-    means = table.mean(axis=1)
-    picks = np.random.default_rng(0).integers(means.shape[1], size=(DRAWS, means.shape[1]))
-    again = np.stack([row[picks].mean(axis=1) for row in means])
-    shares = again[mine] / np.maximum(again[others].min(axis=0), 1e-12)
-    best = min(others, key=lambda place: float(means[place].mean()))
-    low, high = np.percentile(shares, [2.5, 97.5])
-    return float(means[mine].mean() / max(means[best].mean(), 1e-12)), float(low), float(high), names[best]
-
-
-def with_interval(values: np.ndarray) -> str:
-    """Return the mean of tasks × seeds and its 95 % bootstrap interval over seeds."""
-    by_seed = values.mean(axis=0)
-    picks = np.random.default_rng(0).integers(len(by_seed), size=(DRAWS, len(by_seed)))
-    low, high = np.percentile(by_seed[picks].mean(axis=1), [2.5, 97.5])
-    return f"{by_seed.mean():.2f} ({low:.2f} to {high:.2f})"
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.field.cell import Cell
-from experiments.field.lines import append, line_key, only, read_lines
+from experiments.field.lines import line_key, only, read_lines
+from experiments.jsonl import append
 
 
 def line(**more: Any) -> dict[str, Any]:
@@ -18,19 +19,6 @@ def test_the_newest_line_of_a_cell_counts(tmp_path: Path) -> None:
         append(place, line(score=score))
     append(place, line(seed=1))
     assert [(found["seed"], found["score"]) for found in read_lines(place)] == [(0, 0.2), (1, 0.5)]
-
-
-def test_a_torn_line_costs_only_itself(tmp_path: Path) -> None:
-    place = tmp_path / "results.jsonl"
-    append(place, line())
-    with place.open("a") as file:
-        file.write('{"task": "sst')
-    append(place, line(seed=1))
-    assert [found["seed"] for found in read_lines(place)] == [0, 1]
-
-
-def test_no_file_is_no_line(tmp_path: Path) -> None:
-    assert read_lines(tmp_path / "none.jsonl") == []
 
 
 def test_a_line_has_the_key_of_its_cell() -> None:

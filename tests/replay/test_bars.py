@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from experiments.replay.figures import as_array, ratio
 from experiments.replay.generator import drawn, likeness, manner_of, sampled
+from experiments.replay.jobs import Found, Job, in_parallel, played_on
 from experiments.replay.methods import OURS
-from experiments.replay.simulate import Found, Job, as_array, in_parallel, played_on, ratio
 from experiments.replay.tables import FOLDER, load_all
 
 from .conftest import SEED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,8 +54,8 @@ class _Noted(PoolRandom):
         super().__init__(world, seed)
         self.rows: list[int] = []
 
-    def pick(self, places: object) -> int:
-        self.rows.append(super().pick([place for place in places if place]))  # type: ignore[attr-defined]
+    def pick(self, places: Sequence[int]) -> int:
+        self.rows.append(super().pick([place for place in places if place]))
         return self.rows[-1]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -103,11 +103,11 @@ def mipro(world: World, budget: int, seed: int, batch: int = 35, every: int = 10
     return Played(best, full.get(best, 0.0), budget - left, len(tried))
 
 
-def promote(tried: dict[int, list[float]], full: dict[int, float], evaluate: object) -> None:
+def promote(tried: dict[int, list[float]], full: dict[int, float], evaluate: Callable[[int], None]) -> None:
     """Evaluate in full the best by its mean over minibatches, if there is one that was not."""
     open_rows = [row for row in tried if row not in full]
     if open_rows:
-        evaluate(max(open_rows, key=lambda row: float(np.mean(tried[row]))))  # type: ignore[operator]
+        evaluate(max(open_rows, key=lambda row: float(np.mean(tried[row]))))
 
 
 def hbbops(world: World, budget: int, seed: int, least: int = 10, chance: float = 0.1) -> Played:

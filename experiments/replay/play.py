@@ -94,7 +94,7 @@ def play_search(world: World, budget: int, sampler: Sampler, laid: Layout, trial
 def searched(world: World, budget: int, sampler: Sampler, laid: Layout, trials: int) -> Board:
     """Return what the product's search has seen of a world when it ends; see `play_search`."""
     evaluator = Recorded(world, budget)
-    log = TrialLog(cast("Any", Forgetful(evaluator)), world.length, lambda event: None)
+    log = TrialLog(cast("Any", Forgetful(evaluator)), len(laid.examples), lambda event: None)
     search = Search(sampler, cast("Any", evaluator), log, laid)
     asyncio.run(search.run(world.candidates[0], trials))
     return search.board

@@ -12,7 +12,8 @@ from optimizer.evaluate.statistics import mean
 from optimizer.types import Candidate, Failure, Score
 
 Result = Score | Failure
-MOST_FAILURES = 0.2
+# Of a candidate's answers. One may be missing anyway: an example that no model answers is a third of three.
+MOST_FAILURES, FORGIVEN = 0.2, 1
 
 
 class Board:
@@ -25,12 +26,18 @@ class Board:
         self._failures: dict[str, int] = {}
         self.costs: dict[str, float] = {}
 
+    def enter(self, candidate: Candidate) -> None:
+        """Give a candidate its place, which settles ties, before the network settles whose results come first."""
+        self.candidates.setdefault(candidate.id, candidate)
+        self._results.setdefault(candidate.id, [])
+        self._numbers.setdefault(candidate.id, [])
+
     def add(self, candidate: Candidate, results: Sequence[Result]) -> None:
         """Append the next block of a candidate's results."""
-        self.candidates[candidate.id] = candidate
-        self._results.setdefault(candidate.id, []).extend(results)
+        self.enter(candidate)
+        self._results[candidate.id].extend(results)
         numbers = [r.value if isinstance(r, Score) else math.nan for r in results]
-        self._numbers.setdefault(candidate.id, []).extend(numbers)
+        self._numbers[candidate.id].extend(numbers)
         self._failures[candidate.id] = self.failures(candidate.id) + sum(map(math.isnan, numbers))
 
     def results(self, candidate_id: str) -> list[Result]:
@@ -51,8 +58,9 @@ class Board:
         return self._failures.get(candidate_id, 0)
 
     def too_many_failures(self, candidate_id: str) -> bool:
-        """Tell if a candidate has too many failures to be ranked."""
-        return self.failures(candidate_id) > MOST_FAILURES * max(1, len(self.results(candidate_id)))
+        """Tell if a candidate has too many failures to be ranked; one is forgiven where anything was answered."""
+        failures, results = self.failures(candidate_id), len(self.results(candidate_id))
+        return failures > MOST_FAILURES * results and (failures > FORGIVEN or failures == results)
 
     def paired(self, one: str, two: str) -> tuple[list[float], list[float]]:
         """Return both candidates' scores on the examples that both have answered."""
@@ -117,7 +125,7 @@ class Board:
         return [cid for cid in self._results if self._may_rank(cid)]
 
     def _may_rank(self, candidate_id: str) -> bool:
-        return bool(self.results(candidate_id)) and not self.too_many_failures(candidate_id)
+        return bool(self.scores(candidate_id)) and not self.too_many_failures(candidate_id)
 
     @property
     def _shrunken(self) -> Shrunken:
@@ -125,6 +133,8 @@ class Board:
 
     def _best(self, candidates: Sequence[str]) -> str | None:
         """Return the minimax winner: whose worst paired margin is the best; ties to the cheaper, then older.
+
+        What nobody has paid for yet costs nothing here: in a race a newcomer goes before an incumbent that it ties.
 
         A mean over what was answered would reward a candidate for failing on hard examples. Margins on
         the same examples can form a cycle, which minimax resolves (Simpson 1969, Kramer 1977).

@@ -26,7 +26,7 @@ def informed(
     The fresh start keeps a bad seed, and the family of a lucky candidate, from being all that is ever built on.
     """
     name = subject.predictor
-    ids = [cid for cid in board.candidates if not board.too_many_failures(cid)]
+    ids = [cid for cid in board.candidates if board.scores(cid) and not board.too_many_failures(cid)]
 
     def alike(one: int, two: int) -> bool:
         first, second = (board.candidates[ids[place]].prompts[name].instruction for place in (one, two))
@@ -34,7 +34,9 @@ def informed(
 
     fresh = rng.random() < RESTART
     places = [] if fresh else draw_parents(front_weights(*board.table(ids)), 2, rng, alike)
-    tried = {cid: Tried(cid, board.candidates[cid].prompts[name], board.estimate(cid, best)) for cid in ids}
+    # What few examples tell may be carried beyond all scores; who is told a score takes it for one.
+    scores = {cid: min(1.0, max(0.0, board.estimate(cid, best))) for cid in ids}
+    tried = {cid: Tried(cid, board.candidates[cid].prompts[name], scores[cid]) for cid in ids}
     parents = [tried[ids[place]] for place in places]
     return replace(
         subject,

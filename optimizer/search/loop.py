@@ -37,8 +37,8 @@ class Search:
             await self.proposals.grow(self.sampler, self.board)
             entrants: dict[int, Asked] = {}
             for place in range(number, min(number + size, trials)):
-                known = {*self.board.candidates, *(asked.candidate.id for asked in entrants.values())}
-                entrants[place] = Asked(seed) if place == 0 else self.sampler.ask(known)
+                entrants[place] = Asked(seed) if place == 0 else self.sampler.ask(set(self.board.candidates))
+                self.board.enter(entrants[place].candidate)
                 self.log.begin(place, entrants[place])
             incumbent, answered = self.board.winner(), self.board.answered
             spent = await self._round(entrants)

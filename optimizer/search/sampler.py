@@ -28,9 +28,10 @@ Strategy = Callable[[Space, int], optuna.samplers.BaseSampler]
 
 @dataclass(frozen=True)
 class Observation:
-    """What a trial has shown: a score in [0, 1], the variance of that estimate, and the examples it rests on.
+    """What a trial has shown: an estimate of its score, that estimate's variance, and the examples it rests on.
 
-    `tokens` is what a call of it takes, None where it made none.
+    An estimate from few examples, carried to all, may lie outside [0, 1] (`Board.estimate`). `tokens` is what a
+    call of it takes, None where it made none.
     """
 
     value: float

@@ -21,7 +21,8 @@ def spread(space: Space, size: int, seed: int) -> list[dict[str, Any]]:
     most pairs of levels that no earlier one had, weighted by what the space's prior says of it. So every
     level is soon shown, in the company in which it is the most likely to do well.
     """
-    counts = space.counts(next(iter(space.pools.values())))
+    # A predictor may have no examples of its own, and so no demos to spread.
+    counts = max((space.counts(pool) for pool in space.pools.values()), key=len)
     levels: list[list[Any]] = [list(space.formats), list(space.demos.policies), counts, list(space.demos.orders)]
     first = (space.demos.policies[0], 0, space.demos.orders[0])
     # Without demos their policy and order mean nothing: one trial a format will do.
@@ -48,7 +49,7 @@ def _params(space: Space, levels: Levels, number: int) -> dict[str, Any]:
     layout, policy, count, order = levels
     params: dict[str, Any] = {}
     for name, pool in space.pools.items():
-        # A predictor may have fewer examples than the first, for which the levels were chosen.
+        # A predictor may have fewer examples than the one for which the levels were chosen.
         allowed = max((c for c in space.counts(pool) if c <= count), default=space.counts(pool)[0])
         params |= {f"{name}.format": layout, f"{name}.policy": policy, f"{name}.count": allowed}
         params[f"{name}.order"] = order

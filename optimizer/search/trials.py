@@ -31,7 +31,7 @@ class Event:
 
 @dataclass
 class TrialLog:
-    """Records how each trial starts and ends, and tells the watcher."""
+    """Records how each trial starts and ends, and tells the watcher; a race is `length` examples long."""
 
     ledger: Ledger
     length: int
@@ -63,7 +63,10 @@ class TrialLog:
         """Record how a trial ended; returns what the sampler learns of it, None if it failed."""
         cid = asked.candidate.id
         scores, failures = board.scores(cid), board.failures(cid)
-        state, reason = self.reasons.pop(number, ("complete", "saw every example of the race"))
+        seen_all = ("complete", "saw every example of the race")
+        state, reason = self.reasons.pop(number, seen_all)
+        if len(board.results(cid)) >= self.length:
+            state, reason = seen_all  # who falls behind at the last example has left nothing
         if board.too_many_failures(cid):
             kinds = ", ".join(sorted({r.kind for r in board.results(cid) if not isinstance(r, Score)}))
             state, reason = "failed", f"{failures} of {len(board.results(cid))} answers never came ({kinds})"
@@ -86,7 +89,8 @@ class TrialLog:
 def _variance(board: Board, candidate: str, reference: str | None) -> float:
     """Return how uncertain the board's estimate of a candidate is, beside the reference's own error.
 
-    All candidates share that one, so it does not change their order.
+    All candidates of a round share that one, so it does not change their order. Another round may have another
+    reference: what that adds is left out, for telling the sampler anew of old trials found no better prompts.
     """
     if reference is None:
         return max(LEAST_VARIANCE, standard_error(board.scores(candidate)) ** 2)

@@ -16,13 +16,15 @@ from optimizer.ledger.ledger import Ledger
 from optimizer.propose.base import Proposal
 from optimizer.search.layout import Layout
 from optimizer.search.loop import Search
-from optimizer.search.race import BettingRace
+from optimizer.search.race import BettingRace, Race
 from optimizer.search.sampler import Sampler
 from optimizer.search.space import Pool, Space
 from optimizer.search.trials import Event, TrialLog
 from optimizer.types import Candidate, Example, Failure, Prompt, Score
 
 Rule = Callable[[Candidate, int], Any]
+# Seconds that a candidate, by its id, takes for an example.
+Latency = Callable[[str, int], float]
 TRAIN = tuple(Example({"n": n}, {"answer": "abc"[n % 3]}) for n in range(100, 130))
 VALIDATION = [Example({"n": n}, {"answer": "yes"}) for n in range(20)]
 
@@ -51,13 +53,13 @@ class Metric:
 class RuledProgram(dspy.Module):  # type: ignore[misc]
     """Answers with the score that the rule gives a candidate on an example; an error of ours is raised as by DSPy."""
 
-    def __init__(self, one: Candidate, rule: Rule, calls: list[tuple[str, int]]) -> None:
+    def __init__(self, one: Candidate, rule: Rule, calls: list[tuple[str, int]], latency: Latency) -> None:
         super().__init__()
-        self.one, self.rule, self.calls = one, rule, calls
+        self.one, self.rule, self.calls, self.latency = one, rule, calls, latency
 
     async def aforward(self, n: int) -> dspy.Prediction:
         self.calls.append((self.one.id, n))
-        await asyncio.sleep(0)
+        await asyncio.sleep(self.latency(self.one.id, n))
         said = self.rule(self.one, n)
         if isinstance(said, MetierError):
             raise LMUnexpectedError("engine failed") from said
@@ -67,11 +69,11 @@ class RuledProgram(dspy.Module):  # type: ignore[misc]
 class Programs:
     """Builds programs that answer by a rule, and counts their calls."""
 
-    def __init__(self, rule: Rule) -> None:
-        self.rule, self.calls = rule, list[tuple[str, int]]()
+    def __init__(self, rule: Rule, latency: Latency = lambda one, n: 0.0) -> None:
+        self.rule, self.latency, self.calls = rule, latency, list[tuple[str, int]]()
 
     def build(self, one: Candidate) -> dspy.Module:
-        return RuledProgram(one, self.rule, self.calls)
+        return RuledProgram(one, self.rule, self.calls, self.latency)
 
 
 @pytest.fixture
@@ -93,10 +95,18 @@ def ledger(new_ledger: Callable[[], Ledger]) -> Ledger:
 
 
 def make_search(
-    ledger: Ledger, rule: Rule, over: Space | None = None, seed: int = 0, block: int = 5, strategy: str = "default"
+    ledger: Ledger,
+    rule: Rule,
+    over: Space | None = None,
+    seed: int = 0,
+    block: int = 5,
+    strategy: str = "default",
+    race: Race | None = None,
+    latency: Latency = lambda one, n: 0.0,
 ) -> tuple[Search, Programs, list[Event]]:
-    programs, events = Programs(rule), list[Event]()
+    programs, events = Programs(rule, latency), list[Event]()
     evaluator = Evaluator(programs, dspy.utils.DummyLM([{}]), Metric(), ["answer"], ledger, 4)
     sampler = Sampler(over or space(), strategy, seed, 5)
     log = TrialLog(ledger, len(VALIDATION), events.append)
-    return Search(sampler, evaluator, log, Layout(list(VALIDATION), BettingRace(), block, 4, 4)), programs, events
+    laid = Layout(list(VALIDATION), race or BettingRace(), block, 4, 4)
+    return Search(sampler, evaluator, log, laid), programs, events

@@ -40,6 +40,8 @@ def test_pairs_are_only_what_both_have_answered(mine: list[float | None], theirs
     [
         ([], False),
         ([None], True),
+        ([1.0, 1.0, None], False),
+        ([1.0, None, None], True),
         ([1.0] * 8 + [None] * 2, False),
         ([1.0] * 7 + [None] * 3, True),
         ([0.0] * 10, False),

@@ -17,6 +17,7 @@ from optimizer.search import loop
 from optimizer.search.board import Board
 from optimizer.search.loop import Search
 from optimizer.search.proposals import NoProposals
+from optimizer.search.race import BettingRace, PairedRace, Race
 from optimizer.search.sampler import Sampler
 from optimizer.types import Candidate
 
@@ -72,6 +73,26 @@ def test_one_seed_gives_one_search(new_ledger: Callable[[], Ledger], strategy: s
 
     assert outcome(1) == outcome(1)
     assert outcome(1) != outcome(2)
+
+
+@pytest.mark.parametrize("race", [BettingRace(), PairedRace()])
+def test_of_equals_the_first_asked_wins_however_late_its_answers_come(ledger: Ledger, race: Race) -> None:
+    """A resumed run has other latencies, and has to end as the first would have."""
+    late = {SEED.id: 0.02}
+    search, *_ = make_search(ledger, lambda one, n: n % 2, race=race, latency=lambda one, n: late.get(one, 0.0))
+    assert run(search, 8) == SEED.id
+    assert list(search.board.candidates) == [row["candidate"] for row in all_trials(ledger)]
+
+
+def test_an_example_that_nobody_answers_ends_nobody(ledger: Ledger) -> None:
+    """Of the quick race's first three it is a third."""
+
+    def rule(one: Candidate, n: int) -> Any:
+        return CallError("content_filter", "no") if n == 1 else by_count(one, n)
+
+    search, *_ = make_search(ledger, rule, block=3, race=PairedRace())
+    assert search.board.candidates[str(run(search, 12))].prompts["predict"].count == 4
+    assert {row["state"] for row in all_trials(ledger)} == {"complete", "raced_out"}
 
 
 def test_the_raced_out_saw_fewer_examples(ledger: Ledger) -> None:

@@ -68,6 +68,15 @@ def test_a_predictor_that_has_fewer_examples_than_the_first_can_be_asked_too() -
         assert found.prompts["b"].count <= 2
 
 
+def test_a_first_predictor_without_examples_leaves_the_others_their_demos() -> None:
+    text = (Proposal("x", "seed"), Proposal("y", "seed"))
+    pools = {"a": Pool(text, (), 0), "b": Pool(text, (TRAIN[:4],), 30)}
+    found = spread(Space(pools, ("turns", "block"), Demos(counts=(0, 2, 4))), 8, 0)
+    assert len(found) == 8
+    assert {params["b.count"] for params in found} == {0, 2, 4}
+    assert {params["a.count"] for params in found} == {0}
+
+
 def test_the_more_plausible_comes_first_and_nothing_is_left_out() -> None:
     pools = space().pools
     demos = Demos(counts=(0, 4), policies=("static", "nearest"), orders=("given",))

@@ -75,10 +75,21 @@ def test_a_reason_is_used_once(log: TrialLog, ledger: Ledger) -> None:
     for number in (0, 1):
         log.begin(number, Asked(ONE))
     log.unfinished({0: Asked(ONE)})
+    made = Board()
+    made.add(ONE, scores(1.0))
     for number in (0, 1):
-        log.finish(number, Asked(ONE), board(), None)
+        log.finish(number, Asked(ONE), made, None)
     assert [row["state"] for row in all_trials(ledger)] == ["raced_out", "complete"]
     assert log.reasons == {}
+
+
+def test_who_falls_behind_at_the_last_example_has_seen_everything(log: TrialLog, ledger: Ledger) -> None:
+    made = board()
+    log.begin(0, Asked(ONE))
+    log.raced_out(0, made, ONE.id, TWO.id)
+    log.finish(0, Asked(ONE), made, TWO.id)
+    (row,) = all_trials(ledger)
+    assert (row["state"], row["reason"], row["seen"]) == ("complete", "saw every example of the race", 4)
 
 
 def test_a_failed_trial_has_no_value(log: TrialLog, ledger: Ledger, events: list[Event]) -> None:

@@ -45,6 +45,7 @@ from optimizer.wiring import (
     cut_short,
     dspy_search,
     language_models,
+    left_unanswered,
     make_evaluator,
     own_search,
     refuse_small,
@@ -249,6 +250,7 @@ class _Job:
             search.proposals.settle(search.board)
             self.watcher.say(f"Testing the seed and the winner on {len(self.task.test)} held-out examples …")
             outcome = await final_test(search.evaluator, seed, winner, self.task.test)
+            self._note(left_unanswered(outcome))
             if len(outcome.seed.results) < len(self.task.test):
                 self._note(cut_short(self.budget, outcome, len(self.task.test)))
             elif not outcome.examples:

@@ -185,6 +185,14 @@ def cut_short(budget: Budget, outcome: Outcome, planned: int) -> str:
     )
 
 
+def left_unanswered(outcome: Outcome) -> str:
+    """Return what a reader must know of test examples that the winner alone left unanswered; "" without any."""
+    if not outcome.unanswered:
+        return ""
+    of = f"{outcome.unanswered} of the {len(outcome.seed.scores)} test examples that the seed answered"
+    return f"the winner gave no answer to {of}: they count for neither"
+
+
 def cost_weight(budget: BudgetConfig) -> float:
     """Return how much a candidate's cost matters to the sampler: not at all where only calls are counted."""
     return COST_WEIGHT if budget.uncounted else 0.0

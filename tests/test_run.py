@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from jobs import LABELS, TRUTH, lighten, make_task, metier, rule, settings, write_config
 
+import optimizer.prompt.overlap
 from optimizer import load_prompt, optimize
 from optimizer.report.result import Report
 from optimizer.testing.fake_server import FakeServer
@@ -228,3 +229,11 @@ def test_both_protocols_end_in_the_same_result(run: Run, server: FakeServer) -> 
         found.append({key: data[key] for key in ("seed", "winner", "difference", "trials", "lost_calls")})
         found[-1]["tokens"] = [data["usage"][key] for key in ("calls", "input_tokens", "output_tokens")]
     assert found[0] == found[1]
+
+
+def test_a_run_tells_of_near_duplicates_and_of_quoted_examples(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optimizer.prompt.overlap, "ALIKE", 0.0)
+    monkeypatch.setattr(optimizer.prompt.overlap, "quotes", lambda winner, train: [train[0].inputs["text"]])
+    notes = run(search={"trials": 1}).notes
+    assert sum("nearly what an example of another split says" in note for note in notes) == 1
+    assert sum("quotes training text outside its demos" in note for note in notes) == 1

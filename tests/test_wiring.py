@@ -12,8 +12,11 @@ from jobs import ROOT, light_embeddings, write_config
 from optimizer import load_task, optimize
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.records import all_trials
+from optimizer.search.verdict import Tested as Side
+from optimizer.search.verdict import judge
 from optimizer.testing.fake_server import FakeServer, Messages, text_of
-from optimizer.wiring import SHOWN
+from optimizer.types import Candidate, Failure, Prompt, Score
+from optimizer.wiring import SHOWN, left_unanswered
 
 pytestmark = pytest.mark.timeout(120)
 TASK = ROOT / "tasks" / "policy_answers"
@@ -69,3 +72,13 @@ def test_two_steps_are_searched_together(tmp_path: Path, monkeypatch: pytest.Mon
         assert len({json.dumps(prompt[step]) for prompt in prompts}) >= 2
     assert report.winner.test_score > report.seed.test_score
     assert report.verdict == "improved"
+
+
+def test_a_reader_is_told_what_the_winner_alone_left_unanswered() -> None:
+    seed, winner = (Candidate({"predict": Prompt(text)}) for text in ("one", "two"))
+    refused = [Failure("content_filter", "no")] * 3
+    outcome = judge(Side(seed, [Score(0.0)] * 10), Side(winner, [Score(1.0)] * 7 + refused))
+    assert left_unanswered(outcome) == (
+        "the winner gave no answer to 3 of the 10 test examples that the seed answered: they count for neither"
+    )
+    assert left_unanswered(judge(Side(seed, [Score(0.0)]), Side(winner, [Score(1.0)]))) == ""

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from optimizer.evaluate.evaluator import Evaluator, landed, phase_tag
 from optimizer.evaluate.statistics import Interval, difference, interval, mean
+from optimizer.search.board import MOST_FAILURES
 from optimizer.types import Candidate, Example, Failure, Score
 
 Verdict = Literal["improved", "inconclusive", "worse"]
@@ -40,7 +41,10 @@ class Tested:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Seed and winner side by side on the test split."""
+    """Seed and winner side by side on the test split.
+
+    `examples` were answered by both; `unanswered` by the seed alone.
+    """
 
     seed: Tested
     winner: Tested
@@ -48,6 +52,7 @@ class Outcome:
     mean: float
     ci95: Interval
     examples: int
+    unanswered: int = 0
 
 
 async def final_test(evaluator: Evaluator, seed: Candidate, winner: Candidate, examples: Sequence[Example]) -> Outcome:
@@ -75,12 +80,18 @@ def _unspent(sides: Collection[list[asyncio.Task[Any]]], runs: list[asyncio.Task
 
 
 def judge(seed: Tested, winner: Tested) -> Outcome:
-    """Return the verdict: the 95 % interval of the paired difference decides."""
+    """Return the verdict: the 95 % interval of the paired difference decides.
+
+    A winner that has no answer where the seed has one, on more examples than a candidate of the search may lack, is
+    not called better: the examples that are left are those that suit it.
+    """
     if seed.candidate.id == winner.candidate.id:
         return Outcome(seed, winner, "inconclusive", 0.0, (0.0, 0.0), len(seed.scores))
-    pairs = zip(winner.results, seed.results, strict=True)
+    pairs = list(zip(winner.results, seed.results, strict=True))
+    unanswered = sum(isinstance(a, Failure) and isinstance(b, Score) for a, b in pairs)
     both = [(a.value, b.value) for a, b in pairs if isinstance(a, Score) and isinstance(b, Score)]
     ours, theirs = [a for a, _ in both], [b for _, b in both]
     low, high = difference(ours, theirs)
-    verdict: Verdict = "improved" if low > 0 else "worse" if high < 0 else "inconclusive"
-    return Outcome(seed, winner, verdict, mean(ours) - mean(theirs), (low, high), len(both))
+    answers = unanswered <= MOST_FAILURES * len(pairs)
+    verdict: Verdict = "worse" if high < 0 else "improved" if low > 0 and answers else "inconclusive"
+    return Outcome(seed, winner, verdict, mean(ours) - mean(theirs), (low, high), len(both), unanswered)

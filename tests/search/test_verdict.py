@@ -52,6 +52,16 @@ def test_only_examples_that_both_answered_count() -> None:
     assert outcome.winner.scores == [1.0, 1.0, 1.0]
 
 
+def test_a_winner_that_leaves_many_examples_unanswered_is_not_called_better() -> None:
+    """It answers those that suit it."""
+    many, few = ([1.0] * answered + [None] * (100 - answered) for answered in (40, 80))
+    outcome = judged([0.0] * 100, many)
+    assert (outcome.verdict, outcome.examples, outcome.unanswered) == ("inconclusive", 40, 60)
+    assert judged([0.0] * 100, few).verdict == "improved"
+    assert judged(many, [0.0] * 100).verdict == "worse"
+    assert judged(many, many).unanswered == 0
+
+
 def test_a_side_has_its_own_mean_and_interval() -> None:
     tested = Side(SEED, scores(1.0, 0.0, None, 1.0, 1.0))
     assert tested.mean == 0.75

@@ -11,7 +11,7 @@ import numpy as np
 
 from experiments.replay.generator import Answers, Fit, drawn, fitted, likeliest, manner_of, over_examples
 from experiments.replay.methods import product
-from experiments.replay.play import searched
+from experiments.replay.play import answered, searched
 from experiments.replay.tables import Choice, Table
 from experiments.replay.worlds import nearest
 
@@ -43,7 +43,7 @@ def judged(table: Table, seed: int, evaluations: float, candidates: int = 0, exa
     """Play the product on a drawn world and judge what it has seen."""
     world = drawn(table, seed, candidates, examples)
     board = product(world, round(evaluations * world.length), seed, play=searched)
-    tried = list(board.candidates)
+    tried = answered(board)
     rows = np.array([world.places[cid] for cid in tried])
     seen = Answers.of([world.choices[row] for row in rows], *board.table(tried))
     below = world.truth.max() - world.truth[rows]

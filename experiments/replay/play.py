@@ -86,9 +86,13 @@ def play_search(world: World, budget: int, sampler: Sampler, laid: Layout, trial
     best = board.winner()
     if best is None:
         return Played(0, 0.0, board.answered, 0)
-    return Played(
-        world.places[best], board.shrunken(best), board.answered, len(board.candidates), luckiest(board, world)
-    )
+    tried = len(answered(board))
+    return Played(world.places[best], board.shrunken(best), board.answered, tried, luckiest(board, world))
+
+
+def answered(board: Board) -> list[str]:
+    """Return the candidates that have results, in the order in which they were asked for."""
+    return [cid for cid in board.candidates if board.results(cid)]
 
 
 def searched(world: World, budget: int, sampler: Sampler, laid: Layout, trials: int) -> Board:

@@ -36,7 +36,7 @@ def interval(scores: Sequence[float]) -> Interval:
         return (0.0, 1.0)
     if is_binary(scores):
         return wilson(sum(scores), len(scores))
-    return _bootstrap(scores, 0.0, 1.0)
+    return _bootstrap(scores)
 
 
 def wilson(successes: float, n: int) -> Interval:
@@ -115,13 +115,13 @@ def is_binary(scores: Sequence[float]) -> bool:
     return all(score in (0.0, 1.0) for score in scores)
 
 
-def _bootstrap(values: Sequence[float] | np.ndarray, low: float, high: float) -> Interval:
+def _bootstrap(values: Sequence[float]) -> Interval:
     from scipy.stats import bootstrap
 
     sample = np.asarray(values, dtype=float)
     if len(sample) < 2 or np.ptp(sample) == 0:
         centre = float(sample.mean())
         slack = Z95 / math.sqrt(len(sample) + Z95**2) / 2  # no spread seen is not no spread: Wilson's width at 0 or 1
-        return max(low, centre - slack), min(high, centre + slack)
+        return max(0.0, centre - slack), min(1.0, centre + slack)
     found = bootstrap((sample,), np.mean, n_resamples=4000, rng=np.random.default_rng(0)).confidence_interval
-    return max(low, float(found.low)), min(high, float(found.high))
+    return max(0.0, float(found.low)), min(1.0, float(found.high))

@@ -30,8 +30,8 @@ def survivors(
     `running` gives each trial's candidate. One with too many failures is in neither: it has failed.
     """
     sound = {number: cid for number, cid in running.items() if not board.too_many_failures(cid)}
-    staying = race.staying(board, list(dict.fromkeys(sound.values())), seen, block)
-    leaving = {number: board.leader(seen) or cid for number, cid in sound.items() if cid not in staying}
+    staying, leader = race.staying(board, list(dict.fromkeys(sound.values())), seen, block), board.leader(seen)
+    leaving = {number: leader or cid for number, cid in sound.items() if cid not in staying}
     return [number for number in sound if number not in leaving], leaving
 
 

@@ -114,7 +114,7 @@ class Sampler:
             if asked.trial is not None:
                 self._study.tell(asked.trial, state=TrialState.FAIL)
             return
-        attrs = {VARIANCE: observation.variance, "seen": observation.seen}
+        attrs = {VARIANCE: observation.variance}
         if asked.trial is None:
             params = self._space.params_of(asked.candidate)
             if params is not None:

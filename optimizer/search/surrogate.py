@@ -99,10 +99,6 @@ class Surrogate:
             gradient[kind] -= 0.5 * r * float((slope * distance * changed).sum())
         return float(loss), gradient
 
-    def posterior(self, theta: Floats, seen: Observations) -> Posterior:
-        """Return what is believed after the observations, with these hyperparameters."""
-        return Posterior(self, theta, seen)
-
     def kernel(self, theta: Floats, one: Levels, two: Levels) -> Floats:
         """Return the prior covariance of two lots of rows, without what all have in common."""
         relevance, variances = np.exp(theta[: len(KINDS)])[self._kinds], np.exp(theta[len(KINDS) :])

@@ -94,7 +94,7 @@ def test_the_variance_reaches_optuna() -> None:
     asked = sampler.ask(set())
     sampler.tell(asked, Observation(0.5, 0.02, 10))
     assert asked.trial is not None
-    assert asked.trial.user_attrs == {"variance": 0.02, "seen": 10}
+    assert asked.trial.user_attrs == {"variance": 0.02}
 
 
 @pytest.mark.parametrize("strategy", ["default", "tpe", "random"])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from experiments.field.bars import above, bars
 from experiments.field.entries import Entry, by_example, entries, from_nothing, peers
-from experiments.field.lines import RESULTS, Line, read_lines
+from experiments.field.lines import RESULTS, Line, only, read_lines
 from experiments.field.methods import (
     BARE,
     BARE_BUDGET,
@@ -53,6 +53,7 @@ def report(lines: Sequence[Line]) -> str:
     parts = [
         *required(lines),
         *fresh(lines),
+        reported(lines),
         *larger(lines),
         *(part for setting in BARE for part in useless(lines, setting)),
         failures(lines),
@@ -81,6 +82,19 @@ def fresh(lines: Sequence[Line]) -> list[str]:
         return []
     head = f"### SmolLM2-135M, {BUDGET} calls, seeds {' and '.join(map(str, FRESH_SEEDS))}\n"
     return [head, table(rows, tuple(TASKS), FRESH_SEEDS), against(rows, tuple(TASKS)), above(rows, tuple(TASKS)) + "\n"]
+
+
+def reported(lines: Sequence[Line]) -> str:
+    """Return how far what metier said of its winners lies above their test scores, over all searches with SmolLM2."""
+    mine = only(lines, method="ours", model=SMALL, budget=BUDGET, setting="usual", error=None)
+    if not mine:
+        return ""
+    said, true = ([line[name] for line in mine] for name in ("validation_score", "score"))
+    gaps = [100 * (one - two) for one, two in zip(said, true, strict=True)]
+    low, high = difference(said, true)
+    told = f"{mean(gaps):+.1f} points [{100 * low:+.0f}, {100 * high:+.0f}] over {len(gaps)} searches"
+    most = f"each from {min(gaps):+.0f} to {max(gaps):+.0f}"
+    return f"What metier reports of its winners before the test, less their test scores: {told}, {most}.\n"
 
 
 def larger(lines: Sequence[Line]) -> list[str]:

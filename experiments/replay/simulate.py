@@ -89,7 +89,12 @@ def optimism(options: argparse.Namespace, tables: dict[str, Table]) -> None:
 
 def races(options: argparse.Namespace, tables: dict[str, Table]) -> None:
     """Print what each race rule saves among random candidates of drawn worlds, and what it loses."""
-    rules = {"ours": None, "uniform": Uniform(), "successive halving": Halving(), "CAPO's paired t": PairedT()}
+    rules = {
+        "the careful race": None,
+        "uniform": Uniform(),
+        "successive halving": Halving(),
+        "CAPO's paired t": PairedT(),
+    }
     rules |= {"Wilcoxon pruner": WilcoxonPrune()}
     print(f"{options.seeds} races a task of {options.entrants} candidates × {options.examples} examples\n")
     print("| rule | task | saved | ≤ 2 points below the best of the race | ≤ 2 below the truly best |", end="")

@@ -4,13 +4,13 @@ import pytest
 
 from experiments.field.lines import RESULTS, read_lines
 from experiments.field.methods import LARGER
-from experiments.field.report import BEGIN, END, README, early, failures, fresh, larger, renewed, useless
+from experiments.field.report import BEGIN, END, README, early, failures, fresh, larger, renewed, reported, useless
 
 from .made import failed, line, row_of
 
 
 def test_only_the_tables_are_made_anew() -> None:
-    text = renewed(f"before\n{BEGIN}\nold\n{END}\nafter\n", [line("ours", 9)])
+    text = renewed(f"before\n{BEGIN}\nold\n{END}\nafter\n", [line("ours", 9, validation_score=0.9)])
     assert text.startswith(f"before\n{BEGIN}\n")
     assert text.endswith(f"{END}\nafter\n")
     assert "old" not in text
@@ -54,6 +54,13 @@ def test_fresh_seeds_have_a_table_of_their_own() -> None:
     assert "BootstrapFewShotWithRandomSearch |" not in rows
     assert "+40.0" in row_of(pairs, "BootstrapFewShotWithRandomSearch + our format")[4]
     assert "none on any task" in told
+
+
+def test_what_was_said_before_the_test_stands_beside_it() -> None:
+    lines = [line("ours", 9, validation_score=0.8), line("ours", 6, 2, validation_score=0.9), line("mipro", 1)]
+    assert "+10.0 points [" in reported(lines)
+    assert "over 2 searches, each from -10 to +30." in reported(lines)
+    assert reported([line("mipro", 1)]) == ""
 
 
 def test_who_is_above_us_with_the_larger_model_is_named() -> None:

@@ -111,9 +111,9 @@ def bench(job: Job, task: Task) -> Bench:
 
 def answer_tokens(task: Task, variant: str) -> int:
     """Return how many tokens an answer may have; in our format as many as metier's have in it."""
-    return (
-        Programs(task, task.train, never).limits(ROOT, "turns")["max_tokens"] if variant == "turns" else ANSWER_TOKENS
-    )
+    if variant != "turns":
+        return ANSWER_TOKENS
+    return Programs(task, task.train, never).limits(ROOT, "turns")["max_tokens"]
 
 
 def labeled(job: Job, task: Task) -> Found:

@@ -50,7 +50,9 @@ class TrialLog:
         self.watch(Event("block", number, asked.candidate, board.scores(asked.candidate.id)))
 
     def raced_out(self, number: int, board: Board, candidate: str, leader: str) -> None:
-        """Note why a trial leaves the race."""
+        """Note why a trial leaves the race; who falls behind at the last example has left nothing."""
+        if len(board.results(candidate)) >= self.length:
+            return
         mine, best = board.paired(candidate, leader)
         self.reasons[number] = ("raced_out", _behind(mean(best) - mean(mine), self._first.get(leader), len(mine)))
 
@@ -63,10 +65,7 @@ class TrialLog:
         """Record how a trial ended; returns what the sampler learns of it, None if it failed."""
         cid = asked.candidate.id
         scores, failures = board.scores(cid), board.failures(cid)
-        seen_all = ("complete", "saw every example of the race")
-        state, reason = self.reasons.pop(number, seen_all)
-        if len(board.results(cid)) >= self.length:
-            state, reason = seen_all  # who falls behind at the last example has left nothing
+        state, reason = self.reasons.pop(number, ("complete", "saw every example of the race"))
         if board.too_many_failures(cid):
             kinds = ", ".join(sorted({r.kind for r in board.results(cid) if not isinstance(r, Score)}))
             state, reason = "failed", f"{failures} of {len(board.results(cid))} answers never came ({kinds})"

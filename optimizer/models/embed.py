@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optimizer.errors import ModelError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -23,14 +25,23 @@ class Embedder:
         self._known: dict[str, NDArray[np.float32]] = {}
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return an array of shape (len(texts), 384), rows of length 1."""
+        """Return an array of shape (len(texts), 384), rows of length 1; raises ModelError where it cannot."""
         new = list(dict.fromkeys(text for text in texts if text not in self._known))
         if new:
+            self._known.update(zip(new, self._encode(new), strict=True))
+        return np.stack([self._known[text] for text in texts])
+
+    def _encode(self, texts: list[str]) -> NDArray[np.float32]:
+        # An exception while demos are chosen would otherwise be taken for the prompt's fault, and a wrong answer.
+        try:
             if self._model is None:
                 self._model = _load(self._folder)
-            vectors = self._model.encode(new, normalize_embeddings=True, show_progress_bar=False)
-            self._known.update(zip(new, np.asarray(vectors, dtype=np.float32), strict=True))
-        return np.stack([self._known[text] for text in texts])
+            found = self._model.encode(texts, normalize_embeddings=True, show_progress_bar=False)
+        except (OSError, RuntimeError, ValueError, MemoryError) as problem:
+            what = f"the embedding model {MODEL} failed ({type(problem).__name__}: {problem})"
+            remedy = f"Free memory; where that does not help, `metier models pull {MODEL}` replaces a damaged one."
+            raise ModelError(what, remedy) from problem
+        return np.asarray(found, dtype=np.float32)
 
 
 def _load(folder: Path) -> Any:

@@ -11,7 +11,7 @@ import pytest
 from dspy.utils.exceptions import AdapterParseError, LMServerError, LMUnexpectedError
 
 from optimizer.door.door import tag_of_call
-from optimizer.errors import BudgetSpent, CallError, MetierError, StoppedByFailures, TaskError
+from optimizer.errors import BudgetSpent, CallError, MetierError, ModelError, StoppedByFailures, TaskError
 from optimizer.evaluate.evaluator import Evaluator, phase_tag
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import CallTag, scores_of
@@ -133,7 +133,7 @@ def test_an_answer_without_the_output_field_is_scored_not_raised(ledger: Ledger)
     assert asyncio.run(go()) == [Score(0.0, {"answer": None}, "got None")]
 
 
-@pytest.mark.parametrize("error", [BudgetSpent("calls"), StoppedByFailures("no key")])
+@pytest.mark.parametrize("error", [BudgetSpent("calls"), StoppedByFailures("no key"), ModelError("no embedding")])
 def test_what_ends_the_run_is_raised_and_nothing_of_the_block_recorded(ledger: Ledger, error: MetierError) -> None:
     with pytest.raises(type(error)) as caught:
         run(ledger, lambda n: error if n == 3 else str(n))

@@ -15,7 +15,7 @@ from experiments.replay.rivals import Halving, PairedT, PoolRandom, PoolTPE, Uni
 from experiments.replay.worlds import Snapped, World, in_turn
 from optimizer.config.schema import Budget, RunConfig
 from optimizer.search.bayes import BayesianSampler, Model
-from optimizer.search.layout import LEAST_ROUND, Layout, layout
+from optimizer.search.layout import LEAST_LATER, Layout, layout
 from optimizer.search.race import Race
 from optimizer.search.sampler import Sampler, Strategy
 from optimizer.search.space import Space
@@ -104,7 +104,7 @@ METHODS: dict[str, Method] = {
     OURS: product,
     "ours, without the prior": partial(product, prior=False),
     "ours, labels at random": partial(product, turns=False),
-    "ours, rounds of 4": partial(product, later=LEAST_ROUND),
+    "ours, rounds of 4": partial(product, later=LEAST_LATER),
     "our sampler, uniform": partial(product, race=Uniform()),
     "our sampler, successive halving": partial(product, race=Halving()),
     "our sampler, CAPO's paired t": partial(product, race=PairedT()),

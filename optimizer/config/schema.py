@@ -130,7 +130,7 @@ class Search(Strict):
         "auto", description="careful: seldom loses the best; quick: more candidates for the calls; auto: by the budget"
     )
     block: Positive | None = Field(
-        None, description="examples before the race's first decision; null: 10 if careful, 3 to 10 by calls if quick"
+        None, description="examples before the race's first decision; null: 10 if careful, 5 to 10 by calls if quick"
     )
     instructions: Positive | None = Field(
         None, description="in the pool at first, the seed's included; default 8, or 16 where nothing else is searched"

@@ -14,9 +14,10 @@ from optimizer.task.schema import FieldSpec
 from optimizer.task.split import interleaved, stratum_of
 from optimizer.types import Example
 
-SPREAD, LEAST_ROUND = 16, 4
+# The first round: the seed, five trials by hand, and one by design in each of the other four formats.
+FIRST, MOST_LATER, LEAST_LATER = 10, 16, 4
 # The quick race's block is the shortest it has; it grows with the calls, up to the careful one's.
-CAREFUL_BLOCK, QUICK_BLOCK = 10, 3
+CAREFUL_BLOCK, QUICK_BLOCK = 10, 5
 # So many rounds without a new answer: the space is used up, and nobody proposes anything that is new.
 IDLE = 3
 
@@ -69,12 +70,12 @@ def layout(
     order = interleaved(validation, config.seed, stratum_of(validation, outputs))
     quick = is_quick(config, len(order))
     block = search.block or (quick_block(calls) if quick else CAREFUL_BLOCK)
-    affordable = SPREAD if calls is None else calls // (2 * block)
+    affordable = FIRST if calls is None else calls // (2 * block)
     return Layout(
         examples=order if calls is None else order[: max(block, calls // 4)],
         race=PairedRace() if quick else BettingRace(),
         block=block,
-        first=max(2, min(SPREAD, affordable, config.trials)),
+        first=max(2, min(FIRST, affordable, config.trials)),
         later=search.round or round_size(calls, block),
         doubling=quick,
     )
@@ -91,8 +92,8 @@ def quick_block(calls: int | None) -> int:
 
 def round_size(calls: int | None, block: int) -> int:
     """Return how many candidates race in a round after the first."""
-    affordable = SPREAD if calls is None else calls // (4 * 3 * block)
-    return max(LEAST_ROUND, min(SPREAD, affordable))
+    affordable = MOST_LATER if calls is None else calls // (4 * 3 * block)
+    return max(LEAST_LATER, min(MOST_LATER, affordable))
 
 
 def is_quick(config: RunConfig, examples: int) -> bool:

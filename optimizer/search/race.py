@@ -74,12 +74,12 @@ class PairedRace:
     """The quick one: a paired difference to the leader, and successive halving (Jamieson, arXiv:1502.07943).
 
     A candidate leaves when its paired difference to the leader lies `z` standard errors below zero: of the first
-    three examples it may lose none. After 1, 2, 4, 8 … blocks at most the share `keep` of those running goes on.
+    five examples it may lose one. After 1, 2, 4, 8 … blocks at most the share `keep` of those running goes on.
     There is no guarantee. A good candidate is often lost, but what it would have cost to keep it shows two or three
     others; at a few hundred calls that finds better prompts (experiments/replay/README.md).
     """
 
-    z: float = 1.0
+    z: float = 1.5
     keep: float = 1 / 2
 
     def staying(self, board: Board, running: Sequence[str], seen: int, block: int) -> set[str]:

@@ -1,10 +1,11 @@
-"""The first trials: format × demo policy × count × order by design, the more plausible first."""
+"""The first trials: what one would try by hand, and format × demo policy × count × order by design."""
 
 from __future__ import annotations
 
 import itertools
 import math
 import random
+from collections.abc import Sequence
 from typing import Any
 
 from optimizer.search.space import Space
@@ -15,11 +16,18 @@ TRUST = 3.0
 
 
 def spread(space: Space, size: int, seed: int) -> list[dict[str, Any]]:
-    """Return `size` first trials which cover format × policy × count × order by design, not by luck.
+    """Return `size` first trials: in turn one that a person would try by hand, and one by design.
 
-    Greedy pairwise covering (as in AETG, Cohen et al. 1997, doi:10.1109/32.605761): each next trial has the
-    most pairs of levels that no earlier one had, weighted by what the space's prior says of it. So every
-    level is soon shown, in the company in which it is the most likely to do well.
+    By hand: the seed's instruction, in the likeliest format, with some demos of each policy; first with the lower
+    middle count, then with the upper. They are seldom the best and seldom bad, and without them a small budget may
+    end with less than what a person finds without a search.
+
+    By design: first each format that was not shown yet, since all that is done by hand is lost where the model cannot
+    follow its one format; then trials that cover format × policy × count × order, not by luck, by greedy pairwise
+    covering (as in AETG, Cohen et al. 1997, doi:10.1109/32.605761). Each has the most pairs of levels that no earlier
+    trial had, weighted by what the space's prior says of it. So every level is soon shown, in the company in which it
+    is the most likely to do well. What both parts are worth, with a prior that is right and one that is wrong:
+    experiments/replay/README.md.
     """
     # A predictor may have no examples of its own, and so no demos to spread.
     counts = max((space.counts(pool) for pool in space.pools.values()), key=len)
@@ -27,17 +35,38 @@ def spread(space: Space, size: int, seed: int) -> list[dict[str, Any]]:
     first = (space.demos.policies[0], 0, space.demos.orders[0])
     # Without demos their policy and order mean nothing: one trial a format will do.
     open_trials = [t for t in itertools.product(*levels) if t[2] > 0 or t[1:] == first]
-    random.Random(seed).shuffle(open_trials)  # noqa: S311
+    chance = random.Random(seed)  # noqa: S311
+    chance.shuffle(open_trials)
     weight = {trial: math.exp(TRUST * _belief(space, trial)) for trial in open_trials}
     pairs = {trial: _pairs(trial) for trial in open_trials}
+    # Instructions and sets go round, from where the seed says.
+    numbers = itertools.count(chance.randrange(max(len(pool.instructions) for pool in space.pools.values())))
+    by_hand = _by_hand(space, counts)
     covered: set[Levels] = set()
-    chosen: list[Levels] = []
+    chosen: list[dict[str, Any]] = []
+
+    def worth(trial: Levels) -> tuple[bool, float, float]:
+        return (0, trial[0]) not in covered, len(pairs[trial] - covered) * weight[trial], weight[trial]
+
     while open_trials and len(chosen) < size:
-        best = max(open_trials, key=lambda trial: (len(pairs[trial] - covered) * weight[trial], weight[trial]))
+        by_hand = [trial for trial in by_hand if trial in open_trials]
+        if by_hand and len(chosen) % 2 == 0:
+            best, number = by_hand[0], 0
+        else:
+            best, number = max(open_trials, key=worth), next(numbers)
         open_trials.remove(best)
         covered |= pairs[best]
-        chosen.append(best)
-    return [_params(space, trial, number) for number, trial in enumerate(chosen)]
+        chosen.append(_params(space, best, number))
+    return chosen
+
+
+def _by_hand(space: Space, counts: Sequence[int]) -> list[Levels]:
+    """Return what one would try by hand: first the policies of which the most is believed."""
+    some = [count for count in counts if count]
+    middle = dict.fromkeys(some[place] for place in ((len(some) - 1) // 2, len(some) // 2) if some)
+    layout = max(space.formats, key=lambda name: _belief(space, (name, None, 0, None)))
+    found = itertools.product([layout], space.demos.policies, middle, space.demos.orders[:1])
+    return sorted(found, key=lambda levels: (levels[2], -_belief(space, levels)))
 
 
 def _belief(space: Space, levels: Levels) -> float:

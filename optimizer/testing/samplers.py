@@ -112,9 +112,9 @@ class SamplerSuite:
         assert one == two
 
     def test_another_seed_asks_otherwise(self) -> None:
-        """The seed matters."""
-        one, two = (self.played(self.sampler(example_space(), seed), 16) for seed in (3, 4))
-        assert one != two
+        """The seed matters: of four not all ask the same. Two may, where a first round is by design."""
+        first, *others = (self.played(self.sampler(example_space(), seed), 16) for seed in range(4))
+        assert any(other != first for other in others)
 
     def test_what_is_told_decides_the_future_only(self) -> None:
         """A run that was cut off and begins anew asks the same up to where it was."""

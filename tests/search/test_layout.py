@@ -22,7 +22,7 @@ def test_without_a_budget_every_example_is_raced_over_with_care() -> None:
     found = laid()
     assert isinstance(found.race, BettingRace)
     assert (found.block, sorted(e.id for e in found.examples)) == (10, sorted(e.id for e in VALIDATION))
-    assert list(itertools.islice(found.rounds(), 3)) == [16, 16, 16]
+    assert list(itertools.islice(found.rounds(), 3)) == [10, 16, 16]
 
 
 @pytest.mark.parametrize(
@@ -31,10 +31,10 @@ def test_without_a_budget_every_example_is_raced_over_with_care() -> None:
 def test_a_budget_that_presses_makes_the_race_quick(budget: dict[str, Any]) -> None:
     found = laid(budget=budget)
     assert isinstance(found.race, PairedRace)
-    assert found.block == (10 if "calls" in budget else 3)
+    assert found.block == (10 if "calls" in budget else 5)
 
 
-@pytest.mark.parametrize(("calls", "block"), [(12, 3), (300, 3), (625, 5), (1_600, 8), (2_500, 10), (10**6, 10)])
+@pytest.mark.parametrize(("calls", "block"), [(12, 5), (700, 5), (900, 6), (1_600, 8), (2_500, 10), (10**6, 10)])
 def test_more_calls_make_longer_blocks(calls: int, block: int) -> None:
     assert laid(budget={"calls": calls}, search={"race": "quick"}).block == block
     assert laid(budget={"calls": calls}, search={"race": "quick", "block": 6}).block == 6
@@ -51,7 +51,7 @@ def test_what_the_config_says_goes_before_what_the_budget_says() -> None:
     assert (type(quick.race), quick.block) == (PairedRace, 7)
 
 
-@pytest.mark.parametrize(("calls", "first", "length"), [(200, 16, 50), (60, 10, 15), (12, 2, 3), (10**6, 16, 100)])
+@pytest.mark.parametrize(("calls", "first", "length"), [(200, 10, 50), (60, 6, 15), (12, 2, 5), (10**6, 10, 100)])
 def test_several_candidates_can_finish_the_race_and_the_first_block_takes_half_at_most(
     calls: int, first: int, length: int
 ) -> None:
@@ -63,9 +63,9 @@ def test_several_candidates_can_finish_the_race_and_the_first_block_takes_half_a
     ("settings", "later"),
     [
         ({"budget": {"calls": 100}}, 4),
-        ({"budget": {"calls": 250}}, 6),
+        ({"budget": {"calls": 400}}, 6),
         ({"budget": {"calls": 625}}, 10),
-        ({"budget": {"calls": 250}, "search": {"block": 5}}, 4),
+        ({"budget": {"calls": 400}, "search": {"block": 8}}, 4),
         ({"budget": {"calls": 5_000}}, 16),
         ({"budget": {"usd": 1.0}}, 16),
         ({"budget": {"calls": 250}, "search": {"round": 9}}, 9),
@@ -89,13 +89,12 @@ def test_the_order_is_the_seeds() -> None:
 def test_blocks_double_in_the_quick_race_and_are_alike_in_the_careful_one() -> None:
     quick = laid(search={"race": "quick"})
     assert [(start, len(block)) for start, block in quick.blocks()] == [
-        (0, 3),
-        (3, 3),
-        (6, 6),
-        (12, 12),
-        (24, 24),
-        (48, 48),
-        (96, 4),
+        (0, 5),
+        (5, 5),
+        (10, 10),
+        (20, 20),
+        (40, 40),
+        (80, 20),
     ]
     assert [start for start, _ in laid().blocks()] == list(range(0, 100, 10))
     for found in (quick, laid(), laid(search={"block": 7})):

@@ -262,7 +262,7 @@ def test_no_demo_set_is_wanted_where_none_could_be_shown(ledger: Ledger, policie
 def test_the_first_pools_instructions_tell_whom_to_ask(ledger: Ledger) -> None:
     first = [Proposal(f"instruction better {n}", "good") for n in range(4)]
     first += [Proposal(f"instruction worse {n}", "bad") for n in range(4)]
-    start = space(2, counts=(0,))
+    start = space(1, formats=("turns",), counts=(0,))
     pool = start.pools["predict"]
     start = replace(start, pools={"predict": replace(pool, instructions=(*pool.instructions, *first))})
     policy = proposals({"good": Better(), "bad": Worse()})

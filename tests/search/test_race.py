@@ -85,12 +85,12 @@ def test_a_rule_that_makes_no_sense_is_refused(wrong: dict[str, float]) -> None:
 
 
 def test_the_quick_race_needs_no_proof() -> None:
-    """One lost example of three is 1.2 standard errors, one of eight is 0.9."""
-    board, ids = made([1.0] * 3, [1.0, 0.0, 1.0])
-    assert PairedRace(keep=1.0).staying(board, ids, 3, 3) == {ids[0]}
-    assert NO_RUNGS.staying(board, ids, 3, 3) == set(ids)
-    board, ids = made([1.0] * 8, [1.0] * 7 + [0.0])
-    assert PairedRace(keep=1.0).staying(board, ids, 8, 4) == set(ids)
+    """Two lost examples of five are 1.6 standard errors, one is 1.0."""
+    board, ids = made([1.0] * 5, [1.0, 0.0, 1.0, 0.0, 1.0])
+    assert PairedRace(keep=1.0).staying(board, ids, 5, 5) == {ids[0]}
+    assert NO_RUNGS.staying(board, ids, 5, 5) == set(ids)
+    board, ids = made([1.0] * 5, [1.0, 1.0, 1.0, 0.0, 1.0])
+    assert PairedRace(keep=1.0).staying(board, ids, 5, 5) == set(ids)
 
 
 def test_the_quick_race_keeps_half_at_a_rung() -> None:

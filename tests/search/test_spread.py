@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from optimizer.config.schema import Demos, Prior
 from optimizer.propose.base import Proposal
+from optimizer.search.layout import FIRST
 from optimizer.search.space import Pool, Space
 from optimizer.search.spread import spread
 
@@ -91,7 +92,40 @@ def test_the_more_plausible_comes_first_and_nothing_is_left_out() -> None:
 def test_the_usual_prior_still_shows_every_level_in_the_first_round() -> None:
     over = Space(space(instructions=8).pools, ("turns", "block", "chat", "json", "xml"), Demos(), Prior())
     for seed in range(20):
-        found = spread(over, 11, seed)
+        found = spread(over, FIRST - 1, seed)
         assert {p["predict.format"] for p in found} == set(over.formats), seed
         assert {p["predict.count"] for p in found} >= {2, 4, 8, 16}, "without demos is the seed"
         assert {p["predict.policy"] for p in found if p["predict.count"]} == {"static", "nearest", "diverse"}, seed
+
+
+def test_every_other_trial_is_one_that_a_person_would_try() -> None:
+    """The seed's instruction and likeliest format; each policy with four demos, then with eight, the likelier first."""
+    over = Space(space(instructions=8).pools, ("block", "turns", "json"), Demos(), Prior())
+    by_hand = spread(over, 20, 1)[:12:2]
+    assert [(p["predict.policy"], p["predict.count"]) for p in by_hand] == [
+        (policy, count) for count in (4, 8) for policy in ("nearest", "diverse", "static")
+    ]
+    same = {(p["predict.format"], p["predict.order"], p["predict.instruction"], p["predict.set"]) for p in by_hand}
+    assert same == {("turns", "given", 0, 0)}
+
+
+def test_no_format_is_left_out_however_little_is_believed_of_it() -> None:
+    """What is done by hand is lost where the model cannot follow the likeliest format."""
+    formats = ("turns", "block", "chat", "json", "xml")
+    prior = Prior(formats={"block": 0.3, "turns": -0.3}, policies={"static": 0.2})
+    over = Space(space(instructions=8).pools, formats, Demos(), prior)
+    for seed in range(20):
+        found = [p["predict.format"] for p in spread(over, FIRST - 1, seed)]
+        assert found[::2] == ["block"] * 5
+        assert sorted(found[1::2]) == ["chat", "json", "turns", "xml"], seed
+
+
+def test_without_a_belief_the_first_format_is_tried_by_hand() -> None:
+    found = spread(space(formats=("json", "turns"), counts=[0, 2]), 6, 0)[::2]
+    assert [(p["predict.format"], p["predict.policy"], p["predict.count"]) for p in found] == [
+        ("json", policy, 2) for policy in ("static", "nearest", "diverse")
+    ]
+
+
+def test_where_demos_are_not_searched_all_is_by_design() -> None:
+    assert [p["predict.format"] for p in spread(space(counts=[0]), 9, 0)].count("turns") == 1

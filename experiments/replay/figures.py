@@ -64,3 +64,22 @@ def best_of(values: np.ndarray, size: int) -> float:
     # The chance that all that were drawn are among the lowest so many: C(rank, size) / C(most, size).
     below = gammaln(ranks + 1) - gammaln(ranks - size + 1) - gammaln(most + 1) + gammaln(most - size + 1)
     return float(np.diff(np.exp(below), prepend=0.0) @ np.sort(values)[size - 1 :])
+
+
+def truly_apart(scores: np.ndarray) -> tuple[float, float, float]:
+    """Return the standard deviation of prompts' true scores, and its 95 % interval, from prompts × examples.
+
+    What is left of the variance of their means without that of so few examples, all of which each prompt has answered:
+    two-way random effects, the interval by the F distribution (Searle, Casella & McCulloch 1992, chapter 3).
+    """
+    from scipy.stats import f
+
+    prompts, examples = scores.shape
+    means = scores.mean(axis=1)
+    rest = scores - means[:, None] - scores.mean(axis=0) + scores.mean()
+    freedom = (prompts - 1, (prompts - 1) * (examples - 1))
+    noise = float((rest**2).sum()) / freedom[1]
+    share = examples * float(means.var(ddof=1)) / max(noise, 1e-12)
+    low, high = (share / f.ppf(chance, *freedom) for chance in (0.975, 0.025))
+    found = [float(np.sqrt(max(0.0, (one - 1) * noise / examples))) for one in (share, low, high)]
+    return found[0], found[1], found[2]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from experiments.replay.figures import as_array, best_of, mean_ranks, ratio, with_interval
-from experiments.replay.generator import drawn, likeness, sampled
+from experiments.replay.figures import as_array, best_of, mean_ranks, ratio, truly_apart, with_interval
+from experiments.replay.generator import MANNERS, drawn, likeness, manner_of, sampled
 from experiments.replay.hindsight import KNOWN, Judged, judged
 from experiments.replay.jobs import Found, Job, in_parallel, kept, tables_of
 from experiments.replay.methods import METHODS, OURS
@@ -26,7 +27,7 @@ SIZES = (16, 40, 80, 160, 450)
 def main() -> None:
     """Run one of the questions."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("question", choices=["regret", "optimism", "race", "likeness", "bound", "hindsight"])
+    parser.add_argument("question", choices=["regret", "optimism", "race", "likeness", "apart", "bound", "hindsight"])
     parser.add_argument("--seeds", type=int, default=200)
     parser.add_argument("--first", type=int, default=0, help="the first seed, for seeds that nothing was chosen on")
     parser.add_argument("--kind", choices=["table", "drawn"], default="table")
@@ -45,6 +46,7 @@ def main() -> None:
         "optimism": optimism,
         "race": races,
         "likeness": alike,
+        "apart": apart,
         "bound": bound,
         "hindsight": hindsight,
     }
@@ -124,6 +126,17 @@ def alike(options: argparse.Namespace, tables: dict[str, Table]) -> None:
         for key, value in likeness(table.scores).items():
             low, middle, high = np.percentile([draw[key] for draw in draws], [5, 50, 95])
             print(f"| {name} | {key} | {value:.3f} | {middle:.3f} ({low:.3f} to {high:.3f}) |")
+
+
+def apart(options: argparse.Namespace, tables: dict[str, Table]) -> None:
+    """Print how far the true scores of prompts in `turns` lie apart: what is to be gained among those of one manner."""
+    print("| task | demos | prompts | means, lowest to highest | sd of means | sd of true scores (95 %) |")
+    print("|---" * 6 + "|")
+    for (name, table), manner in itertools.product(tables.items(), MANNERS):
+        kind = [one.format == "turns" and manner_of(one) == manner for one in table.choices]
+        means, truly = 100 * table.scores[kind].mean(axis=1), [100 * sd for sd in truly_apart(table.scores[kind])]
+        print(f"| {name} | {manner} | {len(means)} | {means.min():.1f} to {means.max():.1f} ", end="")
+        print(f"| {means.std(ddof=1):.1f} | {truly[0]:.1f} ({truly[1]:.1f} to {truly[2]:.1f}) |")
 
 
 def bound(options: argparse.Namespace, tables: dict[str, Table]) -> None:

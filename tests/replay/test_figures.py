@@ -33,3 +33,16 @@ def test_a_share_has_the_interval_of_its_seeds() -> None:
 def test_ranks_are_shared_by_equals() -> None:
     table = np.array([[[0.0, 0.0]], [[0.0, 0.1]], [[0.5, 0.2]]])
     assert figures.mean_ranks(table).tolist() == [1.25, 1.75, 3.0]
+
+
+def test_what_prompts_truly_differ_by_is_told_from_the_noise_of_few_examples() -> None:
+    rng, found = np.random.default_rng(0), []
+    for _ in range(200):
+        prompts, examples = rng.normal(0, 0.05, (20, 1)), rng.normal(0, 0.3, (1, 60))
+        found.append(figures.truly_apart(prompts + examples + rng.normal(0, 0.4, (20, 60))))
+    assert np.sqrt(np.mean([point**2 for point, _, _ in found])) == pytest.approx(0.05, abs=0.01)
+    assert 0.92 <= np.mean([low <= 0.05 <= high for _, low, high in found]) <= 0.98
+
+
+def test_equal_prompts_do_not_differ() -> None:
+    assert figures.truly_apart(np.tile(np.arange(10.0), (4, 1))) == (0.0, 0.0, 0.0)

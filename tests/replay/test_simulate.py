@@ -40,7 +40,7 @@ def test_regrets_are_printed_and_kept(
     assert (folder / "out.jsonl").read_text(encoding="utf-8") == kept
 
 
-@pytest.mark.parametrize("question", ["optimism", "likeness", "race", "bound", "hindsight"])
+@pytest.mark.parametrize("question", ["optimism", "likeness", "apart", "race", "bound", "hindsight"])
 def test_the_other_questions_are_answered(
     question: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

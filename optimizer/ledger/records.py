@@ -25,6 +25,14 @@ _SUMS = (
 )
 
 
+# What an answer took by its own account; a row's sums hold what was lost on the way to it, too. An endpoint that
+# tells no usage leaves only those.
+_TOOK = (
+    "AVG(COALESCE(NULLIF(response ->> '$.usage.input_tokens', 0) + (response ->> '$.usage.output_tokens'),"
+    " input_tokens + output_tokens))"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class CallTag:
     """On whose account a call is made."""
@@ -142,9 +150,12 @@ def usage_by_role(ledger: Reader, phase: Phase, trial: int | None = None) -> dic
 
 
 def tokens_per_call(ledger: Reader, phase: Phase, trial: int) -> float | None:
-    """Return what an answered call of the task model took on average in one trial; None without one."""
+    """Return what an answer of the task model took on average in one trial; None without one.
+
+    Attempts that were lost on the way are not counted, so it is the prompt's own, whatever the network did.
+    """
     sql = (
-        "SELECT AVG(input_tokens + output_tokens) AS mean FROM calls"
+        f"SELECT {_TOOK} AS mean FROM calls"  # noqa: S608
         " WHERE state = 'done' AND role = 'task' AND phase = ? AND trial = ?"
     )
     mean = ledger.read(sql, (phase, trial))[0]["mean"]
@@ -152,9 +163,9 @@ def tokens_per_call(ledger: Reader, phase: Phase, trial: int) -> float | None:
 
 
 def tokens_by_trial(ledger: Reader, phase: Phase) -> dict[int, float]:
-    """Return what an answered call of the task model took on average, by the trial's number."""
+    """Return the same of every trial that has an answer, by its number."""
     sql = (
-        "SELECT trial, AVG(input_tokens + output_tokens) AS mean FROM calls"
+        f"SELECT trial, {_TOOK} AS mean FROM calls"  # noqa: S608
         " WHERE state = 'done' AND role = 'task' AND phase = ? AND trial IS NOT NULL GROUP BY trial"
     )
     return {row["trial"]: float(row["mean"]) for row in ledger.read(sql, (phase,))}

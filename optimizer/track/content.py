@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import Answered, answered_in, calls_of, scores_of
+from optimizer.ledger.records import Answered, answered_in, calls_of, scores_of, tokens_per_call
 from optimizer.types import Candidate, Phase, Usage, digest
 
 LONGEST_PARAM = 250
@@ -111,7 +111,7 @@ def trial_entry(ledger: Ledger, row: sqlite3.Row, spent: Usage, source: Source) 
         params=short({**json.loads(row["params"]), **_demo_sets(candidate)}),
         points=[
             *_by_block(scores, row["score"], source.block, ended),
-            *_trial_points(row, spent, ended),
+            *_trial_points(row, spent, tokens_per_call(ledger, "search", row["number"]), ended),
             *_latencies(calls, ended),
         ],
         files=files,
@@ -180,7 +180,7 @@ def _demo_sets(candidate: Candidate) -> dict[str, str]:
     return {f"{name}.demo_set": digest([demo.id for demo in demos], 8) for name, demos in shown.items() if demos}
 
 
-def _trial_points(row: sqlite3.Row, spent: Usage, ended: int) -> list[Point]:
+def _trial_points(row: sqlite3.Row, spent: Usage, tokens: float | None, ended: int) -> list[Point]:
     value = row["value"]
     figures = {
         # As if it had seen every example, so that trials can be ordered by it; see Board.estimate. One that did well
@@ -194,7 +194,7 @@ def _trial_points(row: sqlite3.Row, spent: Usage, ended: int) -> list[Point]:
         "cached_calls": spent.cached_calls,
         "input_tokens": spent.input_tokens,
         "output_tokens": spent.output_tokens,
-        "tokens_per_call": spent.tokens / spent.calls if spent.calls else None,
+        "tokens_per_call": tokens,
         "usd": spent.usd,
     }
     return [Point(name, float(value), ended) for name, value in figures.items() if value is not None]

@@ -46,10 +46,12 @@ def test_a_trials_running_score_and_table(ledger: Ledger) -> None:
     put_scores(ledger, CANDIDATE.id, "validation", 0, list("abcdef"), "m", results).result()
     end(ledger, 3, value=0.4)
     (row,) = all_trials(ledger)
+    call = begin_call(ledger, "k", CallTag(trial=3), {}).result()
+    finish_call(ledger, call, {}, Usage(1, 0, 2, 0, 1), 1).result()
     entry = trial_entry(ledger, row, Usage(calls=4, input_tokens=8, output_tokens=2), SOURCE)
     assert [(p.step, p.value) for p in entry.points if p.name == "seen_score"] == [(2, 0.5), (4, 2 / 3), (5, 0.5)]
     figures = {p.name: p.value for p in entry.points}
-    assert (figures["calls"], figures["score"], figures["seen_low"], figures["tokens_per_call"]) == (4, 0.4, 0.1, 2.5)
+    assert (figures["calls"], figures["score"], figures["seen_low"], figures["tokens_per_call"]) == (4, 0.4, 0.1, 3.0)
     table = json.loads(entry.files["examples.json"])
     assert table["columns"] == [*COLUMNS]
     both = '{"kind": "bird", "n": 2}'

@@ -131,18 +131,6 @@ SOURCES = {
         {"desc": "one of the two"},
         metric="exact_match",
     ),
-    "orthography_starts_with": Source(
-        "Find the words of a sentence that begin with a letter.",
-        "Write down the words that begin with the letter.",
-        {"desc": "the words in their order"},
-        metric="exact_match",
-    ),
-    "translation_en-fr": Source(
-        "Translate a word into French.",
-        "Translate the word into French.",
-        {"desc": "the French word"},
-        metric="exact_match",
-    ),
     "banking77": Source(
         "Tell what a bank's customer wants.",
         "Classify the message.",

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from optuna.trial import FixedTrial
 from scipy.special import stdtr
 from scipy.stats import wilcoxon
 
 from experiments.replay.worlds import World
+from optimizer.config.schema import Search
 from optimizer.search.board import Board
+from optimizer.search.layout import FIRST
 from optimizer.search.sampler import Asked
+from optimizer.search.spread import spread
 
 LEVELS = ("instruction", "format", "policy", "count", "order", "set")
 
@@ -35,6 +39,28 @@ class PoolRandom:
 
     def tell(self, asked: Asked, value: Any) -> None:
         """Learn nothing."""
+
+
+class Planned(PoolRandom):
+    """Our first round, then another sampler: tells what our model is worth, apart from what one tries by hand."""
+
+    def __init__(self, world: World, seed: int, then: type[PoolRandom]) -> None:
+        super().__init__(world, seed)
+        self.then = then(world, seed)
+        space = replace(world.space, prior=Search().prior)
+        self._planned = [space.suggest(FixedTrial(params)) for params in spread(space, FIRST - 1, seed)]
+
+    def ask(self, known: Collection[str]) -> Asked:
+        """Return the next of the first round, then what the other sampler asks for."""
+        while self._planned:
+            planned = self._planned.pop(0)
+            if planned.id not in known:
+                return Asked(planned)
+        return self.then.ask(known)
+
+    def tell(self, asked: Asked, value: Any) -> None:
+        """Let the other sampler learn of the first round, too."""
+        self.then.tell(asked, value)
 
 
 class PoolTPE(PoolRandom):

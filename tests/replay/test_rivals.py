@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from optuna.trial import FixedTrial
 from scipy.stats import ttest_rel, wilcoxon
 
-from experiments.replay.rivals import Halving, PairedT, PoolRandom, PoolTPE, Uniform, WilcoxonPrune, codes
+from experiments.replay.rivals import Halving, PairedT, Planned, PoolRandom, PoolTPE, Uniform, WilcoxonPrune, codes
 from experiments.replay.tables import Table
 from experiments.replay.worlds import replayed
 from optimizer.search.board import Board
+from optimizer.search.layout import FIRST
 from optimizer.search.sampler import Asked
+from optimizer.search.spread import spread
 from optimizer.types import Candidate, Prompt, Score
 
 from .conftest import SEED
@@ -30,6 +33,22 @@ def test_random_asks_each_candidate_once(table: Table) -> None:
         known.add(sampler.ask(known).candidate.id)
     assert known == set(world.places)
     assert sampler.ask(known).candidate.id in known
+
+
+def test_our_first_round_comes_first_and_is_learned_from(table: Table) -> None:
+    world = replayed(table, 0)
+    sampler, known = Planned(world, SEED, PoolTPE), set[str]()
+    first = [world.space.suggest(FixedTrial(p)).id for p in spread(world.space, FIRST - 1, SEED)]
+    for _ in world.candidates:
+        asked = sampler.ask(known)
+        assert asked.candidate.id not in known
+        known.add(asked.candidate.id)
+        sampler.tell(asked, 0.5)
+        if len(known) == len(set(first)):
+            assert known == set(first)
+    assert known == set(world.places)
+    assert isinstance(sampler.then, PoolTPE)
+    assert len(sampler.then.seen) == len(world.candidates)
 
 
 def test_tpe_asks_more_good_candidates_than_chance(table: Table) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from optimizer import __version__
 from optimizer.config.load import apply_override
-from optimizer.config.schema import ModelConfig, RunConfig, is_local
+from optimizer.config.schema import Budget, ModelConfig, RunConfig, is_local
 from optimizer.config.strict import validate
 from optimizer.errors import ConfigError, LedgerError
 from optimizer.ledger.identity import changes, check_changes, versions
@@ -46,7 +46,8 @@ def claim_run(ledger: Ledger, config: RunConfig, task: Task, accept: bool) -> Cl
     finished = ledger.meta("result") is not None
     if found is None:
         race = "quick" if is_quick(config, len(task.validation)) else "careful"
-        ledger.put_meta("shape", {"calls": config.budget.calls, "trials": config.search.trials, "race": race})
+        limits = config.budget.model_dump(mode="json")
+        ledger.put_meta("shape", {"budget": limits, "trials": config.search.trials, "race": race})
         ledger.put_meta("run_id", token_hex(4))
         ledger.put_meta("notify", config.notify.url_env)
     else:
@@ -118,9 +119,9 @@ def _identity(config: RunConfig, task: Task) -> dict[str, Any]:
 def _shaped(config: RunConfig, shape: Mapping[str, Any]) -> RunConfig:
     """Return a config whose limits are those that the run was begun with.
 
-    The race, its length and its first round follow from them: a limit that was raised since must not
-    change what is replayed.
+    The race, its length, its first round, and whether the sampler weighs a candidate's cost follow from them: a limit
+    that was raised, added or taken away since must not change what is replayed.
     """
-    budget = config.budget.model_copy(update={"calls": shape["calls"]})
+    budget = Budget(**shape["budget"])
     search = config.search.model_copy(update={"trials": shape["trials"], "race": shape["race"]})
     return config.model_copy(update={"budget": budget, "search": search})

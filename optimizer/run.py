@@ -237,7 +237,7 @@ class _Job:
             self.watcher.begin(self.config, self.task, self.budget, ledger)
             seed = programs.seed(self.config.search.formats[0])
             try:
-                await self._precheck(search, seed)
+                await self._precheck(search, seed, len(programs.predictors))
                 best = await search.run(seed, self.config.trials)
             finally:
                 self.watcher.end()
@@ -286,11 +286,13 @@ class _Job:
             found = await forecast_by_length(self.config, programs, self.layout, self.prices)
             self.watcher.say(found.text())
 
-    async def _precheck(self, search: Search | DspySearch, seed: Candidate) -> None:
+    async def _precheck(self, search: Search | DspySearch, seed: Candidate, predictors: int) -> None:
         from optimizer.evaluate.evaluator import refuse_broken
         from optimizer.evaluate.precheck import precheck
 
-        found = await precheck(search.evaluator, seed, search.layout.examples)
+        calls = self.shape.budget.calls
+        answers = None if calls is None else calls // predictors
+        found = await precheck(search.evaluator, seed, search.layout.examples, answers)
         if found is not None:
             refuse_broken(found.results)
             search.board.add(seed, found.results)  # trial 0 begins with them

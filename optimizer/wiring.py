@@ -105,7 +105,7 @@ async def own_search(
     task: Task = programs.task  # type: ignore[attr-defined]
     programs = await complete_demos(evaluator, programs, task, shape, programs.seed(search.formats[0]))  # type: ignore[attr-defined]
     space = await make_space(task, programs, search, config.seed, writer)
-    weight = cost_weight(config.budget)
+    weight = cost_weight(shape.budget)
     sampler = Sampler(space, preset.sampler, config.seed, laid.first - 1, programs.embed, weight, search.objective)
     proposals = make_proposals(programs, search, config.seed, writer, evaluator, laid.later)
     return Search(sampler, evaluator, TrialLog(door.ledger, len(laid.examples), watch), laid, proposals=proposals)

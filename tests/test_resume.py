@@ -8,6 +8,7 @@ import resource
 import signal
 import sqlite3
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,17 @@ def test_harmless_changes_are_accepted_and_continue(bench: Bench) -> None:
     assert bench.forks.run("resume", bench.folder / "out", *changes, log=log) == 0, bench.log("out")
     assert asked < bench.server.count
     assert bench.forks.run("resume", bench.folder / "out", log=log) == 0, "the change was not remembered"
+
+
+def test_a_limit_that_is_added_does_not_change_what_is_replayed(bench: Bench) -> None:
+    assert bench.run("calm") == 0, bench.log("calm")
+    interrupted(bench, calls=bench.server.count + 40)
+    later = (datetime.now() + timedelta(hours=12)).strftime("%H:%M")
+    changes = ["--set", f"budget.until='{later}'", "--accept-changes"]
+    assert bench.forks.run("resume", bench.folder / "out", *changes, log=bench.folder / "out.log") == 0, bench.log(
+        "out"
+    )
+    assert bench.trials("out") == bench.trials("calm")
 
 
 def test_the_config_is_read_back_from_the_ledger(bench: Bench, tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ class Door:
             paid = charge.settle(usage, time.monotonic() - begun)
             answer = response_json(outcome)
             self._written.add(key)  # before it waits: its caller may leave, and the answer be committed all the same
-            await self._landing.wait(finish_call(self.ledger, row, answer, paid, attempts))
+            await self._landing.wait(finish_call(self.ledger, row, answer, paid, attempts, usage))
             if self._shared is not None:
                 self._shared.put(key, answer, usage)
             if (lost := self.budget.lost.pop(key, None)) is not None:

@@ -51,13 +51,18 @@ class Precheck:
         )
 
 
-async def precheck(evaluator: Evaluator, seed: Candidate, examples: Sequence[Example]) -> Precheck | None:
+async def precheck(
+    evaluator: Evaluator, seed: Candidate, examples: Sequence[Example], answers: int | None = None
+) -> Precheck | None:
     """Score the seed's first examples, repeatedly where the model samples; None if none answered.
 
-    The repetitions are the only calls that the search would not make anyway.
+    The repetitions are the only calls that the search would not make anyway. Of the program's `answers` that the
+    budget pays for they take no more than a tenth.
     """
     first = examples[:EXAMPLES]
     times = REPEATS if evaluator.lm.kwargs.get("temperature") else 0
+    if answers is not None:
+        times = min(times, answers // (10 * max(1, len(first))))
     rows: list[list[Result]] = []
     for number in range(1 + times):
         split = "validation" if number == 0 else f"validation, repeated {number}"

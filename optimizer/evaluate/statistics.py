@@ -99,12 +99,13 @@ def noise_of(repeated: Sequence[Sequence[float]]) -> float:
 
 
 def detectable(spread: float, noise: float, n: int) -> float:
-    """Return the smallest gain that a paired comparison on n examples tells from luck (95 %).
+    """Return the smallest gain, as it is seen, that a paired comparison on n examples tells from luck (95 %).
 
-    Miller, Adding Error Bars to Evals (arXiv:2411.00640), the minimum detectable effect with one answer an
-    example: 1.96 × sqrt((ω² + 2σ²) / n), where σ² is `noise`, the variance of one example's score over
-    repeated answers, and ω² that of the difference between two prompts' expected scores. ω² is
-    2 (`spread` − σ²) (1 − ρ); the correlation ρ of two prompts over the same examples is taken as a half.
+    1.96 × sqrt((ω² + 2σ²) / n), the standard error as in Miller, Adding Error Bars to Evals (arXiv:2411.00640), with
+    one answer an example: σ² is `noise`, the variance of one example's score over repeated answers, and ω² that of
+    the difference between two prompts' expected scores, 2 (`spread` − σ²) (1 − ρ); the correlation ρ of two prompts
+    over the same examples is taken as a half. A prompt that is truly better by so much is seen to be every other
+    time; for four times of five it must be better by 1.43 times as much.
     """
     between = max(0.0, spread - noise)
     return Z95 * math.sqrt((2 * between * (1 - CORRELATION) + 2 * noise) / n)

@@ -48,10 +48,7 @@ HARMLESS: dict[str, Callable[[Any, Any], bool]] = {
     "config.tracking": _any,
     "config.models.concurrency": _any,
     "config.models.timeout": _any,
-    "config.models.price": _any,
-    "config.models.task.api_key_env": _any,
-    "config.models.prompt.api_key_env": _any,
-    "config.models.judge.api_key_env": _any,
+    **{f"config.models.{role}.{key}": _any for role in ("task", "prompt", "judge") for key in ("api_key_env", "price")},
 }
 
 

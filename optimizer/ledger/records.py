@@ -25,14 +25,6 @@ _SUMS = (
 )
 
 
-# What an answer took by its own account; a row's sums hold what was lost on the way to it, too. An endpoint that
-# tells no usage leaves only those.
-_TOOK = (
-    "AVG(COALESCE(NULLIF(response ->> '$.usage.input_tokens', 0) + (response ->> '$.usage.output_tokens'),"
-    " input_tokens + output_tokens))"
-)
-
-
 @dataclass(frozen=True, slots=True)
 class CallTag:
     """On whose account a call is made."""
@@ -88,13 +80,19 @@ def repeat_call(ledger: Ledger, row: int, attempts: int, most: Usage) -> Future[
     return ledger.write(sql, (attempts, most.input_tokens, most.output_tokens, most.usd, row))
 
 
-def finish_call(ledger: Ledger, row: int, response: Mapping[str, Any], usage: Usage, attempts: int) -> Future[int]:
-    """Record a call's response; from then on it is never paid again."""
+def finish_call(
+    ledger: Ledger, row: int, response: Mapping[str, Any], paid: Usage, attempts: int, answer: Usage | None = None
+) -> Future[int]:
+    """Record a call's response; from then on it is never paid again.
+
+    `paid` holds what was lost on the way to the `answer`, too; None where nothing was.
+    """
     sql = (
         "UPDATE calls SET state = 'done', response = ?, attempts = ?, input_tokens = ?, cached_tokens = ?,"
-        " output_tokens = ?, usd = ?, ended = ? WHERE id = ?"
+        " output_tokens = ?, answer_tokens = ?, usd = ?, ended = ? WHERE id = ?"
     )
-    spent = (usage.input_tokens, usage.cached_input_tokens, usage.output_tokens, usage.usd)
+    took = paid.tokens if answer is None else answer.tokens
+    spent = (paid.input_tokens, paid.cached_input_tokens, paid.output_tokens, took, paid.usd)
     return ledger.write(sql, (_json(response), attempts, *spent, time.time(), row))
 
 
@@ -115,9 +113,10 @@ def recall_call(
     """Record a call that the cache between runs answered: it cost nothing; `usage` is what it once took."""
     sql = (
         "INSERT INTO calls (key, role, phase, trial, example, request, state, response, input_tokens, cached_tokens,"
-        " output_tokens, started, ended) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'done', ?7, ?8, ?9, ?10, ?11, ?11)"
+        " output_tokens, answer_tokens, started, ended)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'done', ?7, ?8, ?9, ?10, ?11, ?12, ?12)"
     )
-    once = (usage.input_tokens, usage.cached_input_tokens, usage.output_tokens)
+    once = (usage.input_tokens, usage.cached_input_tokens, usage.output_tokens, usage.tokens)
     texts = (_json(request), _json(response))
     return ledger.write(sql, (key, tag.role, tag.phase, tag.trial, tag.example, *texts, *once, time.time()))
 
@@ -155,7 +154,7 @@ def tokens_per_call(ledger: Reader, phase: Phase, trial: int) -> float | None:
     Attempts that were lost on the way are not counted, so it is the prompt's own, whatever the network did.
     """
     sql = (
-        f"SELECT {_TOOK} AS mean FROM calls"  # noqa: S608
+        "SELECT AVG(answer_tokens) AS mean FROM calls"
         " WHERE state = 'done' AND role = 'task' AND phase = ? AND trial = ?"
     )
     mean = ledger.read(sql, (phase, trial))[0]["mean"]
@@ -165,7 +164,7 @@ def tokens_per_call(ledger: Reader, phase: Phase, trial: int) -> float | None:
 def tokens_by_trial(ledger: Reader, phase: Phase) -> dict[int, float]:
     """Return the same of every trial that has an answer, by its number."""
     sql = (
-        f"SELECT trial, {_TOOK} AS mean FROM calls"  # noqa: S608
+        "SELECT trial, AVG(answer_tokens) AS mean FROM calls"
         " WHERE state = 'done' AND role = 'task' AND phase = ? AND trial IS NOT NULL GROUP BY trial"
     )
     return {row["trial"]: float(row["mean"]) for row in ledger.read(sql, (phase,))}

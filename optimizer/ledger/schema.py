@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 4
+VERSION = 5
 BIRTH = f"INSERT INTO meta (key, value) VALUES ('version', '{VERSION}');"  # noqa: S608
 
 TABLES = """
@@ -26,6 +26,7 @@ CREATE TABLE calls (
     input_tokens  INTEGER NOT NULL DEFAULT 0,
     cached_tokens INTEGER NOT NULL DEFAULT 0,
     output_tokens INTEGER NOT NULL DEFAULT 0,
+    answer_tokens INTEGER NOT NULL DEFAULT 0,   -- input and output of the answer, without what was lost before it
     usd           REAL NOT NULL DEFAULT 0,
     hits          INTEGER NOT NULL DEFAULT 0,   -- times it was answered from here; see `begin_attempt`
     started       REAL NOT NULL,
@@ -74,7 +75,8 @@ SEALED = {
     "meta": ("key", "value"),
     "calls": (
         *("id", "key", "role", "phase", "trial", "example", "request", "state", "response", "failure"),
-        *("attempts", "input_tokens", "cached_tokens", "output_tokens", "usd", "started", "ended"),
+        *("attempts", "input_tokens", "cached_tokens", "output_tokens", "answer_tokens", "usd"),
+        *("started", "ended"),
     ),
     "trials": (
         *("number", "candidate", "origin", "parents", "prompts", "params", "state", "reason", "value", "score"),

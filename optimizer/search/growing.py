@@ -53,12 +53,12 @@ def make_proposals(
 
 
 def training_answers(evaluator: Evaluator, examples: Sequence[Example], seed: int, window: int) -> Answers:
-    """Return what a candidate makes of `window` training examples, other ones for each serial number."""
+    """Return what a candidate makes of `window` training examples, the next ones in turn for each serial number."""
     order = sorted(examples, key=lambda example: digest([seed, "attempts", example.id]))
 
     async def answers(candidate: Candidate, serial: int) -> list[Attempt]:
-        start = serial * window % max(1, len(order) - window + 1)
-        shown = order[start : start + window]
+        start = serial * window % max(1, len(order))
+        shown = [order[(start + place) % len(order)] for place in range(min(window, len(order)))]
         results = await evaluator.run(candidate, shown, "train", start, phase_tag("search"))
         scored = [
             (example, result) for example, result in zip(shown, results, strict=True) if isinstance(result, Score)

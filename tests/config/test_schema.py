@@ -87,9 +87,9 @@ def test_bad_values_are_refused(model: Any, data: dict[str, Any]) -> None:
 
 
 def test_a_budget_must_let_two_prompts_see_one_block() -> None:
-    with pytest.raises(ValidationError, match=r"budget\.calls=5 is too small .* give at least 6"):
-        RunConfig.model_validate({"task": "t", "budget": {"calls": 5}})
-    assert RunConfig.model_validate({"task": "t", "budget": {"calls": 6}}).budget.calls == 6
+    with pytest.raises(ValidationError, match=r"budget\.calls=9 is too small .* give at least 10"):
+        RunConfig.model_validate({"task": "t", "budget": {"calls": 9}})
+    assert RunConfig.model_validate({"task": "t", "budget": {"calls": 10}}).budget.calls == 10
     assert RunConfig.model_validate({"task": "t", "budget": {"calls": 4}, "search": {"block": 2}}).budget.calls == 4
 
 

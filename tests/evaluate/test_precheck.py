@@ -61,11 +61,11 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     made.close()
 
 
-def checked(ledger: Ledger, program: Program, temperature: float) -> Precheck | None:
+def checked(ledger: Ledger, program: Program, temperature: float, answers: int | None = None) -> Precheck | None:
     lm = dspy.utils.DummyLM([{}])
     lm.kwargs["temperature"] = temperature
     evaluator = Evaluator(Programs(program), lm, Metric(), ["answer"], ledger, 4)
-    return asyncio.run(precheck(evaluator, SEED, EXAMPLES))
+    return asyncio.run(precheck(evaluator, SEED, EXAMPLES, answers))
 
 
 def test_at_temperature_0_it_asks_what_trial_0_asks_and_no_more(ledger: Ledger) -> None:
@@ -93,6 +93,14 @@ def test_where_the_model_samples_the_noise_is_measured_and_widens_the_gap(ledger
     assert "asked 3 times, one answer's score varies by ±58" in found.text()
     first = [row["value"] for row in scores_of(ledger, SEED.id, "validation")]
     assert first == [float(n % 2) for n in range(10)]  # the repetitions did not overwrite it
+
+
+@pytest.mark.parametrize(("answers", "asked"), [(1000, 30), (200, 30), (199, 20), (100, 20), (99, 10)])
+def test_repetitions_take_no_more_than_a_tenth_of_the_budget(ledger: Ledger, answers: int, asked: int) -> None:
+    program = Program(noisy=True)
+    found = checked(ledger, program, 0.7, answers)
+    assert found is not None
+    assert len(program.asked) == asked
 
 
 def test_a_budget_that_ends_leaves_what_is_known(ledger: Ledger) -> None:

@@ -30,6 +30,8 @@ def test_the_difference_is_told_key_by_key() -> None:
         ("config.failures.retries", 1, 2, True),
         ("config.models.task.model", "a", "b", False),
         ("config.models.task.api_base", "a", "b", False),
+        ("config.models.task.price.input", 1.0, 2.0, True),
+        ("config.models.prompt.price", None, {"input": 1.0}, True),
         ("config.search.trialsx", 1, 2, False),
         ("config.seed", 1, 2, False),
         ("task.metric", "a@1", "a@2", False),

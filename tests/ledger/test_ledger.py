@@ -132,7 +132,7 @@ def test_a_ledger_of_another_version_is_refused(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "l.db")
     ledger.put_meta("version", 99)
     ledger.close()
-    with pytest.raises(LedgerError, match="version 99, this metier writes 4"):
+    with pytest.raises(LedgerError, match="version 99, this metier writes 5"):
         Ledger(tmp_path / "l.db")
 
 

@@ -95,13 +95,13 @@ def test_a_recalled_call_is_an_answer_that_cost_nothing(ledger: Ledger) -> None:
 
 def test_what_was_lost_on_the_way_to_an_answer_is_not_what_its_prompt_takes(ledger: Ledger) -> None:
     """Ties go to the cheaper prompt: one whose calls met with more faults is not dearer for that."""
-    usage = {"input_tokens": 10, "output_tokens": 1}
-    for key, told, booked in (("lucky", usage, (10, 1)), ("unlucky", usage, (30, 9)), ("told nothing", {}, (15, 2))):
+    answer = Usage(1, 0, 10, 0, 1)
+    for key, paid in (("lucky", answer), ("unlucky", Usage(1, 0, 30, 0, 9))):
         row = begin_call(ledger, key, CallTag("task", "search", 1), {}).result(5)
-        finish_call(ledger, row, {"usage": told}, Usage(1, 0, booked[0], 0, booked[1]), 1).result(5)
-    assert tokens_per_call(ledger, "search", 1) == (11 + 11 + 17) / 3
-    assert tokens_by_trial(ledger, "search") == {1: 13.0}
-    assert usage_by_trial(ledger) == {1: Usage(3, 0, 55, 0, 12)}, "all of it was paid"
+        finish_call(ledger, row, {}, paid, 1, answer).result(5)
+    assert tokens_per_call(ledger, "search", 1) == 11.0
+    assert tokens_by_trial(ledger, "search") == {1: 11.0}
+    assert usage_by_trial(ledger) == {1: Usage(2, 0, 40, 0, 10)}, "all of it was paid"
 
 
 def test_usage_is_summed_by_role_phase_and_trial(ledger: Ledger) -> None:

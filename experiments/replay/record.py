@@ -141,9 +141,9 @@ SOURCES = {
 
 
 def main() -> None:
-    """Record the tasks that are named, each to tables/NAME.json."""
+    """Record the tasks that are named, each to NAME.json in `--out`: what lies in tables/ every question reads."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("tasks", nargs="*", default=list(SOURCES), help=f"of {', '.join(SOURCES)}")
+    parser.add_argument("tasks", nargs="+", choices=list(SOURCES), metavar="task", help=f"of {', '.join(SOURCES)}")
     parser.add_argument("--data", type=Path, required=True, help="the folder that holds NAME/train.jsonl")
     parser.add_argument("--work", type=Path, default=Path("runs/replay"), help="where the ledgers are kept")
     parser.add_argument("--model", default="local/smollm2-135m")

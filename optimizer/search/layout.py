@@ -60,7 +60,7 @@ def layout(
 
     A quick race leaves bad candidates soon and so sees many more; a careful one bounds the chance that the best is
     lost. `search.race: auto` is quick where the budget would not let every trial see every example (`USUAL_TRIALS` of
-    them where nobody counts), or is not counted in calls; experiments/replay/README.md shows both. The quick one
+    them where nobody counts), or is not counted in calls. The quick one
     halves the field again and again, and its blocks double, so that as many calls are in flight. With a budget of
     calls the race is at most a quarter of it long, so that several candidates can finish it, and one block of the
     first round takes at most half of it. A later round of n candidates takes some 3 n blocks until one is left, and

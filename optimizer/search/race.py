@@ -76,7 +76,7 @@ class PairedRace:
     A candidate leaves when its paired difference to the leader lies `z` standard errors below zero: of the first
     five examples it may lose one. After 1, 2, 4, 8 … blocks at most the share `keep` of those running goes on.
     There is no guarantee. A good candidate is often lost, but what it would have cost to keep it shows two or three
-    others; at a few hundred calls that finds better prompts (experiments/replay/README.md).
+    others. On replays with 200 and 625 calls it ends where the careful one ends (experiments/replay/TRIED.md).
     """
 
     z: float = 1.5

@@ -17,11 +17,12 @@ def table(rows: Sequence[Entry], tasks: Sequence[str], seeds: Sequence[int]) -> 
     """
     shown, ranks = [row for row in rows if row.lines], mean_ranks(rows, tasks, seeds)
     best = {task: max((mean(row.scores(task)) for row in rows if row.scores(task)), default=2.0) for task in tasks}
-    out = _head(["method", *tasks, "mean", "mean rank", "calls", "s a cell"])
+    out = _head(["method", *tasks, "mean", "mean rank", "calls", "refused", "s a cell"])
     for row in sorted(shown, key=lambda one: -one.overall(tasks)):
         overall = f"{100 * row.overall(tasks):.1f}" if row.complete(tasks, seeds) else "–"
         rank = ranks.get(row.name)
-        tail = [overall, "–" if rank is None else f"{rank:.1f}", _taken(row, "calls"), _taken(row, "seconds")]
+        taken = [_taken(row, "calls"), _refused(row), _taken(row, "seconds")]
+        tail = [overall, "–" if rank is None else f"{rank:.1f}", *taken]
         out.append(_line([row.name, *(_cell(row, task, seeds, best[task]) for task in tasks), *tail]))
     left = ", ".join(row.name for row in rows if not row.lines)
     told = ([f"Not run: {left}."] if left else []) + commits(rows)
@@ -100,6 +101,12 @@ def _cell(row: Entry, task: str, seeds: Sequence[int], best: float) -> str:
 def _paired(ours: Entry, other: Entry, task: str) -> str:
     found = paired(ours, other, task)
     return "" if found is None else f"{100 * found.mean:+.1f} [{100 * found.low:+.0f}, {100 * found.high:+.0f}]"
+
+
+def _refused(row: Entry) -> str:
+    """Return the mean over cells of the calls that a search asked for when it had spent its own."""
+    searches = [line["spent"]["search"].values() for line in row.lines.values()]
+    return f"{mean([float(sum(role['refused'] for role in roles)) for roles in searches]):.0f}"
 
 
 def _taken(row: Entry, what: str) -> str:

@@ -25,6 +25,7 @@ def line(method: str, right: int, seed: int = 0, variant: str = "shipped", **mor
         "scores": scores,
         "error": None,
         "calls": {"task": 150, "prompt": 30},
+        "spent": {"search": {"task": {"refused": 5}, "prompt": {"refused": 2}}},
         "seconds": {"search": 60.0, "test": 30.0},
         "where": "",
         **more,

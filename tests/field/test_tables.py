@@ -9,7 +9,7 @@ from .made import TASK, failed, line, row_of
 
 def test_a_row_shows_score_interval_and_what_it_took() -> None:
     text = table(entries([line("ours", 9), line("mipro", 5)], SMALL), TASK, (0,))
-    assert row_of(text, "metier") == ["metier", "**90.0** [60, 98]", "90.0", "1.0", "180", "90"]
+    assert row_of(text, "metier") == ["metier", "**90.0** [60, 98]", "90.0", "1.0", "180", "7", "90"]
     assert row_of(text, "MIPROv2")[1:4] == ["50.0 [24, 76]", "50.0", "2.0"]
 
 
@@ -17,7 +17,7 @@ def test_what_was_not_run_is_named_below() -> None:
     text = table(
         entries([line("ours", 9), line("mipro", 5)], SMALL, ("ours", "mipro", "capo")), ("sst2", "agnews"), (0,)
     )
-    assert row_of(text, "metier") == ["metier", "**90.0** [60, 98]", "not run", "–", "–", "180", "90"]
+    assert row_of(text, "metier") == ["metier", "**90.0** [60, 98]", "not run", "–", "–", "180", "7", "90"]
     assert "\nNot run: MIPROv2 + our format, CAPO." in text
     assert "| CAPO |" not in text
 

@@ -7,6 +7,8 @@ import sqlite3
 
 from optimizer.ledger.schema import SCHEMA, SEALED, VERSION
 
+# What a damaged file raises: SQLite quotes names of it in its messages, and a damaged name may be no text.
+UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)
 OBJECTS = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name"
 
 

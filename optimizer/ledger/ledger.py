@@ -16,7 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from optimizer.errors import LedgerError
-from optimizer.ledger.checks import check
+from optimizer.ledger.checks import UNREADABLE, check
 from optimizer.ledger.reader import Reader, connect, damaged, lock_path
 from optimizer.ledger.schema import BIRTH, SCHEMA
 
@@ -56,7 +56,7 @@ class Ledger(Reader):
             _acquire(self._lock, path, wait)
         try:
             self._open()
-        except sqlite3.DatabaseError as problem:
+        except UNREADABLE as problem:
             self._release()
             raise damaged(path, str(problem)) from None
         self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)

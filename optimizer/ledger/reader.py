@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from optimizer.errors import LedgerError
-from optimizer.ledger.checks import check_version, is_whole, seal
+from optimizer.ledger.checks import UNREADABLE, check_version, is_whole, seal
 
 
 class Reader:
@@ -37,7 +37,7 @@ class Reader:
                 check_version(connection)
                 self._local.connection = connection
             rows: list[sqlite3.Row] = connection.execute(sql, values).fetchall()
-        except sqlite3.DatabaseError as problem:
+        except UNREADABLE as problem:
             raise damaged(self.path, str(problem)) from None
         return rows
 

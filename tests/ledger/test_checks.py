@@ -177,6 +177,16 @@ def test_damage_at_every_byte_is_told_or_harmless(name: str, closed: Path, kille
     assert refused >= 4096 if name == "ledger.db" else refused == 0
 
 
+@pytest.mark.parametrize("kind", [Ledger, Reader])
+def test_a_damaged_name_that_is_no_text_is_told(kind: type[Reader], closed: Path, tmp_path: Path) -> None:
+    """SQLite quotes it in its message, which Python then cannot decode."""
+    path = tmp_path / "ledger.db"
+    data = closed.read_bytes().replace(b"calls_done", b"calls_d\xd4ne").replace(b"CREATE UNIQUE", b"CREATE UNIQUX")
+    path.write_bytes(data)
+    with pytest.raises(LedgerError, match="not a usable ledger"):
+        kind(path).read("SELECT * FROM meta")
+
+
 COLUMNS = [
     ("scores", "value", "0.25"),
     ("scores", "position", "position + 100"),

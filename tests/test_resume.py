@@ -107,9 +107,8 @@ def test_a_limit_that_is_added_does_not_change_what_is_replayed(bench: Bench) ->
     interrupted(bench, calls=bench.server.count + 40)
     later = (datetime.now() + timedelta(hours=12)).strftime("%H:%M")
     changes = ["--set", f"budget.until='{later}'", "--accept-changes"]
-    assert bench.forks.run("resume", bench.folder / "out", *changes, log=bench.folder / "out.log") == 0, bench.log(
-        "out"
-    )
+    log = bench.folder / "out.log"
+    assert bench.forks.run("resume", bench.folder / "out", *changes, log=log) == 0, bench.log("out")
     assert bench.trials("out") == bench.trials("calm")
 
 

@@ -287,7 +287,7 @@ class RunConfig(Strict):
 
     @model_validator(mode="after")
     def _some_demo_or_format(self) -> RunConfig:
-        block = self.search.block or (10 if self.search.race == "careful" else 5)
+        block = self.search.block or (10 if self.search.race == "careful" else 5)  # the least that search/layout.py has
         if self.budget.calls is not None and self.budget.calls < 2 * block:
             raise ValueError(
                 f"budget.calls={self.budget.calls} is too small to compare two prompts on one block of "

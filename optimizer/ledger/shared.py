@@ -13,7 +13,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from optimizer.ledger.checks import UNREADABLE, seal
+from optimizer.ledger.checks import seal
 from optimizer.ledger.reader import connect
 from optimizer.redact import scrub, scrub_secrets
 from optimizer.types import Usage
@@ -51,7 +51,7 @@ class SharedCache:
         self._connections: list[sqlite3.Connection] = []
         try:
             self._open()
-        except (sqlite3.Error, *UNREADABLE, OSError) as problem:
+        except (sqlite3.Error, UnicodeDecodeError, OSError) as problem:
             self.give_up(str(problem))
 
     def find(self, key: str) -> tuple[dict[str, Any], Usage] | None:
@@ -60,7 +60,7 @@ class SharedCache:
             return None
         try:
             row = self._connections[0].execute("SELECT * FROM answers WHERE key = ?", (key,)).fetchone()
-        except (sqlite3.Error, *UNREADABLE) as problem:
+        except (sqlite3.Error, UnicodeDecodeError) as problem:
             self.give_up(str(problem))
             return None
         if row is None:

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, cast
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,4 +40,4 @@ def test_all_training_examples_have_their_turn(count: int, window: int) -> None:
     # A place always holds the same example: what is known of it by its place stays true.
     assert len(dict(evaluator.shown)) == len(set(evaluator.shown))
     if count and window <= count:
-        assert max(shown.values()) == min(shown.values()) == pytest.approx(window)
+        assert max(shown.values()) == min(shown.values()) == window

@@ -325,7 +325,7 @@ class _Job:
         return await own_search(self.config, self.shape, evaluator, door, writer, self.layout, watch)
 
     def _report(self, ledger: Ledger, outcome: Outcome, validation: float, mirror: Mirror | None) -> Report:
-        sides = [_side(ledger, tested, place) for place, tested in enumerate((outcome.seed, outcome.winner))]
+        sides = [_side(ledger, tested) for tested in (outcome.seed, outcome.winner)]
         if outcome.winner.candidate.id == outcome.seed.candidate.id:
             sides[1] = sides[0]
         report = Report(
@@ -378,13 +378,11 @@ class _Job:
         write_result(report)
 
 
-def _side(ledger: Ledger, tested: Tested, place: int) -> Side:
-    return Side(tested.candidate, tested.mean, tested.ci95, tokens_per_call(ledger, "test", place) or 0.0)
+def _side(ledger: Ledger, tested: Tested) -> Side:
+    return Side(tested.candidate, tested.mean, tested.ci95, tokens_per_call(ledger, tested.candidate.id, "test") or 0.0)
 
 
 def _beside(ledger: Ledger, compared: Compared) -> Beside:
-    found, place = compared.outcome, compared.place
-    if found.seed.candidate.id == found.winner.candidate.id:
-        place = 1  # it is the winner, which has been tested already
-    side = _side(ledger, found.seed, place)
+    found = compared.outcome
+    side = _side(ledger, found.seed)
     return Beside(compared.name, side, found.winner.mean, found.mean, found.ci95, found.examples)

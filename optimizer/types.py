@@ -120,12 +120,16 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How good one answer was: `value` in [0, 1]; a wrong or unparsable answer is a score."""
+    """How good one answer was: `value` in [0, 1]; a wrong or unparsable answer is a score.
+
+    `tokens` are those of the `calls` that led to it, whoever paid for them; 0 where nobody counted.
+    """
 
     value: float
     answer: Mapping[str, Any] = field(default_factory=dict)
     feedback: str = ""
     tokens: int = 0
+    calls: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,8 @@ def make_evaluator(
     from optimizer.evaluate.evaluator import Evaluator
 
     names = None if task.module is not None else list(task.outputs)
-    return Evaluator(programs, lm, task.metric, names, door.ledger, models.endpoints["task"].concurrency)
+    places, left = models.endpoints["task"].concurrency, door.budget.calls_left
+    return Evaluator(programs, lm, task.metric, names, door.ledger, places, left)
 
 
 async def complete_demos(evaluator: Evaluator, programs: Any, task: Task, config: RunConfig, seed: Candidate) -> Any:

@@ -39,7 +39,7 @@ class Recorded:
 
     def __init__(self, world: World, budget: int) -> None:
         self.world, self.budget, self.calls = world, budget, 0
-        self._tokens: dict[int, float] = {}
+        self._tokens: dict[str, float] = {}
 
     async def run(self, one: Candidate, examples: Sequence[Example], _: str, start: int, tag: Any) -> list[Score]:
         """Return the recorded scores; raises BudgetSpent where they would cost more than there is."""
@@ -47,17 +47,16 @@ class Recorded:
             raise BudgetSpent("calls")
         self.calls += len(examples)
         row = self.world.places[one.id]
-        if tag is not None and tag.trial is not None:
-            self._tokens[tag.trial] = float(self.world.tokens[row])
+        self._tokens[one.id] = float(self.world.tokens[row])
         return [Score(float(value)) for value in self.world.scores[row, start : start + len(examples)]]
 
-    def tokens(self, trial: int) -> float | None:
-        """Return what a call of a trial took."""
-        return self._tokens.get(trial)
+    def tokens(self, candidate: str) -> float | None:
+        """Return what a call of a candidate took."""
+        return self._tokens.get(candidate)
 
 
 class Forgetful:
-    """Stands for the ledger: takes every write, and knows no more than the tokens of a trial."""
+    """Stands for the ledger: takes every write, and knows no more than the tokens of a candidate."""
 
     def __init__(self, evaluator: Recorded) -> None:
         self._evaluator = evaluator
@@ -69,10 +68,10 @@ class Forgetful:
         return done
 
     def read(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        """Answer the one question of the trial log: the mean tokens of a trial's calls."""
-        if "AS mean FROM calls" not in sql:
+        """Answer the one question of the trial log: the mean tokens of a candidate's calls."""
+        if "AS mean FROM scores" not in sql:
             raise NotImplementedError(sql)
-        return [{"mean": self._evaluator.tokens(values[-1])}]
+        return [{"mean": self._evaluator.tokens(values[0])}]
 
 
 def examples_of(world: World) -> list[Example]:

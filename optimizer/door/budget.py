@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -129,6 +130,12 @@ class Budget:
             return left
         kept = self._forecast.seconds(self._deadline - self._start + self._earlier)
         return left - kept + (self._forecast.landing() if landing else 0.0)
+
+    def calls_left(self) -> float:
+        """Return how many of the search's calls are neither spent nor held; infinity without a limit."""
+        limit = self.limits.calls
+        with self._lock:
+            return math.inf if limit is None else limit - self._spent["calls"] - self._held["calls"]
 
     def used(self) -> dict[str, tuple[float, float]]:
         """Return (spent, limit) for each limit that is set; seconds for the time limits."""

@@ -6,11 +6,12 @@ import asyncio
 import contextvars
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optimizer.config.schema import Failures
 from optimizer.door.budget import Budget
@@ -44,6 +45,26 @@ if TYPE_CHECKING:
 tag_of_call: contextvars.ContextVar[CallTag] = contextvars.ContextVar("tag_of_call", default=CallTag())  # noqa: B039
 # Which of several answers to one question is wanted, where the model samples.
 repetition_of_call: contextvars.ContextVar[int] = contextvars.ContextVar("repetition_of_call", default=0)
+_counted: contextvars.ContextVar[list[int] | None] = contextvars.ContextVar("counted", default=None)
+
+
+@contextmanager
+def counted() -> Iterator[list[int]]:
+    """Collect the tokens of each answer that is given in this context, paid now or before."""
+    tokens: list[int] = []
+    token = _counted.set(tokens)
+    try:
+        yield tokens
+    finally:
+        _counted.reset(token)
+
+
+class Answer(NamedTuple):
+    """A response, its row in the ledger, and what it took in tokens when it was paid for."""
+
+    row: int
+    response: Response
+    tokens: int
 
 
 class Door:
@@ -66,7 +87,7 @@ class Door:
         self._endpoints, self._prices = endpoints, prices
         self._open, self._paying = asyncio.Event(), set[asyncio.Task[Any]]()
         self._open.set()
-        self._in_flight: dict[str, asyncio.Future[tuple[int, Response]]] = {}
+        self._in_flight: dict[str, asyncio.Future[Answer]] = {}
         self._loop = asyncio.new_event_loop()
         # Only the keys of answers that were at least queued for the ledger are looked up there.
         self._landing, self._written = Landing(self._loop), answered_keys(ledger)
@@ -79,7 +100,7 @@ class Door:
 
         It raises CallError, BudgetSpent or StoppedByFailures.
         """
-        call = self._complete(role, request, tag_of_call.get(), repetition_of_call.get())
+        call = self._complete(role, request, tag_of_call.get(), repetition_of_call.get(), _counted.get())
         return asyncio.run_coroutine_threadsafe(call, self._loop)
 
     def drain(self, seconds: float) -> Future[None]:
@@ -111,25 +132,33 @@ class Door:
         for line in set(self._lines.values()):
             await line.aclose()
 
-    async def _complete(self, role: Role, request: Request, tag: CallTag, repetition: int) -> Response:
-        tag = replace(tag, role=role)
+    async def _complete(
+        self, role: Role, request: Request, tag: CallTag, repetition: int, counted: list[int] | None
+    ) -> Response:
         data = request_json(request)
         key = call_key(self._endpoints[role].identity, data, repetition)
+        answer = await self._answer(role, request, data, key, replace(tag, role=role))
+        if counted is not None:
+            counted.append(answer.tokens)
+        return answer.response
+
+    async def _answer(self, role: Role, request: Request, data: Mapping[str, Any], key: str, tag: CallTag) -> Answer:
         known = find_call(self.ledger, key) if key in self._written else None
         if known is not None:
-            await self._landing.wait(count_hit(self.ledger, known[0]))
-            return response_from_json(known[1])
+            row, response, tokens = known
+            await self._landing.wait(count_hit(self.ledger, row))
+            return Answer(row, response_from_json(response), tokens)
         while key in self._in_flight:
             try:
-                row, response = await asyncio.shield(self._in_flight[key])
+                answer = await asyncio.shield(self._in_flight[key])
             except asyncio.CancelledError:
                 me = asyncio.current_task()
                 if me is None or me.cancelling():
                     raise
                 continue  # only the caller that went first was cancelled: whoever waited makes the call
-            await self._landing.wait(count_hit(self.ledger, row))
-            return response
-        flight: asyncio.Future[tuple[int, Response]] = self._loop.create_future()
+            await self._landing.wait(count_hit(self.ledger, answer.row))
+            return answer
+        flight: asyncio.Future[Answer] = self._loop.create_future()
         self._in_flight[key] = flight
         try:
             flight.set_result(await self._recall(data, key, tag) or await self._pay(role, request, data, key, tag))
@@ -139,9 +168,9 @@ class Door:
             raise
         finally:
             del self._in_flight[key]
-        return flight.result()[1]
+        return flight.result()
 
-    async def _recall(self, data: Mapping[str, Any], key: str, tag: CallTag) -> tuple[int, Response] | None:
+    async def _recall(self, data: Mapping[str, Any], key: str, tag: CallTag) -> Answer | None:
         """Return what another run was answered, once this run's ledger holds it too."""
         found = None if self._shared is None else self._shared.find(key)
         if self._shared is None or found is None:
@@ -152,11 +181,10 @@ class Door:
             self._shared.give_up(f"an answer in it cannot be read: {problem}")
             return None
         self._written.add(key)
-        return await self._landing.wait(recall_call(self.ledger, key, tag, data, *found)), response
+        row = await self._landing.wait(recall_call(self.ledger, key, tag, data, *found))
+        return Answer(row, response, found[1].tokens)
 
-    async def _pay(
-        self, role: Role, request: Request, data: Mapping[str, Any], key: str, tag: CallTag
-    ) -> tuple[int, Response]:
+    async def _pay(self, role: Role, request: Request, data: Mapping[str, Any], key: str, tag: CallTag) -> Answer:
         price, line = self._prices.get(role, Price()), self._lines[role]
         charge = Charge(self.budget, tag, price, most_of(data, price))
         async with line.places:
@@ -191,7 +219,7 @@ class Door:
                 self._shared.put(key, answer, usage)
             if (lost := self.budget.lost.pop(key, None)) is not None:
                 await self._landing.wait(rebook_lost(self.ledger, key, charge.known_at_last(lost, usage)))
-            return row, outcome
+            return Answer(row, outcome, usage.tokens)
 
     async def _again(self, row: int, charge: Charge) -> bool:
         """Hold what a further attempt can cost, and book it with the lost ones; False where there is no room.

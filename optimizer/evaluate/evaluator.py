@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import dspy
 from dspy.utils.exceptions import AdapterParseError, LMError
 
-from optimizer.door.door import tag_of_call
+from optimizer.door.door import counted, tag_of_call
 from optimizer.door.failures import metier_error_in
 from optimizer.errors import BudgetSpent, CallError, TaskError
+from optimizer.evaluate.admission import Admission, unlimited
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import CallTag, put_scores
 from optimizer.task.metrics.base import Metric
@@ -41,9 +42,11 @@ class Evaluator:
     outputs: Sequence[str] | None  # those of the answer that the metric sees; None: all
     ledger: Ledger
     concurrency: int = 1
+    calls_left: Callable[[], float] = unlimited  # what nobody has spent or holds of a budget of calls
 
     def __post_init__(self) -> None:
-        self._places = asyncio.Semaphore(self.concurrency)
+        self._places, self._admission = asyncio.Semaphore(self.concurrency), Admission(self.calls_left)
+        self._calls_each = 1  # the most that one example has taken
 
     async def run(
         self, candidate: Candidate, examples: Sequence[Example], split: str, start: int = 0, tag: CallTag | None = None
@@ -53,11 +56,15 @@ class Evaluator:
         `start` is the first example's place in the split's order. Raises BudgetSpent, StoppedByFailures,
         and TaskError from the user's metric or program.
         """
-        tag_of_call.set(tag or CallTag())
+        tag = tag or CallTag()
+        tag_of_call.set(tag)
         program = self.programs.build(candidate)
+        self._calls_each = max(self._calls_each, len(program.predictors()))
         spent: list[BudgetSpent] = []
-        tasks = [asyncio.ensure_future(self._one(program, example, spent)) for example in examples]
-        await landed(tasks)
+        # Calls are counted in the search only.
+        async with self._admission.turn(len(examples) * self._calls_each if tag.phase == "search" else 0):
+            tasks = [asyncio.ensure_future(self._one(program, example, spent)) for example in examples]
+            await landed(tasks)
         results = [task.result() for task in tasks]
         version = f"{self.metric.name}@{self.metric.version}"
         written = put_scores(self.ledger, candidate.id, split, start, [e.id for e in examples], version, results)
@@ -79,12 +86,15 @@ class Evaluator:
     async def traced(self, program: dspy.Module, example: Example) -> tuple[Result, Trace]:
         """Return one example's result, and what each predictor was given and said on the way there."""
         trace: Trace = []
-        with dspy.context(lm=self.lm, disable_history=True, trace=trace):
+        raised: Exception | None = None
+        with counted() as tokens, dspy.context(lm=self.lm, disable_history=True, trace=trace):
             try:
                 prediction = await call_program(program, example.inputs)
             except Exception as problem:  # noqa: BLE001 - the boundary to the program, which may be the user's
-                return self.explained(problem, example), trace
-        return self.scored(prediction, example), trace
+                raised = problem
+        self._calls_each = max(self._calls_each, len(tokens))
+        result = self.scored(prediction, example) if raised is None else self.explained(raised, example)
+        return with_tokens(result, tokens), trace
 
     def scored(self, prediction: Any, example: Example) -> Score:
         """Return the metric's word on a program's answer; raises TaskError from the user's metric."""
@@ -116,6 +126,11 @@ class Evaluator:
         value, _ = self.metric(example, None)
         told = f"{type(problem).__name__}: {problem}"
         return Score(value, {RAISED: told}, f"the program raised {told}")
+
+
+def with_tokens(result: Result, tokens: Sequence[int]) -> Result:
+    """Return a score that says what the calls took that led to it, whoever paid for them."""
+    return replace(result, tokens=sum(tokens), calls=len(tokens)) if isinstance(result, Score) else result
 
 
 async def landed(tasks: Sequence[asyncio.Future[Any]]) -> None:

@@ -131,10 +131,10 @@ def answered_keys(ledger: Reader) -> set[str]:
     return {row["key"] for row in ledger.read("SELECT key FROM calls WHERE state = 'done'")}
 
 
-def find_call(ledger: Reader, key: str) -> tuple[int, dict[str, Any]] | None:
-    """Return the row id and response of a committed call with this key, if there is one."""
+def find_call(ledger: Reader, key: str) -> tuple[int, dict[str, Any], int] | None:
+    """Return the row id, the response and its tokens of a committed call with this key, if there is one."""
     rows = ledger.read_whole("calls", "key = ? AND state = 'done'", (key,))
-    return (rows[0]["id"], json.loads(rows[0]["response"])) if rows else None
+    return (rows[0]["id"], json.loads(rows[0]["response"]), rows[0]["answer_tokens"]) if rows else None
 
 
 def count_hit(ledger: Ledger, row: int) -> Future[int]:
@@ -148,26 +148,24 @@ def usage_by_role(ledger: Reader, phase: Phase, trial: int | None = None) -> dic
     return {row["role"]: _usage(row) for row in ledger.read(sql, (phase, trial))}
 
 
-def tokens_per_call(ledger: Reader, phase: Phase, trial: int) -> float | None:
-    """Return what an answer of the task model took on average in one trial; None without one.
+def tokens_per_call(ledger: Reader, candidate: str, split: str) -> float | None:
+    """Return what an answer of the task model took on average where a candidate was scored; None where it was not.
 
-    Attempts that were lost on the way are not counted, so it is the prompt's own, whatever the network did.
+    It is the prompts' own: attempts that were lost on the way are not counted, and calls are that another candidate
+    with the same prompt has paid for.
     """
-    sql = (
-        "SELECT AVG(answer_tokens) AS mean FROM calls"
-        " WHERE state = 'done' AND role = 'task' AND phase = ? AND trial = ?"
-    )
-    mean = ledger.read(sql, (phase, trial))[0]["mean"]
+    sql = "SELECT 1.0 * SUM(tokens) / SUM(calls) AS mean FROM scores WHERE candidate = ? AND split = ?"
+    mean = ledger.read(sql, (candidate, split))[0]["mean"]
     return None if mean is None else float(mean)
 
 
-def tokens_by_trial(ledger: Reader, phase: Phase) -> dict[int, float]:
-    """Return the same of every trial that has an answer, by its number."""
+def tokens_by_candidate(ledger: Reader) -> dict[str, float]:
+    """Return the same of every candidate that the search has scored, on validation or on training examples."""
     sql = (
-        "SELECT trial, AVG(answer_tokens) AS mean FROM calls"
-        " WHERE state = 'done' AND role = 'task' AND phase = ? AND trial IS NOT NULL GROUP BY trial"
+        "SELECT candidate, 1.0 * SUM(tokens) / SUM(calls) AS mean FROM scores"
+        " WHERE split IN ('validation', 'train') GROUP BY candidate HAVING SUM(calls) > 0"
     )
-    return {row["trial"]: float(row["mean"]) for row in ledger.read(sql, (phase,))}
+    return {row["candidate"]: float(row["mean"]) for row in ledger.read(sql)}
 
 
 def usage_by_trial(ledger: Reader, trial: int | None = None) -> dict[int, Usage]:
@@ -287,7 +285,7 @@ def put_scores(
     """Record a block's results together; `start` is the block's place in the split's order."""
     sql = (
         "INSERT OR REPLACE INTO scores (candidate, split, position, example, metric,"
-        " value, answer, feedback, failure, tokens) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " value, answer, feedback, failure, tokens, calls) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     )
     rows = [
         (candidate, split, start + offset, example, metric, *_outcome(result))
@@ -309,8 +307,8 @@ def known_examples(ledger: Reader) -> dict[str, dict[str, dict[str, Any]]]:
 
 def _outcome(result: Score | Failure) -> tuple[Any, ...]:
     if isinstance(result, Score):
-        return result.value, _json(dict(result.answer)), _whole(result.feedback), None, result.tokens
-    return None, "{}", _whole(scrub(result.message)), result.kind, 0
+        return result.value, _json(dict(result.answer)), _whole(result.feedback), None, result.tokens, result.calls
+    return None, "{}", _whole(scrub(result.message)), result.kind, 0, 0
 
 
 def scores_of(ledger: Reader, candidate: str, split: str) -> list[sqlite3.Row]:

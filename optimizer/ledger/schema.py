@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 5
+VERSION = 6
 BIRTH = f"INSERT INTO meta (key, value) VALUES ('version', '{VERSION}');"  # noqa: S608
 
 TABLES = """
@@ -64,7 +64,8 @@ CREATE TABLE scores (
     answer     TEXT NOT NULL,          -- JSON
     feedback   TEXT NOT NULL,
     failure    TEXT,                   -- the kind, where there is no value
-    tokens     INTEGER NOT NULL DEFAULT 0,
+    tokens     INTEGER NOT NULL DEFAULT 0,   -- of the calls that led to the answer, whoever paid for them
+    calls      INTEGER NOT NULL DEFAULT 0,
     seal       INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (candidate, split, position, metric)
 );
@@ -83,7 +84,8 @@ SEALED = {
         *("low", "high", "seen", "failures", "started", "ended"),
     ),
     "scores": (
-        *("candidate", "split", "position", "example", "metric", "value", "answer", "feedback", "failure", "tokens"),
+        *("candidate", "split", "position", "example", "metric", "value", "answer", "feedback", "failure"),
+        *("tokens", "calls"),
     ),
 }
 

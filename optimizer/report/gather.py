@@ -16,7 +16,7 @@ from optimizer.ledger.records import (
     lost_calls,
     proposers_of,
     scores_of,
-    tokens_by_trial,
+    tokens_by_candidate,
     usage_by_role,
     usage_by_trial,
 )
@@ -128,11 +128,8 @@ def gather(ledger: Reader, result: Mapping[str, Any] | None = None) -> Facts:
 
 def trials_of(ledger: Reader) -> list[Trial]:
     """Return the run's trials in order."""
-    spent, tokens = usage_by_trial(ledger), tokens_by_trial(ledger, "search")
-    rows = all_trials(ledger)
-    # A prompt that is asked for again makes no calls: they are its first trial's.
-    first = {row["candidate"]: tokens.get(row["number"]) for row in reversed(rows)}
-    return [_trial(row, spent.get(row["number"], Usage()), first[row["candidate"]]) for row in rows]
+    spent, tokens = usage_by_trial(ledger), tokens_by_candidate(ledger)
+    return [_trial(row, spent.get(row["number"], Usage()), tokens.get(row["candidate"])) for row in all_trials(ledger)]
 
 
 def answers_of(ledger: Reader, candidate: str, split: str) -> list[Answer]:

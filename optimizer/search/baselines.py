@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # At most so many demos: what a person would write without a search, and what experiments/field sets beside it.
 MOST: dict[Policy, int] = {"static": 16, "nearest": 8}
 WORDS: dict[Policy, str] = {"static": "random", "nearest": "nearest"}
-# The places of the test's passes in the ledger: the seed and the winner have 0 and 1.
+# The numbers of the test's passes, as its calls are tagged: the seed and the winner have 0 and 1.
 FIRST_PLACE = 2
 
 
@@ -34,10 +34,9 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Compared:
-    """A baseline (`outcome.seed`) and the winner on the same test examples; `place` is the pass's in the ledger."""
+    """A baseline (`outcome.seed`) and the winner on the same test examples."""
 
     name: str
-    place: int
     outcome: Outcome
 
 
@@ -101,7 +100,7 @@ async def measure_baselines(
         if outcome.examples < len(places):
             note(f"{baseline.name} without a search: compared on {outcome.examples} of {len(places)} test examples")
         if outcome.examples:
-            found.append(Compared(baseline.name, number, outcome))
+            found.append(Compared(baseline.name, outcome))
     return found
 
 

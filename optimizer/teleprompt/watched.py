@@ -9,9 +9,9 @@ from typing import Any
 
 import dspy
 
-from optimizer.door.door import tag_of_call
+from optimizer.door.door import counted, tag_of_call
 from optimizer.errors import ConfigError
-from optimizer.evaluate.evaluator import Evaluator, phase_tag
+from optimizer.evaluate.evaluator import Evaluator, phase_tag, with_tokens
 from optimizer.prompt.formats import adapter
 from optimizer.prompt.student import OWN, jsonable
 from optimizer.task.program import build_program
@@ -57,16 +57,17 @@ class Watch:
         number = self.record.number(candidate, example)
         token = tag_of_call.set(replace(phase_tag("search", number), example=example.id))
         try:
-            prediction = student.program(**inputs)
+            with counted() as tokens:
+                prediction = student.program(**inputs)
         except Exception as problem:
             stop = self.gate.stopped_by(problem)
             if stop is not None:
                 raise stop from None
-            self.record.put(candidate, example, self.evaluator.explained(problem, example))
+            self.record.put(candidate, example, with_tokens(self.evaluator.explained(problem, example), tokens))
             raise
         finally:
             tag_of_call.reset(token)  # the next call of this thread may be the prompt model's
-        self.record.put(candidate, example, self.evaluator.scored(prediction, example))
+        self.record.put(candidate, example, with_tokens(self.evaluator.scored(prediction, example), tokens))
         return prediction
 
 

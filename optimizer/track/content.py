@@ -111,7 +111,7 @@ def trial_entry(ledger: Ledger, row: sqlite3.Row, spent: Usage, source: Source) 
         params=short({**json.loads(row["params"]), **_demo_sets(candidate)}),
         points=[
             *_by_block(scores, row["score"], source.block, ended),
-            *_trial_points(row, spent, tokens_per_call(ledger, "search", row["number"]), ended),
+            *_trial_points(row, spent, tokens_per_call(ledger, row["candidate"], "validation"), ended),
             *_latencies(calls, ended),
         ],
         files=files,

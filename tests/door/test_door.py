@@ -11,7 +11,7 @@ from dspy.lm15 import Request, Response
 from dspy.utils import exceptions as dspy_errors
 
 from optimizer.door.breaker import KNOWN_AFTER
-from optimizer.door.door import Door, repetition_of_call, tag_of_call
+from optimizer.door.door import Door, counted, repetition_of_call, tag_of_call
 from optimizer.errors import BudgetSpent, CallError, StoppedByFailures
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import CallTag, finish_call, usage_by_role
@@ -43,6 +43,19 @@ def test_the_second_identical_call_is_answered_by_the_ledger(make_door: MakeDoor
     assert len(endpoint.wire.calls) == 1
     assert usage_by_role(ledger, "search")["task"].cached_calls == 2
     assert door.budget.used()["calls"] == (1.0, 100.0)
+
+
+def test_who_counts_is_told_the_tokens_of_every_answer_whoever_paid_for_it(make_door: MakeDoor, ledger: Ledger) -> None:
+    door = make_door(FakeEndpoint(FakeWire(delay=0.02)), calls=100)
+    with counted() as first:
+        ask(door)
+    with counted() as again:
+        futures = [door.submit("task", request("other")) for _ in range(3)]
+        ask(door)
+        assert {future.result(10).message.text for future in futures} == {"hi"}
+    ask(door, request("nobody counts"))
+    assert (first, again) == ([10], [10] * 4)
+    assert door.budget.calls_left() == 97.0
 
 
 def test_a_new_door_on_the_same_ledger_pays_nothing_twice(make_door: MakeDoor) -> None:

@@ -10,6 +10,7 @@ import dspy
 import pytest
 from dspy.utils.exceptions import AdapterParseError, LMServerError, LMUnexpectedError
 
+from optimizer.door import door
 from optimizer.door.door import tag_of_call
 from optimizer.errors import BudgetSpent, CallError, MetierError, ModelError, StoppedByFailures, TaskError
 from optimizer.evaluate.evaluator import Evaluator, phase_tag
@@ -97,6 +98,33 @@ def test_each_example_gets_its_score_in_order(ledger: Ledger) -> None:
         Score(0.0, {"answer": "no"}, "got no"),
         Score(1.0, {"answer": "5"}, "got 5"),
     ]
+
+
+def test_a_score_tells_the_tokens_of_the_calls_that_led_to_it_and_not_the_judges(ledger: Ledger) -> None:
+    class Calls:
+        """Stands for the door, which notes each answer's tokens where somebody counts them."""
+
+        def answer(self, tokens: int) -> None:
+            if (counting := door._counted.get()) is not None:
+                counting.append(tokens)
+
+    class Twice(dspy.Module):  # type: ignore[misc]
+        async def aforward(self, n: int) -> dspy.Prediction:
+            Calls().answer(10 + n)
+            await asyncio.sleep(0.001 * (3 - n))
+            Calls().answer(5)
+            return dspy.Prediction(answer=str(n))
+
+    class Judged(Metric):
+        def __call__(self, example: Example, answer: Any) -> tuple[float, str]:
+            Calls().answer(1000)
+            return 1.0, ""
+
+    async def go() -> list[Score | Failure]:
+        return await evaluator(ledger, Twice(), metric=Judged()).run(CANDIDATE, EXAMPLES[:3], "validation")
+
+    assert [(r.tokens, r.calls) for r in asyncio.run(go()) if isinstance(r, Score)] == [(15, 2), (16, 2), (17, 2)]
+    assert next((r["tokens"], r["calls"]) for r in scores_of(ledger, CANDIDATE.id, "validation")) == (15, 2)
 
 
 def test_what_came_is_in_the_ledger_at_its_place(ledger: Ledger) -> None:

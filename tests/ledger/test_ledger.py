@@ -12,6 +12,7 @@ import pytest
 
 from optimizer.errors import LedgerError
 from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.schema import VERSION
 
 PUT = "INSERT INTO meta (key, value) VALUES (?, ?)"
 
@@ -132,7 +133,7 @@ def test_a_ledger_of_another_version_is_refused(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "l.db")
     ledger.put_meta("version", 99)
     ledger.close()
-    with pytest.raises(LedgerError, match="version 99, this metier writes 5"):
+    with pytest.raises(LedgerError, match=f"version 99, this metier writes {VERSION}"):
         Ledger(tmp_path / "l.db")
 
 

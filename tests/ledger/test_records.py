@@ -26,7 +26,7 @@ from optimizer.ledger.records import (
     recall_call,
     recalled_calls,
     scores_of,
-    tokens_by_trial,
+    tokens_by_candidate,
     tokens_per_call,
     trial,
     usage_by_role,
@@ -53,7 +53,7 @@ def test_an_intent_is_no_answer(ledger: Ledger) -> None:
 
 def test_a_committed_call_is_found_by_its_key(ledger: Ledger) -> None:
     row = paid(ledger, "k", CallTag("judge", "test", 3), Usage(1, 0, 10, 4, 2, 0.5))
-    assert find_call(ledger, "k") == (row, {"text": "ü"})
+    assert find_call(ledger, "k") == (row, {"text": "ü"}, 12)
     assert find_call(ledger, "other") is None
     found = ledger.read("SELECT * FROM calls")[0]
     assert (found["role"], found["phase"], found["trial"], found["attempts"]) == ("judge", "test", 3, 2)
@@ -82,12 +82,11 @@ def test_a_recalled_call_is_an_answer_that_cost_nothing(ledger: Ledger) -> None:
     paid(ledger, "paid", CallTag("task", "search", 1), Usage(1, 0, 8, 0, 2, 0.5))
     tag, took = CallTag("task", "search", 1), Usage(0, 0, 10, 4, 2)
     row = recall_call(ledger, "k", tag, {"messages": []}, {"text": "ü"}, took).result(5)
-    assert find_call(ledger, "k") == (row, {"text": "ü"})
+    assert find_call(ledger, "k") == (row, {"text": "ü"}, 12)
     assert recalled_calls(ledger) == 1
     count_hit(ledger, row).result(5)
     assert usage_by_role(ledger, "search") == {"task": Usage(1, 2, 8, 0, 2, 0.5)}
     assert usage_by_trial(ledger) == {1: Usage(1, 2, 8, 0, 2, 0.5)}
-    assert tokens_per_call(ledger, "search", 1) == 11.0, "what the prompt takes, whoever paid for it"
     begin_attempt(ledger)
     count_hit(ledger, row).result(5)  # the replay asks once
     assert usage_by_role(ledger, "search")["task"].cached_calls == 1
@@ -95,13 +94,21 @@ def test_a_recalled_call_is_an_answer_that_cost_nothing(ledger: Ledger) -> None:
 
 def test_what_was_lost_on_the_way_to_an_answer_is_not_what_its_prompt_takes(ledger: Ledger) -> None:
     """Ties go to the cheaper prompt: one whose calls met with more faults is not dearer for that."""
-    answer = Usage(1, 0, 10, 0, 1)
-    for key, paid in (("lucky", answer), ("unlucky", Usage(1, 0, 30, 0, 9))):
-        row = begin_call(ledger, key, CallTag("task", "search", 1), {}).result(5)
-        finish_call(ledger, row, {}, paid, 1, answer).result(5)
-    assert tokens_per_call(ledger, "search", 1) == 11.0
-    assert tokens_by_trial(ledger, "search") == {1: 11.0}
-    assert usage_by_trial(ledger) == {1: Usage(2, 0, 40, 0, 10)}, "all of it was paid"
+    row = begin_call(ledger, "unlucky", CallTag("task", "search", 1), {}).result(5)
+    finish_call(ledger, row, {}, Usage(1, 0, 30, 0, 9), 1, Usage(1, 0, 10, 0, 1)).result(5)
+    assert find_call(ledger, "unlucky") == (row, {}, 11)
+    assert usage_by_trial(ledger) == {1: Usage(1, 0, 30, 0, 9)}, "all of it was paid"
+
+
+def test_the_tokens_a_call_are_those_of_the_answers_that_were_scored(ledger: Ledger) -> None:
+    results = [Score(1.0, tokens=30, calls=2), Failure("timeout", "too slow"), Score(0.0, tokens=12, calls=1)]
+    for split, found in (("validation", results), ("test", [Score(1.0, tokens=5, calls=1)]), ("train", [Score(1.0)])):
+        put_scores(ledger, "c", split, 0, [str(n) for n in range(len(found))], "m@1", found).result(5)
+    assert tokens_per_call(ledger, "c", "validation") == 14.0
+    assert tokens_per_call(ledger, "c", "test") == 5.0
+    assert tokens_per_call(ledger, "c", "train") is None, "nobody counted"
+    assert tokens_per_call(ledger, "other", "test") is None
+    assert tokens_by_candidate(ledger) == {"c": 14.0}
 
 
 def test_usage_is_summed_by_role_phase_and_trial(ledger: Ledger) -> None:
@@ -187,7 +194,7 @@ def test_half_a_surrogate_pair_in_an_answer_is_recorded_all_the_same(ledger: Led
     put_scores(ledger, "c", "test", 0, ["x"], "m@1", [Score(0.0, {"a": "\ud83d"}, "\ud83d?")]).result(5)
     row = begin_call(ledger, "k", CallTag(), {"m": "\ud83d"}).result(5)
     finish_call(ledger, row, {"text": "a\ud83d"}, Usage(1), 1).result(5)
-    assert find_call(ledger, "k") == (row, {"text": "a?"})
+    assert find_call(ledger, "k") == (row, {"text": "a?"}, 0)
     assert scores_of(ledger, "c", "test")[0]["feedback"] == "??"
 
 

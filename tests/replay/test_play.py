@@ -29,7 +29,7 @@ def test_the_evaluator_gives_the_recorded_scores_until_the_calls_are_spent(table
     for start in (0, 10):
         found = asyncio.run(evaluator.run(world.candidates[7], EXAMPLES, "validation", start, phase_tag("search", 3)))
         assert [score.value for score in found] == world.scores[7, start : start + 10].tolist()
-    assert evaluator.tokens(3) == world.tokens[7]
+    assert evaluator.tokens(world.candidates[7].id) == world.tokens[7]
     assert evaluator.tokens(4) is None
     with pytest.raises(BudgetSpent):
         asyncio.run(evaluator.run(world.candidates[7], EXAMPLES, "validation", 20, phase_tag("search", 3)))

@@ -41,13 +41,13 @@ def candidates(words: str = "") -> list[Candidate]:
     ]
 
 
-def answers(rows: list[Example], right: int, words: str = "") -> list[Score | Failure]:
-    """Return results, the first `right` of them right; what is wrong says the other label."""
+def answers(rows: list[Example], right: int, words: str = "", tokens: int = 0) -> list[Score | Failure]:
+    """Return results of one call each, the first `right` of them right; what is wrong says the other label."""
     found: list[Score | Failure] = []
     for place, row in enumerate(rows):
         label = row.outputs["kind"]
         said = label if place < right else LABELS[1 - LABELS.index(label)]
-        found.append(Score(float(said == label), {"kind": said}, f"expected {label} {words}"))
+        found.append(Score(float(said == label), {"kind": said}, f"expected {label} {words}", tokens, 1))
     return found
 
 
@@ -77,12 +77,13 @@ def make_run(folder: Path, *, words: str = "", finished: bool = True, task: str 
         ]
         for number, (candidate, state, seen, right) in enumerate(plan):
             begin_trial(ledger, number, candidate, parameters(candidate)).result(5)
-            rows = validation[:seen]
-            put_scores(ledger, candidate.id, "validation", 0, [r.id for r in rows], "choice@1", answers(rows, right))
+            rows, tokens = validation[:seen], 10 * (number + 1)
+            given = answers(rows, right, tokens=tokens)
+            put_scores(ledger, candidate.id, "validation", 0, [r.id for r in rows], "choice@1", given)
             score = right / seen
             ends: dict[str, Any] = {"value": score, "score": score, "low": score - 0.2, "high": min(1.0, score + 0.2)}
             finish_trial(ledger, number, state=state, reason=f"why {words}", seen=seen, **ends).result(5)
-            _calls(ledger, "search", number, seen, 10 * (number + 1))
+            _calls(ledger, "search", number, seen, tokens)
         begin_trial(ledger, 4, broken, parameters(broken)).result(5)
         finish_trial(ledger, 4, state="failed", reason=f"failed {words}", seen=0, failures=4).result(5)
         row = begin_call(ledger, "broken", CallTag("task", "search", 4), {}).result(5)
@@ -91,7 +92,7 @@ def make_run(folder: Path, *, words: str = "", finished: bool = True, task: str 
             ledger.put_meta("stopped", {"at": 0.0, "why": f"interrupted {words}"})
             return folder
         for place, (side, right) in enumerate(((seed, 6), (winner, 11))):
-            given = answers(test, right, words)
+            given = answers(test, right, words, 10 * (place + 1))
             put_scores(ledger, side.id, "test", 0, [r.id for r in test], "choice@1", given)
             _calls(ledger, "test", place, 12, 10 * (place + 1))
         ledger.put_meta("result", result(seed, winner, task))

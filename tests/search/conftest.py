@@ -51,29 +51,38 @@ class Metric:
 
 
 class RuledProgram(dspy.Module):  # type: ignore[misc]
-    """Answers with the score that the rule gives a candidate on an example; an error of ours is raised as by DSPy."""
+    """Answers with the score that the rule gives a candidate on an example; an error of ours is raised as by DSPy.
 
-    def __init__(self, one: Candidate, rule: Rule, calls: list[tuple[str, int]], latency: Latency) -> None:
+    It takes as many calls as it has `steps`, one after the other.
+    """
+
+    def __init__(
+        self, one: Candidate, rule: Rule, calls: list[tuple[str, int]], latency: Latency, steps: int = 1
+    ) -> None:
         super().__init__()
-        self.one, self.rule, self.calls, self.latency = one, rule, calls, latency
+        self.one, self.rule, self.calls, self.latency, self.steps = one, rule, calls, latency, steps
+
+    def predictors(self) -> list[None]:
+        return [None] * self.steps
 
     async def aforward(self, n: int) -> dspy.Prediction:
-        self.calls.append((self.one.id, n))
-        await asyncio.sleep(self.latency(self.one.id, n))
-        said = self.rule(self.one, n)
-        if isinstance(said, MetierError):
-            raise LMUnexpectedError("engine failed") from said
+        for _ in range(self.steps):
+            self.calls.append((self.one.id, n))
+            await asyncio.sleep(self.latency(self.one.id, n))
+            said = self.rule(self.one, n)
+            if isinstance(said, MetierError):
+                raise LMUnexpectedError("engine failed") from said
         return dspy.Prediction(answer=said)
 
 
 class Programs:
     """Builds programs that answer by a rule, and counts their calls."""
 
-    def __init__(self, rule: Rule, latency: Latency = lambda one, n: 0.0) -> None:
-        self.rule, self.latency, self.calls = rule, latency, list[tuple[str, int]]()
+    def __init__(self, rule: Rule, latency: Latency = lambda one, n: 0.0, steps: int = 1) -> None:
+        self.rule, self.latency, self.calls, self.steps = rule, latency, list[tuple[str, int]](), steps
 
     def build(self, one: Candidate) -> dspy.Module:
-        return RuledProgram(one, self.rule, self.calls, self.latency)
+        return RuledProgram(one, self.rule, self.calls, self.latency, self.steps)
 
 
 @pytest.fixture

@@ -3,8 +3,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import random
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +208,32 @@ def test_a_spent_budget_ends_the_search_with_a_winner(ledger: Ledger, calls: int
     assert {row["state"] for row in trials} <= {"complete", "raced_out"}
     assert any("the budget was spent" in row["reason"] for row in trials)
     assert all(row["value"] is not None for row in trials if row["seen"])
+
+
+@pytest.mark.parametrize("calls", [30, 57, 101])
+def test_where_an_example_takes_two_calls_the_network_does_not_decide_who_is_scored(
+    new_ledger: Callable[[], Ledger], calls: int
+) -> None:
+    """Second calls may come late; the first ones of later candidates must not have taken what they need."""
+
+    def searched(pattern: int) -> list[tuple[str, int]]:
+        used = itertools.count()
+
+        def rule(one: Candidate, n: int) -> Any:
+            return BudgetSpent("calls") if next(used) >= calls else by_count(one, n)
+
+        def latency(one: str, n: int) -> float:
+            return random.Random(f"{pattern} {one} {n}").random() / 2000
+
+        ledger = new_ledger()
+        search, programs, _ = make_search(ledger, rule, latency=latency)
+        programs.steps = 2
+        search.evaluator = replace(search.evaluator, concurrency=8, calls_left=lambda: calls - len(programs.calls))
+        run(search, 12)
+        return [(row["candidate"], row["seen"]) for row in all_trials(ledger)]
+
+    first, *others = [searched(pattern) for pattern in range(4)]
+    assert others == [first] * 3
 
 
 def test_a_budget_that_is_spent_at_once_leaves_no_winner_and_no_running_trial(ledger: Ledger) -> None:

@@ -6,11 +6,11 @@ import pytest
 
 from optimizer.evaluate.statistics import standard_error, wilson
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import CallTag, all_trials, begin_call, finish_call
+from optimizer.ledger.records import all_trials, put_scores
 from optimizer.search.board import Board
 from optimizer.search.sampler import Asked, Observation
 from optimizer.search.trials import LEAST_VARIANCE, Event, TrialLog, parameters
-from optimizer.types import Candidate, Prompt, Usage
+from optimizer.types import Candidate, Prompt, Score
 
 from .conftest import TRAIN, candidate, scores
 
@@ -113,9 +113,8 @@ def test_a_trial_that_saw_nothing_has_no_score(log: TrialLog, ledger: Ledger) ->
 
 
 def test_the_cost_of_a_candidate_is_its_tokens_a_call(log: TrialLog, ledger: Ledger) -> None:
-    for key, tokens in (("a", 10), ("b", 30)):
-        row = begin_call(ledger, key, CallTag("task", "search", 0), {}).result(5)
-        finish_call(ledger, row, {}, Usage(1, 0, tokens, 0, 2), 1).result(5)
+    found = [Score(1.0, tokens=12, calls=1), Score(1.0, tokens=32, calls=1)]
+    put_scores(ledger, ONE.id, "validation", 0, ["a", "b"], "m@1", found).result(5)
     made = board()
     log.begin(0, Asked(ONE))
     log.finish(0, Asked(ONE), made, None)

@@ -26,7 +26,8 @@ SEED = Candidate({"predict": Prompt("Sort it.")}, "seed")
 WINNER = Candidate({"predict": Prompt("Sort it with care.", "turns", "static", 1, "given", (DEMO,))}, "templates")
 EXAMPLES = [Example({"text": f"the {number}th owl"}, {"kind": "bird"}) for number in range(30)]
 VALIDATION, TEST = EXAMPLES[:6], EXAMPLES[6:]
-RIGHT, WRONG = Score(1.0, {"kind": "bird"}, "right"), Score(0.0, {"kind": "fruit"}, "wrong")
+RIGHT = Score(1.0, {"kind": "bird"}, "right", tokens=12, calls=1)
+WRONG = Score(0.0, {"kind": "fruit"}, "wrong", tokens=12, calls=1)
 
 
 def calls(ledger: Ledger, tag: CallTag, examples: Sequence[Example], answer: str | Failure) -> None:

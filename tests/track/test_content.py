@@ -41,7 +41,8 @@ def end(ledger: Ledger, number: int, state: str = "complete", **changes: Any) ->
 
 
 def test_a_trials_running_score_and_table(ledger: Ledger) -> None:
-    results = [Score(1.0, {"kind": "bird", "n": 2}), Score(0.0, {"kind": "owl"}), Failure("timeout", "too slow")]
+    results = [Score(1.0, {"kind": "bird", "n": 2}, tokens=4, calls=1), Score(0.0, {"kind": "owl"}, tokens=2, calls=1)]
+    results += [Failure("timeout", "too slow")]
     results += [Score(1.0), Score(0.0), Score(1.0)]  # the last was seen after this trial had ended, by another
     put_scores(ledger, CANDIDATE.id, "validation", 0, list("abcdef"), "m", results).result()
     end(ledger, 3, value=0.4)

@@ -1,0 +1,57 @@
+"""Who may spend the last of a budget: blocks begin together only where it surely pays for all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+
+def unlimited() -> float:
+    """Return that the calls are not limited."""
+    return math.inf
+
+
+class Admission:
+    """Lets blocks of examples begin in the order in which they came, as many at once as can be paid for whatever comes.
+
+    What cannot be paid for so begins alone, when all before it have ended. So which blocks are completed before the
+    calls run out depends on their order, not on whose answers come first: a program with several predictors needs
+    several calls an example, one after the other, and a later block's first calls would take those that an earlier
+    block's second ones need.
+    """
+
+    def __init__(self, left: Callable[[], float] = unlimited) -> None:
+        """`left` tells how many calls nobody has spent or holds."""
+        self._left, self._room, self._running = left, 0.0, 0
+        self._line: deque[object] = deque()
+        self._changed = asyncio.Condition()
+
+    @asynccontextmanager
+    async def turn(self, calls: int) -> AsyncIterator[None]:
+        """Wait until a block of at most so many calls may begin; leaving the context tells that it has ended."""
+        await self._begin(calls)
+        try:
+            yield
+        finally:
+            async with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+
+    async def _begin(self, calls: int) -> None:
+        me = object()
+        self._line.append(me)
+        async with self._changed:
+            try:
+                await self._changed.wait_for(lambda: self._line[0] is me and self._fits(calls))
+                self._running, self._room = self._running + 1, self._room - calls
+            finally:
+                self._line.remove(me)
+                self._changed.notify_all()
+
+    def _fits(self, calls: int) -> bool:
+        if not self._running:
+            self._room = self._left()
+        return not self._running or calls <= self._room

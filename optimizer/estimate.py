@@ -25,8 +25,9 @@ from optimizer.models.fleet import Fleet, Say, pull
 from optimizer.models.prices import prices_of
 from optimizer.prompt.program import Programs
 from optimizer.report.words import told_failures
-from optimizer.search.layout import layout
+from optimizer.search.layout import layout, refuse_few
 from optimizer.task.load import load_task
+from optimizer.task.program import calls_each
 
 PROBED = 4
 
@@ -42,7 +43,9 @@ def estimate(config: RunConfig, say: Say = lambda text: None) -> Forecast:
 
 async def _estimate(config: RunConfig, say: Say) -> Forecast:
     task, prices = load_task(config.task), prices_of(config)
-    laid = layout(task.validation, config, task.outputs)
+    each = calls_each(task)
+    refuse_few(config, each)
+    laid = layout(task.validation, config, task.outputs, each)
     with ExitStack() as stack:
         folder = _folder(config, stack)
         stack.enter_context(log_to(folder / "run.log"))

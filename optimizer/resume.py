@@ -22,17 +22,19 @@ from optimizer.ledger.reader import Reader
 from optimizer.ledger.records import all_trials
 from optimizer.redact import HIDDEN, hide, hide_credentials, scrub
 from optimizer.report.result import Report, write_result
-from optimizer.search.layout import is_quick
+from optimizer.search.layout import is_quick, refuse_few
+from optimizer.task.program import calls_each
 from optimizer.task.task import Task
 from optimizer.types import Candidate, Role
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A run directory that is ours; `shape` is the config with its first limits."""
+    """A run directory that is ours; `shape` is the config with its first limits, an answer takes `calls_each` calls."""
 
     run_id: str
     shape: RunConfig
+    calls_each: int
     finished: bool
 
 
@@ -42,10 +44,11 @@ def claim_run(ledger: Ledger, config: RunConfig, task: Task, accept: bool) -> Cl
     Raises LedgerError with the difference if it was begun with another config, task or package.
     """
     wanted = _identity(config, task)
-    found = ledger.meta("identity")
+    found, each = ledger.meta("identity"), calls_each(task)
     finished = ledger.meta("result") is not None
     if found is None:
-        race = "quick" if is_quick(config, len(task.validation)) else "careful"
+        refuse_few(config, each)
+        race = "quick" if is_quick(config, len(task.validation), each) else "careful"
         limits = config.budget.model_dump(mode="json")
         ledger.put_meta("shape", {"budget": limits, "trials": config.search.trials, "race": race})
         ledger.put_meta("run_id", token_hex(4))
@@ -56,7 +59,7 @@ def claim_run(ledger: Ledger, config: RunConfig, task: Task, accept: bool) -> Cl
         ledger.put_meta("task_path", str(Path(config.task).resolve()))
         ledger.put_meta("planned", config.planned)
         ledger.put_meta("identity", wanted)
-    return Claim(ledger.meta("run_id"), _shaped(config, ledger.meta("shape")), finished)
+    return Claim(ledger.meta("run_id"), _shaped(config, ledger.meta("shape")), each, finished)
 
 
 def finished_report(ledger: Ledger, run_dir: Path) -> Report:

@@ -17,6 +17,7 @@ from optimizer.errors import Interrupted, LedgerError, MetierError, StoppedByFai
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import (
     begin_attempt,
+    forget_failures,
     lost_calls,
     proposers_of,
     put_examples,
@@ -36,7 +37,7 @@ from optimizer.report.result import Baseline as Beside
 from optimizer.report.result import Report, Side, trial_counts, usage_json, write_atomically, write_result
 from optimizer.report.words import told_failures
 from optimizer.resume import Claim, claim_run, finished_report, hide_keys
-from optimizer.search.layout import layout
+from optimizer.search.layout import affordable_answers, layout
 from optimizer.stopping import cancelled_by_signals
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
@@ -146,7 +147,7 @@ class _Job:
     async def run(self, ledger: Ledger, claim: Claim) -> Report:
         """Run the whole job; cancelled by SIGINT and SIGTERM."""
         self.run_id, self.shape = claim.run_id, claim.shape
-        self.layout = layout(self.task.validation, self.shape, self.task.outputs)
+        self.layout = layout(self.task.validation, self.shape, self.task.outputs, claim.calls_each)
         self._begin(ledger)
         with ExitStack() as stack:
             stack.enter_context(cancelled_by_signals(self._drain))
@@ -160,6 +161,8 @@ class _Job:
                 asked = not isinstance(problem, Exception) or isinstance(problem, Interrupted)
                 self._end_mirror(mirror, "KILLED" if asked else "FAILED")
                 with suppress(LedgerError):
+                    if isinstance(problem, StoppedByFailures):  # once its cause is mended, all are to be asked again
+                        forget_failures(ledger)
                     ledger.put_meta("stopped", {"at": time.time(), "why": scrub(str(problem)) or "interrupted"})
                 raise
             report = self._report(ledger, outcome, validation, mirror)
@@ -290,8 +293,7 @@ class _Job:
         from optimizer.evaluate.evaluator import refuse_broken
         from optimizer.evaluate.precheck import precheck
 
-        calls = self.shape.budget.calls
-        answers = None if calls is None else calls // predictors
+        answers = affordable_answers(self.shape, predictors)
         found = await precheck(search.evaluator, seed, search.layout.examples, answers)
         if found is not None:
             refuse_broken(found.results)

@@ -15,9 +15,9 @@ def unlimited() -> float:
 
 
 class Admission:
-    """Lets blocks of examples begin in the order in which they came, as many at once as can be paid for whatever comes.
+    """Lets blocks of examples begin in the order in which they came, as many at once as can surely be paid for.
 
-    What cannot be paid for so begins alone, when all before it have ended. So which blocks are completed before the
+    What cannot begins alone, when all before it have ended. So which blocks are completed before the
     calls run out depends on their order, not on whose answers come first: a program with several predictors needs
     several calls an example, one after the other, and a later block's first calls would take those that an earlier
     block's second ones need.

@@ -15,7 +15,7 @@ from optimizer.door.failures import metier_error_in
 from optimizer.errors import BudgetSpent, CallError, TaskError
 from optimizer.evaluate.admission import Admission, unlimited
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import CallTag, put_scores
+from optimizer.ledger.records import CallTag, known_failures, put_scores
 from optimizer.task.metrics.base import Metric
 from optimizer.types import Candidate, Example, Failure, Phase, Score
 
@@ -53,23 +53,30 @@ class Evaluator:
     ) -> list[Result]:
         """Return a Score or Failure for each example, and record them.
 
-        `start` is the first example's place in the split's order. Raises BudgetSpent, StoppedByFailures,
-        and TaskError from the user's metric or program.
+        `start` is the first example's place in the split's order. A search that goes on asks nothing again of which it
+        is recorded that no answer came: it would go another way. Raises BudgetSpent, StoppedByFailures, and
+        TaskError from the user's metric or program.
         """
         tag = tag or CallTag()
         tag_of_call.set(tag)
         program = self.programs.build(candidate)
         self._calls_each = max(self._calls_each, len(program.predictors()))
-        spent: list[BudgetSpent] = []
-        # Calls are counted in the search only.
-        async with self._admission.turn(len(examples) * self._calls_each if tag.phase == "search" else 0):
-            tasks = [asyncio.ensure_future(self._one(program, example, spent)) for example in examples]
-            await landed(tasks)
-        results = [task.result() for task in tasks]
-        version = f"{self.metric.name}@{self.metric.version}"
+        version, places = f"{self.metric.name}@{self.metric.version}", range(start, start + len(examples))
+        searching = tag.phase == "search"  # only there calls are counted
+        lost = known_failures(self.ledger, candidate.id, split, places, version) if searching else {}
+        asked = [example for place, example in zip(places, examples, strict=True) if place not in lost]
+        async with self._admission.turn(len(asked) * self._calls_each if searching else 0):
+            answered = iter(await self._answers(program, asked))
+        results = [lost[place] if place in lost else next(answered) for place in places]
         written = put_scores(self.ledger, candidate.id, split, start, [e.id for e in examples], version, results)
         await asyncio.wrap_future(written)
         return results
+
+    async def _answers(self, program: dspy.Module, examples: Sequence[Example]) -> list[Result]:
+        spent: list[BudgetSpent] = []
+        tasks = [asyncio.ensure_future(self._one(program, example, spent)) for example in examples]
+        await landed(tasks)
+        return [task.result() for task in tasks]
 
     async def _one(self, program: dspy.Module, example: Example, spent: list[BudgetSpent]) -> Result:
         async with self._places:

@@ -316,6 +316,21 @@ def scores_of(ledger: Reader, candidate: str, split: str) -> list[sqlite3.Row]:
     return ledger.read_whole("scores", "candidate = ? AND split = ? ORDER BY position", (candidate, split))
 
 
+def known_failures(ledger: Reader, candidate: str, split: str, places: range, metric: str) -> dict[int, Failure]:
+    """Return what is recorded of answers that never came, by their place in the split's order."""
+    sql = (
+        "SELECT position, failure, feedback FROM scores WHERE candidate = ? AND split = ? AND metric = ?"
+        " AND position >= ? AND position < ? AND failure IS NOT NULL"
+    )
+    rows = ledger.read(sql, (candidate, split, metric, places.start, places.stop))
+    return {row["position"]: Failure(row["failure"], row["feedback"]) for row in rows}
+
+
+def forget_failures(ledger: Ledger) -> None:
+    """Forget which answers never came: what is recorded so is not asked again when the run goes on."""
+    ledger.write("DELETE FROM scores WHERE failure IS NOT NULL").result()
+
+
 def _usage(row: sqlite3.Row) -> Usage:
     return Usage(
         calls=row["calls"],

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from optimizer.config.schema import USUAL_TRIALS, RunConfig
+from optimizer.errors import ConfigError
 from optimizer.search.race import BettingRace, PairedRace, Race
 from optimizer.task.schema import FieldSpec
 from optimizer.task.split import interleaved, stratum_of
@@ -51,9 +52,14 @@ class Layout:
 
 
 def layout(
-    validation: Sequence[Example], config: RunConfig, outputs: Mapping[str, FieldSpec] = MappingProxyType({})
+    validation: Sequence[Example],
+    config: RunConfig,
+    outputs: Mapping[str, FieldSpec] = MappingProxyType({}),
+    calls_each: int = 1,
 ) -> Layout:
     """Return how `config` searches on these validation examples, whose output fields are `outputs`.
+
+    An answer takes `calls_each` calls; "calls" below are what so many answers take.
 
     Labels come in turn, each as often as it is there: who always gives the same answer is not favoured by the first
     block, and fewer examples tell as much (experiments/replay/README.md).
@@ -66,9 +72,9 @@ def layout(
     first round takes at most half of it. A later round of n candidates takes some 3 n blocks until one is left, and
     shall take no more than a quarter of the budget.
     """
-    search, calls = config.search, config.budget.calls
+    search, calls = config.search, affordable_answers(config, calls_each)
     order = interleaved(validation, config.seed, stratum_of(validation, outputs))
-    quick = is_quick(config, len(order))
+    quick = is_quick(config, len(order), calls_each)
     block = search.block or (quick_block(calls) if quick else CAREFUL_BLOCK)
     affordable = FIRST if calls is None else calls // (2 * block)
     return Layout(
@@ -96,9 +102,25 @@ def round_size(calls: int | None, block: int) -> int:
     return max(LEAST_LATER, min(MOST_LATER, affordable))
 
 
-def is_quick(config: RunConfig, examples: int) -> bool:
-    """Tell if the race is to be the quick one, with so many validation examples."""
+def refuse_few(config: RunConfig, calls_each: int) -> None:
+    """Raise ConfigError where the calls do not suffice for two prompts on one block, if an answer takes so many."""
+    block = config.search.block or (CAREFUL_BLOCK if config.search.race == "careful" else QUICK_BLOCK)
+    answers = affordable_answers(config, calls_each)
+    if answers is not None and answers < 2 * block:
+        what = (
+            f"budget.calls={config.budget.calls} is too small to compare two prompts on one block of {block} examples"
+        )
+        raise ConfigError(f"{what} with {calls_each} calls each", f"Give at least {2 * block * calls_each}.")
+
+
+def affordable_answers(config: RunConfig, calls_each: int) -> int | None:
+    """Return how many examples the budget's calls can answer; None where it does not count them."""
+    return None if config.budget.calls is None else config.budget.calls // calls_each
+
+
+def is_quick(config: RunConfig, examples: int, calls_each: int = 1) -> bool:
+    """Tell if the race is to be the quick one, with so many validation examples and calls for each answer."""
     if config.search.race != "auto":
         return config.search.race == "quick"
-    calls, trials = config.budget.calls, config.search.trials or USUAL_TRIALS
+    calls, trials = affordable_answers(config, calls_each), config.search.trials or USUAL_TRIALS
     return config.budget.uncounted or (calls is not None and calls < trials * examples)

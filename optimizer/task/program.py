@@ -46,6 +46,12 @@ def build_program(task: Task) -> dspy.Module:
     return program
 
 
+def calls_each(task: Task) -> int:
+    """Return how many calls an answer takes if the program asks each of its predictors once."""
+    plain = task.module is None and task.program is None
+    return 1 if plain else max(1, len(build_program(task).named_predictors()))
+
+
 def build_signature(task: Task) -> type[dspy.Signature]:
     """Return a dspy.Signature with the task's fields, their types and descriptions, and its instruction."""
     import dspy

@@ -15,7 +15,7 @@ from optimizer.door.door import tag_of_call
 from optimizer.errors import BudgetSpent, CallError, MetierError, ModelError, StoppedByFailures, TaskError
 from optimizer.evaluate.evaluator import Evaluator, phase_tag
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import CallTag, scores_of
+from optimizer.ledger.records import CallTag, forget_failures, scores_of
 from optimizer.types import Candidate, Example, Failure, Prompt, Score
 
 CANDIDATE = Candidate({"predict": Prompt("i")})
@@ -142,6 +142,30 @@ def test_a_failure_is_never_a_zero(ledger: Ledger) -> None:
     results = run(ledger, lambda n: CallError("rate_limit", "busy") if n < 2 else str(n))
     assert results[:2] == [Failure("rate_limit", "busy")] * 2
     assert [r.value for r in results if isinstance(r, Score)] == [1.0] * 4
+
+
+def test_a_search_that_goes_on_asks_nothing_again_that_was_never_answered(ledger: Ledger) -> None:
+    def broken(n: int) -> Any:
+        return CallError("server", "down") if n in {1, 4} else str(n)
+
+    first, asked = run(ledger, broken), list[int]()
+
+    def mended(n: int) -> str:
+        asked.append(n)
+        return str(n)
+
+    assert run(ledger, mended) == first
+    assert asked == [0, 2, 3, 5]
+    forget_failures(ledger)
+    assert [r.value for r in run(ledger, mended) if isinstance(r, Score)] == [1.0] * 6
+
+
+def test_a_test_asks_again_what_was_not_answered(ledger: Ledger) -> None:
+    async def go(program: Program) -> list[Score | Failure]:
+        return await evaluator(ledger, program).run(CANDIDATE, EXAMPLES[:1], "test", 0, phase_tag("test", 0))
+
+    assert asyncio.run(go(Program(lambda n: CallError("server", "down")))) == [Failure("server", "down")]
+    assert asyncio.run(go(Program(str))) == [Score(1.0, {"answer": "0"}, "got 0")]
 
 
 def test_an_unreadable_answer_is_a_zero_and_keeps_its_text(ledger: Ledger) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from optimizer.config.schema import RunConfig
-from optimizer.search.layout import Layout, layout
+from optimizer.errors import ConfigError
+from optimizer.search.layout import Layout, is_quick, layout, refuse_few
 from optimizer.search.race import BettingRace, PairedRace
 from optimizer.task.schema import FieldSpec
 from optimizer.types import Example
@@ -38,6 +39,23 @@ def test_a_budget_that_presses_makes_the_race_quick(budget: dict[str, Any]) -> N
 def test_more_calls_make_longer_blocks(calls: int, block: int) -> None:
     assert laid(budget={"calls": calls}, search={"race": "quick"}).block == block
     assert laid(budget={"calls": calls}, search={"race": "quick", "block": 6}).block == 6
+
+
+def test_where_an_answer_takes_several_calls_the_budget_pays_for_fewer_answers() -> None:
+    one = laid(budget={"calls": 1_300})
+    three = layout(VALIDATION, RunConfig.model_validate({"task": "none", "budget": {"calls": 3_900}}), calls_each=3)
+    assert three == one
+    config = RunConfig.model_validate({"task": "none", "budget": {"calls": 5_000}, "search": {"trials": 40}})
+    assert (is_quick(config, 100), is_quick(config, 100, 2)) == (False, True)
+
+
+def test_a_budget_for_less_than_two_prompts_on_a_block_is_refused() -> None:
+    config = RunConfig.model_validate({"task": "none", "budget": {"calls": 19}})
+    refuse_few(config, 1)
+    refuse_few(RunConfig(task="none"), 1000)
+    with pytest.raises(ConfigError, match=r"calls=19 is too small .* of 5 examples with 2 calls each") as caught:
+        refuse_few(config, 2)
+    assert "Give at least 20" in str(caught.value)
 
 
 def test_a_budget_for_everything_does_not() -> None:

@@ -72,7 +72,8 @@ def rows_of(space: Space, predictor: str) -> Grid:
         for count, wanted in enumerate(counts)
         if wanted
         for policy, name in enumerate(demos.policies, 1)
-        for order in range(1, 1 + len(demos.orders))
+        for order, way in enumerate(demos.orders, 1)
+        if space.manner(wanted, name, way) == (name, way)
         for place in (sets if name == "static" else [0])
     ]
     tails = [(count, 0, 0, 0) for count, wanted in enumerate(counts) if not wanted] + shown

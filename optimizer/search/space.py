@@ -73,12 +73,23 @@ class Space:
             return Prompt(instruction, layout)
         policy: Policy = trial.suggest_categorical(f"{name}.policy", list(self.demos.policies))
         order: Order = trial.suggest_categorical(f"{name}.order", list(self.demos.orders))
+        policy, order = self.manner(count, policy, order)
         if policy != "static":
             return Prompt(instruction, layout, policy, count, order)
         chosen = trial.suggest_int(f"{name}.set", 0, len(pool.sets) - 1)
         if (drawer := pool.drawer(chosen)) is not None:
             used.append(drawer)
         return Prompt(instruction, layout, policy, count, order, pool.sets[chosen][:count])
+
+    def manner(self, count: int, policy: Policy, order: Order) -> tuple[Policy, Order]:
+        """Return the policy and the order that stand for all which make the same prompt with so many demos.
+
+        One demo has no order, and the nearest is the first of diverse ones, too.
+        """
+        if count != 1:
+            return policy, order
+        same: Policy = "nearest" if policy == "diverse" and "nearest" in self.demos.policies else policy
+        return same, self.demos.orders[0]
 
     def counts(self, pool: Pool) -> list[int]:
         """Return the demo counts that the predictor's examples allow."""

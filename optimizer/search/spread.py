@@ -35,6 +35,7 @@ def spread(space: Space, size: int, seed: int) -> list[dict[str, Any]]:
     first = (space.demos.policies[0], 0, space.demos.orders[0])
     # Without demos their policy and order mean nothing: one trial a format will do.
     open_trials = [t for t in itertools.product(*levels) if t[2] > 0 or t[1:] == first]
+    open_trials = [(f, p, c, o) for f, p, c, o in open_trials if space.manner(c, p, o) == (p, o)]
     chance = random.Random(seed)  # noqa: S311
     chance.shuffle(open_trials)
     weight = {trial: math.exp(TRUST * _belief(space, trial)) for trial in open_trials}

@@ -44,6 +44,20 @@ def test_equal_prompts_are_one_candidate_whatever_was_asked() -> None:
     )
 
 
+def test_one_demo_has_no_order_and_is_the_nearest_of_diverse_ones() -> None:
+    over = space(counts=(0, 1, 2))
+    one = {"instruction": 0, "format": "turns", "count": 1}
+    found = suggested(over, **one, policy="diverse", order="reversed")
+    assert found.prompts["predict"] == Prompt("instruction 0", "turns", "nearest", 1, "given")
+    shown = [candidate.id for candidate in every(over)]
+    assert len(shown) == len(set(shown))
+    assert over.params_of(found) == {
+        f"predict.{k}": v for k, v in {**one, "policy": "nearest", "order": "given"}.items()
+    }
+    without = space(counts=(1,), policies=("static", "diverse"))
+    assert suggested(without, **one, policy="diverse", order="given").prompts["predict"].policy == "diverse"
+
+
 def test_origins_of_several_predictors_are_joined_once() -> None:
     pools = {name: Pool((Proposal("x", "seed"), Proposal("y", "grounded")), ((),), 0) for name in ("a", "b", "c")}
     both = Space(pools, ("turns",), Demos(counts=(0,)))

@@ -41,6 +41,12 @@ def test_the_spread_has_no_two_alike_and_is_decided_by_its_seed(seed: int, size:
     assert len(set(kinds)) == len(kinds)
 
 
+def test_of_one_demo_the_spread_shows_no_prompt_twice() -> None:
+    over = space(formats=("turns",), instructions=1, counts=(1,))
+    found = [over.suggest(optuna.trial.FixedTrial(params)).id for params in spread(over, 20, 0)]
+    assert len(found) == len(set(found)) == 2
+
+
 def test_a_shorter_spread_is_the_start_of_a_longer_one() -> None:
     assert spread(space(), 4, 7) == spread(space(), 9, 7)[:4]
 

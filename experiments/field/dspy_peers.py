@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dspy
@@ -134,6 +134,21 @@ def bootstrap(job: Job, task: Task) -> Found:
         metric=it.score, num_threads=1, max_errors=MAX_ERRORS, **_settings("BootstrapFewShotWithRandomSearch", job)[0]
     )
     return it.found(optimizer.compile(it.student, trainset=it.train[: 2 * share], valset=it.validation[:share]))
+
+
+def bootstrap_half(job: Job, task: Task) -> Found:
+    """Do what `bootstrap` does with its knobs set for half the calls: as shipped an answer may take two."""
+    return bootstrap(halved(job), task)
+
+
+def gepa_half(job: Job, task: Task) -> Found:
+    """Do what `gepa` does with its knobs set for half the calls: as shipped an answer may take two."""
+    return gepa(halved(job), task)
+
+
+def halved(job: Job) -> Job:
+    """Return a job whose method is told half of the calls; the proxy still gives all of them."""
+    return replace(job, cell=replace(job.cell, budget=job.cell.budget // 2))
 
 
 def mipro(job: Job, task: Task) -> Found:

@@ -54,4 +54,4 @@ class Admission:
     def _fits(self, calls: int) -> bool:
         if not self._running:
             self._room = self._left()
-        return not self._running or calls <= self._room
+        return not self._running or calls <= max(0.0, self._room)  # no calls fit, whatever is left

@@ -31,15 +31,17 @@ def standard_error(values: Sequence[float]) -> float:
 def interval(scores: Sequence[float]) -> Interval:
     """Return a 95 % interval of the mean: Wilson's for scores of 0 and 1, else `difference`'s for the range 0 to 1.
 
-    Wilson 1927. For graded scores the pair of pseudo-observations lies twice as far apart as for a difference where
-    nearly all of them are equal: the one that is missing from such a sample may be a 0 among ones.
+    Wilson 1927. Graded scores have no higher lower end than they would have if each were rounded up, and no lower
+    upper end than if each were rounded down: a better answer never lowers what is sure.
     """
     if not len(scores):
         return (0.0, 1.0)
     if is_binary(scores):
         return wilson(sum(scores), len(scores))
-    low, high = _skewed(2 * np.asarray(scores, dtype=float) - 1, reach=2.0)
-    return float(1 + low) / 2, float(1 + high) / 2
+    sample = np.asarray(scores, dtype=float)
+    low, high = _skewed(2 * sample - 1)
+    least, most = wilson(float(np.floor(sample).sum()), len(sample)), wilson(float(np.ceil(sample).sum()), len(sample))
+    return min(float(1 + low) / 2, most[0]), max(float(1 + high) / 2, least[1])
 
 
 def wilson(successes: float, n: int) -> Interval:
@@ -54,13 +56,19 @@ def difference(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
     """Return a 95 % interval of mean(ours − theirs) over the same examples, binary or graded.
 
     Student's interval with the first-order correction for skewness of a studentised mean (Johnson 1978,
-    doi:10.2307/2286597; Hall 1992, doi:10.2307/2685199), after a pair of pseudo-differences c ± a was added. For
-    scores of 0 and 1 that seldom differ it is the pair ±1 of Bonett & Price 2012 (doi:10.3102/1076998611411915). For
-    graded ones a² is the size of those differences which make up the variance, Σd⁴ / Σd², and not below a half: a
-    sample of small differences does not rule out a large one. Where more than half of the differences are equal, c
-    moves from 0 towards that difference: if nine of ten examples are won, a pair about 0 would pull the mean down by
-    more than the interval is wide. Covers 0.93 to 0.99 from 40 to 300 examples, where Student's, Bonett and Price's and
-    Tango's cover less than 0.94 in parts of the range; more where only a handful of examples differ from the others.
+    doi:10.2307/2286597; Hall 1992, doi:10.2307/2685199), after a pair of pseudo-differences c ± a was added. Where
+    scores of 0 and 1 seldom differ it is the pair ±1 of Bonett & Price 2012 (doi:10.3102/1076998611411915). Else:
+
+    - a² is the size of those differences which make up the variance, Σd⁴ / Σd², and at least a half, for a sample of
+      small differences does not rule out a large one. In 40 examples that gain 0.05 each, give or take 0.1, it shows a
+      gain one time in six. Without that floor it would five times in six, and would claim one in 13 % of the samples
+      where half of the examples gain 0.1 and every twentieth loses 0.9, which is no gain. With 100 examples both do.
+    - Where more than half of the differences are equal, c moves from 0 towards that difference m: if nine of ten
+      examples are won, a pair about 0 would pull the mean down by more than the interval is wide. As much as c moves,
+      a² grows, to at least 1 and by the factor 1 + |m|: what such a sample lacks may lie farther away.
+
+    From 40 to 300 examples it covers 0.935 or more in all that was looked at (tests/evaluate/test_statistics.py), 0.96
+    on the mean; 0.98 to 1 where only a handful of examples differ from the others, or all by little.
     Raises ValueError for unequal lengths.
     """
     if len(ours) != len(theirs):
@@ -73,7 +81,7 @@ def difference(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
 
 def interval_of_gaps(gaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return `difference`'s interval for paired differences along the last axis, which is not empty."""
-    return _skewed(gaps, reach=1.0)
+    return _skewed(gaps)
 
 
 def variance(values: Sequence[float]) -> float:
@@ -106,17 +114,15 @@ def is_binary(scores: Sequence[float]) -> bool:
     return all(score in (0.0, 1.0) for score in scores)
 
 
-def _skewed(values: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the interval described at `difference` of the mean along the last axis of values in [-1, 1].
-
-    Where all values are equal the pseudo-observations lie `reach` times as far apart as where none prevails.
-    """
+def _skewed(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the interval described at `difference` of the mean along the last axis of values in [-1, 1]."""
     from scipy.special import stdtrit
 
     n = values.shape[-1]
     middle, prevalence = _prevailing(values)
     origin = middle * prevalence
-    size = np.maximum(0.5, _size(values)) * (1 + (reach**2 - 1) * prevalence)
+    least = 0.5 * (1 + prevalence * (np.abs(middle) > SAME))
+    size = np.maximum(least, _size(values)) * (1 + np.abs(origin))
     total, squares, cubes = (((values - origin[..., None]) ** power).sum(axis=-1) for power in (1, 2, 3))
     count = n + 2
     centre, second, third = total / count, (squares + 2 * size) / count, cubes / count
@@ -132,7 +138,7 @@ def _skewed(values: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _prevailing(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the commonest value along the last axis and how much it prevails: 0 up to a half of all, 1 for all."""
+    """Return the median along the last axis, and how much it prevails: 0 where half of the values are it, 1 for all."""
     middle = np.quantile(values, 0.5, axis=-1, method="lower")
     share = (np.abs(values - middle[..., None]) < SAME).mean(axis=-1)
     return middle, np.maximum(0.0, 2 * share - 1)

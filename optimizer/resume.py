@@ -19,13 +19,16 @@ from optimizer.errors import ConfigError, LedgerError
 from optimizer.ledger.identity import changes, check_changes, versions
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
-from optimizer.ledger.records import all_trials
+from optimizer.ledger.records import all_trials, forget_failures
 from optimizer.redact import HIDDEN, hide, hide_credentials, scrub
 from optimizer.report.result import Report, write_result
 from optimizer.search.layout import is_quick, refuse_few
 from optimizer.task.program import calls_each
 from optimizer.task.task import Task
 from optimizer.types import Candidate, Role
+
+# What decides how long a call is tried before it counts as failed.
+PATIENCE = ("config.failures", "config.models.timeout")
 
 
 @dataclass(frozen=True)
@@ -44,22 +47,28 @@ def claim_run(ledger: Ledger, config: RunConfig, task: Task, accept: bool) -> Cl
     Raises LedgerError with the difference if it was begun with another config, task or package.
     """
     wanted = _identity(config, task)
-    found, each = ledger.meta("identity"), calls_each(task)
+    found = ledger.meta("identity")
     finished = ledger.meta("result") is not None
     if found is None:
+        each = calls_each(task)
         refuse_few(config, each)
         race = "quick" if is_quick(config, len(task.validation), each) else "careful"
         limits = config.budget.model_dump(mode="json")
-        ledger.put_meta("shape", {"budget": limits, "trials": config.search.trials, "race": race})
+        shape = {"budget": limits, "trials": config.search.trials, "race": race, "calls_each": each}
+        ledger.put_meta("shape", shape)
         ledger.put_meta("run_id", token_hex(4))
         ledger.put_meta("notify", config.notify.url_env)
     else:
-        check_changes(ledger.path.parent, changes(found, wanted), accept=accept, finished=finished)
+        changed = changes(found, wanted)
+        check_changes(ledger.path.parent, changed, accept=accept, finished=finished)
+        if any(change.key.startswith(PATIENCE) for change in changed):
+            forget_failures(ledger)  # they may be answered now
     if found != wanted:
         ledger.put_meta("task_path", str(Path(config.task).resolve()))
         ledger.put_meta("planned", config.planned)
         ledger.put_meta("identity", wanted)
-    return Claim(ledger.meta("run_id"), _shaped(config, ledger.meta("shape")), each, finished)
+    shape = ledger.meta("shape")
+    return Claim(ledger.meta("run_id"), _shaped(config, shape), shape["calls_each"], finished)
 
 
 def finished_report(ledger: Ledger, run_dir: Path) -> Report:

@@ -18,6 +18,7 @@ from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import (
     begin_attempt,
     forget_failures,
+    known_failures,
     lost_calls,
     proposers_of,
     put_examples,
@@ -161,8 +162,6 @@ class _Job:
                 asked = not isinstance(problem, Exception) or isinstance(problem, Interrupted)
                 self._end_mirror(mirror, "KILLED" if asked else "FAILED")
                 with suppress(LedgerError):
-                    if isinstance(problem, StoppedByFailures):  # once its cause is mended, all are to be asked again
-                        forget_failures(ledger)
                     ledger.put_meta("stopped", {"at": time.time(), "why": scrub(str(problem)) or "interrupted"})
                 raise
             report = self._report(ledger, outcome, validation, mirror)
@@ -242,9 +241,13 @@ class _Job:
             try:
                 await self._precheck(search, seed, len(programs.predictors))
                 best = await search.run(seed, self.config.trials)
+            except StoppedByFailures:
+                forget_failures(ledger, late=True)
+                raise
             finally:
                 self.watcher.end()
             if best is None:
+                forget_failures(ledger)
                 refuse_small(self.budget)
                 what = f"no candidate was answered often enough to be ranked ({told_failures(ledger)})"
                 raise StoppedByFailures(what, f"Mend the cause, then run it again with --run-dir {self.run_dir}.")
@@ -315,14 +318,16 @@ class _Job:
         self, door: Any, fleet: Fleet | Given, programs: Any, mirror: Mirror | None
     ) -> Search | DspySearch:
         lm, writer = language_models(self.config, door, fleet, self.given)
-        evaluator = make_evaluator(self.task, programs, lm, door, fleet)
+        repeated = self.config.search.strategy in PRESETS  # DSPy's optimizers ask again as they like
+        lost = known_failures(door.ledger) if repeated else {}
+        evaluator = make_evaluator(self.task, programs, lm, door, fleet, lost)
 
         def watch(event: Event) -> None:
             self.watcher.event(event)
             if mirror is not None and event.kind == "ended":
                 mirror.nudge()
 
-        if self.config.search.strategy not in PRESETS:
+        if not repeated:
             return dspy_search(self.config, evaluator, door, writer, self.layout, watch)
         return await own_search(self.config, self.shape, evaluator, door, writer, self.layout, watch)
 

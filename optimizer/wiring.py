@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from optimizer.config.presets import DSPY, PRESETS
@@ -13,8 +14,9 @@ from optimizer.config.schema import Budget as BudgetConfig
 from optimizer.config.schema import RunConfig
 from optimizer.errors import ConfigError
 from optimizer.ledger.reader import Reader
+from optimizer.ledger.records import Place
 from optimizer.models.fleet import pull
-from optimizer.types import Candidate, Example, Role, digest
+from optimizer.types import Candidate, Example, Failure, Role, digest
 
 if TYPE_CHECKING:
     import dspy
@@ -112,14 +114,19 @@ async def own_search(
 
 
 def make_evaluator(
-    task: Task, programs: Programs | Students, lm: dspy.LM, door: Door, models: Fleet | Given
+    task: Task,
+    programs: Programs | Students,
+    lm: dspy.LM,
+    door: Door,
+    models: Fleet | Given,
+    lost: Mapping[Place, Failure] = MappingProxyType({}),
 ) -> Evaluator:
-    """Return what scores candidates; a module's whole answer is shown to its metric."""
+    """Return what scores candidates; a module's whole answer is shown to its metric. `lost`: see Evaluator."""
     from optimizer.evaluate.evaluator import Evaluator
 
     names = None if task.module is not None else list(task.outputs)
     places, left = models.endpoints["task"].concurrency, door.budget.calls_left
-    return Evaluator(programs, lm, task.metric, names, door.ledger, places, left)
+    return Evaluator(programs, lm, task.metric, names, door.ledger, places, left, lost)
 
 
 async def complete_demos(evaluator: Evaluator, programs: Any, task: Task, config: RunConfig, seed: Candidate) -> Any:

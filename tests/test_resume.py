@@ -19,6 +19,7 @@ from jobs import metier, rows, write_lines
 from optimizer.cli.main import cli
 from optimizer.config.load import load_config
 from optimizer.errors import LedgerError
+from optimizer.ledger.records import known_failures
 from optimizer.resume import stored_config
 
 pytestmark = pytest.mark.timeout(280)
@@ -110,6 +111,38 @@ def test_a_limit_that_is_added_does_not_change_what_is_replayed(bench: Bench) ->
     log = bench.folder / "out.log"
     assert bench.forks.run("resume", bench.folder / "out", *changes, log=log) == 0, bench.log("out")
     assert bench.trials("out") == bench.trials("calm")
+
+
+def lost(bench: Bench, name: str) -> list[tuple[str, int]]:
+    """Return candidate and place of what was never answered in the search."""
+    with bench.ledger(name) as ledger:
+        return sorted((candidate, place) for candidate, split, place in known_failures(ledger) if split != "test")
+
+
+def test_what_was_never_answered_is_not_asked_again(bench: Bench) -> None:
+    bench.server.fail(400)  # one call fails for good
+    interrupted(bench, calls=40)
+    (missing,) = lost(bench, "out")
+    assert bench.forks.run("resume", bench.folder / "out", log=bench.folder / "out.log") == 0, bench.log("out")
+    assert lost(bench, "out") == [missing]
+
+
+def test_a_change_of_patience_asks_again_what_was_never_answered(bench: Bench) -> None:
+    bench.server.fail(400)
+    interrupted(bench, calls=40)
+    assert len(lost(bench, "out")) == 1
+    changes, log = ["--set", "failures.retries=9", "--accept-changes"], bench.folder / "out.log"
+    assert bench.forks.run("resume", bench.folder / "out", *changes, log=log) == 0, bench.log("out")
+    assert lost(bench, "out") == []
+
+
+def test_a_run_in_which_nothing_could_be_ranked_asks_all_again(bench: Bench) -> None:
+    bench.server.fail(400, times=10_000)
+    assert bench.run("out") == 3, bench.log("out")
+    assert "answered often enough" in bench.log("out")
+    bench.server.forgive()
+    assert bench.run("out") == 0, bench.log("out")
+    assert lost(bench, "out") == []
 
 
 def test_the_config_is_read_back_from_the_ledger(bench: Bench, tmp_path: Path) -> None:

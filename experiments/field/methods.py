@@ -29,7 +29,7 @@ METHODS: dict[str, Method] = {
     "nearest-8": Method("8 nearest demos", "ours:nearest_demos", "optimizer", ("turns",)),
     "labeled": Method("LabeledFewShot", "dspy_peers:labeled", variants=BOTH),
     "bootstrap": Method("BootstrapFewShotWithRandomSearch", "dspy_peers:bootstrap", variants=BOTH),
-    # Their knobs cannot say all that they spend: with those for half the calls nothing of theirs is refused.
+    # Knobs do not say all that is spent: as shipped an answer may take two calls, and reflections are not counted.
     "bootstrap-half": Method("BootstrapFewShotWithRandomSearch, knobs for half", "dspy_peers:bootstrap_half"),
     "mipro": Method("MIPROv2", "dspy_peers:mipro", variants=BOTH),
     "gepa": Method("GEPA", "dspy_peers:gepa", variants=BOTH),

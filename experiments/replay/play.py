@@ -39,7 +39,6 @@ class Recorded:
 
     def __init__(self, world: World, budget: int) -> None:
         self.world, self.budget, self.calls = world, budget, 0
-        self._tokens: dict[str, float] = {}
 
     async def run(self, one: Candidate, examples: Sequence[Example], _: str, start: int, tag: Any) -> list[Score]:
         """Return the recorded scores; raises BudgetSpent where they would cost more than there is."""
@@ -47,31 +46,18 @@ class Recorded:
             raise BudgetSpent("calls")
         self.calls += len(examples)
         row = self.world.places[one.id]
-        self._tokens[one.id] = float(self.world.tokens[row])
-        return [Score(float(value)) for value in self.world.scores[row, start : start + len(examples)]]
-
-    def tokens(self, candidate: str) -> float | None:
-        """Return what a call of a candidate took."""
-        return self._tokens.get(candidate)
+        scores, tokens = self.world.scores[row, start : start + len(examples)], round(self.world.tokens[row])
+        return [Score(float(value), tokens=tokens, calls=1) for value in scores]
 
 
 class Forgetful:
-    """Stands for the ledger: takes every write, and knows no more than the tokens of a candidate."""
-
-    def __init__(self, evaluator: Recorded) -> None:
-        self._evaluator = evaluator
+    """Stands for the ledger: takes every write and keeps nothing."""
 
     def write(self, sql: str, values: Sequence[Any] = ()) -> Future[int]:
         """Keep nothing."""
         done: Future[int] = Future()
         done.set_result(0)
         return done
-
-    def read(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        """Answer the one question of the trial log: the mean tokens of a candidate's calls."""
-        if "AS mean FROM scores" not in sql:
-            raise NotImplementedError(sql)
-        return [{"mean": self._evaluator.tokens(values[0])}]
 
 
 def examples_of(world: World) -> list[Example]:
@@ -97,7 +83,7 @@ def answered(board: Board) -> list[str]:
 def searched(world: World, budget: int, sampler: Sampler, laid: Layout, trials: int) -> Board:
     """Return what the product's search has seen of a world when it ends; see `play_search`."""
     evaluator = Recorded(world, budget)
-    log = TrialLog(cast("Any", Forgetful(evaluator)), len(laid.examples), lambda event: None)
+    log = TrialLog(cast("Any", Forgetful()), len(laid.examples), lambda event: None)
     search = Search(sampler, cast("Any", evaluator), log, laid)
     asyncio.run(search.run(world.candidates[0], trials))
     return search.board

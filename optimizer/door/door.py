@@ -133,13 +133,13 @@ class Door:
             await line.aclose()
 
     async def _complete(
-        self, role: Role, request: Request, tag: CallTag, repetition: int, counted: list[int] | None
+        self, role: Role, request: Request, tag: CallTag, repetition: int, counting: list[int] | None
     ) -> Response:
         data = request_json(request)
         key = call_key(self._endpoints[role].identity, data, repetition)
         answer = await self._answer(role, request, data, key, replace(tag, role=role))
-        if counted is not None:
-            counted.append(answer.tokens)
+        if counting is not None:
+            counting.append(answer.tokens)
         return answer.response
 
     async def _answer(self, role: Role, request: Request, data: Mapping[str, Any], key: str, tag: CallTag) -> Answer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import dspy
@@ -15,7 +15,7 @@ from optimizer.door.failures import metier_error_in
 from optimizer.errors import BudgetSpent, CallError, TaskError
 from optimizer.evaluate.admission import Admission, unlimited
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import CallTag, known_failures, put_scores
+from optimizer.ledger.records import CallTag, Place, put_scores
 from optimizer.task.metrics.base import Metric
 from optimizer.types import Candidate, Example, Failure, Phase, Score
 
@@ -34,7 +34,11 @@ class Builder(Protocol):
 
 @dataclass
 class Evaluator:
-    """Scores candidates on examples with one model; a failed call is a Failure, never a zero."""
+    """Scores candidates on examples with one model; a failed call is a Failure, never a zero.
+
+    `lost` are the failures that a search had met before it was interrupted. They are not asked again, lest it go
+    another way than the one that it repeats.
+    """
 
     programs: Builder
     lm: dspy.LM
@@ -43,6 +47,7 @@ class Evaluator:
     ledger: Ledger
     concurrency: int = 1
     calls_left: Callable[[], float] = unlimited  # what nobody has spent or holds of a budget of calls
+    lost: Mapping[Place, Failure] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._places, self._admission = asyncio.Semaphore(self.concurrency), Admission(self.calls_left)
@@ -53,21 +58,20 @@ class Evaluator:
     ) -> list[Result]:
         """Return a Score or Failure for each example, and record them.
 
-        `start` is the first example's place in the split's order. A search that goes on asks nothing again of which it
-        is recorded that no answer came: it would go another way. Raises BudgetSpent, StoppedByFailures, and
+        `start` is the first example's place in the split's order. Raises BudgetSpent, StoppedByFailures, and
         TaskError from the user's metric or program.
         """
         tag = tag or CallTag()
         tag_of_call.set(tag)
         program = self.programs.build(candidate)
         self._calls_each = max(self._calls_each, len(program.predictors()))
-        version, places = f"{self.metric.name}@{self.metric.version}", range(start, start + len(examples))
         searching = tag.phase == "search"  # only there calls are counted
-        lost = known_failures(self.ledger, candidate.id, split, places, version) if searching else {}
-        asked = [example for place, example in zip(places, examples, strict=True) if place not in lost]
+        lost = [self.lost.get((candidate.id, split, start + at)) if searching else None for at in range(len(examples))]
+        asked = [example for example, failure in zip(examples, lost, strict=True) if failure is None]
         async with self._admission.turn(len(asked) * self._calls_each if searching else 0):
             answered = iter(await self._answers(program, asked))
-        results = [lost[place] if place in lost else next(answered) for place in places]
+        results = [failure or next(answered) for failure in lost]
+        version = f"{self.metric.name}@{self.metric.version}"
         written = put_scores(self.ledger, candidate.id, split, start, [e.id for e in examples], version, results)
         await asyncio.wrap_future(written)
         return results

@@ -16,6 +16,8 @@ from optimizer.ledger.reader import Reader
 from optimizer.redact import scrub, scrub_secrets
 from optimizer.types import Candidate, Example, Failure, Phase, Role, Score, Usage
 
+Place = tuple[str, str, int]
+IN_THE_AIR = 60  # seconds
 # What the cache between runs answered is done in no attempt. Its tokens are what it took when it was paid for.
 _RECALLED = "(state = 'done' AND attempts = 0)"
 _SUMS = (
@@ -159,13 +161,10 @@ def tokens_per_call(ledger: Reader, candidate: str, split: str) -> float | None:
     return None if mean is None else float(mean)
 
 
-def tokens_by_candidate(ledger: Reader) -> dict[str, float]:
-    """Return the same of every candidate that the search has scored, on validation or on training examples."""
-    sql = (
-        "SELECT candidate, 1.0 * SUM(tokens) / SUM(calls) AS mean FROM scores"
-        " WHERE split IN ('validation', 'train') GROUP BY candidate HAVING SUM(calls) > 0"
-    )
-    return {row["candidate"]: float(row["mean"]) for row in ledger.read(sql)}
+def tokens_in_search(ledger: Reader, candidate: str) -> float | None:
+    """Return the same of the search: on validation examples, else on training ones, the only ones that some see."""
+    found = tokens_per_call(ledger, candidate, "validation")
+    return tokens_per_call(ledger, candidate, "train") if found is None else found
 
 
 def usage_by_trial(ledger: Reader, trial: int | None = None) -> dict[int, Usage]:
@@ -316,19 +315,23 @@ def scores_of(ledger: Reader, candidate: str, split: str) -> list[sqlite3.Row]:
     return ledger.read_whole("scores", "candidate = ? AND split = ? ORDER BY position", (candidate, split))
 
 
-def known_failures(ledger: Reader, candidate: str, split: str, places: range, metric: str) -> dict[int, Failure]:
-    """Return what is recorded of answers that never came, by their place in the split's order."""
+def known_failures(ledger: Reader) -> dict[Place, Failure]:
+    """Return what is recorded of answers that never came, by candidate, split and place in the split's order."""
+    rows = ledger.read("SELECT candidate, split, position, failure, feedback FROM scores WHERE failure IS NOT NULL")
+    return {(row["candidate"], row["split"], row["position"]): Failure(row["failure"], row["feedback"]) for row in rows}
+
+
+def forget_failures(ledger: Ledger, late: bool = False) -> None:
+    """Forget which answers never came, so that they are asked for again when the run goes on.
+
+    With `late` only those to examples of which a call failed since the last one that was answered, or up to a minute
+    before: calls that are in the air when an endpoint breaks down may still be answered.
+    """
     sql = (
-        "SELECT position, failure, feedback FROM scores WHERE candidate = ? AND split = ? AND metric = ?"
-        " AND position >= ? AND position < ? AND failure IS NOT NULL"
+        "DELETE FROM scores WHERE failure IS NOT NULL AND (NOT ?1 OR example IN (SELECT example FROM calls"
+        " WHERE state = 'failed' AND ended >= (SELECT COALESCE(MAX(ended), 0) - ?2 FROM calls WHERE state = 'done')))"
     )
-    rows = ledger.read(sql, (candidate, split, metric, places.start, places.stop))
-    return {row["position"]: Failure(row["failure"], row["feedback"]) for row in rows}
-
-
-def forget_failures(ledger: Ledger) -> None:
-    """Forget which answers never came: what is recorded so is not asked again when the run goes on."""
-    ledger.write("DELETE FROM scores WHERE failure IS NOT NULL").result()
+    ledger.write(sql, (late, IN_THE_AIR)).result()
 
 
 def _usage(row: sqlite3.Row) -> Usage:

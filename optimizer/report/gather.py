@@ -16,7 +16,7 @@ from optimizer.ledger.records import (
     lost_calls,
     proposers_of,
     scores_of,
-    tokens_by_candidate,
+    tokens_in_search,
     usage_by_role,
     usage_by_trial,
 )
@@ -128,8 +128,11 @@ def gather(ledger: Reader, result: Mapping[str, Any] | None = None) -> Facts:
 
 def trials_of(ledger: Reader) -> list[Trial]:
     """Return the run's trials in order."""
-    spent, tokens = usage_by_trial(ledger), tokens_by_candidate(ledger)
-    return [_trial(row, spent.get(row["number"], Usage()), tokens.get(row["candidate"])) for row in all_trials(ledger)]
+    spent = usage_by_trial(ledger)
+    return [
+        _trial(row, spent.get(row["number"], Usage()), tokens_in_search(ledger, row["candidate"]))
+        for row in all_trials(ledger)
+    ]
 
 
 def answers_of(ledger: Reader, candidate: str, split: str) -> list[Answer]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MOST: dict[Policy, int] = {"static": 16, "nearest": 8}
 WORDS: dict[Policy, str] = {"static": "random", "nearest": "nearest"}
 # The numbers of the test's passes, as its calls are tagged: the seed and the winner have 0 and 1.
-FIRST_PLACE = 2
+FIRST_PASS = 2
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ async def measure_baselines(
     baselines, examples = simple_baselines(programs, config), programs.task.test
     places = places_of(examples, config) if baselines else []
     found = []
-    for number, baseline in enumerate(baselines, FIRST_PLACE):
+    for number, baseline in enumerate(baselines, FIRST_PASS):
         if baseline.candidate.id == winner.candidate.id:
             answered = {place: winner.results[place] for place in places}
         else:

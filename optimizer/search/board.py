@@ -62,6 +62,12 @@ class Board:
         failures, results = self.failures(candidate_id), len(self.results(candidate_id))
         return failures > MOST_FAILURES * results and (failures > FORGIVEN or failures == results)
 
+    def tokens_per_call(self, candidate_id: str) -> float | None:
+        """Return what an answer of the model took on average in the scores so far; None where nobody counted."""
+        scores = [result for result in self.results(candidate_id) if isinstance(result, Score)]
+        calls = sum(score.calls for score in scores)
+        return sum(score.tokens for score in scores) / calls if calls else None
+
     def paired(self, one: str, two: str) -> tuple[list[float], list[float]]:
         """Return both candidates' scores on the examples that both have answered."""
         pairs = zip(self._numbers.get(one, []), self._numbers.get(two, []), strict=False)

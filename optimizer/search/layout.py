@@ -59,46 +59,45 @@ def layout(
 ) -> Layout:
     """Return how `config` searches on these validation examples, whose output fields are `outputs`.
 
-    An answer takes `calls_each` calls; "calls" below are what so many answers take.
+    An answer takes `calls_each` calls; `answers` are how many the budget pays for.
 
     Labels come in turn, each as often as it is there: who always gives the same answer is not favoured by the first
     block, and fewer examples tell as much (experiments/replay/README.md).
 
     A quick race leaves bad candidates soon and so sees many more; a careful one bounds the chance that the best is
     lost. `search.race: auto` is quick where the budget would not let every trial see every example (`USUAL_TRIALS` of
-    them where nobody counts), or is not counted in calls. The quick one
-    halves the field again and again, and its blocks double, so that as many calls are in flight. With a budget of
-    calls the race is at most a quarter of it long, so that several candidates can finish it, and one block of the
-    first round takes at most half of it. A later round of n candidates takes some 3 n blocks until one is left, and
-    shall take no more than a quarter of the budget.
+    them where nobody counts), or is not counted in calls. The quick one halves the field again and again, and its
+    blocks double, so that as many calls are in flight. With a budget of calls the race is at most a quarter of the
+    answers long, so that several candidates can finish it, and one block of the first round takes at most half of
+    them. A later round of n candidates takes some 3 n blocks until one is left, and shall take no more than a quarter.
     """
-    search, calls = config.search, affordable_answers(config, calls_each)
+    search, answers = config.search, affordable_answers(config, calls_each)
     order = interleaved(validation, config.seed, stratum_of(validation, outputs))
     quick = is_quick(config, len(order), calls_each)
-    block = search.block or (quick_block(calls) if quick else CAREFUL_BLOCK)
-    affordable = FIRST if calls is None else calls // (2 * block)
+    block = search.block or (quick_block(answers) if quick else CAREFUL_BLOCK)
+    affordable = FIRST if answers is None else answers // (2 * block)
     return Layout(
-        examples=order if calls is None else order[: max(block, calls // 4)],
+        examples=order if answers is None else order[: max(block, answers // 4)],
         race=PairedRace() if quick else BettingRace(),
         block=block,
         first=max(2, min(FIRST, affordable, config.trials)),
-        later=search.round or round_size(calls, block),
+        later=search.round or round_size(answers, block),
         doubling=quick,
     )
 
 
-def quick_block(calls: int | None) -> int:
-    """Return how many examples come before the quick race's first decision: a fifth of the root of the calls.
+def quick_block(answers: int | None) -> int:
+    """Return how many examples come before the quick race's first decision: a fifth of the root of all answers.
 
-    What more calls there are goes half to more candidates, half to knowing each one better.
+    What more answers there are goes half to more candidates, half to knowing each one better.
     """
-    wanted = 0 if calls is None else round(math.sqrt(calls) / 5)
+    wanted = 0 if answers is None else round(math.sqrt(answers) / 5)
     return min(CAREFUL_BLOCK, max(QUICK_BLOCK, wanted))
 
 
-def round_size(calls: int | None, block: int) -> int:
+def round_size(answers: int | None, block: int) -> int:
     """Return how many candidates race in a round after the first."""
-    affordable = MOST_LATER if calls is None else calls // (4 * 3 * block)
+    affordable = MOST_LATER if answers is None else answers // (4 * 3 * block)
     return max(LEAST_LATER, min(MOST_LATER, affordable))
 
 
@@ -122,5 +121,5 @@ def is_quick(config: RunConfig, examples: int, calls_each: int = 1) -> bool:
     """Tell if the race is to be the quick one, with so many validation examples and calls for each answer."""
     if config.search.race != "auto":
         return config.search.race == "quick"
-    calls, trials = affordable_answers(config, calls_each), config.search.trials or USUAL_TRIALS
-    return config.budget.uncounted or (calls is not None and calls < trials * examples)
+    answers, trials = affordable_answers(config, calls_each), config.search.trials or USUAL_TRIALS
+    return config.budget.uncounted or (answers is not None and answers < trials * examples)

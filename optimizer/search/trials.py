@@ -8,7 +8,7 @@ from typing import Any
 
 from optimizer.evaluate.statistics import interval, mean, standard_error
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import begin_trial, finish_trial, tokens_per_call
+from optimizer.ledger.records import begin_trial, finish_trial
 from optimizer.search.board import Board
 from optimizer.search.sampler import Asked, Observation
 from optimizer.types import Candidate, Score
@@ -69,7 +69,7 @@ class TrialLog:
         if board.too_many_failures(cid):
             kinds = ", ".join(sorted({r.kind for r in board.results(cid) if not isinstance(r, Score)}))
             state, reason = "failed", f"{failures} of {len(board.results(cid))} answers never came ({kinds})"
-        cost = tokens_per_call(self.ledger, cid, "validation")
+        cost = board.tokens_per_call(cid)
         if cost is not None:
             board.costs[cid] = cost
         value = board.estimate(cid, reference) if scores and state != "failed" else None

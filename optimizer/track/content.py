@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import Answered, answered_in, calls_of, scores_of, tokens_per_call
+from optimizer.ledger.records import Answered, answered_in, calls_of, scores_of, tokens_in_search
 from optimizer.types import Candidate, Phase, Usage, digest
 
 LONGEST_PARAM = 250
@@ -111,7 +111,7 @@ def trial_entry(ledger: Ledger, row: sqlite3.Row, spent: Usage, source: Source) 
         params=short({**json.loads(row["params"]), **_demo_sets(candidate)}),
         points=[
             *_by_block(scores, row["score"], source.block, ended),
-            *_trial_points(row, spent, tokens_per_call(ledger, row["candidate"], "validation"), ended),
+            *_trial_points(row, spent, tokens_in_search(ledger, row["candidate"]), ended),
             *_latencies(calls, ended),
         ],
         files=files,

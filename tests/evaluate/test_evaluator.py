@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from optimizer.door.door import tag_of_call
 from optimizer.errors import BudgetSpent, CallError, MetierError, ModelError, StoppedByFailures, TaskError
 from optimizer.evaluate.evaluator import Evaluator, phase_tag
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import CallTag, forget_failures, scores_of
-from optimizer.types import Candidate, Example, Failure, Prompt, Score
+from optimizer.ledger.records import CallTag, known_failures, scores_of
+from optimizer.types import Candidate, Example, Failure, Phase, Prompt, Score
 
 CANDIDATE = Candidate({"predict": Prompt("i")})
 EXAMPLES = [Example({"n": n}, {"answer": str(n)}) for n in range(6)]
@@ -154,18 +155,20 @@ def test_a_search_that_goes_on_asks_nothing_again_that_was_never_answered(ledger
         asked.append(n)
         return str(n)
 
-    assert run(ledger, mended) == first
+    async def go_on(phase: Phase) -> list[Score | Failure]:
+        again = replace(evaluator(ledger, Program(mended)), lost=known_failures(ledger))
+        return await again.run(CANDIDATE, EXAMPLES, "validation", 12, phase_tag(phase))
+
+    assert asyncio.run(go_on("search")) == first
     assert asked == [0, 2, 3, 5]
-    forget_failures(ledger)
-    assert [r.value for r in run(ledger, mended) if isinstance(r, Score)] == [1.0] * 6
+    assert known_failures(ledger) == {(CANDIDATE.id, "validation", at): Failure("server", "down") for at in (13, 16)}
+    assert [r.value for r in asyncio.run(go_on("test")) if isinstance(r, Score)] == [1.0] * 6, "a test asks again"
 
 
-def test_a_test_asks_again_what_was_not_answered(ledger: Ledger) -> None:
-    async def go(program: Program) -> list[Score | Failure]:
-        return await evaluator(ledger, program).run(CANDIDATE, EXAMPLES[:1], "test", 0, phase_tag("test", 0))
-
-    assert asyncio.run(go(Program(lambda n: CallError("server", "down")))) == [Failure("server", "down")]
-    assert asyncio.run(go(Program(str))) == [Score(1.0, {"answer": "0"}, "got 0")]
+def test_what_fails_now_may_be_asked_again_now(ledger: Ledger) -> None:
+    broken = run(ledger, lambda n: CallError("server", "down"))
+    assert all(isinstance(result, Failure) for result in broken)
+    assert all(isinstance(result, Score) for result in run(ledger, str))
 
 
 def test_an_unreadable_answer_is_a_zero_and_keeps_its_text(ledger: Ledger) -> None:

@@ -20,13 +20,15 @@ from optimizer.ledger.records import (
     find_call,
     finish_call,
     finish_trial,
+    forget_failures,
+    known_failures,
     lost_calls,
     outcomes,
     put_scores,
     recall_call,
     recalled_calls,
     scores_of,
-    tokens_by_candidate,
+    tokens_in_search,
     tokens_per_call,
     trial,
     usage_by_role,
@@ -108,7 +110,26 @@ def test_the_tokens_a_call_are_those_of_the_answers_that_were_scored(ledger: Led
     assert tokens_per_call(ledger, "c", "test") == 5.0
     assert tokens_per_call(ledger, "c", "train") is None, "nobody counted"
     assert tokens_per_call(ledger, "other", "test") is None
-    assert tokens_by_candidate(ledger) == {"c": 14.0}
+    assert tokens_in_search(ledger, "c") == 14.0
+    put_scores(ledger, "trained", "train", 0, ["x"], "m@1", [Score(1.0, tokens=7, calls=1)]).result(5)
+    assert tokens_in_search(ledger, "trained") == 7.0
+
+
+def test_failures_are_forgotten_all_or_those_of_an_outage(ledger: Ledger) -> None:
+    """An early time-out, then an answer, then an outage: of the second candidate one was answered on the way."""
+    rows = {"early": "failed", "answered": "done", "late": "failed"}
+    for at, (example, state) in enumerate(rows.items()):
+        begin_call(ledger, example, CallTag(example=example), {}).result(5)
+        sql = "UPDATE calls SET state = ?, ended = ? WHERE example = ?"
+        ledger.write(sql, (state, 1000.0 * at, example)).result(5)
+    lost = Failure("timeout", "too slow")
+    put_scores(ledger, "c", "validation", 0, list(rows), "m@1", [lost, Score(1.0), lost]).result(5)
+    assert known_failures(ledger) == {("c", "validation", 0): lost, ("c", "validation", 2): lost}
+    forget_failures(ledger, late=True)
+    assert known_failures(ledger) == {("c", "validation", 0): lost}
+    forget_failures(ledger)
+    assert known_failures(ledger) == {}
+    assert [row["value"] for row in scores_of(ledger, "c", "validation")] == [1.0]
 
 
 def test_usage_is_summed_by_role_phase_and_trial(ledger: Ledger) -> None:

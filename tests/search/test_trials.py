@@ -6,11 +6,11 @@ import pytest
 
 from optimizer.evaluate.statistics import standard_error, wilson
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import all_trials, put_scores
+from optimizer.ledger.records import all_trials
 from optimizer.search.board import Board
 from optimizer.search.sampler import Asked, Observation
 from optimizer.search.trials import LEAST_VARIANCE, Event, TrialLog, parameters
-from optimizer.types import Candidate, Prompt, Score
+from optimizer.types import Candidate, Failure, Prompt, Score
 
 from .conftest import TRAIN, candidate, scores
 
@@ -112,13 +112,14 @@ def test_a_trial_that_saw_nothing_has_no_score(log: TrialLog, ledger: Ledger) ->
     assert (row["score"], row["value"], row["seen"]) == (None, None, 0)
 
 
-def test_the_cost_of_a_candidate_is_its_tokens_a_call(log: TrialLog, ledger: Ledger) -> None:
-    found = [Score(1.0, tokens=12, calls=1), Score(1.0, tokens=32, calls=1)]
-    put_scores(ledger, ONE.id, "validation", 0, ["a", "b"], "m@1", found).result(5)
-    made = board()
-    log.begin(0, Asked(ONE))
-    log.finish(0, Asked(ONE), made, None)
-    assert made.costs == {ONE.id: 22.0}
+def test_the_cost_of_a_candidate_is_its_tokens_a_call(log: TrialLog) -> None:
+    made = Board()
+    made.add(ONE, [Score(1.0, tokens=12, calls=1), Failure("timeout", "late"), Score(1.0, tokens=42, calls=2)])
+    made.add(TWO, [Score(1.0)])
+    for number, one in enumerate((ONE, TWO)):
+        log.begin(number, Asked(one))
+        log.finish(number, Asked(one), made, None)
+    assert made.costs == {ONE.id: 18.0}, "nobody counted the other's"
 
 
 def test_progress_shows_the_scores_so_far(log: TrialLog, events: list[Event]) -> None:

@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from scipy.stats import ttest_1samp
+
 from experiments.field.bars import above, bars
 from experiments.field.entries import Entry, by_example, entries, from_nothing, peers
 from experiments.field.lines import RESULTS, Line, only, read_lines
@@ -91,8 +93,11 @@ def reported(lines: Sequence[Line]) -> str:
         return ""
     said, true = ([line[name] for line in mine] for name in ("validation_score", "score"))
     gaps = [100 * (one - two) for one, two in zip(said, true, strict=True)]
-    low, high = difference(said, true)
-    told = f"{mean(gaps):+.1f} points [{100 * low:+.0f}, {100 * high:+.0f}] over {len(gaps)} searches"
+    told = f"{mean(gaps):+.1f} points"
+    if len(gaps) > 1:
+        low, high = ttest_1samp(gaps, 0.0).confidence_interval()  # of searches, whose scores are means already
+        told += f" [{low:+.0f}, {high:+.0f}]"
+    told += f" over {len(gaps)} searches"
     most = f"each from {min(gaps):+.0f} to {max(gaps):+.0f}"
     return f"What metier reports of its winners before the test, less their test scores: {told}, {most}.\n"
 

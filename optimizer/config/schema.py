@@ -285,12 +285,18 @@ class RunConfig(Strict):
         """How many trials there are at most."""
         return self.planned or MOST_TRIALS
 
-    @model_validator(mode="after")
-    def _some_demo_or_format(self) -> RunConfig:
+    def few_calls(self, calls_each: int = 1) -> tuple[str, str] | None:
+        """Return (what is wrong, what to do) where the calls do not let two prompts see one block, else None."""
         block = self.search.block or (10 if self.search.race == "careful" else 5)  # the least that search/layout.py has
-        if self.budget.calls is not None and self.budget.calls < 2 * block:
-            raise ValueError(
-                f"budget.calls={self.budget.calls} is too small to compare two prompts on one block of "
-                f"{block} examples; give at least {2 * block}"
-            )
+        least = 2 * block * calls_each
+        if self.budget.calls is None or self.budget.calls >= least:
+            return None
+        each = "" if calls_each == 1 else f" with {calls_each} calls each"
+        what = f"budget.calls={self.budget.calls} is too small to compare two prompts on one block of {block} examples"
+        return what + each, f"give at least {least}"
+
+    @model_validator(mode="after")
+    def _calls_for_two_prompts(self) -> RunConfig:
+        if (few := self.few_calls()) is not None:
+            raise ValueError("; ".join(few))
         return self

@@ -39,7 +39,7 @@ def interval(scores: Sequence[float]) -> Interval:
     if is_binary(scores):
         return wilson(sum(scores), len(scores))
     sample = np.asarray(scores, dtype=float)
-    low, high = _skewed(2 * sample - 1)
+    low, high = interval_of_gaps(2 * sample - 1)
     least, most = wilson(float(np.floor(sample).sum()), len(sample)), wilson(float(np.ceil(sample).sum()), len(sample))
     return min(float(1 + low) / 2, most[0]), max(float(1 + high) / 2, least[1])
 
@@ -80,8 +80,26 @@ def difference(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
 
 
 def interval_of_gaps(gaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return `difference`'s interval for paired differences along the last axis, which is not empty."""
-    return _skewed(gaps)
+    """Return `difference`'s interval of the mean along the last axis, which is not empty, of gaps in [-1, 1]."""
+    from scipy.special import stdtrit
+
+    n = gaps.shape[-1]
+    middle, prevalence = _prevailing(gaps)
+    origin = middle * prevalence
+    least = 0.5 * (1 + prevalence * (np.abs(middle) > SAME))
+    size = np.maximum(least, _size(gaps)) * (1 + np.abs(origin))
+    total, squares, cubes = (((gaps - origin[..., None]) ** power).sum(axis=-1) for power in (1, 2, 3))
+    count = n + 2
+    centre, second, third = total / count, (squares + 2 * size) / count, cubes / count
+    spread = second - centre**2
+    skew = third - 3 * centre * second + 2 * centre**3
+    quantile = float(stdtrit(count - 1, 0.975))
+    half = quantile * np.sqrt(spread / count)
+    shift = skew / spread * (1 + 2 * quantile**2) / (6 * count)
+    centre = origin + centre + np.clip(shift, -half / 2, half / 2)
+    # With a handful of examples the corrections may move the centre past the mean itself.
+    low, high = np.minimum(centre - half, gaps.mean(axis=-1)), np.maximum(centre + half, gaps.mean(axis=-1))
+    return np.maximum(-1.0, low), np.minimum(1.0, high)
 
 
 def variance(values: Sequence[float]) -> float:
@@ -112,29 +130,6 @@ def detectable(spread: float, noise: float, n: int) -> float:
 def is_binary(scores: Sequence[float]) -> bool:
     """Tell if every score is 0 or 1."""
     return all(score in (0.0, 1.0) for score in scores)
-
-
-def _skewed(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the interval described at `difference` of the mean along the last axis of values in [-1, 1]."""
-    from scipy.special import stdtrit
-
-    n = values.shape[-1]
-    middle, prevalence = _prevailing(values)
-    origin = middle * prevalence
-    least = 0.5 * (1 + prevalence * (np.abs(middle) > SAME))
-    size = np.maximum(least, _size(values)) * (1 + np.abs(origin))
-    total, squares, cubes = (((values - origin[..., None]) ** power).sum(axis=-1) for power in (1, 2, 3))
-    count = n + 2
-    centre, second, third = total / count, (squares + 2 * size) / count, cubes / count
-    spread = second - centre**2
-    skew = third - 3 * centre * second + 2 * centre**3
-    quantile = float(stdtrit(count - 1, 0.975))
-    half = quantile * np.sqrt(spread / count)
-    shift = skew / spread * (1 + 2 * quantile**2) / (6 * count)
-    centre = origin + centre + np.clip(shift, -half / 2, half / 2)
-    # With a handful of examples the corrections may move the centre past the mean itself.
-    low, high = np.minimum(centre - half, values.mean(axis=-1)), np.maximum(centre + half, values.mean(axis=-1))
-    return np.maximum(-1.0, low), np.minimum(1.0, high)
 
 
 def _prevailing(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

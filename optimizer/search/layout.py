@@ -103,13 +103,9 @@ def round_size(answers: int | None, block: int) -> int:
 
 def refuse_few(config: RunConfig, calls_each: int) -> None:
     """Raise ConfigError where the calls do not suffice for two prompts on one block, if an answer takes so many."""
-    block = config.search.block or (CAREFUL_BLOCK if config.search.race == "careful" else QUICK_BLOCK)
-    answers = affordable_answers(config, calls_each)
-    if answers is not None and answers < 2 * block:
-        what = (
-            f"budget.calls={config.budget.calls} is too small to compare two prompts on one block of {block} examples"
-        )
-        raise ConfigError(f"{what} with {calls_each} calls each", f"Give at least {2 * block * calls_each}.")
+    if (few := config.few_calls(calls_each)) is not None:
+        what, remedy = few
+        raise ConfigError(what, f"{remedy.capitalize()}.")
 
 
 def affordable_answers(config: RunConfig, calls_each: int) -> int | None:

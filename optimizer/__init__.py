@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from optimizer.loading import load_prompt
-    from optimizer.run import optimize
+    from optimizer.job.load import load_prompt
+    from optimizer.job.run import optimize
     from optimizer.task.load import load_task
 
 # DSPy and litellm would ask the network for a price list at first use, and warn when offline.
@@ -20,7 +20,7 @@ os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 __version__ = "0.1.0"
 __all__ = ["load_prompt", "load_task", "optimize"]
 
-_HOMES = {"load_prompt": "optimizer.loading", "load_task": "optimizer.task.load", "optimize": "optimizer.run"}
+_HOMES = {"load_prompt": "optimizer.job.load", "load_task": "optimizer.task.load", "optimize": "optimizer.job.run"}
 
 
 def __getattr__(name: str) -> Any:

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from bench import SEED, Bench
-from forks import Forks
-from jobs import make_task, rule, settings, write_config
+from support.bench import SEED, Bench
+from support.forks import Forks
+from support.jobs import make_task, rule, settings, write_config
 
 from optimizer.testing.fake_server import FakeServer
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from browser import browser
+from support.browser import browser
 
 from optimizer.track.ui import tracking_uri, trials_address
 

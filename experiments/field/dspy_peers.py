@@ -15,7 +15,7 @@ import dspy
 from dspy.utils.exceptions import AdapterParseError
 
 from experiments.field.cell import SHOWN, Found, Job
-from optimizer.export.layout import never
+from optimizer.export.template import never
 from optimizer.prompt.formats import adapter
 from optimizer.prompt.program import ROOT, Programs
 from optimizer.task.program import build_signature

@@ -11,12 +11,12 @@ from typing import Any
 
 from experiments.field.cell import SHOWN, Found, Job
 from optimizer.config.schema import RunConfig
+from optimizer.job.run import Watcher, optimize
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.records import all_trials, scores_of
 from optimizer.models.embed import MODEL, Embedder
 from optimizer.models.store import Store
 from optimizer.prompt.program import ROOT, Programs
-from optimizer.run import Watcher, optimize
 from optimizer.task.task import Task
 from optimizer.types import Candidate, Prompt
 

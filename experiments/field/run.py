@@ -26,11 +26,11 @@ from experiments.field.methods import METHODS, grid, required
 from experiments.field.proxy import BudgetProxy
 from experiments.field.tasks import make_task, places_of_test
 from experiments.jsonl import append
-from optimizer.child import environment
 from optimizer.evaluate.statistics import interval, mean
 from optimizer.models.reencode import reencoded
 from optimizer.models.server import EmbeddedServer
 from optimizer.models.store import Store
+from optimizer.system.process import environment
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("dspy", "gepa", "optuna", "promptolution", "xllamacpp")

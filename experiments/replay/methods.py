@@ -17,9 +17,9 @@ from experiments.replay.worlds import Snapped, World, in_turn, nearest
 from optimizer.config.schema import Budget, Prior, RunConfig
 from optimizer.config.schema import Search as Config
 from optimizer.search.bayes import BayesianSampler, Model
-from optimizer.search.layout import LEAST_LATER, Layout, layout
 from optimizer.search.race import Race
 from optimizer.search.sampler import Sampler, Strategy
+from optimizer.search.schedule import LEAST_LATER, Schedule, make_schedule
 from optimizer.search.space import Space
 from optimizer.testing.samplers import Listed
 
@@ -50,16 +50,16 @@ def product(
     """
     config = RunConfig(task="replay", budget=Budget(calls=budget), seed=seed)
     space = replace(world.space, prior=prior, formats=formats or world.space.formats)
-    laid = layout(examples_of(world), config)
+    schedule = make_schedule(examples_of(world), config)
     world = in_turn(world, seed) if turns else world
     if race is not None:
-        laid = replace(laid, race=race, doubling=False)
+        schedule = replace(schedule, race=race, doubling=False)
     if later is not None:
-        laid = replace(laid, later=later)
+        schedule = replace(schedule, later=later)
     if sampler is not None:
-        return play(world, budget, sampler(world, seed), laid, len(world.candidates))
-    ours = PoolSampler(replace(world, space=space), config.search.strategy, seed, laid.first - 1)
-    return play(world, budget, ours, laid, len(world.candidates))
+        return play(world, budget, sampler(world, seed), schedule, len(world.candidates))
+    ours = PoolSampler(replace(world, space=space), config.search.strategy, seed, schedule.first - 1)
+    return play(world, budget, ours, schedule, len(world.candidates))
 
 
 class PoolSampler(Sampler):
@@ -96,8 +96,8 @@ def looped(sampler: Callable[[World, int], PoolRandom], race: Race, rounds: tupl
     """Return a method that plays the product's loop with another sampler or race; the second round size recurs."""
 
     def play(world: World, budget: int, seed: int) -> Played:
-        laid = Layout(examples_of(world), race, block, *rounds)
-        return play_search(world, budget, sampler(world, seed), laid, len(world.candidates))
+        schedule = Schedule(examples_of(world), race, block, *rounds)
+        return play_search(world, budget, sampler(world, seed), schedule, len(world.candidates))
 
     return play
 

@@ -13,9 +13,9 @@ import numpy as np
 from experiments.replay.worlds import World
 from optimizer.errors import BudgetSpent
 from optimizer.search.board import Board
-from optimizer.search.layout import Layout
 from optimizer.search.loop import Search
 from optimizer.search.sampler import Sampler
+from optimizer.search.schedule import Schedule
 from optimizer.search.trials import TrialLog
 from optimizer.types import Candidate, Example, Score
 
@@ -65,9 +65,9 @@ def examples_of(world: World) -> list[Example]:
     return [Example({"text": str(place)}, {}) for place in range(world.length)]
 
 
-def play_search(world: World, budget: int, sampler: Sampler, laid: Layout, trials: int) -> Played:
+def play_search(world: World, budget: int, sampler: Sampler, schedule: Schedule, trials: int) -> Played:
     """Return how the product's search ends on a world. The layout's examples stand for the world's first columns."""
-    board = searched(world, budget, sampler, laid, trials)
+    board = searched(world, budget, sampler, schedule, trials)
     best = board.winner()
     if best is None:
         return Played(0, 0.0, board.answered, 0)
@@ -80,11 +80,11 @@ def answered(board: Board) -> list[str]:
     return [cid for cid in board.candidates if board.results(cid)]
 
 
-def searched(world: World, budget: int, sampler: Sampler, laid: Layout, trials: int) -> Board:
+def searched(world: World, budget: int, sampler: Sampler, schedule: Schedule, trials: int) -> Board:
     """Return what the product's search has seen of a world when it ends; see `play_search`."""
     evaluator = Recorded(world, budget)
-    log = TrialLog(cast("Any", Forgetful()), len(laid.examples), lambda event: None)
-    search = Search(sampler, cast("Any", evaluator), log, laid)
+    log = TrialLog(cast("Any", Forgetful()), len(schedule.examples), lambda event: None)
+    search = Search(sampler, cast("Any", evaluator), log, schedule)
     asyncio.run(search.run(world.candidates[0], trials))
     return search.board
 

@@ -10,8 +10,8 @@ import numpy as np
 from experiments.replay.play import examples_of, play_search
 from experiments.replay.rivals import PoolRandom
 from experiments.replay.worlds import World
-from optimizer.search.layout import Layout
 from optimizer.search.race import BettingRace, Race
+from optimizer.search.schedule import Schedule
 
 NEAR = 0.02
 
@@ -34,8 +34,8 @@ def raced(world: World, seed: int, race: Race | None, entrants: int, block: int 
     """Race the seed prompt and random candidates of a world in one round; `race` None is the product's careful one."""
     sampler = _Noted(world, seed)
     everything = entrants * world.length
-    laid = Layout(examples_of(world), race or BettingRace(), block, entrants, entrants)
-    played = play_search(world, everything, sampler, laid, entrants)
+    schedule = Schedule(examples_of(world), race or BettingRace(), block, entrants, entrants)
+    played = play_search(world, everything, sampler, schedule, entrants)
     rows = [0, *sampler.rows]
     means, truth = world.scores.mean(axis=1), world.truth
     best = max(rows, key=lambda row: float(means[row]))

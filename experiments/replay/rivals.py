@@ -15,8 +15,8 @@ from scipy.stats import wilcoxon
 from experiments.replay.worlds import World
 from optimizer.config.schema import Search
 from optimizer.search.board import Board
-from optimizer.search.layout import FIRST
 from optimizer.search.sampler import Asked
+from optimizer.search.schedule import FIRST
 from optimizer.search.spread import spread
 
 LEVELS = ("instruction", "format", "policy", "count", "order", "set")

@@ -38,10 +38,10 @@ def check(
     CONFIG is a run's YAML: its run_dir's best.json is checked, or the task's own instruction where there is none.
     PROMPT is a best.json. What a 95 % interval says counts: one that straddles the mark tells nothing.
     """
-    from optimizer.gate import EXIT, Wanted
-    from optimizer.gate import check as checked
+    from optimizer.job.check import EXIT, Wanted
+    from optimizer.job.check import check as checked
     from optimizer.report.clean import cell
-    from optimizer.report.result import write_atomically
+    from optimizer.system.files import write_atomically
 
     found = checked(place, Wanted(least, against, margin), split, task, model, api_base)
     if junit is not None:

@@ -15,6 +15,6 @@ def estimate(config: str, overrides: tuple[str, ...], run_dir: str | None) -> No
 
     settings = load_config(config, overrides)
     settings = settings.model_copy(update={"run_dir": run_dir})
-    from optimizer.estimate import estimate as forecast
+    from optimizer.job.estimate import estimate as forecast
 
     click.echo(forecast(settings, lambda text: click.echo(text, err=True)).text())

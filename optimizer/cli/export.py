@@ -17,8 +17,8 @@ TARGETS = ("text", "messages", "openai", "anthropic", "dspy", "langchain", "prom
 @click.option("--out", metavar="FILE", help="Write it there; default: standard output.")
 def export(run_dir: str, target: str, trial: int | None, predictor: str | None, out: str | None) -> None:
     """Export the winner of the run in RUN_DIR (or a best.json) for another tool."""
-    from optimizer.report.result import write_atomically
-    from optimizer.shipping import ship
+    from optimizer.job.export import ship
+    from optimizer.system.files import write_atomically
 
     made = ship(Path(run_dir), target, trial, predictor)
     if out is None:

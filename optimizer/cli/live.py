@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from optimizer.cli.panel import bar, sparkline
+from optimizer.job.run import Watcher
 from optimizer.report.clean import visible
-from optimizer.run import Watcher
 
 if TYPE_CHECKING:
     from rich.live import Live

@@ -20,7 +20,7 @@ from optimizer.cli.export import export
 from optimizer.cli.report import report
 from optimizer.cli.show import show
 from optimizer.errors import MetierError
-from optimizer.redact import scrub
+from optimizer.system.redact import scrub
 
 
 class Cli(click.Group):

@@ -60,7 +60,7 @@ def run(
 @ACCEPT
 def resume(run_dir: str, overrides: tuple[str, ...], quiet: bool, wait: bool, accept_changes: bool) -> None:
     """Go on with the run in RUN_DIR, with the config that it was begun with."""
-    from optimizer.resume import stored_config
+    from optimizer.job.resume import stored_config
 
     _optimize(stored_config(run_dir, overrides), quiet, wait, accept_changes)
 
@@ -70,7 +70,7 @@ def _optimize(settings: RunConfig, quiet: bool, wait: bool, accept_changes: bool
 
     watcher = make_watcher(quiet)
     watcher.say("Loading …")
-    from optimizer.run import optimize
+    from optimizer.job.run import optimize
 
     _print_report(optimize(settings, watcher, wait=wait, accept_changes=accept_changes))
 
@@ -110,7 +110,7 @@ def _print_report(report: Report) -> None:
 @click.option("--api-base", metavar="URL", help="The endpoint of --model.")
 def evaluate(task: str, prompt: str, split: str, model: str | None, api_base: str | None) -> None:
     """Score a saved prompt on a split of TASK."""
-    from optimizer.rescore import evaluate_saved
+    from optimizer.job.eval import evaluate_saved
 
     scored = evaluate_saved(task, prompt, split, model, api_base)
     low, high = scored.ci95

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def show(run_dir: str, number: int | None, example: int | None, as_json: bool) -> None:
     """Show a trial of the run in RUN_DIR: its prompt as rendered messages, parameters, scores, and each answer."""
+    from optimizer.job.export import find_trial, find_winner, rendered
     from optimizer.ledger.reader import Reader
     from optimizer.report.trial import shown_trial
-    from optimizer.shipping import find_trial, find_winner, rendered
 
     trial = find_winner(Path(run_dir)) if number is None else find_trial(Path(run_dir), number)
     with closing(Reader(Path(run_dir) / "ledger.db")) as ledger:

@@ -12,7 +12,7 @@ from optimizer.config.schema import RunConfig
 from optimizer.config.strict import validate
 from optimizer.config.yamlfile import read_yaml
 from optimizer.errors import ConfigError
-from optimizer.redact import scrub
+from optimizer.system.redact import scrub
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:

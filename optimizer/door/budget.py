@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from optimizer.config.schema import Budget as Limits
 from optimizer.door.forecast import TestForecast
 from optimizer.errors import BudgetSpent, ConfigError
-from optimizer.ledger.clock import booked_for_lost, resume_clock, spells
+from optimizer.ledger.clock import booked_for_lost, call_stats, resume_clock
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import CallTag, usage_by_role
 from optimizer.types import Phase, Usage
@@ -61,7 +61,7 @@ class Budget:
         self.restore(search, test, *resume_clock(ledger, self._start, until))
         self.set_aside(calls, concurrency, beside)
         self.lost = booked_for_lost(ledger)
-        for spell in spells(ledger):
+        for spell in call_stats(ledger):
             self._forecast.learn(
                 CallTag(spell.role, "search", spell.trial), Usage(), Usage(usd=spell.usd), spell.seconds
             )

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from optimizer.config.schema import Failures
 from optimizer.door.budget import Budget
 from optimizer.door.charges import Charge, most_of
+from optimizer.door.connection import Connection
+from optimizer.door.delivery import Delivery
 from optimizer.door.keys import call_key, request_json, response_from_json, response_json
-from optimizer.door.landing import Landing
 from optimizer.door.limiter import Limiter
-from optimizer.door.line import Line
 from optimizer.errors import BudgetSpent, CallError
 from optimizer.ledger.clock import rebook_lost
 from optimizer.ledger.ledger import Ledger
@@ -90,8 +90,8 @@ class Door:
         self._in_flight: dict[str, asyncio.Future[Answer]] = {}
         self._loop = asyncio.new_event_loop()
         # Only the keys of answers that were at least queued for the ledger are looked up there.
-        self._landing, self._written = Landing(self._loop), answered_keys(ledger)
-        self._lines = _lines(endpoints, failures)
+        self._landing, self._written = Delivery(self._loop), answered_keys(ledger)
+        self._connections = _connections(endpoints, failures)
         self._thread = threading.Thread(target=self._loop.run_forever, name="door", daemon=True)
         self._thread.start()
 
@@ -121,7 +121,7 @@ class Door:
 
     def limits(self) -> str:
         """Return what is known of the providers' limits, in words; "" where none was met."""
-        told = dict.fromkeys(line.limits() for line in self._lines.values())
+        told = dict.fromkeys(line.limits() for line in self._connections.values())
         return "; ".join(filter(None, told))
 
     async def _hang_up(self) -> None:
@@ -129,7 +129,7 @@ class Door:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        for line in set(self._lines.values()):
+        for line in set(self._connections.values()):
             await line.aclose()
 
     async def _complete(
@@ -185,7 +185,7 @@ class Door:
         return Answer(row, response, found[1].tokens)
 
     async def _pay(self, role: Role, request: Request, data: Mapping[str, Any], key: str, tag: CallTag) -> Answer:
-        price, line = self._prices.get(role, Price()), self._lines[role]
+        price, line = self._prices.get(role, Price()), self._connections[role]
         charge = Charge(self.budget, tag, price, most_of(data, price))
         async with line.places:
             line.check()
@@ -242,16 +242,16 @@ class Door:
             me.add_done_callback(self._paying.discard)
 
 
-def _lines(endpoints: Mapping[Role, Endpoint], failures: Failures) -> dict[Role, Line]:
+def _connections(endpoints: Mapping[Role, Endpoint], failures: Failures) -> dict[Role, Connection]:
     """Return each role's line: a model that answers in two roles is one queue, a key one limit."""
     limiters: dict[str, Limiter] = {}
-    lines: dict[tuple[str, str], Line] = {}
-    by_role: dict[Role, Line] = {}
+    lines: dict[tuple[str, str], Connection] = {}
+    by_role: dict[Role, Connection] = {}
     for role, endpoint in endpoints.items():
         account = endpoint.account
         if (endpoint.identity, account) not in lines:
             limiter = limiters.setdefault(account, Limiter())
-            lines[endpoint.identity, account] = Line(endpoint, failures, limiter)
+            lines[endpoint.identity, account] = Connection(endpoint, failures, limiter)
         by_role[role] = lines[endpoint.identity, account]
     return by_role
 

@@ -9,7 +9,7 @@ import dspy
 
 from optimizer.door.door import tag_of_call
 from optimizer.errors import BudgetSpent
-from optimizer.evaluate.evaluator import Evaluator, Trace, landed, phase_tag
+from optimizer.evaluate.evaluator import Evaluator, Trace, phase_tag, wait_for_all
 from optimizer.types import Candidate, Example, Score
 
 LEAST = 0.5
@@ -45,7 +45,7 @@ async def _answered(
         return (result.value if isinstance(result, Score) else 0.0), trace
 
     tasks = [asyncio.ensure_future(one(example)) for example in examples]
-    await landed(tasks)
+    await wait_for_all(tasks)
     return [task.result() for task in tasks if not isinstance(task.exception(), BudgetSpent)]
 
 

@@ -15,7 +15,7 @@ from optimizer.door.failures import metier_error_in
 from optimizer.errors import BudgetSpent, CallError, TaskError
 from optimizer.evaluate.admission import Admission, unlimited
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import CallTag, Place, put_scores
+from optimizer.ledger.records import CallTag, ScoreKey, put_scores
 from optimizer.task.metrics.base import Metric
 from optimizer.types import Candidate, Example, Failure, Phase, Score
 
@@ -47,7 +47,7 @@ class Evaluator:
     ledger: Ledger
     concurrency: int = 1
     calls_left: Callable[[], float] = unlimited  # what nobody has spent or holds of a budget of calls
-    lost: Mapping[Place, Failure] = field(default_factory=dict)
+    lost: Mapping[ScoreKey, Failure] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._places, self._admission = asyncio.Semaphore(self.concurrency), Admission(self.calls_left)
@@ -79,7 +79,7 @@ class Evaluator:
     async def _answers(self, program: dspy.Module, examples: Sequence[Example]) -> list[Result]:
         spent: list[BudgetSpent] = []
         tasks = [asyncio.ensure_future(self._one(program, example, spent)) for example in examples]
-        await landed(tasks)
+        await wait_for_all(tasks)
         return [task.result() for task in tasks]
 
     async def _one(self, program: dspy.Module, example: Example, spent: list[BudgetSpent]) -> Result:
@@ -144,7 +144,7 @@ def with_tokens(result: Result, tokens: Sequence[int]) -> Result:
     return replace(result, tokens=sum(tokens), calls=len(tokens)) if isinstance(result, Score) else result
 
 
-async def landed(tasks: Sequence[asyncio.Future[Any]]) -> None:
+async def wait_for_all(tasks: Sequence[asyncio.Future[Any]]) -> None:
     """Wait for all tasks; where one fails the others are cancelled and its exception is raised.
 
     A spent budget cancels nothing: what is in flight is paid for, so it may land. Ask the tasks.

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from optimizer.export import source
-from optimizer.export.layout import BETWEEN, Layout, never
 from optimizer.export.source import ADAPTERS, PLAIN, choosing, literal, parts, plainly
+from optimizer.export.template import BETWEEN, Template, never
 from optimizer.prompt.program import Programs, Prompted
 from optimizer.prompt.saved import SavedPrompt
 from optimizer.prompt.values import render
@@ -37,24 +37,24 @@ def _piece(piece, inputs):
 _JOINED = 'return [{"role": filled[0]["role"], "content": %r.join(one["content"] for one in filled)}]'
 
 
-def python_module(layout: Layout) -> str:
+def python_module(template: Template) -> str:
     """Return a Python file whose `messages(…)` are this prompt's, without metier or DSPy."""
-    prompt, plain = layout.prompt, layout.prompt.format in PLAIN
+    prompt, plain = template.prompt, template.prompt.format in PLAIN
     chosen = "_chosen(inputs)" if prompt.retrieves else "DEMOS"
-    ending = _JOINED % BETWEEN if layout.joined else "return filled"
+    ending = _JOINED % BETWEEN if template.joined else "return filled"
     needs = "numpy and sentence-transformers" if prompt.retrieves else "the standard library alone"
     return "".join(
         [
             source.HEAD.format(needs=needs),
             source.imports(prompt.retrieves),
-            literal("REQUEST", dict(layout.body)),
-            literal("HEAD", parts(layout.head)),
-            literal("DEMOS", [parts(demo) for demo in layout.demos]),
-            literal("TAIL", parts(layout.tail)),
+            literal("REQUEST", dict(template.body)),
+            literal("HEAD", parts(template.head)),
+            literal("DEMOS", [parts(demo) for demo in template.demos]),
+            literal("TAIL", parts(template.tail)),
             _MESSAGES.format(chosen=chosen, ending=ending),
             source.source(render) if plain or prompt.retrieves else "",
             source.PLAIN_TEXT if plain else source.DSPY_TEXT,
-            _pool(prompt, layout.pool) if prompt.retrieves else "",
+            _pool(prompt, template.pool) if prompt.retrieves else "",
             _CHOSEN if prompt.retrieves else "",
         ]
     )

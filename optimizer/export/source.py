@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pprint import pformat
 from typing import Any
 
-from optimizer.export.layout import Message
+from optimizer.export.template import Message
 from optimizer.prompt import demos, values
 from optimizer.prompt.demos import DemoPool, text_of
 from optimizer.prompt.values import label_of, render

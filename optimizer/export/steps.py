@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optimizer.export import source
-from optimizer.export.layout import BETWEEN, Layout, never
 from optimizer.export.source import ADAPTERS, PLAIN, choosing, literal, parts, plainly
+from optimizer.export.template import BETWEEN, Template, never
 from optimizer.prompt.program import Programs
 from optimizer.prompt.saved import SavedPrompt
 from optimizer.prompt.values import render
@@ -49,10 +49,10 @@ def _chosen(predictor, inputs):
 """
 
 
-def python_steps(layouts: Mapping[str, Layout]) -> str:
+def python_steps(templates_by_name: Mapping[str, Template]) -> str:
     """Return a Python file whose `messages(predictor, …)` are a program's, without metier or DSPy."""
-    pools = {name: (one.prompt, one.pool) for name, one in layouts.items() if one.prompt.retrieves}
-    formats = {one.prompt.format for one in layouts.values()}
+    pools = {name: (one.prompt, one.pool) for name, one in templates_by_name.items() if one.prompt.retrieves}
+    formats = {one.prompt.format for one in templates_by_name.values()}
     both = '(render if prompt["plain"] else _text)'
     text = both if formats & PLAIN and formats - PLAIN else "render" if formats & PLAIN else "_text"
     chosen = "_chosen(predictor, inputs)" if pools else 'prompt["demos"]'
@@ -60,7 +60,7 @@ def python_steps(layouts: Mapping[str, Layout]) -> str:
         [
             source.HEAD.format(needs="numpy and sentence-transformers" if pools else "the standard library alone"),
             source.imports(bool(pools)),
-            literal("PREDICTORS", {name: _held(one) for name, one in layouts.items()}),
+            literal("PREDICTORS", {name: _held(one) for name, one in templates_by_name.items()}),
             _MESSAGES.format(chosen=chosen, text=text, between=BETWEEN),
             source.source(render) if formats & PLAIN or pools else "",
             source.DSPY_TEXT if formats - PLAIN else "",
@@ -70,16 +70,16 @@ def python_steps(layouts: Mapping[str, Layout]) -> str:
     )
 
 
-def _held(layout: Layout) -> dict[str, Any]:
+def _held(template: Template) -> dict[str, Any]:
     return {
-        "inputs": list(layout.inputs),
-        "outputs": list(layout.outputs),
-        "request": dict(layout.body),
-        "plain": layout.prompt.format in PLAIN,
-        "joined": layout.joined,
-        "head": parts(layout.head),
-        "demos": [parts(demo) for demo in layout.demos],
-        "tail": parts(layout.tail),
+        "inputs": list(template.inputs),
+        "outputs": list(template.outputs),
+        "request": dict(template.body),
+        "plain": template.prompt.format in PLAIN,
+        "joined": template.joined,
+        "head": parts(template.head),
+        "demos": [parts(demo) for demo in template.demos],
+        "tail": parts(template.tail),
     }
 
 

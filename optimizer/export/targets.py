@@ -13,14 +13,14 @@ import yaml
 from optimizer.config.schema import is_local
 from optimizer.errors import TaskError
 from optimizer.export.code import dspy_module, python_module
-from optimizer.export.layout import Layout, Message, Slot, layout_of, request_to_anthropic
 from optimizer.export.steps import dspy_steps, python_steps
+from optimizer.export.template import Message, Slot, Template, request_to_anthropic, template_of
 from optimizer.prompt.saved import SavedPrompt
 from optimizer.prompt.values import render
 
 Fill = Callable[[str], str]
-One = Callable[[SavedPrompt, Layout], "Export"]
-Several = Callable[[SavedPrompt, Mapping[str, Layout]], "Export"]
+One = Callable[[SavedPrompt, Template], "Export"]
+Several = Callable[[SavedPrompt, Mapping[str, Template]], "Export"]
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ def export(saved: SavedPrompt, target: str, predictor: str | None = None) -> Exp
         raise Retrieves(what, "Give --to python or --to dspy, which carry the examples that they choose from.")
     if target == "dspy":
         return _dspy(saved, predictor)
-    layouts = {name: layout_of(saved, name) for name in names}
+    templates_by_name = {name: template_of(saved, name) for name in names}
     if saved.task.program is not None and predictor is None:
-        return STEPS[target](saved, layouts)
-    return TARGETS[target](saved, layouts[names[0]])
+        return STEPS[target](saved, templates_by_name)
+    return TARGETS[target](saved, templates_by_name[names[0]])
 
 
 def _asked(saved: SavedPrompt, predictor: str | None) -> list[str]:
@@ -86,11 +86,11 @@ def _filled(message: Message, slot: Fill, constant: Fill = str) -> str:
     return "".join(slot(piece.name) if isinstance(piece, Slot) else constant(piece) for piece in message.pieces)
 
 
-def _placeholders(layout: Layout) -> dict[str, str]:
+def _placeholders(template: Template) -> dict[str, str]:
     """Return a placeholder for each input that stands nowhere in the prompt."""
-    constant = "".join(_filled(message, lambda name: "") for message in layout.messages())
+    constant = "".join(_filled(message, lambda name: "") for message in template.messages())
     found = {}
-    for name in layout.inputs:
+    for name in template.inputs:
         mark = f"{{{{{name}}}}}"
         while mark in constant:
             mark = mark.replace("{{", "{{_")
@@ -98,17 +98,17 @@ def _placeholders(layout: Layout) -> dict[str, str]:
     return found
 
 
-def _messages(saved: SavedPrompt, layout: Layout, marks: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"role": one.role, "content": _filled(one, lambda name: marks[name])} for one in layout.messages()]
+def _messages(saved: SavedPrompt, template: Template, marks: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"role": one.role, "content": _filled(one, lambda name: marks[name])} for one in template.messages()]
 
 
-def _openai(saved: SavedPrompt, layout: Layout, marks: Mapping[str, str]) -> dict[str, Any]:
-    return {"model": layout.body["model"], "messages": _messages(saved, layout, marks), **layout.body}
+def _openai(saved: SavedPrompt, template: Template, marks: Mapping[str, str]) -> dict[str, Any]:
+    return {"model": template.body["model"], "messages": _messages(saved, template, marks), **template.body}
 
 
-def _anthropic(saved: SavedPrompt, layout: Layout, marks: Mapping[str, str]) -> dict[str, Any]:
-    body = request_to_anthropic(saved, layout, marks)
-    body["max_tokens"] = layout.body.get("max_tokens", body.get("max_tokens"))
+def _anthropic(saved: SavedPrompt, template: Template, marks: Mapping[str, str]) -> dict[str, Any]:
+    body = request_to_anthropic(saved, template, marks)
+    body["max_tokens"] = template.body.get("max_tokens", body.get("max_tokens"))
     return body
 
 
@@ -123,9 +123,9 @@ def _call(target: str, body: Any) -> str:
 
 
 def _as_json(target: str) -> One:
-    def one(saved: SavedPrompt, layout: Layout) -> Export:
-        marks = _placeholders(layout)
-        body = BODIES[target](saved, layout, marks)
+    def one(saved: SavedPrompt, template: Template) -> Export:
+        marks = _placeholders(template)
+        body = BODIES[target](saved, template, marks)
         note = f"Put the text of each input in the place of {', '.join(marks.values())}, all at once."
         return Export(_json(body), note + _call(target, body))
 
@@ -133,58 +133,61 @@ def _as_json(target: str) -> One:
 
 
 def _as_json_steps(target: str) -> Several:
-    def several(saved: SavedPrompt, layouts: Mapping[str, Layout]) -> Export:
+    def several(saved: SavedPrompt, templates_by_name: Mapping[str, Template]) -> Export:
         told: list[dict[str, Any]] = []
-        for name, layout in layouts.items():
-            marks = _placeholders(layout)
-            body = BODIES[target](saved, layout, marks)
+        for name, template in templates_by_name.items():
+            marks = _placeholders(template)
+            body = BODIES[target](saved, template, marks)
             held = "messages" if target == "messages" else "body"
-            told.append({"predictor": name, "inputs": marks, "outputs": list(layout.outputs), held: body})
+            told.append({"predictor": name, "inputs": marks, "outputs": list(template.outputs), held: body})
         note = f"For each call put the text of a predictor's inputs in the place of their marks, all at once. {_YOURS}"
         return Export(_json(told), note + _call(target, body))
 
     return several
 
 
-def _langchain(saved: SavedPrompt, layout: Layout) -> Export:
-    text = f"{_LANGCHAIN.format('A prompt', 'prompt')}prompt = {_template(layout)}\n"
-    return Export(text, f"Inputs, as text: {', '.join(layout.inputs)}.")
+def _langchain(saved: SavedPrompt, template: Template) -> Export:
+    text = f"{_LANGCHAIN.format('A prompt', 'prompt')}prompt = {_template(template)}\n"
+    return Export(text, f"Inputs, as text: {', '.join(template.inputs)}.")
 
 
-def _langchain_steps(saved: SavedPrompt, layouts: Mapping[str, Layout]) -> Export:
-    lines = "".join(f"prompts[{name!r}] = {_template(layout)}\n" for name, layout in layouts.items())
-    told = "; ".join(f"{name}: {', '.join(layout.inputs)}" for name, layout in layouts.items())
+def _langchain_steps(saved: SavedPrompt, templates_by_name: Mapping[str, Template]) -> Export:
+    lines = "".join(f"prompts[{name!r}] = {_template(template)}\n" for name, template in templates_by_name.items())
+    told = "; ".join(f"{name}: {', '.join(template.inputs)}" for name, template in templates_by_name.items())
     text = f"{_LANGCHAIN.format('The prompts', 'prompts[predictor]')}prompts = {{}}\n{lines}"
     return Export(text, f"Inputs, as text, of {told}. {_YOURS}")
 
 
-def _template(layout: Layout) -> str:
+def _template(template: Template) -> str:
     roles = {"user": "human", "assistant": "ai"}
 
     def constant(text: str) -> str:
         return text.replace("{", "{{").replace("}", "}}")
 
     told = [
-        (roles.get(one.role, one.role), _filled(one, lambda name: f"{{{name}}}", constant)) for one in layout.messages()
+        (roles.get(one.role, one.role), _filled(one, lambda name: f"{{{name}}}", constant))
+        for one in template.messages()
     ]
     lines = "".join(f"        {pair!r},\n" for pair in told)
     return f"ChatPromptTemplate.from_messages(\n    [\n{lines}    ]\n)"
 
 
-def _promptfoo(saved: SavedPrompt, layout: Layout) -> Export:
-    told = [{"role": one.role, "content": _filled(one, "{{{{ {} }}}}".format, _nunjucks)} for one in layout.messages()]
-    name = saved.task.name if saved.task.program is None else f"{saved.task.name}, {layout.predictor}"
-    config = {key: value for key, value in layout.body.items() if key != "model"}
+def _promptfoo(saved: SavedPrompt, template: Template) -> Export:
+    told = [
+        {"role": one.role, "content": _filled(one, "{{{{ {} }}}}".format, _nunjucks)} for one in template.messages()
+    ]
+    name = saved.task.name if saved.task.program is None else f"{saved.task.name}, {template.predictor}"
+    config = {key: value for key, value in template.body.items() if key != "model"}
     if "max_completion_tokens" in config:  # read for reasoning models alone, `max_tokens` for all others
         config["max_tokens"] = config["max_completion_tokens"]
     if saved.model.api_base is not None:
         config["apiBaseUrl"] = saved.model.api_base
-    model = "local" if is_local(saved.model.model) else layout.body["model"]
+    model = "local" if is_local(saved.model.model) else template.body["model"]
     data = {
         "description": f"{name}, exported by metier",
         "prompts": [{"id": saved.candidate.id, "label": name, "raw": json.dumps(told, ensure_ascii=False)}],
         "providers": [{"id": f"openai:chat:{model}", "config": config}],
-        "tests": [{"vars": dict.fromkeys(layout.inputs, "…")}],
+        "tests": [{"vars": dict.fromkeys(template.inputs, "…")}],
     }
     text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110)
     return Export(text, "Save it as promptfooconfig.yaml, and write your own tests in it.")
@@ -195,18 +198,19 @@ def _nunjucks(text: str) -> str:
     return _READ_BY_NUNJUCKS.sub(lambda found: f'{{{{ "{found.group()}" }}}}', text)
 
 
-def _no_promptfoo(saved: SavedPrompt, layouts: Mapping[str, Layout]) -> Export:
-    what = f"promptfoo makes one call a test, and this program has its own steps (predictors: {', '.join(layouts)})"
+def _no_promptfoo(saved: SavedPrompt, templates_by_name: Mapping[str, Template]) -> Export:
+    names = ", ".join(templates_by_name)
+    what = f"promptfoo makes one call a test, and this program has its own steps (predictors: {names})"
     raise TaskError(what, "Test one of them, with --predictor NAME; --to python and --to dspy hold them all.")
 
 
-def _python(saved: SavedPrompt, layout: Layout) -> Export:
-    return Export(python_module(layout), "Call its messages(…) with the task's inputs.")
+def _python(saved: SavedPrompt, template: Template) -> Export:
+    return Export(python_module(template), "Call its messages(…) with the task's inputs.")
 
 
-def _python_steps(saved: SavedPrompt, layouts: Mapping[str, Layout]) -> Export:
-    told = "; ".join(f"messages({name!r}, {', '.join(one.inputs)})" for name, one in layouts.items())
-    return Export(python_steps(layouts), f"Call {told}. {_YOURS}")
+def _python_steps(saved: SavedPrompt, templates_by_name: Mapping[str, Template]) -> Export:
+    told = "; ".join(f"messages({name!r}, {', '.join(one.inputs)})" for name, one in templates_by_name.items())
+    return Export(python_steps(templates_by_name), f"Call {told}. {_YOURS}")
 
 
 def _dspy(saved: SavedPrompt, predictor: str | None) -> Export:
@@ -230,7 +234,7 @@ _LANGCHAIN = (
 _READ_BY_NUNJUCKS = re.compile(r"\{[{%#]|\{\Z|#\}")
 _YOURS = "What the program does between its calls stays yours to write."
 CODE = ("python", "dspy")
-BODIES: Mapping[str, Callable[[SavedPrompt, Layout, Mapping[str, str]], Any]] = {
+BODIES: Mapping[str, Callable[[SavedPrompt, Template, Mapping[str, str]], Any]] = {
     "messages": _messages,
     "openai": _openai,
     "anthropic": _anthropic,

@@ -9,8 +9,8 @@ import dspy
 
 from optimizer.config.schema import Models
 from optimizer.errors import ConfigError
-from optimizer.given import OwnEndpoint
-from optimizer.redact import hide
+from optimizer.job.given import OwnEndpoint
+from optimizer.system.redact import hide
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _EXAMPLE = "dspy.configure(lm=dspy.LM('openai/gpt-4.1-mini'))"

@@ -14,15 +14,15 @@ from dspy.teleprompt.teleprompt import Teleprompter
 from optimizer.config.schema import RunConfig
 from optimizer.config.strict import validate
 from optimizer.errors import ConfigError
-from optimizer.given import Given
 from optimizer.interop.examples import Sets, task_of
 from optimizer.interop.models import checked, endpoint_of, lm_of
+from optimizer.job.given import InMemory
+from optimizer.job.run import Watcher, optimize_in_memory
+from optimizer.job.wiring import students_of
 from optimizer.prompt.student import Students, dressed, is_plain
 from optimizer.prompt.tuned import TunedProgram
 from optimizer.report.result import Report
-from optimizer.run import Watcher, optimize_given
 from optimizer.types import Candidate
-from optimizer.wiring import students_of
 
 # What plain DSPy can save: its own adapter, and demos that are always the same.
 SEARCH = {"formats": ["own"], "demos": {"policies": ["static"]}}
@@ -90,7 +90,7 @@ class PromptSearch(Teleprompter):
         named = self.config.models.model_dump(exclude={"task", "prompt", "judge"}) | models
         data = self.config.model_dump() | {"task": task.name, "models": named}
         config = validate(RunConfig, data, "PromptSearch", ConfigError)
-        report = _in_a_loop_of_its_own(lambda: optimize_given(config, Given(task, endpoints), self._watcher))  # type: ignore[arg-type]
+        report = _in_a_loop_of_its_own(lambda: optimize_in_memory(config, InMemory(task, endpoints), self._watcher))  # type: ignore[arg-type]
         self.report = report
         best = report.seed if report.verdict == "worse" else report.winner
         return _program(student, best.candidate, students_of(task, report.run_dir))

@@ -11,7 +11,7 @@ from optimizer.types import Role, Usage
 
 
 @dataclass(frozen=True, slots=True)
-class Spell:
+class CallStats:
     """The paid calls of one role in one trial: the dearest of them, and their mean time."""
 
     role: Role
@@ -47,13 +47,13 @@ def _last_sign(ledger: Ledger, begun: float, end: float) -> float:
     return begun if last is None else float(last)
 
 
-def spells(ledger: Ledger) -> list[Spell]:
+def call_stats(ledger: Ledger) -> list[CallStats]:
     """Return what the search's paid calls were like, by role and trial."""
     sql = (
         "SELECT role, trial, COUNT(*) AS calls, MAX(usd) AS usd, AVG(ended - started) AS seconds"
         " FROM calls WHERE state = 'done' AND attempts > 0 AND phase = 'search' GROUP BY role, trial"
     )
-    return [Spell(row["role"], row["trial"], row["calls"], row["usd"], row["seconds"]) for row in ledger.read(sql)]
+    return [CallStats(row["role"], row["trial"], row["calls"], row["usd"], row["seconds"]) for row in ledger.read(sql)]
 
 
 def booked_for_lost(ledger: Ledger) -> dict[str, Usage]:

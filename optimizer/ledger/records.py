@@ -13,10 +13,10 @@ from typing import Any
 
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
-from optimizer.redact import scrub, scrub_secrets
+from optimizer.system.redact import scrub, scrub_secrets
 from optimizer.types import Candidate, Example, Failure, Phase, Role, Score, Usage
 
-Place = tuple[str, str, int]
+ScoreKey = tuple[str, str, int]
 IN_THE_AIR = 60  # seconds
 # What the cache between runs answered is done in no attempt. Its tokens are what it took when it was paid for.
 _RECALLED = "(state = 'done' AND attempts = 0)"
@@ -315,7 +315,7 @@ def scores_of(ledger: Reader, candidate: str, split: str) -> list[sqlite3.Row]:
     return ledger.read_whole("scores", "candidate = ? AND split = ? ORDER BY position", (candidate, split))
 
 
-def known_failures(ledger: Reader) -> dict[Place, Failure]:
+def known_failures(ledger: Reader) -> dict[ScoreKey, Failure]:
     """Return what is recorded of answers that never came, by candidate, split and place in the split's order."""
     rows = ledger.read("SELECT candidate, split, position, failure, feedback FROM scores WHERE failure IS NOT NULL")
     return {(row["candidate"], row["split"], row["position"]): Failure(row["failure"], row["feedback"]) for row in rows}

@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from optimizer.ledger.checks import seal
 from optimizer.ledger.reader import connect
-from optimizer.redact import scrub, scrub_secrets
+from optimizer.system.redact import scrub, scrub_secrets
 from optimizer.types import Usage
 
 VERSION = 1

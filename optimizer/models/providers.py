@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from optimizer.config.schema import ModelConfig
 from optimizer.errors import ModelError
 from optimizer.models.dialects import KEYS
-from optimizer.models.wire import Heard, HttpWire, Wire
+from optimizer.models.wire import HttpWire, OnHeaders, Wire
 from optimizer.types import digest
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Endpoint:
         """A digest of provider, place and key: whose requests the provider counts together."""
         return digest([self.model.partition("/")[0], self.api_base, self.api_key])
 
-    def dial(self, heard: Heard) -> Wire:
+    def dial(self, heard: OnHeaders) -> Wire:
         """Return what makes one attempt a call: ours where an address is given that speaks a protocol of KEYS.
 
         Else it is DSPy's. `heard` is told the headers of replies, where the wire shows them. Raises

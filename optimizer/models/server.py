@@ -15,8 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from optimizer.child import environment
 from optimizer.errors import ModelError
+from optimizer.system.process import environment
 
 START_SECONDS = 120.0
 STOP_SECONDS = 5.0

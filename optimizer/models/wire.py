@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import aiohttp
     from dspy.lm15 import Request, Response
 
-Heard = Callable[[Mapping[str, str]], None]
+OnHeaders = Callable[[Mapping[str, str]], None]
 
 
 class Wire(Protocol):
@@ -34,7 +34,7 @@ class HttpWire:
     It sends the bytes that DSPy's own wire would send, several times as fast.
     """
 
-    def __init__(self, model: str, provider: str, api_base: str, api_key: str, heard: Heard) -> None:
+    def __init__(self, model: str, provider: str, api_base: str, api_key: str, heard: OnHeaders) -> None:
         self._name, self._heard = model, heard
         self._dialect = dialect(provider, api_base, api_key)
         self._session: aiohttp.ClientSession | None = None

@@ -1,4 +1,4 @@
-"""Foreign text made safe to look at: no control or bidirectional character acts, no line is endless."""
+"""DspyOptimizer text made safe to look at: no control or bidirectional character acts, no line is endless."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from optimizer.report.document import document_of
 from optimizer.report.gather import gather
 from optimizer.report.html import report_html
 from optimizer.report.markdown import report_md
-from optimizer.report.result import write_atomically
+from optimizer.system.files import write_atomically
 
 
 def write_reports(ledger: Reader, run_dir: Path, result: Mapping[str, Any] | None = None) -> Path:

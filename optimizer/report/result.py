@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from optimizer.errors import LedgerError
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import all_trials, usage_by_role
+from optimizer.system.files import write_atomically
 from optimizer.types import Candidate, Phase, Usage
 
 Interval = tuple[float, float]
@@ -200,25 +199,6 @@ def trial_counts(ledger: Ledger) -> dict[str, int]:
     """Return the number of trials in each final state."""
     states = [row["state"] for row in all_trials(ledger)]
     return {state: states.count(state) for state in ("complete", "raced_out", "failed")}
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file whole or not at all; raises LedgerError where it cannot be written."""
-    try:
-        write_draft(path, text).replace(path)
-    except OSError as problem:
-        remedy = "Free some disk space, then run it again: nothing paid is lost."
-        raise LedgerError(f"{path}: cannot be written ({problem.strerror})", remedy) from None
-
-
-def write_draft(path: Path, text: str) -> Path:
-    """Write the draft of a file to disk and return its path: a reader never sees half of it."""
-    draft = path.with_name(f".{path.name}.draft")
-    with draft.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    return draft
 
 
 def write_result(report: Report) -> None:

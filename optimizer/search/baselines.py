@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from optimizer.config.schema import RunConfig
-from optimizer.evaluate.evaluator import Evaluator, Result, landed, phase_tag
+from optimizer.evaluate.evaluator import Evaluator, Result, phase_tag, wait_for_all
 from optimizer.ledger.records import CallTag
 from optimizer.propose.demosets import balanced_sets
 from optimizer.search.verdict import Outcome, Tested, judge
@@ -109,5 +109,5 @@ async def _answers(
 ) -> dict[int, Result]:
     """Return a candidate's results by place, without those for which the budget had no room."""
     runs = [asyncio.ensure_future(evaluator.run(candidate, [examples[p]], "test", p, tag)) for p in places]
-    await landed(runs)
+    await wait_for_all(runs)
     return {place: run.result()[0] for place, run in zip(places, runs, strict=True) if run.exception() is None}

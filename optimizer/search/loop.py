@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from optimizer.errors import BudgetSpent
 from optimizer.evaluate.evaluator import Evaluator, phase_tag
 from optimizer.search.board import Board
-from optimizer.search.layout import IDLE, Layout
 from optimizer.search.proposals import Grows, NoProposals
 from optimizer.search.race import survivors
 from optimizer.search.sampler import Asked, Sampler
+from optimizer.search.schedule import IDLE, Schedule
 from optimizer.search.trials import TrialLog
 from optimizer.types import Candidate, Example
 
@@ -24,14 +24,14 @@ class Search:
     sampler: Sampler
     evaluator: Evaluator
     log: TrialLog
-    layout: Layout
+    schedule: Schedule
     board: Board = field(default_factory=Board)
     proposals: Grows = field(default_factory=NoProposals)
 
     async def run(self, seed: Candidate, trials: int) -> str | None:
         """Run up to `trials` trials, the seed first; return the winner's id, if any could be ranked."""
         number, idle, spent = 0, 0, False
-        for size in self.layout.rounds():
+        for size in self.schedule.rounds():
             if number >= trials or idle == IDLE or spent:
                 break
             await self.proposals.grow(self.sampler, self.board)
@@ -51,7 +51,7 @@ class Search:
 
     async def _round(self, entrants: dict[int, Asked]) -> bool:
         """Give the entrants block after block; returns True when the budget is spent."""
-        running, plan = dict(entrants), self.layout
+        running, plan = dict(entrants), self.schedule
         for start, block in plan.blocks():
             once = {asked.candidate.id: (number, asked) for number, asked in reversed(running.items())}
             calls = [self._block(number, asked, block, start) for number, asked in reversed(once.values())]

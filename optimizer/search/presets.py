@@ -8,7 +8,7 @@ from dataclasses import replace
 from optimizer.config.presets import Preset
 from optimizer.config.schema import Search as Config
 from optimizer.search.board import Board
-from optimizer.search.layout import Layout
+from optimizer.search.schedule import Schedule
 
 
 class Everyone:
@@ -19,9 +19,9 @@ class Everyone:
         return set(running)
 
 
-def raced(laid: Layout, preset: Preset) -> Layout:
+def raced(schedule: Schedule, preset: Preset) -> Schedule:
     """Return a layout with the race of a preset."""
-    return replace(laid, race=Everyone()) if preset.race == "none" else laid
+    return replace(schedule, race=Everyone()) if preset.race == "none" else schedule
 
 
 def preset_config(config: Config, preset: Preset) -> Config:

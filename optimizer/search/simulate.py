@@ -6,9 +6,9 @@ import random
 from collections.abc import Collection, Sequence
 from typing import Any, cast
 
-from optimizer.search.layout import Layout
 from optimizer.search.loop import Search
 from optimizer.search.sampler import Asked, Observation
+from optimizer.search.schedule import Schedule
 from optimizer.types import Candidate, Example, Prompt, Score
 
 WORST, BEST = 0.2, 0.9
@@ -45,14 +45,14 @@ class _Chance:
     progress = raced_out = unfinished = finish = begin
 
 
-async def answers(trials: int, plan: Layout) -> list[int]:
+async def answers(trials: int, plan: Schedule) -> list[int]:
     """Return how many examples were answered in each of several simulated searches of so many trials, in order."""
     first = min(trials, TRIALS)
     found = [await _simulated(seed, first, plan) for seed in range(SEARCHES)]
     return sorted(round(count * trials / first) for count in found)
 
 
-async def _simulated(seed: int, trials: int, plan: Layout) -> int:
+async def _simulated(seed: int, trials: int, plan: Schedule) -> int:
     chance = _Chance(seed)
     search = Search(cast("Any", chance), cast("Any", chance), cast("Any", chance), plan)
     await search.run(chance.draw(), trials)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from optimizer.evaluate.evaluator import Evaluator, landed, phase_tag
+from optimizer.evaluate.evaluator import Evaluator, phase_tag, wait_for_all
 from optimizer.evaluate.statistics import Interval, difference, interval, mean
 from optimizer.search.board import MOST_FAILURES
 from optimizer.types import Candidate, Example, Failure, Score
@@ -67,7 +67,7 @@ async def final_test(evaluator: Evaluator, seed: Candidate, winner: Candidate, e
         for place, candidate in sides.items():
             block = evaluator.run(candidate, examples[start : start + RUN], "test", start, phase_tag("test", place))
             tasks[candidate.id].append(asyncio.ensure_future(block))
-    await landed([task for runs in tasks.values() for task in runs])
+    await wait_for_all([task for runs in tasks.values() for task in runs])
     answered = {cid: [run.result() for run in _unspent(tasks.values(), runs)] for cid, runs in tasks.items()}
     tested = [Tested(c, [result for run in answered[c.id] for result in run]) for c in (seed, winner)]
     return judge(*tested)

@@ -14,22 +14,22 @@ from optimizer.door.door import Door
 from optimizer.errors import BudgetSpent, ConfigError
 from optimizer.evaluate.evaluator import Evaluator, phase_tag
 from optimizer.search.board import Board
-from optimizer.search.layout import Layout
 from optimizer.search.proposals import Grows, NoProposals
+from optimizer.search.schedule import Schedule
 from optimizer.search.trials import Event
 from optimizer.task.task import Task
 from optimizer.teleprompt.methods import CALLS, MAX_ERRORS, METHODS, SHARE, parted, settings_of
 from optimizer.teleprompt.models import Gate, RolloutLM, Stopped, rolling
 from optimizer.teleprompt.quiet import quiet
 from optimizer.teleprompt.record import Record
-from optimizer.teleprompt.watched import Watch, Watched, student_of
+from optimizer.teleprompt.tracked import TrackedStudent, Watch, student_of
 from optimizer.types import Candidate, Example
 
 _logger = logging.getLogger("optimizer.teleprompt")
 
 
 @dataclass(frozen=True)
-class Foreign:
+class DspyOptimizer:
     """Which of DSPy's optimizers, with which options, in which format of ours."""
 
     name: str
@@ -50,12 +50,12 @@ class DspySearch:
     winner on the validation examples, the last two trials to be whole.
     """
 
-    foreign: Foreign
+    foreign: DspyOptimizer
     evaluator: Evaluator
     door: Door
     writer: dspy.LM | None
     task: Task
-    layout: Layout
+    schedule: Schedule
     watch: Callable[[Event], None]
     board: Board = field(default_factory=Board)
     proposals: Grows = field(default_factory=NoProposals)
@@ -64,13 +64,13 @@ class DspySearch:
         calls = self.door.budget.limits.calls
         self._calls = CALLS if calls is None else calls
         if not any(size in self.foreign.options for size in METHODS[self.foreign.name].sizes):
-            kept = self.examples[: max(self.layout.block, self._calls // SHARE)]
-            self.layout = replace(self.layout, examples=kept)
+            kept = self.examples[: max(self.schedule.block, self._calls // SHARE)]
+            self.schedule = replace(self.schedule, examples=kept)
 
     @property
     def examples(self) -> list[Example]:
         """The validation examples, as many as fit."""
-        return self.layout.examples
+        return self.schedule.examples
 
     async def run(self, seed: Candidate, trials: int) -> str | None:
         """Run the optimizer, then score the seed and what it returned; return the winner's id.
@@ -130,7 +130,7 @@ class DspySearch:
                 _logger.warning("dspy.%s ended with: %s; its best candidate is taken", self.foreign.name, problem)
                 return best
 
-    def _optimized(self, student: Watched, task_lm: RolloutLM, prompt_lm: RolloutLM) -> Watched:
+    def _optimized(self, student: TrackedStudent, task_lm: RolloutLM, prompt_lm: RolloutLM) -> TrackedStudent:
         """Return the compiled student."""
         method, name = METHODS[self.foreign.name], self.foreign.name
         kind = getattr(dspy, name)
@@ -148,7 +148,7 @@ class DspySearch:
             compiled[validation] = [_dspy_example(e) for e in self.examples]
         if name == "COPRO":
             compiled.setdefault("eval_kwargs", {"num_threads": self.evaluator.concurrency})
-        program: Watched = kind(**made).compile(student, **compiled)
+        program: TrackedStudent = kind(**made).compile(student, **compiled)
         return program
 
     def _add_usual(self, kind: type, made: dict[str, Any], compiled: dict[str, Any]) -> None:
@@ -183,7 +183,7 @@ class DspySearch:
         number = record.begin(candidate)
         start = len(self.board.results(candidate.id))
         while start < len(self.examples):
-            block = self.examples[start : start + self.layout.block]
+            block = self.examples[start : start + self.schedule.block]
             try:
                 tag = phase_tag("search", number)
                 results = await asyncio.ensure_future(self.evaluator.run(candidate, block, "validation", start, tag))

@@ -38,7 +38,7 @@ class Seam:
 # In the order of a run. A call is in flight from `intent.after` to `response.before`.
 SEAMS = (
     Seam("open", "optimizer.ledger.ledger", "Ledger._open"),
-    Seam("claim", "optimizer.resume", "claim_run"),
+    Seam("claim", "optimizer.job.resume", "claim_run"),
     Seam("attempt", "optimizer.ledger.records", "begin_attempt"),
     Seam("ask", "optimizer.search.sampler", "Sampler.ask"),
     Seam("trial_start", "optimizer.ledger.records", "begin_trial"),
@@ -51,8 +51,8 @@ SEAMS = (
     Seam("statement", "optimizer.ledger.ledger", "execute"),
     Seam("commit", "optimizer.ledger.ledger", "commit"),
     Seam("test", "optimizer.search.verdict", "final_test"),
-    Seam("draft", "optimizer.report.result", "write_draft"),
-    Seam("file", "optimizer.report.result", "write_atomically"),
+    Seam("draft", "optimizer.system.files", "write_draft"),
+    Seam("file", "optimizer.system.files", "write_atomically"),
     Seam("result", "optimizer.report.result", "write_result"),
     Seam("meta", "optimizer.ledger.ledger", "Ledger.put_meta"),
 )

@@ -13,9 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from optimizer.child import environment
 from optimizer.errors import MetierError
 from optimizer.ledger.ledger import Ledger
+from optimizer.system.process import environment
 from optimizer.types import Example, canonical_json
 
 # Seconds that the end of a run waits: without news from the worker, and in all.

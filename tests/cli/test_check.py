@@ -7,7 +7,7 @@ from xml.etree import ElementTree as Tree
 
 import pytest
 from click.testing import CliRunner, Result
-from jobs import lighten, make_task, rows, rule, settings, write_config
+from support.jobs import lighten, make_task, rows, rule, settings, write_config
 
 from optimizer.cli.main import cli
 from optimizer.config.schema import ModelConfig

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 from click.testing import CliRunner
-from jobs import ROOT
+from support.jobs import ROOT
 
 from optimizer import __version__
 from optimizer.cli.main import cli

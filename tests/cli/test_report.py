@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 import pytest
-from bench import Bench
 from click.testing import CliRunner
-from jobs import lighten
+from support.bench import Bench
+from support.jobs import lighten
 
 from optimizer.cli.main import cli
 

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from bench import Bench
 from click.testing import CliRunner, Result
-from jobs import lighten
+from support.bench import Bench
+from support.jobs import lighten
 
 from optimizer.cli.main import cli
 

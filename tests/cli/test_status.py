@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import Bench
 from click.testing import CliRunner
+from support.bench import Bench
 
 from optimizer.cli.main import cli
 from optimizer.cli.status import _lines

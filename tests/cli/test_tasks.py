@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from click.testing import CliRunner
-from jobs import make_task
+from support.jobs import make_task
 
 from optimizer.cli.main import cli
 

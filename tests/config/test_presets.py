@@ -5,8 +5,8 @@ from pydantic import ValidationError
 
 from optimizer.config.presets import PRESETS, STRATEGIES
 from optimizer.config.schema import RunConfig, Search
-from optimizer.search.layout import layout
 from optimizer.search.presets import Everyone, preset_config, raced
+from optimizer.search.schedule import make_schedule
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -31,7 +31,7 @@ def test_a_preset_is_made_of_parts_that_there_are() -> None:
 
 
 def test_without_a_race_nobody_leaves() -> None:
-    laid = layout((), RunConfig(task="none"))
-    assert raced(laid, PRESETS["default"]) == laid
-    assert isinstance(raced(laid, PRESETS["mipro-like"]).race, Everyone)
+    schedule = make_schedule((), RunConfig(task="none"))
+    assert raced(schedule, PRESETS["default"]) == schedule
+    assert isinstance(raced(schedule, PRESETS["mipro-like"]).race, Everyone)
     assert Everyone().staying(None, ["a", "b"], 4, 4) == {"a", "b"}  # type: ignore[arg-type]

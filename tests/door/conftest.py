@@ -11,13 +11,13 @@ from dspy.lm15 import Config, Message, Request, Response, Usage
 
 from optimizer.config.schema import Budget as Limits
 from optimizer.config.schema import Failures
-from optimizer.door import breaker, line
+from optimizer.door import breaker, connection
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.shared import SharedCache
 from optimizer.models.prices import Price
-from optimizer.models.wire import Heard
+from optimizer.models.wire import OnHeaders
 
 Act = Callable[[Request], Awaitable[Response]]
 
@@ -71,7 +71,7 @@ class FakeEndpoint:
     concurrency: int = 16
     account: str = "fake"
 
-    def dial(self, heard: Heard) -> FakeWire:
+    def dial(self, heard: OnHeaders) -> FakeWire:
         return self.wire
 
 
@@ -87,7 +87,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 @pytest.fixture
 def make_door(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeDoor]:
-    monkeypatch.setattr(line, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(connection, "FIRST_WAIT", 0.001)
     monkeypatch.setattr(breaker, "FIRST_PROBE", 0.005)
     made: list[Door] = []
 

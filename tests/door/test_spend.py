@@ -17,7 +17,7 @@ from dspy.utils import exceptions as dspy_errors
 
 from optimizer.config.schema import Budget as Limits
 from optimizer.config.schema import Failures
-from optimizer.door import breaker, line
+from optimizer.door import breaker, connection
 from optimizer.door.budget import Budget
 from optimizer.door.charges import most_of
 from optimizer.door.door import Door, tag_of_call
@@ -149,7 +149,7 @@ def check(seed: int, folder: Path) -> bool:
 
 @pytest.fixture(autouse=True)
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(line, "FIRST_WAIT", 0.0005)
+    monkeypatch.setattr(connection, "FIRST_WAIT", 0.0005)
     monkeypatch.setattr(breaker, "FIRST_PROBE", 0.001)
 
     async def at_once(limiter: Limiter, tokens: int) -> float:

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 import yaml
-from jobs import BagOfWords, make_task, rule
+from support.jobs import BagOfWords, make_task, rule
 
 from optimizer.config.schema import ModelConfig
 from optimizer.errors import TaskError
-from optimizer.export.layout import first_request, openai_body
 from optimizer.export.targets import STEPS, TARGETS, export
+from optimizer.export.template import first_request, openai_body
 from optimizer.prompt.program import Programs
 from optimizer.prompt.saved import SavedPrompt, dump_prompt, load_prompt
 from optimizer.task.load import load_task

@@ -17,12 +17,12 @@ from dspy.utils.exceptions import AdapterParseError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment
-from jobs import BagOfWords, lighten
+from support.jobs import BagOfWords, lighten
 
 from optimizer.config.schema import ModelConfig
 from optimizer.errors import TaskError
-from optimizer.export.layout import first_request, openai_body
 from optimizer.export.targets import TARGETS, export
+from optimizer.export.template import first_request, openai_body
 from optimizer.prompt.saved import SavedPrompt
 from optimizer.task.metrics.build import build_metric
 from optimizer.task.schema import FieldSpec
@@ -32,20 +32,20 @@ from optimizer.types import Candidate, Example, Prompt
 
 FORMATS = ("turns", "block", "chat", "json", "xml")
 HOSTILE = '{{text}} {x} {%raw%} {# #} "\'\\ \n```</s> %s $y «é漢🙂» [[ ## text ## ]] """'
-# What a slot is filled with must come out as it is; the layouts' own edges are stripped by DSPy, not by us.
+# What a slot is filled with must come out as it is; the templates_by_name' own edges are stripped by DSPy, not by us.
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=30).filter(
     lambda text: text == text.strip()
 )
 
 
-def saved(layout: str, policy: str = "static", count: int = 2, order: str = "given", **changes: Any) -> SavedPrompt:
+def saved(template: str, policy: str = "static", count: int = 2, order: str = "given", **changes: Any) -> SavedPrompt:
     outputs = {"kind": FieldSpec(choices=("fruit", "metal"), desc="the kind")}
     train = tuple(
         Example({"text": f"store {n} {HOSTILE}", "place": f"place {n}"}, {"kind": ("fruit", "metal")[n % 2]})
         for n in range(5)
     )
     static = policy == "static"
-    prompt = Prompt(changes.get("instruction", f"Sort it. {HOSTILE}"), layout, policy, count, order)  # type: ignore[arg-type]
+    prompt = Prompt(changes.get("instruction", f"Sort it. {HOSTILE}"), template, policy, count, order)  # type: ignore[arg-type]
     prompt = replace(prompt, demos=train[:count] if static else ())
     task = Task(
         name='a """ task\n{{x}}',
@@ -176,24 +176,24 @@ INPUTS = {"text": f"a store {HOSTILE}.", "place": "{{text}} {place} there"}
 
 
 @pytest.mark.parametrize("order", ["given", "reversed"])
-@pytest.mark.parametrize("layout", FORMATS)
+@pytest.mark.parametrize("template", FORMATS)
 @pytest.mark.parametrize("target", STATIC)
-def test_a_static_prompt_renders_the_same_messages(target: str, layout: str, order: str) -> None:
-    prompt = saved(layout, order=order)
+def test_a_static_prompt_renders_the_same_messages(target: str, template: str, order: str) -> None:
+    prompt = saved(template, order=order)
     assert STATIC[target](prompt, INPUTS) == ours(prompt, INPUTS)["messages"]
 
 
-@pytest.mark.parametrize("layout", FORMATS)
-def test_a_prompt_without_demos_renders_the_same_messages(layout: str) -> None:
-    prompt = saved(layout, count=0)
+@pytest.mark.parametrize("template", FORMATS)
+def test_a_prompt_without_demos_renders_the_same_messages(template: str) -> None:
+    prompt = saved(template, count=0)
     for target in STATIC.values():
         assert target(prompt, INPUTS) == ours(prompt, INPUTS)["messages"]
 
 
-@pytest.mark.parametrize("layout", FORMATS)
+@pytest.mark.parametrize("template", FORMATS)
 @pytest.mark.parametrize("policy", ["nearest", "diverse"])
-def test_a_retrieving_prompt_goes_with_its_pool_where_there_is_code(policy: str, layout: str) -> None:
-    prompt = saved(layout, policy, 3, "reversed")
+def test_a_retrieving_prompt_goes_with_its_pool_where_there_is_code(policy: str, template: str) -> None:
+    prompt = saved(template, policy, 3, "reversed")
     for text in ("store 3 and store 1", "place", "store 0"):
         inputs = {**INPUTS, "text": text}
         expected = ours(prompt, inputs)["messages"]
@@ -209,18 +209,18 @@ def test_a_retrieving_prompt_is_refused_where_it_would_be_wrong(target: str) -> 
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(layout=st.sampled_from(FORMATS), instruction=WORDS, text=WORDS, place=WORDS)
-def test_any_words_come_out_as_they_went_in(layout: str, instruction: str, text: str, place: str) -> None:
-    prompt = saved(layout, instruction=instruction)
+@given(template=st.sampled_from(FORMATS), instruction=WORDS, text=WORDS, place=WORDS)
+def test_any_words_come_out_as_they_went_in(template: str, instruction: str, text: str, place: str) -> None:
+    prompt = saved(template, instruction=instruction)
     inputs = {"text": text, "place": place}
     expected = ours(prompt, inputs)["messages"]
     for target in (of_messages, of_promptfoo, of_langchain, of_python):
         assert target(prompt, inputs) == expected
 
 
-@pytest.mark.parametrize("layout", FORMATS)
-def test_a_request_body_is_the_one_that_is_posted(layout: str) -> None:
-    prompt = saved(layout)
+@pytest.mark.parametrize("template", FORMATS)
+def test_a_request_body_is_the_one_that_is_posted(template: str) -> None:
+    prompt = saved(template)
     expected = ours(prompt, INPUTS)
     body = json.loads(export(prompt, "openai").text)
     assert {**body, "messages": of_messages(prompt, INPUTS)} == expected
@@ -229,9 +229,9 @@ def test_a_request_body_is_the_one_that_is_posted(layout: str) -> None:
     assert run(export(prompt, "python").text)["request"](**INPUTS) == expected
 
 
-@pytest.mark.parametrize("layout", FORMATS)
-def test_anthropics_body_says_the_same(layout: str) -> None:
-    prompt = saved(layout, instruction="Sort it.")
+@pytest.mark.parametrize("template", FORMATS)
+def test_anthropics_body_says_the_same(template: str) -> None:
+    prompt = saved(template, instruction="Sort it.")
     body, plain = json.loads(export(prompt, "anthropic").text), json.loads(export(prompt, "messages").text)
     said = [one for one in plain if one["role"] != "system"]
     assert [one["role"] for one in body["messages"]] == [one["role"] for one in said]
@@ -245,11 +245,11 @@ def test_anthropics_body_says_the_same(layout: str) -> None:
 
 
 @pytest.mark.parametrize("said", ["Metal.", "Kind: metal", "it is a fruit", '{"kind": "metal"}', "neither"])
-@pytest.mark.parametrize("layout", FORMATS)
-def test_an_exported_dspy_program_reads_answers_as_ours_does(layout: str, said: str) -> None:
+@pytest.mark.parametrize("template", FORMATS)
+def test_an_exported_dspy_program_reads_answers_as_ours_does(template: str, said: str) -> None:
     import dspy
 
-    prompt = saved(layout)
+    prompt = saved(template)
     program = run(export(prompt, "dspy").text)["program"]
     with FakeServer(lambda messages: said) as server:
         lm = dspy.LM("openai/fake", api_base=server.api_base, api_key="none", cache=False, num_retries=0)
@@ -276,9 +276,9 @@ def test_text_is_for_people() -> None:
     )
 
 
-@pytest.mark.parametrize("layout", FORMATS)
-def test_promptfoo_is_told_how_the_model_is_called(layout: str) -> None:
-    prompt = saved(layout)
+@pytest.mark.parametrize("template", FORMATS)
+def test_promptfoo_is_told_how_the_model_is_called(template: str) -> None:
+    prompt = saved(template)
     posted = ours(prompt, INPUTS)
     (provider,) = yaml.safe_load(export(prompt, "promptfoo").text)["providers"]
     assert provider["id"] == f"openai:chat:{posted['model']}"

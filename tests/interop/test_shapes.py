@@ -13,7 +13,7 @@ from typing import Any
 
 import dspy
 import pytest
-from jobs import ROOT, light_embeddings
+from support.jobs import ROOT, light_embeddings
 
 from interop.shapes import SHAPES, TEXTS, TRUTH, answer, answers
 from optimizer.interop import PromptSearch

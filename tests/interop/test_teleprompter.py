@@ -11,7 +11,7 @@ from typing import Any
 
 import dspy
 import pytest
-from jobs import ROOT, light_embeddings
+from support.jobs import ROOT, light_embeddings
 
 from interop.shapes import TEXTS, TRUTH, Two, answer
 from optimizer.errors import ConfigError, TaskError
@@ -81,7 +81,7 @@ def test_a_program_with_retrieved_demos_carries_them(
     server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     light_embeddings(monkeypatch.setattr)
-    from jobs import BagOfWords
+    from support.jobs import BagOfWords
 
     monkeypatch.setattr("optimizer.prompt.tuned.Embedder", BagOfWords)
     monkeypatch.setattr("optimizer.prompt.tuned.pull", lambda name, say: Path())

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from optimizer.ledger.clock import booked_for_lost, rebook_lost, resume_clock, spells
+from optimizer.ledger.clock import booked_for_lost, call_stats, rebook_lost, resume_clock
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import repeat_call
 from optimizer.types import Usage
@@ -43,7 +43,7 @@ def test_the_search_is_told_by_role_and_trial(ledger: Ledger) -> None:
     call(ledger, 3.0, 9.0, trial=1, phase="test")
     call(ledger, 4.0, 9.0, trial=1, state="failed")
     call(ledger, 5.0, 5.0, trial=1, attempts=0)  # answered by the cache between runs
-    found = [(s.role, s.trial, s.calls, s.usd, s.seconds) for s in spells(ledger)]
+    found = [(s.role, s.trial, s.calls, s.usd, s.seconds) for s in call_stats(ledger)]
     assert found == [("task", 0, 2, 0.5, pytest.approx(2.0)), ("task", 1, 1, 0.125, pytest.approx(2.0))]
 
 

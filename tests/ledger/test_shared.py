@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.ledger.shared import SharedCache
-from optimizer.redact import hide
+from optimizer.system.redact import hide
 from optimizer.types import Usage
 
 SEED = int(os.environ.get("METIER_TEST_SEED", "20"))

@@ -4,9 +4,9 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
-import jobs
 import pytest
 import yaml
+from support import jobs
 
 from experiments.replay import record
 from experiments.replay.tables import Choice

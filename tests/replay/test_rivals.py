@@ -9,8 +9,8 @@ from experiments.replay.rivals import Halving, PairedT, Planned, PoolRandom, Poo
 from experiments.replay.tables import Table
 from experiments.replay.worlds import replayed
 from optimizer.search.board import Board
-from optimizer.search.layout import FIRST
 from optimizer.search.sampler import Asked
+from optimizer.search.schedule import FIRST
 from optimizer.search.spread import spread
 from optimizer.types import Candidate, Prompt, Score
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jobs import lighten, make_task, rule, settings, write_config
+from support.jobs import lighten, make_task, rule, settings, write_config
 
 from optimizer import optimize
 from optimizer.ledger.reader import Reader

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from browser import needed, visit
+from support.browser import needed, visit
 
 from optimizer.report.files import make_reports
 

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from jobs import lighten
+from support.jobs import lighten
 
 from optimizer.errors import LedgerError
 from optimizer.report.files import make_reports

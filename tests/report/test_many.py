@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from browser import needed, visit
-from many import make_many
+from support.browser import needed, visit
+from support.many import make_many
 
 from optimizer.report.files import make_reports
 

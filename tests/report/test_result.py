@@ -11,7 +11,8 @@ import pytest
 from optimizer.errors import LedgerError
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import CallTag, begin_call, begin_trial, count_hit, finish_call, finish_trial
-from optimizer.report.result import Report, set_mlflow, trial_counts, usage_json, write_atomically, write_result
+from optimizer.report.result import Report, set_mlflow, trial_counts, usage_json, write_result
+from optimizer.system.files import write_atomically
 from optimizer.types import Candidate, Usage
 
 from .conftest import SEED, WINNER

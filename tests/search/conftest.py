@@ -14,10 +14,10 @@ from optimizer.errors import MetierError
 from optimizer.evaluate.evaluator import Evaluator
 from optimizer.ledger.ledger import Ledger
 from optimizer.propose.base import Proposal
-from optimizer.search.layout import Layout
 from optimizer.search.loop import Search
 from optimizer.search.race import BettingRace, Race
 from optimizer.search.sampler import Sampler
+from optimizer.search.schedule import Schedule
 from optimizer.search.space import Pool, Space
 from optimizer.search.trials import Event, TrialLog
 from optimizer.types import Candidate, Example, Failure, Prompt, Score
@@ -117,5 +117,5 @@ def make_search(
     evaluator = Evaluator(programs, dspy.utils.DummyLM([{}]), Metric(), ["answer"], ledger, 4)
     sampler = Sampler(over or space(), strategy, seed, 5)
     log = TrialLog(ledger, len(VALIDATION), events.append)
-    laid = Layout(list(VALIDATION), race or BettingRace(), block, 4, 4)
-    return Search(sampler, evaluator, log, laid), programs, events
+    schedule = Schedule(list(VALIDATION), race or BettingRace(), block, 4, 4)
+    return Search(sampler, evaluator, log, schedule), programs, events

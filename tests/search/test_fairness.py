@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from optimizer.search.board import Board
-from optimizer.search.layout import Layout
 from optimizer.search.loop import Search
 from optimizer.search.race import BettingRace
 from optimizer.search.sampler import Asked, Observation
+from optimizer.search.schedule import Schedule
 from optimizer.types import Candidate, Example, Failure, Score
 
 from .conftest import candidate
@@ -68,7 +68,7 @@ class Silent:
 
 def play(seed: int) -> tuple[Board, str]:
     model = Simulated(seed)
-    search = Search(model, model, Silent(), Layout(EXAMPLES, BettingRace(), 10, 5, 5))  # type: ignore[arg-type]
+    search = Search(model, model, Silent(), Schedule(EXAMPLES, BettingRace(), 10, 5, 5))  # type: ignore[arg-type]
     winner = asyncio.run(search.run(model.draw("seed"), 14))
     assert winner is not None
     return search.board, winner

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import asyncio
 
-from optimizer.search.layout import Layout
 from optimizer.search.race import BettingRace
+from optimizer.search.schedule import Schedule
 from optimizer.search.simulate import answers
 from optimizer.types import Example
 
@@ -11,7 +11,7 @@ EXAMPLES = [Example({"n": n}, {"answer": "yes"}) for n in range(30)]
 
 
 def simulated(trials: int) -> list[int]:
-    return asyncio.run(answers(trials, Layout(EXAMPLES, BettingRace(), 10, 4, 4)))
+    return asyncio.run(answers(trials, Schedule(EXAMPLES, BettingRace(), 10, 4, 4)))
 
 
 def test_the_race_answers_more_than_one_block_each_and_less_than_all_of_it() -> None:

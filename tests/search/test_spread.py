@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from optimizer.config.schema import Demos, Prior
 from optimizer.propose.base import Proposal
-from optimizer.search.layout import FIRST
+from optimizer.search.schedule import FIRST
 from optimizer.search.space import Pool, Space
 from optimizer.search.spread import spread
 

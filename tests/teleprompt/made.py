@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jobs import ROOT, make_task
+from support.jobs import ROOT, make_task
 
 from optimizer.testing.fake_server import Messages, text_of
 

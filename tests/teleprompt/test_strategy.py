@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import Bench, wait_for
-from forks import Forks
-from jobs import write_config
+from support.bench import Bench, wait_for
+from support.forks import Forks
+from support.jobs import write_config
 
 from optimizer.config.presets import DSPY, STRATEGIES
 from optimizer.ledger.records import all_trials, answered_keys, outcomes, scores_of, usage_by_role

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import SEED, Bench
-from forks import Forks
-from jobs import ROOT, make_task, rule, settings, write_config
+from support.bench import SEED, Bench
+from support.forks import Forks
+from support.jobs import ROOT, make_task, rule, settings, write_config
 
 from optimizer.ledger.records import lost_calls
 from optimizer.testing.crash import POINTS

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import pytest
-from bench import SEED, Bench
-from browser import browser, needed
-from forks import Forks
-from jobs import ROOT, make_task, rule, settings, write_config
+from support.bench import SEED, Bench
+from support.browser import browser, needed
+from support.forks import Forks
+from support.jobs import ROOT, make_task, rule, settings, write_config
 
 from optimizer.testing.fake_server import FakeServer
 from optimizer.track.ui import tracking_uri, trials_address

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from many import make_many
+from support.many import make_many
 
 from optimizer.track.worker import sync
 

@@ -16,15 +16,15 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from filelock import FileLock
-from jobs import TRUTH, lighten, make_task, metier, rule, settings, write_config
+from support.jobs import TRUTH, lighten, make_task, metier, rule, settings, write_config
 
 from optimizer import optimize
 from optimizer.cli.main import cli
 from optimizer.errors import ConfigError
+from optimizer.job.run import Watcher
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import all_trials, begin_trial, finish_trial, scores_of
 from optimizer.report.result import Report
-from optimizer.run import Watcher
 from optimizer.testing.fake_server import FakeServer
 from optimizer.track import mirror as mirror_module
 from optimizer.track.content import COLUMNS
@@ -42,7 +42,7 @@ KILLS = 6
 SEED = int(os.environ.get("METIER_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 
 
-class Heard(Watcher):
+class OnHeaders(Watcher):
     """Keeps the news."""
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ def job(jobs: Path, model: FakeServer) -> Job:
 
     def run(name: str, uri: str | None) -> tuple[Report, list[str]]:
         data = settings(task, model.api_base, run_dir=str(folder / name), tracking={"mlflow": {"uri": uri}})
-        heard = Heard()
+        heard = OnHeaders()
         with pytest.MonkeyPatch.context() as patch:
             lighten(patch.setattr)
             return optimize(write_config(folder / "run.yaml", data), heard), heard.lines

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from click.testing import CliRunner
-from jobs import ROOT, metier
+from support.jobs import ROOT, metier
 
 from optimizer.cli.main import cli
 from optimizer.errors import ConfigError

@@ -1,0 +1,116 @@
+"""The way to one endpoint: places in flight, breaker, limiter, attempts."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from optimizer.config.schema import Failures
+from optimizer.door.breaker import Breaker
+from optimizer.door.charges import Charge
+from optimizer.door.failures import RETRYABLE, classify, problem_with
+from optimizer.door.limiter import Limiter
+from optimizer.errors import CallError, StoppedByFailures
+from optimizer.models.prices import metered
+from optimizer.models.providers import Endpoint
+
+if TYPE_CHECKING:
+    from dspy.lm15 import Request, Response
+
+FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
+MOST_TIMEOUTS = 3  # of one call: an endless one must not cost a night
+
+
+class Connection:
+    """Makes calls to one endpoint, each in as many attempts as it takes; used on one event loop."""
+
+    def __init__(self, endpoint: Endpoint, failures: Failures, limiter: Limiter) -> None:
+        self._endpoint, self._failures, self._limiter = endpoint, failures, limiter
+        self._breaker = Breaker(endpoint.model, failures.give_up_after)
+        self._wire = endpoint.dial(limiter.heard)
+        self._jitter = random.Random()  # noqa: S311 - spreads retries, decides nothing
+        self.places = asyncio.Semaphore(endpoint.concurrency)
+
+    async def call(
+        self, request: Request, tokens: int, charge: Charge, again: Callable[[], Awaitable[bool]]
+    ) -> tuple[Response | CallError, int]:
+        """Return the answer, or how the call failed for good, and the attempts made.
+
+        `tokens` is an upper estimate of what it takes; lost attempts are told to `charge`, and `again` is
+        asked before each further one if there is room for it.
+        """
+        attempt = timeouts = 0
+        while True:
+            try:
+                async with self._breaker.gate():
+                    attempt += 1
+                    began = time.monotonic()
+                    outcome = await self._attempt(request, tokens, charge)
+            except StoppedByFailures as stop:
+                return CallError("transport", f"not asked any more: {stop.what}"), attempt
+            if not isinstance(outcome, CallError):
+                return outcome, attempt
+            timeouts += outcome.kind == "timeout"
+            hopeless = timeouts > MOST_TIMEOUTS or attempt > self._failures.retries
+            if hopeless or not await self._worth_repeating(outcome, began) or not await again():
+                return outcome, attempt
+            await asyncio.sleep(self.backoff(attempt))
+
+    def check(self) -> None:
+        """Raise StoppedByFailures if this endpoint is not to be asked any more."""
+        self._breaker.check()
+
+    def limits(self) -> str:
+        """Return what is known of the provider's limits, in words."""
+        return self._limiter.told()
+
+    async def aclose(self) -> None:
+        """Let go of the connections."""
+        await self._wire.aclose()
+
+    def backoff(self, attempt: int) -> float:
+        """Return the seconds before the next attempt: full jitter under a growing ceiling."""
+        return self._jitter.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2**attempt))
+
+    async def _attempt(self, request: Request, tokens: int, charge: Charge) -> Response | CallError:
+        sent = await self._limiter.enter(tokens)
+        try:
+            async with asyncio.timeout(self._breaker.patience(self._endpoint.timeout)):
+                response = await self._wire.acall(request)
+        except Exception as problem:  # the boundary to code of all providers
+            error = self._heard_of(problem)
+            if error is None:
+                raise
+            charge.lose(error, error.kind)
+        else:
+            error = problem_with(response)
+            if error is None:
+                return self._answered(response, sent, tokens)
+            charge.waste(metered(response.usage, self._endpoint.model, charge.price, charge.most))
+        self._limiter.failed(sent, error)
+        self._breaker.failed(error, sent)
+        return error
+
+    def _answered(self, response: Response, sent: float, tokens: int) -> Response:
+        self._breaker.answered()
+        usage = response.usage
+        self._limiter.answered(sent, tokens, (usage.input_tokens or 0) + (usage.output_tokens or 0))
+        return response
+
+    def _heard_of(self, problem: Exception) -> CallError | None:
+        headers = getattr(problem, "rate_limit_headers", None) or {}
+        self._limiter.heard({name: values[0] for name, values in headers.items() if values})
+        error = classify(problem)
+        if error is not None and error.kind == "timeout":
+            error = CallError("timeout", f"no answer in {self._endpoint.timeout:g} s")
+        if error is not None and error is not problem:
+            error.__cause__ = problem  # what it cost depends on how far it got
+        return error
+
+    async def _worth_repeating(self, error: CallError, began: float) -> bool:
+        if error.kind != "timeout":
+            return error.kind in RETRYABLE
+        return await self._breaker.awaits_blame(began, min(LONGEST_WAIT, self._endpoint.timeout))

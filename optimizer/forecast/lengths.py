@@ -1,0 +1,139 @@
+"""What a run's calls will be like, from the lengths of its prompts: nothing is asked, nothing is paid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dspy
+from dspy.utils.exceptions import LMError
+
+from optimizer.config.presets import PRESETS
+from optimizer.config.schema import RunConfig
+from optimizer.door.recorder import Recorder
+from optimizer.evaluate.evaluator import call_program
+from optimizer.forecast.forecast import Forecast, Plan, Range, Sample, forecast
+from optimizer.models.prices import Price
+from optimizer.prompt.program import Programs
+from optimizer.search.baselines import baseline_runs
+from optimizer.search.pools import make_space
+from optimizer.search.presets import raced
+from optimizer.search.sampler import Sampler
+from optimizer.search.schedule import Schedule
+from optimizer.search.simulate import answers
+from optimizer.teleprompt.methods import CALLS
+from optimizer.types import Candidate, Example, Role
+
+if TYPE_CHECKING:
+    from dspy.lm15 import Request
+
+CANDIDATES, EXAMPLES = 12, 3
+# Bytes of text to a token: sparse, usual, dense. A message's frame takes as much as twenty bytes.
+SPARSE, USUAL, DENSE, FRAME = 6.0, 4.0, 2.5, 20
+ASSUMED = "a token is about four bytes of a prompt, and an answer about half as long as its limit"
+
+
+async def forecast_by_length(
+    config: RunConfig,
+    programs: Programs,
+    schedule: Schedule,
+    prices: Mapping[Role, Price],
+) -> Forecast:
+    """Return what a run of this layout will take in calls, tokens and dollars."""
+    plan, candidates, assumed = await plan_of(config, programs, schedule, prices.get("prompt"))
+    samples = await _by_length(config, programs, candidates, schedule.examples, prices.get("task"))
+    return forecast(plan, samples, config.budget, 1, [*assumed, ASSUMED])
+
+
+async def plan_of(
+    config: RunConfig,
+    programs: Programs,
+    schedule: Schedule,
+    price: Price | None,
+) -> tuple[Plan, list[Candidate], list[str]]:
+    """Return a run's calls, candidates such as it tries (the seed first), and what was assumed.
+
+    `price` is the prompt model's.
+    """
+    recorder, writer, predictors = Recorder(), None, len(programs.predictors)
+    if config.models.prompt is not None:
+        writer = recorder.model("prompt", config.models.prompt.model, config.models.prompt.temperature or 0.7)
+    search, proposals, assumed = await _search_of(config, schedule, predictors)
+    space = await make_space(programs.task, programs, config.search, config.seed, writer)
+    written = [sample_of([request], price) for _, request in recorder.requests]
+    tested, beside = len(programs.task.test), predictors * baseline_runs(programs, config)
+    plan = Plan(search, predictors * tested, written[0] if written else None, len(written), beside, proposals)
+    sampler = Sampler(space, "random", config.seed, CANDIDATES - 1)
+    candidates = [programs.seed(config.search.formats[0])]
+    for _ in range(CANDIDATES - 1):
+        candidates.append(sampler.ask([one.id for one in candidates]).candidate)
+    assumed.append(
+        f"the test takes {2 * plan.test} calls for the seed and the winner, and {beside} for simple baselines"
+    )
+    return plan, candidates, assumed
+
+
+async def _search_of(config: RunConfig, schedule: Schedule, predictors: int) -> tuple[Range, Range, list[str]]:
+    """Return the calls of trials, those of proposals between rounds, and what was assumed."""
+    strategy = config.search.strategy
+    if strategy not in PRESETS:
+        calls = config.budget.calls or CALLS
+        told = f"{strategy} is set up to take {calls} calls at most, and ends when it is done"
+        return Range(0, calls, calls), Range(0, 0, 0), [told]
+    runs = await answers(config.trials, raced(schedule, PRESETS[strategy]))
+    search = Range(runs[0], sum(runs) / len(runs), runs[-1]).scaled(predictors)
+    assumed = [
+        f"{config.trials:,} trials race over {len(schedule.examples)} validation examples, as in {len(runs)} "
+        "simulated searches with candidates that are right on 20 to 90 of 100; better ones stay longer"
+    ]
+    if config.planned is None:
+        assumed.append("nobody limits the trials: the search goes on until the budget is spent or the space used up")
+    share = config.search.proposing
+    most = search.high * share
+    if share:
+        assumed.append(f"proposals between rounds take {most:,.0f} calls at most: {share:g} for each of the trials'")
+    return search, Range(0, 0.0 if config.models.prompt is None else search.mid * share / 2, most), assumed
+
+
+async def _by_length(
+    config: RunConfig,
+    programs: Programs,
+    candidates: Sequence[Candidate],
+    examples: Sequence[Example],
+    price: Price | None,
+) -> list[Sample]:
+    """Return what a call of each candidate takes, judged by its prompts for the first few examples."""
+    samples = []
+    for candidate in candidates:
+        recorder = Recorder()
+        lm = recorder.model("task", config.models.task.model, config.models.task.temperature)
+        program = programs.build(candidate)
+        for example in examples[:EXAMPLES]:
+            await _render(program, lm, example.inputs)
+        samples.append(sample_of([request for _, request in recorder.requests], price))
+    return samples
+
+
+async def _render(program: dspy.Module, lm: dspy.LM, inputs: Mapping[str, Any]) -> None:
+    with dspy.context(lm=lm, disable_history=True, trace=[]):
+        try:
+            await call_program(program, inputs)
+        except LMError:
+            return  # no call is answered; what was asked is recorded
+
+
+def sample_of(requests: Sequence[Request], price: Price | None) -> Sample:
+    """Return the mean call of some requests that were not sent."""
+    count = max(1, len(requests))
+    size = sum(_bytes(request) for request in requests) / count
+    longest = (price or Price()).longest
+    made = sum(request.config.max_tokens or longest for request in requests) / count
+    sent, out = Range(size / SPARSE, size / USUAL, size / DENSE), Range(1, made / 2, made)
+    if price is None:
+        return Sample(sent + out, None)
+    return Sample(sent + out, sent.scaled(price.input) + out.scaled(price.output))
+
+
+def _bytes(request: Request) -> int:
+    texts = [str(request.system or ""), *(message.text or "" for message in request.messages)]
+    return sum(len(text.encode("utf-8", "replace")) + FRAME for text in texts)

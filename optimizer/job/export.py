@@ -1,0 +1,109 @@
+"""One prompt of a run, taken from its folder to be shown or shipped: the winner's, or any trial's."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from optimizer.config.schema import ModelConfig, is_local
+from optimizer.errors import LedgerError
+from optimizer.export.targets import Export, Retrieves, export
+from optimizer.export.template import first_request, openai_body
+from optimizer.job.resume import stored_config
+from optimizer.ledger.reader import Reader
+from optimizer.models.embed import MODEL, Embedder
+from optimizer.models.fleet import pull
+from optimizer.prompt.program import Programs
+from optimizer.prompt.saved import SavedPrompt, carried, load_prompt
+from optimizer.report.gather import Trial, trials_of
+from optimizer.task.load import load_task
+from optimizer.types import Candidate
+
+
+def ship(place: Path, target: str, trial: int | None, predictor: str | None = None) -> Export:
+    """Return a run's winner, one of its trials, or a best.json, in a target's form.
+
+    Raises TaskError where the target cannot hold it, with the best trial that it can hold.
+    """
+    saved = load_prompt(place) if place.is_file() else prompt_of(place, trial)
+    try:
+        return export(saved, target, predictor)
+    except Retrieves as problem:
+        if place.is_file():
+            raise
+        raise Retrieves(problem.what, f"{problem.remedy}\n  {_best_static(place)}") from None
+
+
+def prompt_of(run_dir: Path, trial: int | None = None) -> SavedPrompt:
+    """Return the winner of a finished run, or the prompt of one of its trials.
+
+    Raises LedgerError where there is no such run or trial; a trial needs the task's folder as well.
+    """
+    if trial is None:
+        if not (run_dir / "best.json").is_file():
+            with closing(Reader(run_dir / "ledger.db")):
+                remedy = f"Let it finish with `metier resume {run_dir}`, or name one of its trials with --trial."
+                raise LedgerError(f"{run_dir}: the run has no winner yet", remedy)
+        return load_prompt(run_dir / "best.json")
+    return _trial_prompt(run_dir, find_trial(run_dir, trial).candidate)
+
+
+def find_trial(run_dir: Path, number: int) -> Trial:
+    """Return a trial of a run; raises LedgerError with the numbers there are."""
+    with closing(Reader(run_dir / "ledger.db")) as ledger:
+        trials = trials_of(ledger)
+    found = next((trial for trial in trials if trial.number == number), None)
+    if found is None:
+        known = f"Its trials are 0 to {trials[-1].number}." if trials else "It has not begun a trial."
+        raise LedgerError(f"{run_dir}: no trial {number}", known)
+    return found
+
+
+def find_winner(run_dir: Path) -> Trial:
+    """Return the trial that won a finished run; raises LedgerError where there is none yet."""
+    with closing(Reader(run_dir / "ledger.db")) as ledger:
+        result, trials = ledger.meta("result"), trials_of(ledger)
+    won = result["winner"]["candidate_id"] if result else None
+    found = [trial for trial in trials if trial.candidate.id == won]
+    if not found:
+        raise LedgerError(f"{run_dir}: the run has no winner yet", "Name one of its trials with --trial.")
+    return found[0]
+
+
+def _trial_prompt(run_dir: Path, candidate: Candidate) -> SavedPrompt:
+    config = stored_config(run_dir)
+    task = load_task(config.task)
+    model = config.models.task
+    if model.api_base is None and not is_local(model.model):
+        model = model.model_copy(update={"api_base": config.models.api_base})
+    return SavedPrompt(replace(task, train=carried(task, candidate), validation=(), test=()), candidate, _plain(model))
+
+
+def _plain(model: ModelConfig) -> ModelConfig:
+    return model.model_copy(update={"price": None})
+
+
+def _best_static(run_dir: Path) -> str:
+    with closing(Reader(run_dir / "ledger.db")) as ledger:
+        trials = trials_of(ledger)
+    scored = [t for t in trials if t.low is not None and not t.candidate.retrieves]
+    # Few examples make a high score easily, but not a high lower end.
+    best = max(scored, key=lambda trial: (trial.state == "complete", trial.low, -trial.number), default=None)
+    if best is None:
+        return "No prompt without retrieved demos has a score in this run."
+    left = "" if best.state == "complete" else ", and then left the race"
+    return (
+        f"The best prompt that it can hold is --trial {best.number}: {best.score:.3f} "
+        f"[{best.low:.3f}, {best.high:.3f}] on {best.seen} validation examples{left}."
+    )
+
+
+def rendered(run_dir: Path, trial: Trial, inputs: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the chat messages of the first call that a trial's prompt makes for some inputs; nothing is sent."""
+    saved = _trial_prompt(run_dir, trial.candidate)
+    embed = Embedder(pull(MODEL, lambda text: None))
+    program = Programs(saved.task, saved.task.train, embed).build(trial.candidate)
+    body = openai_body(saved.model, first_request(program, saved.model, inputs))
+    return list(body["messages"])

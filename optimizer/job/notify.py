@@ -1,0 +1,63 @@
+"""Tells a webhook how a run ended. What goes wrong there is said, and never harms the run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from optimizer.config.schema import Notify
+from optimizer.errors import MetierError
+from optimizer.report.result import Report
+from optimizer.system.redact import scrub
+
+PATIENCE = 5.0  # seconds: the run is over, and its user may be waiting
+
+
+def finished(report: Report) -> dict[str, Any]:
+    """Return the body for a run that finished; `text` is what Slack shows."""
+    low, high = report.difference_ci95
+    text = (
+        f"{report.task}: {report.verdict}. {report.seed.test_score:.3f} → {report.winner.test_score:.3f} on "
+        f"{report.test_examples} test examples ({report.difference:+.3f}, 95 % interval [{low:+.3f}, {high:+.3f}]); "
+        f"${report.usage['usd'] + report.test_usage['usd']:.2f}, {report.seconds:.0f} s. {report.run_dir}"
+    )
+    return {
+        "text": text,
+        "event": "finished",
+        "run_id": report.run_id,
+        "task": report.task,
+        "run_dir": str(report.run_dir),
+        "verdict": report.verdict,
+        "seed_score": report.seed.test_score,
+        "winner_score": report.winner.test_score,
+        "difference": report.difference,
+        "difference_ci95": list(report.difference_ci95),
+        "seconds": report.seconds,
+    }
+
+
+def stopped(task: str, run_dir: Path, problem: MetierError) -> dict[str, Any]:
+    """Return the body for a run that stopped before its end."""
+    why = scrub(problem.what)
+    text = f"{task}: stopped. {why}. Go on with `metier resume {run_dir}`."
+    return {"text": text, "event": "stopped", "task": task, "run_dir": str(run_dir), "why": why}
+
+
+def notify(where: Notify, body: Mapping[str, Any], say: Callable[[str], None]) -> None:
+    """Post a body as JSON to the configured webhook, if there is one; never raises for what happens there."""
+    url = where.url or os.environ.get(where.url_env or "")
+    if not url:
+        if where.url_env:
+            say(f"The webhook was not told: {where.url_env} is not set.")
+        return
+    import httpx
+
+    try:
+        reply = httpx.post(url, json=dict(body), timeout=PATIENCE)
+        problem = "" if reply.is_success else f"it answered {reply.status_code}"
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        problem = str(error) or type(error).__name__
+    if problem:
+        say(f"The webhook was not told ({scrub(problem)}).")

@@ -1,0 +1,1 @@
+"""The process and its files: secrets kept out, child processes, whole writes."""

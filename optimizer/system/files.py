@@ -1,0 +1,27 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from optimizer.errors import LedgerError
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file whole or not at all; raises LedgerError where it cannot be written."""
+    try:
+        write_draft(path, text).replace(path)
+    except OSError as problem:
+        remedy = "Free some disk space, then run it again: nothing paid is lost."
+        raise LedgerError(f"{path}: cannot be written ({problem.strerror})", remedy) from None
+
+
+def write_draft(path: Path, text: str) -> Path:
+    """Write the draft of a file to disk and return its path: a reader never sees half of it."""
+    draft = path.with_name(f".{path.name}.draft")
+    with draft.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    return draft

@@ -1,0 +1,239 @@
+"""Whole runs against the fake server."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.jobs import LABELS, TRUTH, lighten, make_task, metier, rule, settings, write_config
+
+import optimizer.prompt.overlap
+from optimizer import load_prompt, optimize
+from optimizer.report.result import Report
+from optimizer.testing.fake_server import FakeServer
+
+pytestmark = pytest.mark.timeout(60)
+TOP = {
+    "run_id",
+    "task",
+    "status",
+    "verdict",
+    "seed",
+    "winner",
+    "difference",
+    "usage",
+    "test_usage",
+    "trials",
+    "seconds",
+}
+# Beyond the schema of the issue: what a reader of result.json need not compute.
+ADDED = {"recommendation", "test_examples", "lost_calls", "notes", "baselines", "pareto_front", "proposers"}
+SIDE = {"test_score", "test_ci95", "tokens_per_call"}
+USAGE = {"calls", "cached_calls", "input_tokens", "cached_input_tokens", "output_tokens", "usd"}
+Run = Callable[..., Report]
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    with FakeServer(rule) as running:
+        yield running
+
+
+@pytest.fixture
+def run(tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> Run:
+    lighten(monkeypatch.setattr)
+    task = make_task(tmp_path / "task")
+
+    def make(folder: str = "out", **changes: Any) -> Report:
+        data = settings(task, server.api_base, run_dir=str(tmp_path / folder), **changes)
+        return optimize(write_config(tmp_path / "run.yaml", data))
+
+    return make
+
+
+def result(report: Report) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((report.run_dir / "result.json").read_text())
+    return data
+
+
+def test_a_run_finds_the_better_prompt_and_writes_its_files(run: Run, server: FakeServer) -> None:
+    report = run()
+    data = result(report)
+    assert set(data) == TOP | {"mlflow"} | ADDED
+    assert set(data["seed"]) == SIDE
+    assert set(data["winner"]) == SIDE | {"candidate_id", "validation_score", "prompt"}
+    assert set(data["difference"]) == {"mean", "ci95"}
+    assert set(data["usage"]) == set(data["test_usage"]) == USAGE
+    assert set(data["usage"]["calls"]) == {"task", "prompt", "judge"}
+    assert set(data["trials"]) == {"complete", "raced_out", "failed"}
+    assert (data["status"], data["task"], data["mlflow"]) == ("finished", "sorting", None)
+    assert data["verdict"] == "improved"
+    # The rule answers "fruit" to a bare prompt, and a third of the test examples are fruit.
+    assert data["seed"]["test_score"] == pytest.approx(1 / 3, abs=0.1)
+    assert data["winner"]["test_score"] > 0.9
+    low, high = data["difference"]["ci95"]
+    assert 0 < low <= data["difference"]["mean"] <= high
+    random, nearest = data["baselines"]
+    assert [random["name"], nearest["name"]] == ["2 random demos", "2 nearest demos"]
+    # A demo that shows the word is all that this model needs; two random ones seldom do.
+    assert random["test_score"] < 0.7 < 0.9 < nearest["test_score"]
+    assert random["examples"] == nearest["examples"] == data["test_examples"]
+    assert random["difference"]["ci95"][0] > 0 > nearest["difference"]["ci95"][0]
+    for one in (random, nearest):
+        assert one["winner_score"] == data["winner"]["test_score"]
+        assert one["winner_score"] - one["test_score"] == pytest.approx(one["difference"]["mean"])
+        assert one["tokens_per_call"] > data["seed"]["tokens_per_call"]
+    for name in ("best.md", "report.md", "report.html"):
+        assert "improved" in (report.run_dir / name).read_text()
+    assert "Not told apart from the winner: 2 nearest demos" in (report.run_dir / "report.md").read_text()
+    assert json.loads((report.run_dir / "best.json").read_text())["candidate_id"] == data["winner"]["candidate_id"]
+
+
+def test_score_and_tokens_give_a_front_and_the_cheapest_of_the_good_wins(run: Run, tmp_path: Path) -> None:
+    dear = result(run("dear"))
+    search = {**settings(Path())["search"], "objective": ["score", "tokens"], "prefer": "cheapest-within 0.3"}
+    cheap = result(run("cheap", search=search, test={"baselines": 0}))
+    assert (dear["pareto_front"], cheap["baselines"]) == ([], [])
+    assert cheap["winner"]["tokens_per_call"] <= dear["winner"]["tokens_per_call"]
+    front = cheap["pareto_front"]
+    assert [set(point) for point in front] == [{"candidate_id", "estimate", "tokens_per_call", "seen"}] * len(front)
+    for one, two in itertools.pairwise(front):
+        assert one["tokens_per_call"] < two["tokens_per_call"]
+        assert one["estimate"] < two["estimate"]
+    report = (tmp_path / "cheap" / "report.md").read_text()
+    assert "The Pareto front of the search" in report
+
+
+def test_the_budget_holds_and_the_bill_is_right(run: Run, server: FakeServer) -> None:
+    data = result(run(budget={"calls": 60}))
+    assert data["usage"]["calls"]["task"] <= 60
+    assert data["usage"]["calls"]["prompt"] == data["usage"]["calls"]["judge"] == 0
+    assert server.count == data["usage"]["calls"]["task"] + data["test_usage"]["calls"]["task"]
+    assert data["usage"]["input_tokens"] > 0
+    assert data["usage"]["output_tokens"] >= data["usage"]["calls"]["task"]
+    assert 0 < data["usage"]["cached_input_tokens"] < data["usage"]["input_tokens"]
+    assert sum(data["trials"].values()) <= 8
+
+
+def test_calls_that_fail_for_a_while_do_not_break_the_budget(run: Run, server: FakeServer) -> None:
+    server.fail(429, retry_after=0.01)
+    server.fail(500)
+    server.hang_up()
+    data = result(run(budget={"calls": 40}))
+    assert data["usage"]["calls"]["task"] <= 40
+    assert server.answered == data["usage"]["calls"]["task"] + data["test_usage"]["calls"]["task"]
+    assert server.count == server.answered + 3
+
+
+def test_the_same_seed_gives_the_same_run(run: Run, server: FakeServer) -> None:
+    first = run("one")
+    requests = server.count
+    second = run("two")
+    assert server.count == 2 * requests
+    assert second.winner.candidate.id == first.winner.candidate.id
+    assert second.trials == first.trials
+    assert second.run_id != first.run_id
+
+
+def test_a_finished_run_run_again_pays_nothing(run: Run, server: FakeServer) -> None:
+    first = result(run())
+    requests = server.count
+    again = result(run())
+    assert server.count == requests
+    assert again == first
+
+
+def test_the_saved_prompt_answers(run: Run) -> None:
+    prompt = load_prompt(run().run_dir / "best.json")
+    for word in TRUTH:
+        assert prompt(text=f"the green store has {word}").kind == TRUTH[word]
+    assert set(LABELS) == set(TRUTH.values())
+
+
+def test_an_interrupted_run_is_finished_by_the_same_command(tmp_path: Path, server: FakeServer) -> None:
+    server.delay = 0.1
+    task = make_task(tmp_path / "task")
+    path = write_config(tmp_path / "run.yaml", settings(task, server.api_base))
+    command = ("run", path, "--run-dir", tmp_path / "out")
+    process = metier(*command, light=True)
+    try:
+        deadline = time.monotonic() + 30
+        while server.count < 12 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, told = process.communicate(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
+    assert process.returncode == 130, told
+    assert "Traceback" not in out + told
+    assert "metier resume" in told
+    paid, server.delay = server.answered, 0.0
+    again = metier(*command, "--quiet", light=True)
+    out, told = again.communicate(timeout=40)
+    assert again.returncode == 0, told
+    data = json.loads((tmp_path / "out" / "result.json").read_text())
+    bill = data["usage"]["calls"]["task"] + data["test_usage"]["calls"]["task"]
+    assert paid >= 8
+    # At most the calls in flight (four) were paid twice.
+    assert bill <= server.answered <= bill + 4
+
+
+def test_a_second_run_is_answered_by_the_cache_between_runs(
+    run: Run, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METIER_CACHE", str(tmp_path / "cache"))
+    shared = {"cache": {"shared": True}, "budget": {"calls": 500}}
+    first = result(run("first", **shared))
+    asked = server.count
+    second = result(run("second", **shared))
+    assert server.count == asked
+    assert "answered by the cache between runs" in (tmp_path / "second" / "report.md").read_text()
+    own = {"run_id", "seconds", "usage", "test_usage", "notes"}
+    assert {k: v for k, v in second.items() if k not in own} == {k: v for k, v in first.items() if k not in own}
+    for usage in ("usage", "test_usage"):
+        paid = sum(first[usage]["calls"].values())
+        assert sum(second[usage]["calls"].values()) == second[usage]["input_tokens"] == second[usage]["usd"] == 0
+        assert second[usage]["cached_calls"] == paid + first[usage]["cached_calls"]
+    run("third", budget={"calls": 500})
+    assert server.count == 2 * asked, "it is off by default"
+
+
+def test_a_damaged_cache_between_runs_is_said_and_changes_nothing(
+    run: Run, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METIER_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "answers.db").write_bytes(b"no database" * 1000)
+    said: list[str] = []
+    monkeypatch.setattr("optimizer.job.run.Watcher.say", lambda self, text: said.append(text))
+    clean, other = result(run("clean")), result(run("other", cache={"shared": True}))
+    assert [other[key] for key in ("winner", "difference")] == [clean[key] for key in ("winner", "difference")]
+    assert other["usage"]["calls"] == clean["usage"]["calls"]
+    assert len([text for text in said if "cache between runs is not used" in text]) == 1
+
+
+def test_both_protocols_end_in_the_same_result(run: Run, server: FakeServer) -> None:
+    found = []
+    for provider in ("openai", "anthropic"):
+        models = {"task": f"{provider}/fake", "api_base": server.api_base, "concurrency": 4}
+        data = result(run(provider, models=models))
+        found.append({key: data[key] for key in ("seed", "winner", "difference", "trials", "lost_calls")})
+        found[-1]["tokens"] = [data["usage"][key] for key in ("calls", "input_tokens", "output_tokens")]
+    assert found[0] == found[1]
+
+
+def test_a_run_tells_of_near_duplicates_and_of_quoted_examples(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optimizer.prompt.overlap, "ALIKE", 0.0)
+    monkeypatch.setattr(optimizer.prompt.overlap, "quotes", lambda winner, train: [train[0].inputs["text"]])
+    notes = run(search={"trials": 1}).notes
+    assert sum("nearly what an example of another split says" in note for note in notes) == 1
+    assert sum("quotes training text outside its demos" in note for note in notes) == 1

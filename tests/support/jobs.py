@@ -1,0 +1,148 @@
+"""A small whole job for tests: a task, a config, a rule-based model, and an embedder that costs nothing.
+
+Run as a script it is `metier`, lightened: `python tests/support/jobs.py run CONFIG …`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from hashlib import md5
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from optimizer.testing.fake_server import Messages, text_of
+
+ROOT = Path(__file__).parents[2]
+LABELS = {"fruit": ("apple", "pear"), "metal": ("iron", "zinc"), "bird": ("owl", "crow")}
+TRUTH = {word: label for label, words in LABELS.items() for word in words}
+PLACES = ("north", "south", "east", "west", "upper", "lower", "inner", "outer", "old", "new", "red", "blue")
+
+
+def rule(messages: Messages) -> str:
+    """Answer rightly where the labels are listed or a demo shows the same word; else with the first label."""
+    text = "\n".join(text_of(message) for message in messages)
+    word = max(TRUTH, key=text.rfind)
+    helped = text.count(word) > 1 or all(label in text for label in LABELS)
+    return TRUTH[word] if helped else "fruit"
+
+
+def rows() -> list[dict[str, str]]:
+    """Return 72 examples, twelve a word."""
+    return [{"text": f"the {place} store has {word}", "kind": TRUTH[word]} for place in PLACES for word in TRUTH]
+
+
+def write_lines(path: Path, lines: Sequence[object]) -> None:
+    """Write objects as JSON lines; a string is written as it is."""
+    texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
+    path.write_text("\n".join(texts) + "\n", encoding="utf-8")
+
+
+def make_task(folder: Path, examples: Sequence[object] | None = None, **changes: Any) -> Path:
+    """Write a task folder; a change of None takes the key out of task.yaml."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data = {
+        "name": "sorting",
+        "inputs": {"text": {"desc": "a sentence"}},
+        "outputs": {"kind": {"choices": list(LABELS)}},
+        "instruction": "Sort it.",
+        "data": {"path": "examples.jsonl"},
+        "split": {"train": 0.4, "validation": 0.2, "test": 0.4},
+        "metric": "choice",
+        **changes,
+    }
+    written = {key: value for key, value in data.items() if value is not None}
+    (folder / "task.yaml").write_text(yaml.safe_dump(written, sort_keys=False), encoding="utf-8")
+    write_lines(folder / "examples.jsonl", rows() if examples is None else examples)
+    return folder
+
+
+def settings(task: Path, api_base: str | None = None, **changes: Any) -> dict[str, Any]:
+    """Return a small run's config as data."""
+    return {
+        "task": str(task),
+        "models": {"task": "openai/fake", "api_base": api_base, "concurrency": 4, "timeout": 20},
+        "search": {
+            "trials": 8,
+            "formats": ["turns", "block"],
+            "demos": {"policies": ["static", "nearest"], "counts": [0, 2], "sets": 2},
+            "round": 3,
+            "block": 4,
+            "instructions": 4,
+        },
+        "budget": {"calls": 100},
+        "tracking": {"mlflow": None},
+        "seed": 1,
+        **changes,
+    }
+
+
+def write_config(path: Path, data: dict[str, Any]) -> Path:
+    """Write a config."""
+    path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    return path
+
+
+class BagOfWords:
+    """An embedder: words hashed into 64 dimensions, rows of length 1."""
+
+    def __init__(self, folder: object = None) -> None:
+        """Take what the real one takes."""
+
+    def __call__(self, texts: Sequence[str]) -> Any:
+        """Return one row a text."""
+        import numpy as np
+
+        table = np.zeros((len(texts), 64), dtype=np.float32)
+        for row, text in enumerate(texts):
+            for word in text.split():
+                table[row, md5(word.encode()).digest()[0] % 64] += 1
+        return table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-9)
+
+
+def light_embeddings(patch: Any) -> None:
+    """Let no test load a sentence transformer; `patch(target, name, value)` is monkeypatch's setattr."""
+    import optimizer.job.export
+    import optimizer.job.run
+    import optimizer.job.wiring
+    import optimizer.models.embed
+    import optimizer.prompt.saved
+
+    for module in (optimizer.models.embed, optimizer.prompt.saved, optimizer.job.export):
+        patch(module, "Embedder", BagOfWords)
+    for wired in (optimizer.job.run, optimizer.prompt.saved, optimizer.job.export, optimizer.job.wiring):
+        patch(wired, "pull", lambda name, say: Path())
+
+
+def lighten(patch: Any) -> None:
+    """Spare a run in a test what costs more than all the rest of it: the embedder, and the ranges of importances."""
+    import optimizer.report.importance
+
+    light_embeddings(patch)
+    patch(optimizer.report.importance, "RESAMPLES", 2)
+
+
+def metier(*arguments: str | Path, light: bool = False, **options: Any) -> subprocess.Popen[str]:
+    """Start the real command; `light` spares it what `lighten` does. Standard error is a pipe of its own."""
+    command = [str(Path(__file__))] if light else ["-m", "optimizer"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})}
+    return subprocess.Popen(
+        [sys.executable, *command, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        **options,
+    )
+
+
+if __name__ == "__main__":
+    from optimizer.cli.main import main
+
+    lighten(setattr)
+    main()

@@ -1,8 +1,9 @@
-"""The table of rooms in the design, file and function sizes, docstrings, and what `import optimizer` costs."""
+"""The table of rooms and their arrows, what lies at the top, and what `import optimizer` costs."""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -92,6 +93,24 @@ def test_the_known_breaches_are_still_there() -> None:
     assert sorted(present - breaches()) == [], "mended: take it out of KNOWN_BREACHES"
 
 
+def test_at_the_top_lie_only_rooms_and_what_everybody_needs() -> None:
+    top = {path.name for path in (ROOT / "optimizer").iterdir() if path.name != "__pycache__"}
+    rooms = {name for name in top if (ROOT / "optimizer" / name).is_dir()}
+    assert top - rooms == {"__init__.py", "__main__.py", "errors.py", "types.py", "py.typed"}
+    assert len(rooms) <= 20
+
+
+def test_the_job_room_knows_its_types() -> None:
+    """Nothing is typed `Any` there for want of a protocol, and nothing is ignored anywhere for want of an attribute."""
+    for file in (ROOT / "optimizer" / "job").glob("*.py"):
+        nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        functions = [node for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+        signatures = [f"{ast.unparse(f.args)} -> {f.returns and ast.unparse(f.returns)}" for f in functions]
+        assert [text for text in signatures if re.search(r"\bAny\b", text)] == [], file.name
+    ignored = [file.name for file in FILES if "ignore[attr-defined]" in file.read_text(encoding="utf-8")]
+    assert ignored == []
+
+
 def test_types_imports_nothing_of_ours_and_errors_only_types() -> None:
     assert rooms_imported_by(ROOT / "optimizer" / "types.py") == set()
     assert rooms_imported_by(ROOT / "optimizer" / "errors.py") == {"types"}
@@ -108,8 +127,6 @@ def test_the_table_itself_has_no_circle() -> None:
 
 @pytest.mark.parametrize("module", ["optimizer", "optimizer.cli.main"])
 def test_the_import_is_light(module: str) -> None:
-    if not (ROOT / (module.replace(".", "/") + ".py")).exists() and not (ROOT / module.replace(".", "/")).is_dir():
-        pytest.skip(f"{module} is not written yet")
     code = f"import sys, {module}; print(*[m for m in {HEAVY!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
@@ -123,37 +140,3 @@ def test_the_public_names_can_be_had_and_others_cannot() -> None:
         assert callable(getattr(optimizer, name))
     with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
         _ = optimizer.nonsense
-
-
-def names_of(file: Path) -> str:
-    return file.relative_to(ROOT / "optimizer").as_posix()
-
-
-@pytest.mark.parametrize("file", FILES, ids=names_of)
-def test_no_file_is_long(file: Path) -> None:
-    assert len(file.read_text(encoding="utf-8").splitlines()) <= 400
-
-
-@pytest.mark.parametrize("file", FILES, ids=names_of)
-def test_no_function_is_long(file: Path) -> None:
-    nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-    functions = [node for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    assert [f"{f.name}: {f.end_lineno - f.lineno + 1}" for f in functions if f.end_lineno - f.lineno >= 60] == []
-
-
-def public(body: list[ast.stmt], within: str = "") -> Iterator[tuple[str, ast.AST]]:
-    for node in body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-            yield within + node.name, node
-            if isinstance(node, ast.ClassDef):
-                yield from public(node.body, f"{node.name}.")
-
-
-@pytest.mark.parametrize("file", FILES, ids=names_of)
-def test_what_is_public_is_documented(file: Path) -> None:
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    docs = {"module": ast.get_docstring(tree)}
-    docs |= {name: ast.get_docstring(node) for name, node in public(tree.body)}  # type: ignore[arg-type]
-    assert [name for name, doc in docs.items() if not doc] == []
-    firsts = {name: str(doc).splitlines()[0] for name, doc in docs.items()}
-    assert {name: len(line) for name, line in firsts.items() if len(line) > 110} == {}

@@ -14,8 +14,7 @@ from optimizer.config.schema import RunConfig
 from optimizer.job.run import Watcher, optimize
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.records import all_trials, scores_of
-from optimizer.models.embed import MODEL, Embedder
-from optimizer.models.store import Store
+from optimizer.models.embed import Embedder
 from optimizer.prompt.program import ROOT, Programs
 from optimizer.task.task import Task
 from optimizer.types import Candidate, Prompt
@@ -115,7 +114,7 @@ def _fixed(job: Job, task: Task, prompt: Prompt) -> Found:
     import dspy
     from dspy.utils.exceptions import AdapterParseError
 
-    embed = Embedder(Store().pull(MODEL))
+    embed = Embedder.local()
     program = Programs(task, task.train, embed).build(Candidate({ROOT: prompt}))
     lm = dspy.LM("openai/local", api_base=job.base("task"), api_key="none", temperature=0.0, cache=False)
 

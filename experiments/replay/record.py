@@ -29,8 +29,8 @@ from optimizer.door.engine import language_model
 from optimizer.evaluate.evaluator import Evaluator, phase_tag
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import usage_by_trial
-from optimizer.models.embed import MODEL, Embedder
-from optimizer.models.fleet import Fleet, pull
+from optimizer.models.embed import Embedder
+from optimizer.models.fleet import Fleet
 from optimizer.prompt.program import ROOT, Programs
 from optimizer.search.pools import make_space
 from optimizer.search.space import Pool
@@ -173,7 +173,7 @@ def recorded(
         fleet = stack.enter_context(Fleet(models, work))
         ledger = stack.enter_context(closing(Ledger(work / "ledger.db")))
         door = stack.enter_context(closing(Door(ledger, Budget(Limits()), fleet.endpoints, {}, Failures())))
-        programs = Programs(task, task.train, Embedder(pull(MODEL, print)))
+        programs = Programs(task, task.train, Embedder.local(print))
         space = runner.run(make_space(task, programs, Search(), 0, None))
         pool = space.pools[ROOT]
         choices = designed(strata, len(pool.instructions), len(pool.sets))

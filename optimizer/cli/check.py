@@ -51,5 +51,5 @@ def check(
     else:
         click.echo(f"{found.outcome}: {cell(found.prompt)} on {cell(found.task)}")
         for one in found.criteria:
-            click.echo(f"  {one.outcome:8}{cell(one.told)}")
+            click.echo(f"  {one.outcome:8}{cell(one.message)}")
     click.get_current_context().exit(EXIT[found.outcome])

@@ -62,7 +62,7 @@ def resume(run_dir: str, overrides: tuple[str, ...], quiet: bool, wait: bool, ac
     """Go on with the run in RUN_DIR, with the config that it was begun with."""
     from optimizer.job.resume import stored_config
 
-    _optimize(stored_config(run_dir, overrides), quiet, wait, accept_changes)
+    _optimize(stored_config(run_dir, overrides), quiet, wait, accept_changes or bool(overrides))
 
 
 def _optimize(settings: RunConfig, quiet: bool, wait: bool, accept_changes: bool) -> None:

@@ -1,33 +1,28 @@
-"""Forecasts a run from a handful of real calls; wires the rooms as run.py does, without a search."""
+"""`metier estimate`: forecasts a run from a handful of real calls."""
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from optimizer.config.schema import Budget as Limits
-from optimizer.config.schema import RunConfig
-from optimizer.door.budget import Budget
-from optimizer.door.door import Door
-from optimizer.door.engine import language_model
+from optimizer.config.schema import BudgetConfig, Cache, RunConfig
 from optimizer.errors import BudgetSpent, ConfigError, StoppedByFailures
-from optimizer.evaluate.evaluator import Evaluator, phase_tag
+from optimizer.evaluate.evaluator import phase_tag
 from optimizer.forecast.forecast import Forecast, Range, Sample, forecast
 from optimizer.forecast.lengths import EXAMPLES, plan_of
-from optimizer.job.logs import log_to
+from optimizer.job.session import Session, open_session
 from optimizer.ledger.clock import CallStats, call_stats
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import usage_by_role
-from optimizer.models.embed import MODEL, Embedder
-from optimizer.models.fleet import Fleet, Say, pull
-from optimizer.models.prices import prices_of
-from optimizer.prompt.program import Programs
+from optimizer.models.fleet import Say
 from optimizer.report.words import told_failures
 from optimizer.search.schedule import make_schedule, refuse_few
 from optimizer.task.load import load_task
 from optimizer.task.program import calls_each
+from optimizer.types import Candidate, Example
 
 PROBED = 4
 
@@ -42,34 +37,36 @@ def estimate(config: RunConfig, say: Say = lambda text: None) -> Forecast:
 
 
 async def _estimate(config: RunConfig, say: Say) -> Forecast:
-    task, prices = load_task(config.task), prices_of(config)
+    task = load_task(config.task)
     each = calls_each(task)
     refuse_few(config, each)
     schedule = make_schedule(task.validation, config, task.outputs, each)
     with ExitStack() as stack:
-        folder = _folder(config, stack)
-        stack.enter_context(log_to(folder / "run.log"))
-        ledger = stack.enter_context(closing(Ledger(folder / "ledger.db")))
+        ledger = stack.enter_context(closing(Ledger(_folder(config, stack) / "ledger.db")))
         if ledger.meta("identity") is not None:
-            raise ConfigError(f"{folder}: a run has begun there", "Give another --run-dir, or none.")
-        fleet = stack.enter_context(Fleet(config.models, folder, say))
-        budget = Budget(Limits(usd=config.budget.usd))
-        door = stack.enter_context(closing(Door(ledger, budget, fleet.endpoints, prices, config.failures)))
-        endpoint, programs = fleet.endpoints["task"], Programs(task, task.train, Embedder(pull(MODEL, say)))
-        plan, candidates, assumed = await plan_of(config, programs, schedule, prices.get("prompt"))
-        lm = language_model(door, "task", endpoint.model, config.models.task.temperature)
-        evaluator = Evaluator(programs, lm, task.metric, list(task.outputs), ledger, endpoint.concurrency)
-        for place, candidate in enumerate(candidates[:PROBED]):
-            tag = phase_tag("search", -1 - place)  # apart from the trials of a run
-            try:
-                await evaluator.run(candidate, schedule.examples[:EXAMPLES], f"probe {place}", 0, tag)
-            except BudgetSpent as spent:
-                remedy = "Give more, or leave the limit out to see what the run would cost."
-                raise ConfigError(f"budget.{spent.name}: too little even for the probe calls", remedy) from None
-        priced = "task" in prices or fleet.endpoints["task"].model == "openai/local"
-        samples = _samples(ledger, priced)
+            raise ConfigError(f"{ledger.path.parent}: a run has begun there", "Give another --run-dir, or none.")
+        session = stack.enter_context(open_session(task, _probing(config), ledger, say=say))
+        plan, candidates, assumed = await plan_of(config, session.programs, schedule, session.prices.get("prompt"))
+        await _probe(session, candidates[:PROBED], schedule.examples[:EXAMPLES])
+        endpoint = session.models.endpoints["task"]
+        samples = _samples(ledger, priced="task" in session.prices or endpoint.model == "openai/local")
         assumed += _notes(config, plan.written, len(samples))
         return forecast(plan, samples, config.budget, endpoint.concurrency, assumed)
+
+
+def _probing(config: RunConfig) -> RunConfig:
+    """Return the config of the probes: only dollars are limited, and each answer is paid for, so that it is timed."""
+    return config.model_copy(update={"budget": BudgetConfig(usd=config.budget.usd), "cache": Cache()})
+
+
+async def _probe(session: Session, candidates: Sequence[Candidate], examples: Sequence[Example]) -> None:
+    for number, candidate in enumerate(candidates):
+        tag = phase_tag("search", -1 - number)  # the trials of a run have other numbers
+        try:
+            await session.evaluator.run(candidate, examples, f"probe {number}", 0, tag)
+        except BudgetSpent as spent:
+            remedy = "Give more, or leave the limit out to see what the run would cost."
+            raise ConfigError(f"budget.{spent.name}: too little even for the probe calls", remedy) from None
 
 
 def _folder(config: RunConfig, stack: ExitStack) -> Path:

@@ -1,4 +1,4 @@
-"""Scores a saved prompt on a split of a task, outside any run; wires the rooms as run.py does."""
+"""`metier eval`: scores a saved prompt on a split of a task, outside any run."""
 
 from __future__ import annotations
 
@@ -7,24 +7,18 @@ import tempfile
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from optimizer.config.schema import Budget as Limits
-from optimizer.config.schema import Failures, ModelConfig, Models
-from optimizer.door.budget import Budget
-from optimizer.door.door import Door
-from optimizer.door.engine import language_model
+from optimizer.config.schema import ModelConfig, Models, RunConfig
 from optimizer.errors import TaskError
-from optimizer.evaluate.evaluator import Evaluator, Result, phase_tag
+from optimizer.evaluate.evaluator import Result, phase_tag
 from optimizer.evaluate.statistics import Interval, interval, mean
 from optimizer.job.load import load_prompt
-from optimizer.job.logs import expect_cut_answers
+from optimizer.job.session import open_session
 from optimizer.ledger.ledger import Ledger
-from optimizer.models.fleet import Fleet
 from optimizer.prompt.saved import SavedPrompt
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
-from optimizer.types import Candidate, Score
+from optimizer.types import Score
 
 
 @dataclass(frozen=True)
@@ -37,17 +31,6 @@ class Scored:
     failures: int
 
 
-class _Fixed:
-    """A builder that knows one program."""
-
-    def __init__(self, prompt: SavedPrompt) -> None:
-        self._prompt = prompt
-
-    def build(self, candidate: Candidate) -> Any:
-        """Return the saved prompt's program."""
-        return self._prompt.program
-
-
 def evaluate_saved(task_path: str, prompt_path: str, split: str, model: str | None, api_base: str | None) -> Scored:
     """Return a saved prompt's score on a split; raises TaskError where it does not fit the task."""
     task, prompt = load_task(task_path), load_prompt(prompt_path)
@@ -58,19 +41,15 @@ def evaluate_saved(task_path: str, prompt_path: str, split: str, model: str | No
     return Scored(mean(scores), interval(scores), len(scores), len(results) - len(scores))
 
 
-def answers_to(task: Task, prompt: SavedPrompt, split: str, config: ModelConfig) -> list[Result]:
+def answers_to(task: Task, prompt: SavedPrompt, split: str, model: ModelConfig) -> list[Result]:
     """Return a prompt's result on each example of a split, in its order, by a model started for it if it is local."""
-    expect_cut_answers()
+    config = RunConfig(task=task.name, models=Models(task=model))
+    examples = {"train": task.train, "validation": task.validation, "test": task.test}[split]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        fleet = stack.enter_context(Fleet(Models(task=config), folder))
         ledger = stack.enter_context(closing(Ledger(folder / "ledger.db")))
-        door = stack.enter_context(closing(Door(ledger, Budget(Limits()), fleet.endpoints, {}, Failures())))
-        endpoint = fleet.endpoints["task"]
-        lm = language_model(door, "task", endpoint.model, config.temperature)
-        evaluator = Evaluator(_Fixed(prompt), lm, task.metric, list(task.outputs), ledger, endpoint.concurrency)
-        examples = {"train": task.train, "validation": task.validation, "test": task.test}[split]
-        return asyncio.run(evaluator.run(prompt.candidate, examples, split, 0, phase_tag("test")))
+        session = stack.enter_context(open_session(task, config, ledger, programs=prompt.programs))
+        return asyncio.run(session.evaluator.run(prompt.candidate, examples, split, 0, phase_tag("test")))
 
 
 def check_fits(task: Task, prompt: SavedPrompt, path: str) -> None:

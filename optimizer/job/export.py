@@ -5,17 +5,13 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from optimizer.config.schema import ModelConfig, is_local
 from optimizer.errors import LedgerError
 from optimizer.export.targets import Export, Retrieves, export
 from optimizer.export.template import first_request, openai_body
+from optimizer.job.finish import model_of
 from optimizer.job.resume import stored_config
 from optimizer.ledger.reader import Reader
-from optimizer.models.embed import MODEL, Embedder
-from optimizer.models.fleet import pull
-from optimizer.prompt.program import Programs
 from optimizer.prompt.saved import SavedPrompt, carried, load_prompt
 from optimizer.report.gather import Trial, trials_of
 from optimizer.task.load import load_task
@@ -75,14 +71,8 @@ def find_winner(run_dir: Path) -> Trial:
 def _trial_prompt(run_dir: Path, candidate: Candidate) -> SavedPrompt:
     config = stored_config(run_dir)
     task = load_task(config.task)
-    model = config.models.task
-    if model.api_base is None and not is_local(model.model):
-        model = model.model_copy(update={"api_base": config.models.api_base})
-    return SavedPrompt(replace(task, train=carried(task, candidate), validation=(), test=()), candidate, _plain(model))
-
-
-def _plain(model: ModelConfig) -> ModelConfig:
-    return model.model_copy(update={"price": None})
+    model = model_of(config).model_copy(update={"price": None})
+    return SavedPrompt(replace(task, train=carried(task, candidate), validation=(), test=()), candidate, model)
 
 
 def _best_static(run_dir: Path) -> str:
@@ -100,10 +90,8 @@ def _best_static(run_dir: Path) -> str:
     )
 
 
-def rendered(run_dir: Path, trial: Trial, inputs: dict[str, Any]) -> list[dict[str, Any]]:
+def rendered(run_dir: Path, trial: Trial, inputs: dict[str, object]) -> list[dict[str, object]]:
     """Return the chat messages of the first call that a trial's prompt makes for some inputs; nothing is sent."""
     saved = _trial_prompt(run_dir, trial.candidate)
-    embed = Embedder(pull(MODEL, lambda text: None))
-    program = Programs(saved.task, saved.task.train, embed).build(trial.candidate)
-    body = openai_body(saved.model, first_request(program, saved.model, inputs))
+    body = openai_body(saved.model, first_request(saved.program, saved.model, inputs))
     return list(body["messages"])

@@ -1,16 +1,31 @@
-"""Where a run's files lie, where its mirror is, and what its data are called there."""
+"""What a run is made of before anything is paid: its folder, its mirror's address, and the names of its data."""
 
 from __future__ import annotations
 
 import datetime as dt
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from optimizer.config.schema import RunConfig
 from optimizer.errors import ConfigError
+from optimizer.job.watcher import Watcher
+from optimizer.models.providers import ModelSet
 from optimizer.task.task import Task
 from optimizer.types import digest
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a run is made of before anything is paid; `models` are those that the caller holds in memory."""
+
+    config: RunConfig
+    task: Task
+    run_dir: Path
+    tracking_uri: str
+    watcher: Watcher
+    models: ModelSet | None
+    started: float
 
 
 def make_run_dir(config: RunConfig, task: Task) -> Path:
@@ -39,7 +54,7 @@ def mlflow_uri(config: RunConfig, run_dir: Path) -> str:
     return checked(where.uri or f"sqlite:///{home.resolve() / 'mlflow.db'}")
 
 
-def splits_json(task: Task) -> list[dict[str, Any]]:
+def splits_json(task: Task) -> list[dict[str, object]]:
     """Return the splits as MLflow is told of them; a digest changes with any example."""
     splits = {"train": task.train, "validation": task.validation, "test": task.test}
     return [

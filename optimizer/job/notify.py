@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from optimizer.config.schema import Notify
 from optimizer.errors import MetierError
@@ -15,7 +14,7 @@ from optimizer.system.redact import scrub
 PATIENCE = 5.0  # seconds: the run is over, and its user may be waiting
 
 
-def finished(report: Report) -> dict[str, Any]:
+def finished(report: Report) -> dict[str, object]:
     """Return the body for a run that finished; `text` is what Slack shows."""
     low, high = report.difference_ci95
     text = (
@@ -38,14 +37,14 @@ def finished(report: Report) -> dict[str, Any]:
     }
 
 
-def stopped(task: str, run_dir: Path, problem: MetierError) -> dict[str, Any]:
+def stopped(task: str, run_dir: Path, problem: MetierError) -> dict[str, object]:
     """Return the body for a run that stopped before its end."""
     why = scrub(problem.what)
     text = f"{task}: stopped. {why}. Go on with `metier resume {run_dir}`."
     return {"text": text, "event": "stopped", "task": task, "run_dir": str(run_dir), "why": why}
 
 
-def notify(where: Notify, body: Mapping[str, Any], say: Callable[[str], None]) -> None:
+def notify(where: Notify, body: Mapping[str, object], say: Callable[[str], None]) -> None:
     """Post a body as JSON to the configured webhook, if there is one; never raises for what happens there."""
     url = where.url or os.environ.get(where.url_env or "")
     if not url:

@@ -4,41 +4,44 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
 
 from optimizer import __version__
 from optimizer.config.load import apply_override
 from optimizer.config.schema import Budget, ModelConfig, RunConfig, is_local
 from optimizer.config.strict import validate
 from optimizer.errors import ConfigError, LedgerError
-from optimizer.ledger.identity import changes, check_changes, versions
+from optimizer.ledger.identity import changes, check_changes, extends, versions
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
-from optimizer.ledger.records import all_trials, forget_failures
-from optimizer.report.result import Report, write_result
+from optimizer.ledger.records import begin_attempt, forget_failures, put_examples
 from optimizer.search.schedule import is_quick, refuse_few
 from optimizer.system.redact import HIDDEN, hide, hide_credentials, scrub
 from optimizer.task.program import calls_each
 from optimizer.task.task import Task
-from optimizer.types import Candidate, Role
+from optimizer.types import Role
 
 # What decides how long a call is tried before it counts as failed.
 PATIENCE = ("config.failures", "config.models.timeout")
+EARLIER = "earlier_results"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A run directory that is ours; `shape` is the config with its first limits, an answer takes `calls_each` calls."""
+    """A run directory that is ours.
+
+    `first_config` is the config with the limits that the run was begun with; an answer takes `calls_each` calls.
+    """
 
     run_id: str
-    shape: RunConfig
+    first_config: RunConfig
     calls_each: int
     finished: bool
+    notes: tuple[str, ...] = ()
 
 
 def claim_run(ledger: Ledger, config: RunConfig, task: Task, accept: bool) -> Claim:
@@ -47,9 +50,8 @@ def claim_run(ledger: Ledger, config: RunConfig, task: Task, accept: bool) -> Cl
     Raises LedgerError with the difference if it was begun with another config, task or package.
     """
     wanted = _identity(config, task)
-    found = ledger.meta("identity")
-    finished = ledger.meta("result") is not None
-    if found is None:
+    identity = ledger.meta("identity")
+    if identity is None:
         each = calls_each(task)
         refuse_few(config, each)
         race = "quick" if is_quick(config, len(task.validation), each) else "careful"
@@ -59,25 +61,50 @@ def claim_run(ledger: Ledger, config: RunConfig, task: Task, accept: bool) -> Cl
         ledger.put_meta("run_id", token_hex(4))
         ledger.put_meta("notify", config.notify.url_env)
     else:
-        changed = changes(found, wanted)
-        check_changes(ledger.path.parent, changed, accept=accept, finished=finished)
+        changed = changes(identity, wanted)
+        finished = ledger.meta("result") is not None
+        if finished and accept and extends(changed):
+            _reopen(ledger)
+        else:
+            check_changes(ledger.path.parent, changed, accept=accept, finished=finished)
         if any(change.key.startswith(PATIENCE) for change in changed):
             forget_failures(ledger)  # they may be answered now
-    if found != wanted:
+    if identity != wanted:
         ledger.put_meta("task_path", str(Path(config.task).resolve()))
         ledger.put_meta("planned", config.planned)
         ledger.put_meta("identity", wanted)
     shape = ledger.meta("shape")
-    return Claim(ledger.meta("run_id"), _shaped(config, shape), shape["calls_each"], finished)
+    return Claim(
+        ledger.meta("run_id"),
+        _first(config, shape),
+        shape["calls_each"],
+        ledger.meta("result") is not None,
+        tuple(map(_extended_note, ledger.meta(EARLIER) or ())),
+    )
 
 
-def finished_report(ledger: Ledger, run_dir: Path) -> Report:
-    """Return the report of a run that is finished, from the ledger alone."""
-    seed = all_trials(ledger)[0]
-    candidate = Candidate.from_json(json.loads(seed["prompts"]), seed["origin"])
-    report = Report.from_json(ledger.meta("result"), candidate, run_dir)
-    write_result(report)
-    return report
+def _reopen(ledger: Ledger) -> None:
+    """Let a finished run go on; what it had found is kept as an earlier result."""
+    result = ledger.meta("result")
+    kept = {"verdict": result["verdict"], "winner": result["winner"]["candidate_id"], **result["difference"]}
+    ledger.put_meta(EARLIER, [*(ledger.meta(EARLIER) or ()), kept])
+    ledger.put_meta("result", None)
+
+
+def _extended_note(earlier: Mapping[str, object]) -> str:
+    return (
+        f"This run was extended after its test: the verdict was {earlier['verdict']} ({earlier['mean']:+.3f}) for the "
+        f"winner {earlier['winner']}. The test examples are the same: the interval does not allow for the first look."
+    )
+
+
+def begin(ledger: Ledger, task: Task, say: Callable[[str], None]) -> None:
+    """Begin an attempt at a run: its examples are written down, and calls that a kill cut off are told."""
+    ledger.put_meta("stopped", None)
+    if ledger.meta("examples") is None:
+        put_examples(ledger, (*task.validation, *task.test))
+    if lost := begin_attempt(ledger):
+        say(f"{lost} calls were in flight when the run was cut off: they are made again.")
 
 
 def hide_keys(config: RunConfig) -> None:
@@ -115,7 +142,7 @@ def _models(config: RunConfig) -> dict[Role, ModelConfig]:
     return {role: model for role, model in named.items() if model is not None}
 
 
-def _identity(config: RunConfig, task: Task) -> dict[str, Any]:
+def _identity(config: RunConfig, task: Task) -> dict[str, object]:
     """Return what makes a run this run; a run directory of another one is refused."""
     data = config.model_dump(mode="json", exclude={"task", "run_dir", "notify"})
     packages = ["dspy", "optuna", "sentence-transformers"]
@@ -128,7 +155,7 @@ def _identity(config: RunConfig, task: Task) -> dict[str, Any]:
     }
 
 
-def _shaped(config: RunConfig, shape: Mapping[str, Any]) -> RunConfig:
+def _first(config: RunConfig, shape: Mapping[str, object]) -> RunConfig:
     """Return a config whose limits are those that the run was begun with.
 
     The race, its length, its first round, and whether the sampler weighs a candidate's cost follow from them: a limit

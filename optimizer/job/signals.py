@@ -8,9 +8,26 @@ import signal
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from optimizer.door.door import Door
 
 EXIT_CODE = 130
+DRAIN_SECONDS = 5.0
 _NEWS = b"\nStopping: waiting for the calls in flight. Once more ends it at once.\n"
+
+
+class Drain:
+    """Lets the calls in flight be answered and recorded, once there is a door."""
+
+    def __init__(self) -> None:
+        self.door: Door | None = None
+
+    async def __call__(self) -> None:
+        """Wait for them, some seconds at most; no further call begins."""
+        if self.door is not None:
+            await asyncio.wrap_future(self.door.drain(DRAIN_SECONDS))
 
 
 @contextmanager

@@ -68,6 +68,12 @@ def is_harmless(change: Change) -> bool:
     return False
 
 
+def extends(found: list[Change]) -> bool:
+    """Tell if changes let a finished run go on: they are harmless, and a limit is among them."""
+    limits = ("config.search.trials", "config.budget.")
+    return all(map(is_harmless, found)) and any(change.key.startswith(limits) for change in found)
+
+
 def check_changes(place: Path, found: list[Change], *, accept: bool, finished: bool) -> None:
     """Raise LedgerError with the difference, unless every change is harmless and accepted."""
     if not found:
@@ -76,7 +82,8 @@ def check_changes(place: Path, found: list[Change], *, accept: bool, finished: b
     lines = "".join(f"\n    {change}" for change in found)
     what = f"{place}: this run was begun otherwise:{lines}"
     if finished:
-        raise LedgerError(what, "It is finished, its test examples are seen: give another --run-dir.")
+        remedy = f"It is finished: give another --run-dir. More of a limit continues it: metier resume {place} --set …"
+        raise LedgerError(what, remedy)
     if harmful:
         keys = ", ".join(change.key for change in harmful)
         raise LedgerError(what, f"Give another --run-dir, or undo the change of {keys}.")

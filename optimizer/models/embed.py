@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optimizer.errors import ModelError
+from optimizer.models.fleet import Say, pull
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +24,11 @@ class Embedder:
         self._folder = folder
         self._model: Any = None
         self._known: dict[str, NDArray[np.float32]] = {}
+
+    @classmethod
+    def local(cls, say: Say = lambda text: None) -> Embedder:
+        """Return the embedder of the local store, fetched if it is not there."""
+        return cls(pull(MODEL, say))
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return an array of shape (len(texts), 384), rows of length 1; raises ModelError where it cannot."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import atexit
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.config.schema import ModelConfig, Models
 from optimizer.config.yamlfile import read_text
 from optimizer.errors import TaskError
-from optimizer.models.embed import MODEL, Embedder
-from optimizer.models.fleet import Fleet, pull
+from optimizer.models.embed import Embedder
+from optimizer.models.fleet import Fleet
 from optimizer.prompt.injection import calm
 from optimizer.prompt.template import templates
 from optimizer.task.metrics.build import build_metric
@@ -21,6 +22,8 @@ from optimizer.types import Candidate, Example
 
 if TYPE_CHECKING:
     import dspy
+
+    from optimizer.prompt.program import Programs
 
 VERSION = 1
 
@@ -66,11 +69,15 @@ class SavedPrompt:
     def program(self) -> dspy.Module:
         """The dspy.Module that runs this prompt, under whatever LM DSPy is configured with."""
         if self._program is None:
-            from optimizer.prompt.program import Programs
-
-            embedder = Embedder(pull(MODEL, lambda text: None)) if self.task.train else _never_embeds
-            self._program = Programs(self.task, self.task.train, embedder).build(self.candidate)
+            self._program = self.programs.build(self.candidate)
         return self._program
+
+    @cached_property
+    def programs(self) -> Programs:
+        """What builds the program of this prompt, and would of any other of its task."""
+        from optimizer.prompt.program import Programs
+
+        return Programs(self.task, self.task.train, Embedder.local() if self.task.train else _never_embeds)
 
     def __call__(self, **inputs: Any) -> dspy.Prediction:
         """Answer one input with the model that the prompt was optimized for; it is started if it is local."""

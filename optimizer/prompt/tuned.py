@@ -8,8 +8,7 @@ from typing import Any
 import dspy
 
 from optimizer.errors import TaskError
-from optimizer.models.embed import MODEL, Embedder
-from optimizer.models.fleet import pull
+from optimizer.models.embed import Embedder
 from optimizer.prompt.demos import DemoPool
 from optimizer.prompt.student import dressed
 from optimizer.types import Candidate, Example
@@ -58,7 +57,7 @@ class TunedProgram(dspy.Module):
             what = f"the file's predictors are {', '.join(candidate.prompts)}, the program's {', '.join(names)}"
             raise TaskError(what, "Give the program that was optimized.")
         pools = {name: [Example(e["inputs"], e["outputs"]) for e in rows] for name, rows in state["pools"].items()}
-        embed = Embedder(pull(MODEL, lambda text: None)) if pools else _never
+        embed = Embedder.local() if pools else _never
         self._candidate = candidate
         self._pools = {name: DemoPool(pools.get(name, ()), embed) for name in names}
         self.program = dressed(student, candidate, self._pools)

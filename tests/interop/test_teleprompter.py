@@ -83,8 +83,6 @@ def test_a_program_with_retrieved_demos_carries_them(
     light_embeddings(monkeypatch.setattr)
     from support.jobs import BagOfWords
 
-    monkeypatch.setattr("optimizer.prompt.tuned.Embedder", BagOfWords)
-    monkeypatch.setattr("optimizer.prompt.tuned.pull", lambda name, say: Path())
     pool = [Example({"text": gold.text}, {"word": gold.text.split()[-1]}) for gold in EXAMPLES]
     prompts = {"find": Prompt("Find it.", "turns", "nearest", 2), "sort": Prompt("Sort it.", "own")}
     pools = {"find": DemoPool(pool, BagOfWords()), "sort": DemoPool((), BagOfWords())}

@@ -8,7 +8,7 @@ import pytest
 
 from optimizer.errors import ConfigError
 from optimizer.evaluate.evaluator import Result
-from optimizer.job.check import EXIT, Checked, Criterion, Outcome, Wanted, at_least, check, not_worse
+from optimizer.job.check import EXIT, Checked, Criterion, Finding, Wanted, at_least, check, not_worse
 from optimizer.types import Failure, Score
 
 SEED = int(os.environ.get("METIER_TEST_SEED", "11"))
@@ -82,7 +82,7 @@ def test_two_hundred_checks_find_a_fall_and_pass_what_is_well_above() -> None:
 
 def test_two_hundred_comparisons_err_as_rarely_as_stated() -> None:
     rng = random.Random(SEED)
-    equal, worse = list[Outcome](), list[Outcome]()
+    equal, worse = list[Finding](), list[Finding]()
     for _ in range(CHECKS):
         chances = [rng.choice((0.4, 0.9, 1.0)) for _ in range(150)]
         champion = drawn(rng, chances)
@@ -92,7 +92,7 @@ def test_two_hundred_comparisons_err_as_rarely_as_stated() -> None:
     assert worse.count("holds") <= MOST, f"METIER_TEST_SEED={SEED}"
 
 
-def made(*outcomes: Outcome) -> Checked:
+def made(*outcomes: Finding) -> Checked:
     criteria = [Criterion(f"c{n} <&\x1b", one, 0.5, (0.4, 0.6), f"told <&\x00 {n}") for n, one in enumerate(outcomes)]
     return Checked("tickets <&", "best.json", 10, 0, criteria)
 
@@ -106,7 +106,7 @@ def made(*outcomes: Outcome) -> Checked:
         (("fell", "holds"), 1),
     ],
 )
-def test_the_worst_criterion_decides(outcomes: tuple[Outcome, ...], code: int) -> None:
+def test_the_worst_criterion_decides(outcomes: tuple[Finding, ...], code: int) -> None:
     assert EXIT[made(*outcomes).outcome] == code
 
 

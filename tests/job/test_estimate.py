@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from support.jobs import BagOfWords, lighten, make_task, rule, settings, write_config
+from support.jobs import lighten, make_task, rule, settings, write_config
 
-import optimizer.job.estimate
 from optimizer import optimize
 from optimizer.cli.main import cli
 from optimizer.testing.fake_server import FakeServer
@@ -28,8 +27,6 @@ def server() -> Iterator[FakeServer]:
 @pytest.fixture
 def config(tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> Any:
     lighten(monkeypatch.setattr)
-    monkeypatch.setattr(optimizer.job.estimate, "Embedder", BagOfWords)
-    monkeypatch.setattr(optimizer.job.estimate, "pull", lambda name, say: Path())
     task = make_task(tmp_path / "task")
 
     def make(model: Any = "openai/fake", **changes: Any) -> Path:

@@ -61,9 +61,27 @@ def test_a_finished_run_is_read_and_not_replayed(bench: Bench) -> None:
     assert bench.server.count == asked
     sys.stdout.write(f"a finished run: {seconds:.2f} s\n")
     assert seconds <= 2
-    told = refused(bench, "out", "--set", "search.trials=20", "--accept-changes")
-    assert "config.search.trials: 8 → 20" in told
-    assert "finished" in told
+    message = refused(bench, "out", "--set", "search.trials=20")
+    assert "config.search.trials: 8 → 20" in message
+    assert "finished" in message
+    assert "metier resume" in message
+    assert "finished" in refused(bench, "out", "--set", "models.timeout=33", "--accept-changes")
+
+
+def test_a_finished_run_is_extended_by_more_of_a_limit(bench: Bench) -> None:
+    assert bench.run("out") == 0, bench.log("out")
+    first, trials, asked = bench.result("out"), bench.trials("out"), bench.server.count
+    log = bench.folder / "more.log"
+    changes = ["--set", "search.trials=12", "--set", "budget.calls=160"]
+    assert bench.forks.run("resume", bench.folder / "out", *changes, log=log) == 0, log.read_text()
+    second = bench.result("out")
+    assert bench.trials("out")[: len(trials)] == trials, "what was searched before is replayed"
+    assert len(bench.trials("out")) == 12
+    assert bench.server.count > asked
+    assert second["usage"]["calls"]["task"] > first["usage"]["calls"]["task"]
+    (note,) = [note for note in second["notes"] if "extended after its test" in note]
+    assert f"the verdict was {first['verdict']}" in note
+    assert first["winner"]["candidate_id"] in note
 
 
 def test_what_was_changed_is_told(bench: Bench) -> None:

@@ -50,8 +50,7 @@ def test_each_source_is_a_task(name: str, tmp_path: Path) -> None:
 
 
 def test_a_recording_is_resumed_without_paying_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record, "Embedder", jobs.BagOfWords)
-    monkeypatch.setattr(record, "pull", lambda name, say: Path())
+    jobs.light_embeddings(monkeypatch.setattr)
     monkeypatch.setattr(record, "PASS", 3)
     task = load_task(jobs.make_task(tmp_path / "task"))
     with FakeServer(jobs.rule) as server:

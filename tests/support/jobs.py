@@ -107,16 +107,9 @@ class BagOfWords:
 
 def light_embeddings(patch: Any) -> None:
     """Let no test load a sentence transformer; `patch(target, name, value)` is monkeypatch's setattr."""
-    import optimizer.job.export
-    import optimizer.job.run
-    import optimizer.job.wiring
-    import optimizer.models.embed
-    import optimizer.prompt.saved
+    from optimizer.models.embed import Embedder
 
-    for module in (optimizer.models.embed, optimizer.prompt.saved, optimizer.job.export):
-        patch(module, "Embedder", BagOfWords)
-    for wired in (optimizer.job.run, optimizer.prompt.saved, optimizer.job.export, optimizer.job.wiring):
-        patch(wired, "pull", lambda name, say: Path())
+    patch(Embedder, "local", lambda *_: BagOfWords())
 
 
 def lighten(patch: Any) -> None:

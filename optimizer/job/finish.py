@@ -1,0 +1,72 @@
+"""The end of a run: the result enters the ledger, and every file is made from there."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from optimizer.config.schema import ModelConfig, RunConfig, is_local
+from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.records import all_trials
+from optimizer.prompt.saved import dump_prompt
+from optimizer.report.files import write_reports
+from optimizer.report.markdown import best_md
+from optimizer.report.result import Report, write_result
+from optimizer.system.files import write_atomically
+from optimizer.system.redact import without_credentials
+from optimizer.types import Candidate
+
+if TYPE_CHECKING:
+    from optimizer.job.session import Session
+
+PROMPT = "best"
+FILES = ("best.json", "best.md", "report.md", "report.html", "result.json")
+
+
+def finish(session: Session, report: Report) -> None:
+    """Write the winner's prompt and the result into the ledger: from then on the run is finished."""
+    note = {"run_id": report.run_id, "verdict": report.verdict, "test_score": report.winner.test_score}
+    prompt = dump_prompt(session.task, report.winner.candidate, model_of(session.config), note)
+    session.ledger.put_meta(PROMPT, prompt)
+    session.ledger.put_meta("result", report.to_json())
+    write_files(session.ledger)
+
+
+def write_files(ledger: Ledger) -> None:
+    """Write the files of a finished run anew, from its ledger alone."""
+    report, run_dir = read_report(ledger), ledger.path.parent
+    if (prompt := ledger.meta(PROMPT)) is not None:  # a run of an older version has it in the file alone
+        write_atomically(run_dir / "best.json", prompt)
+    write_atomically(run_dir / "best.md", best_md(report))
+    write_reports(ledger, run_dir)
+    write_result(report)
+
+
+def set_mlflow(ledger: Ledger, mlflow: dict[str, str | None]) -> None:
+    """Write where a finished run lies in MLflow into its result, and result.json."""
+    result = ledger.meta("result")
+    if result is not None:
+        ledger.put_meta("result", {**result, "mlflow": mlflow})
+        write_result(read_report(ledger))
+
+
+def finished_report(ledger: Ledger) -> Report:
+    """Return the report of a finished run; files that a kill had left out are written."""
+    if not all((ledger.path.parent / name).is_file() for name in FILES):
+        write_files(ledger)
+    return read_report(ledger)
+
+
+def read_report(ledger: Ledger) -> Report:
+    """Return the report that a finished run has in its ledger."""
+    seed = all_trials(ledger)[0]
+    candidate = Candidate.from_json(json.loads(seed["prompts"]), seed["origin"])
+    return Report.from_json(ledger.meta("result"), candidate, ledger.path.parent)
+
+
+def model_of(config: RunConfig) -> ModelConfig:
+    """Return the task model as a saved prompt holds it: with its address, without credentials."""
+    model = config.models.task
+    if model.api_base is None and not is_local(model.model):
+        model = model.model_copy(update={"api_base": config.models.api_base})
+    return model.model_copy(update={"api_base": without_credentials(model.api_base)})

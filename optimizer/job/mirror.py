@@ -1,0 +1,84 @@
+"""A run's mirror in MLflow, from its start to however the run ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from optimizer.config.load import dump_config
+from optimizer.errors import Interrupted, LedgerError
+from optimizer.job.finish import set_mlflow
+from optimizer.job.folder import splits_json
+from optimizer.job.watcher import Watcher
+from optimizer.ledger.ledger import Ledger
+from optimizer.models.fleet import Say
+from optimizer.search.trials import Event
+from optimizer.system.redact import scrub
+from optimizer.track.mirror import Mirror
+
+if TYPE_CHECKING:
+    from optimizer.job.session import Session
+
+
+@contextmanager
+def mirrored(
+    session: Session, uri: str, run_id: str, block: int, watcher: Watcher
+) -> Iterator[Callable[[Event], None]]:
+    """Mirror a run while the context lasts, and record how it ended; yields what is to be told of each event."""
+    mirror = _started(session, uri, run_id, block, watcher.say) if uri else None
+
+    def watch(event: Event) -> None:
+        watcher.event(event)
+        if mirror is not None and event.kind == "ended":
+            mirror.nudge()
+
+    try:
+        yield watch
+    except BaseException as problem:
+        asked = not isinstance(problem, Exception) or isinstance(problem, Interrupted)
+        if mirror is not None:
+            _end(session.ledger, mirror, "KILLED" if asked else "FAILED", watcher.say)
+        with suppress(LedgerError):
+            session.ledger.put_meta("stopped", {"at": time.time(), "why": scrub(str(problem)) or "interrupted"})
+        raise
+    if mirror is not None:
+        _end(session.ledger, mirror, "FINISHED", watcher.say)
+
+
+def catch_up(ledger: Ledger, say: Say) -> None:
+    """Finish the mirror of a finished run that was killed before its mirror's end."""
+    tracking = ledger.meta("tracking")
+    if tracking is not None and tracking["status"] != "FINISHED":
+        mirror = Mirror(ledger, ledger.path.parent, say)
+        mirror.nudge()
+        _end(ledger, mirror, "FINISHED", say)
+
+
+def _started(session: Session, uri: str, run_id: str, block: int, say: Say) -> Mirror:
+    task, config = session.task, session.config
+    identities = {f"model.{role}": scrub(endpoint.identity) for role, endpoint in session.models.endpoints.items()}
+    mirror = Mirror(session.ledger, session.folder, say)
+    mirror.start(
+        {
+            "uri": uri,
+            "experiment": config.tracking.mlflow.experiment,
+            "name": f"{task.name} {run_id}",
+            "params": {"task": task.name, "task_model": config.models.task.model, "seed": config.seed},
+            "tags": {"task_fingerprint": task.fingerprint, **identities},
+            "data": splits_json(task),
+            "config": scrub(dump_config(config.model_copy(update={"run_dir": None}))),
+            "block": block,
+        },
+        [*task.validation, *task.test],
+    )
+    return mirror
+
+
+def _end(ledger: Ledger, mirror: Mirror, status: str, say: Say) -> None:
+    run_dir = ledger.path.parent
+    if problem := mirror.finish(status):
+        say(f"MLflow was not reached ({problem}); later: metier track sync {run_dir}")
+    if status == "FINISHED" and mirror.parent is not None:
+        set_mlflow(ledger, {"tracking_uri": scrub(ledger.meta("tracking")["uri"]), "run_id": mirror.parent})

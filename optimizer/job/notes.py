@@ -1,0 +1,47 @@
+"""What the user must know of a run: collected for the report, and said at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from optimizer.door.budget import Budget
+from optimizer.errors import ConfigError
+from optimizer.search.verdict import Outcome
+
+
+class Notes:
+    """Collects notes for the report's reader, and tells them to the user as they come."""
+
+    def __init__(self, say: Callable[[str], None], first: Iterable[str] = ()) -> None:
+        """`first` are notes that the user has heard already."""
+        self._say, self.texts = say, list(first)
+
+    def add(self, text: str) -> None:
+        """Add a note; "" is none."""
+        if text:
+            self.texts.append(text)
+            self._say(text)
+
+
+def refuse_small(budget: Budget) -> None:
+    """Raise ConfigError if nothing could be ranked because the budget ended before the first block did."""
+    if budget.refused is not None:
+        key = "seconds or budget.until" if budget.refused == "time" else budget.refused
+        what = f"budget.{key}: too little to score one prompt on one block of examples and to test it"
+        raise ConfigError(what, "Give more, or fewer test examples; what was paid is kept in the run's folder.")
+
+
+def cut_short(budget: Budget, outcome: Outcome, planned: int) -> str:
+    """Return the note on a test that the budget cut short."""
+    return (
+        f"the budget's {budget.refused or 'time'} ended during the test: "
+        f"the verdict rests on {outcome.examples} of {planned} test examples"
+    )
+
+
+def left_unanswered(outcome: Outcome) -> str:
+    """Return the note on test examples that the winner alone left unanswered; "" without any."""
+    if not outcome.unanswered:
+        return ""
+    of = f"{outcome.unanswered} of the {len(outcome.seed.scores)} test examples that the seed answered"
+    return f"the winner gave no answer to {of}: they count for neither"

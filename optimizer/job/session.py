@@ -1,0 +1,121 @@
+"""A session: the models, ledger, door, programs and evaluator of one job, opened and closed together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from optimizer.config.presets import DSPY, PRESETS
+from optimizer.config.schema import RunConfig
+from optimizer.door.budget import Budget
+from optimizer.door.door import Door
+from optimizer.door.engine import language_model
+from optimizer.evaluate.evaluator import Evaluator
+from optimizer.job.logs import log_to
+from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.records import known_failures
+from optimizer.ledger.shared import SharedCache
+from optimizer.models.embed import Embedder
+from optimizer.models.fleet import Fleet, Say
+from optimizer.models.prices import Price, prices_of
+from optimizer.models.providers import ModelSet
+from optimizer.models.store import answers_path
+from optimizer.prompt.builder import ProgramBuilder
+from optimizer.prompt.program import Programs
+from optimizer.prompt.student import Students
+from optimizer.task.task import Task
+from optimizer.types import Role
+
+if TYPE_CHECKING:
+    import dspy
+
+# The least temperature of the model that writes instructions: at 0 it would write the same one again.
+WRITING_TEMPERATURE = 0.7
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Session:
+    """What one job has open. `writer` writes instructions; None where only templates do."""
+
+    task: Task
+    config: RunConfig
+    ledger: Ledger
+    models: ModelSet
+    budget: Budget
+    prices: Mapping[Role, Price]
+    door: Door
+    programs: ProgramBuilder
+    evaluator: Evaluator
+    writer: dspy.LM | None
+
+    @property
+    def folder(self) -> Path:
+        """The job's folder: where its ledger lies."""
+        return self.ledger.path.parent
+
+
+@contextmanager
+def open_session(
+    task: Task,
+    config: RunConfig,
+    ledger: Ledger,
+    models: ModelSet | None = None,
+    programs: ProgramBuilder | None = None,
+    say: Say = lambda text: None,
+) -> Iterator[Session]:
+    """Open all that a job needs, and close it in reverse order; the folder is the ledger's.
+
+    `models` are those that the caller holds in memory, by default those that the config names, started here.
+    `programs` build the candidates, by default those of the task. Raises ConfigError, ModelError.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(log_to(ledger.path.parent / "run.log"))
+        budget, prices = Budget(config.budget), prices_of(config)  # the clock of the budget begins here
+        models = stack.enter_context(models or Fleet(config.models, ledger.path.parent, say))
+        shared = stack.enter_context(closing(SharedCache(answers_path(), say))) if config.cache.shared else None
+        door = Door(ledger, budget, _with_writer(models.endpoints), _with_writer(prices), config.failures, shared)
+        stack.enter_context(closing(door))
+        programs = programs or task_programs(task, say)
+        evaluator = _evaluator(task, config, programs, door, models)
+        yield Session(
+            task, config, ledger, models, budget, prices, door, programs, evaluator, _writer(config, door, models)
+        )
+
+
+def task_programs(task: Task, say: Say = lambda text: None) -> ProgramBuilder:
+    """Return what builds the candidates of a task, with the local embedder."""
+    made: ProgramBuilder = (Programs if task.module is None else Students)(task, task.train, Embedder.local(say))
+    return made
+
+
+def _evaluator(task: Task, config: RunConfig, programs: ProgramBuilder, door: Door, models: ModelSet) -> Evaluator:
+    endpoint = models.endpoints["task"]
+    return Evaluator(
+        programs,
+        language_model(door, "task", endpoint, config.models.task.temperature),
+        task.metric,
+        None if task.module is not None else list(task.outputs),  # a module's metric sees its whole answer
+        door.ledger,
+        endpoint.concurrency,
+        door.budget.calls_left,
+        # DSPy's optimizers ask again as they like; a search of ours must not, or it would take another way.
+        known_failures(door.ledger) if config.search.strategy in PRESETS else {},
+    )
+
+
+def _writer(config: RunConfig, door: Door, models: ModelSet) -> dspy.LM | None:
+    """Return the LM that writes instructions; DSPy's optimizers take the task model where there is no other."""
+    if "prompt" not in models.endpoints and not config.search.strategy.startswith(DSPY):
+        return None
+    prompt = config.models.prompt
+    temperature = max(WRITING_TEMPERATURE, 0.0 if prompt is None else prompt.temperature)
+    return language_model(door, "prompt", _with_writer(models.endpoints)["prompt"], temperature)
+
+
+def _with_writer(by_role: Mapping[Role, T]) -> dict[Role, T]:
+    """Return endpoints or prices with the task model in the prompt model's role, where that is empty."""
+    return {"prompt": by_role["task"], **by_role} if "task" in by_role else dict(by_role)

@@ -1,0 +1,199 @@
+"""The stages of a run: prepare → search → test → baselines → report. Each takes values and returns one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+
+from optimizer.errors import StoppedByFailures
+from optimizer.evaluate.evaluator import refuse_broken
+from optimizer.evaluate.precheck import precheck
+from optimizer.forecast.lengths import forecast_by_length
+from optimizer.job.finish import finish, read_report
+from optimizer.job.folder import Job
+from optimizer.job.mirror import mirrored
+from optimizer.job.notes import Notes, cut_short, left_unanswered, refuse_small
+from optimizer.job.resume import Claim, begin
+from optimizer.job.session import Session, open_session
+from optimizer.job.signals import Drain, cancelled_by_signals
+from optimizer.job.strategy import Strategy, make_strategy
+from optimizer.job.watcher import Watcher
+from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.records import forget_failures, lost_calls, proposers_of, recalled_calls, tokens_per_call
+from optimizer.prompt.overlap import duplicates_note, near_duplicates, quotes, quotes_note
+from optimizer.report.result import Baseline, Report, Side, trial_counts, usage_json
+from optimizer.report.words import told_failures
+from optimizer.search.baselines import Compared, baseline_runs, measure_baselines
+from optimizer.search.front import Point, choose
+from optimizer.search.pools import task_screen
+from optimizer.search.schedule import Schedule, affordable_answers, make_schedule
+from optimizer.search.trials import Event
+from optimizer.search.verdict import Outcome, Tested, final_test
+from optimizer.system.redact import scrub
+from optimizer.types import Candidate
+
+
+async def run_stages(job: Job, ledger: Ledger, claim: Claim) -> Report:
+    """Run a job from its claim to its report; SIGINT and SIGTERM cancel it."""
+    watcher, task, drain = job.watcher, job.task, Drain()
+    notes = Notes(watcher.say, (*task.notes, *claim.notes))
+    schedule = make_schedule(task.validation, claim.first_config, task.outputs, claim.calls_each)
+    begin(ledger, task, watcher.say)
+    with (
+        cancelled_by_signals(drain),
+        open_session(task, job.config, ledger, job.models, say=watcher.say) as session,
+        mirrored(session, job.tracking_uri, claim.run_id, schedule.block, watcher) as watch,
+    ):
+        drain.door = session.door
+        watcher.connected(session.door)
+        prepared = await prepare(session, claim, schedule, notes, watcher, watch)
+        winner = await search(session, prepared, notes, watcher)
+        outcome = await test(session, prepared, winner, notes, watcher)
+        compared = await baselines(session, prepared, outcome, notes)
+        warn(session, winner.candidate, notes)
+        result = report(session, claim, winner, outcome, compared)
+        mlflow = {"tracking_uri": scrub(job.tracking_uri), "run_id": None} if job.tracking_uri else None
+        result = replace(result, notes=tuple(notes.texts), seconds=time.time() - job.started, mlflow=mlflow)
+        finish(session, result)
+    return read_report(ledger)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the search begins with: the seed, the strategy, and how many validation answers the budget pays for."""
+
+    seed: Candidate
+    strategy: Strategy
+    answers: int | None
+
+
+@dataclass(frozen=True)
+class Winner:
+    """What the search chose: its `score` is the shrunken estimate on validation examples."""
+
+    candidate: Candidate
+    score: float
+    front: Sequence[Point]
+
+
+async def prepare(
+    session: Session, claim: Claim, schedule: Schedule, notes: Notes, watcher: Watcher, watch: Callable[[Event], None]
+) -> Prepared:
+    """Look at the data, forecast what the run takes, keep room for the test, and fill the space."""
+    task, programs = session.task, session.programs
+    predictors = len(programs.predictors)
+    notes.add(duplicates_note(near_duplicates(task, programs.embed)))
+    if "task" in session.prices:
+        forecast = await forecast_by_length(session.config, programs, schedule, session.prices)
+        watcher.say(forecast.text())
+    baselines = baseline_runs(programs, session.config) * predictors
+    concurrency = session.models.endpoints["task"].concurrency
+    session.budget.begin(session.ledger, 2 * len(task.test) * predictors, concurrency, baselines)
+    strategy = await make_strategy(session, claim.first_config, schedule, watch)
+    seed = programs.seed(session.config.search.formats[0])
+    return Prepared(seed, strategy, affordable_answers(claim.first_config, predictors))
+
+
+async def search(session: Session, prepared: Prepared, notes: Notes, watcher: Watcher) -> Winner:
+    """Score the seed's first examples, search, and choose the winner by validation alone.
+
+    Raises StoppedByFailures, TaskError for a program that always fails, ConfigError for a budget that is too small.
+    """
+    strategy, config = prepared.strategy, session.config
+    watcher.begin(config, session.task, session.budget, session.ledger)
+    try:
+        await _precheck(prepared, watcher)
+        best = await strategy.run(prepared.seed, config.trials)
+    except StoppedByFailures:
+        forget_failures(session.ledger, late=True)
+        raise
+    finally:
+        watcher.end()
+    if best is None:
+        forget_failures(session.ledger)
+        refuse_small(session.budget)
+        what = f"no candidate was answered often enough to be ranked ({told_failures(session.ledger)})"
+        raise StoppedByFailures(what, f"Mend the cause, then run it again with --run-dir {session.folder}.")
+    best, front = choose(strategy.board, best, config.search, notes.add)
+    strategy.proposals.settle(strategy.board)
+    return Winner(strategy.board.candidates[best], strategy.board.shrunken(best), front)
+
+
+async def _precheck(prepared: Prepared, watcher: Watcher) -> None:
+    strategy, seed = prepared.strategy, prepared.seed
+    result = await precheck(strategy.evaluator, seed, strategy.schedule.examples, prepared.answers)
+    if result is not None:
+        refuse_broken(result.results)
+        strategy.board.add(seed, result.results)  # trial 0 begins with them
+        watcher.say(result.text())
+
+
+async def test(session: Session, prepared: Prepared, winner: Winner, notes: Notes, watcher: Watcher) -> Outcome:
+    """Run the seed and the winner over the test examples, once, and judge; raises StoppedByFailures without a pair."""
+    examples = session.task.test
+    watcher.say(f"Testing the seed and the winner on {len(examples)} held-out examples …")
+    outcome = await final_test(prepared.strategy.evaluator, prepared.seed, winner.candidate, examples)
+    notes.add(left_unanswered(outcome))
+    if len(outcome.seed.results) < len(examples):
+        notes.add(cut_short(session.budget, outcome, len(examples)))
+    elif not outcome.examples:
+        what = f"no test example was answered by both prompts ({told_failures(session.ledger)})"
+        raise StoppedByFailures(what, f"Run it again with --run-dir {session.folder}: nothing paid is lost.")
+    return outcome
+
+
+async def baselines(session: Session, prepared: Prepared, outcome: Outcome, notes: Notes) -> list[Compared]:
+    """Compare the winner with what needs no search, unless the budget cut the test short.
+
+    The baselines' demos come from the data alone: `session.programs`, without the demos that the search had made.
+    """
+    if len(outcome.seed.results) < len(session.task.test):
+        return []
+    evaluator = prepared.strategy.evaluator
+    return await measure_baselines(evaluator, session.programs, session.config, outcome.winner, notes.add)
+
+
+def warn(session: Session, winner: Candidate, notes: Notes) -> None:
+    """Note what a reader must know of the winner's text, and of answers that cost nothing."""
+    if recalled := recalled_calls(session.ledger):
+        notes.add(f"{recalled} calls were answered by the cache between runs, and cost nothing")
+    notes.add(quotes_note(quotes(winner, session.task.train)))
+    guard = task_screen(session.task, session.programs).guard
+    notes.add(guard.note())
+    notes.add(guard.winner_note(winner))
+
+
+def report(session: Session, claim: Claim, winner: Winner, outcome: Outcome, compared: Sequence[Compared]) -> Report:
+    """Return the outcome of the run as data, without its notes and times."""
+    ledger = session.ledger
+    seed, best = (_side(ledger, tested) for tested in (outcome.seed, outcome.winner))
+    return Report(
+        run_id=claim.run_id,
+        task=session.task.name,
+        run_dir=session.folder,
+        verdict=outcome.verdict,
+        seed=seed,
+        winner=seed if best.candidate.id == seed.candidate.id else best,
+        validation_score=winner.score,
+        difference=outcome.mean,
+        difference_ci95=outcome.ci95,
+        test_examples=outcome.examples,
+        usage=usage_json(ledger, "search"),
+        test_usage=usage_json(ledger, "test"),
+        trials=trial_counts(ledger),
+        lost_calls=lost_calls(ledger),
+        baselines=tuple(_baseline(ledger, one) for one in compared),
+        front=tuple(asdict(point) for point in winner.front),
+        proposers=proposers_of(ledger)[0],
+    )
+
+
+def _side(ledger: Ledger, tested: Tested) -> Side:
+    return Side(tested.candidate, tested.mean, tested.ci95, tokens_per_call(ledger, tested.candidate.id, "test") or 0.0)
+
+
+def _baseline(ledger: Ledger, compared: Compared) -> Baseline:
+    outcome = compared.outcome
+    side = _side(ledger, outcome.seed)
+    return Baseline(compared.name, side, outcome.winner.mean, outcome.mean, outcome.ci95, outcome.examples)

@@ -1,0 +1,68 @@
+"""From a config to the strategy that searches: one of our presets, or one of DSPy's optimizers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from optimizer.config.presets import DSPY, PRESETS
+from optimizer.config.schema import BudgetConfig, RunConfig
+from optimizer.evaluate.evaluator import Evaluator
+from optimizer.job.demos import with_missing_demos
+from optimizer.job.session import Session
+from optimizer.search.board import Board
+from optimizer.search.growing import make_proposals
+from optimizer.search.loop import Search
+from optimizer.search.pools import make_space
+from optimizer.search.presets import preset_config, raced
+from optimizer.search.proposals import Grows
+from optimizer.search.sampler import Sampler
+from optimizer.search.schedule import Schedule
+from optimizer.search.trials import Event, TrialLog
+from optimizer.teleprompt.strategy import DspyOptimizer, DspySearch
+from optimizer.types import Candidate
+
+# Of a candidate's cost against its score, where money or time are counted.
+COST_WEIGHT = 0.5
+
+
+class Strategy(Protocol):
+    """What finds a winner: it evaluates candidates, collects their results on its board, and proposes new ones."""
+
+    evaluator: Evaluator
+    board: Board
+    schedule: Schedule
+    proposals: Grows
+
+    async def run(self, seed: Candidate, trials: int) -> str | None:
+        """Return the winner's id, None where no candidate could be ranked."""
+
+
+async def make_strategy(
+    session: Session, first_config: RunConfig, schedule: Schedule, watch: Callable[[Event], None]
+) -> Strategy:
+    """Return the strategy that the session's config names; `first_config` has the limits that the run was begun with.
+
+    Raises ConfigError for an option that one of DSPy's optimizers does not have.
+    """
+    config = session.config.search
+    if config.strategy not in PRESETS:
+        name = config.strategy.removeprefix(DSPY)
+        optimizer = DspyOptimizer(name, config.options, config.formats[0], session.config.seed)
+        return DspySearch(optimizer, session.evaluator, session.programs, session.door, session.writer, schedule, watch)
+    preset, seed = PRESETS[config.strategy], session.config.seed
+    config, schedule = preset_config(config, preset), raced(schedule, preset)
+    first = session.programs.seed(config.formats[0])
+    programs = await with_missing_demos(session.evaluator, session.programs, first_config, first)
+    evaluator = session.evaluator.with_programs(programs)
+    space = await make_space(session.task, programs, config, seed, session.writer)
+    weight = cost_weight(first_config.budget)
+    sampler = Sampler(space, preset.sampler, seed, schedule.first - 1, programs.embed, weight, config.objective)
+    proposals = make_proposals(programs, config, seed, session.writer, evaluator, schedule.later)
+    log = TrialLog(session.ledger, len(schedule.examples), watch)
+    return Search(sampler, evaluator, log, schedule, proposals=proposals)
+
+
+def cost_weight(budget: BudgetConfig) -> float:
+    """Return how much a candidate's cost matters to the sampler: not at all where only calls are counted."""
+    return COST_WEIGHT if budget.uncounted else 0.0

@@ -31,13 +31,8 @@ class Fleet:
         self.endpoints: dict[Role, Endpoint] = {}
 
     def __enter__(self) -> Fleet:
-        wanted: dict[Role, ModelConfig | None] = {
-            "task": self._models.task,
-            "prompt": self._models.prompt,
-            "judge": self._models.judge,
-        }
         try:
-            self.endpoints = {role: self._endpoint(config) for role, config in wanted.items() if config is not None}
+            self.endpoints = {role: self._endpoint(config) for role, config in self._models.by_role.items()}
         except BaseException:
             self.stop()
             raise

@@ -57,7 +57,7 @@ async def _estimate(config: RunConfig, say: Say) -> Forecast:
         door = stack.enter_context(closing(Door(ledger, budget, fleet.endpoints, prices, config.failures)))
         endpoint, programs = fleet.endpoints["task"], Programs(task, task.train, Embedder(pull(MODEL, say)))
         plan, candidates, assumed = await plan_of(config, programs, schedule, prices.get("prompt"))
-        lm = language_model(door, "task", endpoint.model, config.models.task.temperature)
+        lm = language_model(door, "task", endpoint, config.models.task.temperature)
         evaluator = Evaluator(programs, lm, task.metric, list(task.outputs), ledger, endpoint.concurrency)
         for place, candidate in enumerate(candidates[:PROBED]):
             tag = phase_tag("search", -1 - place)  # apart from the trials of a run

@@ -67,7 +67,7 @@ def answers_to(task: Task, prompt: SavedPrompt, split: str, config: ModelConfig)
         ledger = stack.enter_context(closing(Ledger(folder / "ledger.db")))
         door = stack.enter_context(closing(Door(ledger, Budget(Limits()), fleet.endpoints, {}, Failures())))
         endpoint = fleet.endpoints["task"]
-        lm = language_model(door, "task", endpoint.model, config.temperature)
+        lm = language_model(door, "task", endpoint, config.temperature)
         evaluator = Evaluator(_Fixed(prompt), lm, task.metric, list(task.outputs), ledger, endpoint.concurrency)
         examples = {"train": task.train, "validation": task.validation, "test": task.test}[split]
         return asyncio.run(evaluator.run(prompt.candidate, examples, split, 0, phase_tag("test")))

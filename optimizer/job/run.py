@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -53,11 +54,12 @@ from optimizer.system.files import write_atomically
 from optimizer.system.redact import scrub, without_credentials
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
-from optimizer.types import Candidate
+from optimizer.types import Candidate, Role
 
 if TYPE_CHECKING:
     from optimizer.door.door import Door
     from optimizer.job.given import InMemory
+    from optimizer.models.providers import Endpoint, ModelSet
     from optimizer.search.baselines import Compared
     from optimizer.search.front import Point
     from optimizer.search.loop import Search
@@ -136,10 +138,12 @@ class _Job:
     """One run, from its config to its report."""
 
     def __init__(self, config: RunConfig, watcher: Watcher, given: InMemory | None = None) -> None:
-        self.config, self.watcher, self.given = config, watcher, given
+        self.config, self.watcher = config, watcher
         self.started = time.time()
         self.task = load_task(config.task) if given is None else given.task
         self.run_dir = make_run_dir(config, self.task)
+        started = Fleet(config.models, self.run_dir, watcher.say)
+        self.models: ModelSet = started if given is None else given.models
         if not (self.run_dir / "ledger.db").exists():  # a run that was begun may be resumed after its time
             refuse_past(config.budget, self.started)
         self.notes = self.task.notes
@@ -154,11 +158,10 @@ class _Job:
         with ExitStack() as stack:
             stack.enter_context(cancelled_by_signals(self._drain))
             stack.enter_context(log_to(self.run_dir / "run.log"))
-            started = Fleet(self.config.models, self.run_dir, self.watcher.say)
-            fleet = stack.enter_context(started) if self.given is None else self.given
-            mirror = self._mirror(ledger, fleet)
+            endpoints = stack.enter_context(self.models).endpoints
+            mirror = self._mirror(ledger, endpoints)
             try:
-                outcome, validation = await self._search_and_test(ledger, fleet, mirror)
+                outcome, validation = await self._search_and_test(ledger, endpoints, mirror)
             except BaseException as problem:
                 asked = not isinstance(problem, Exception) or isinstance(problem, Interrupted)
                 self._end_mirror(mirror, "KILLED" if asked else "FAILED")
@@ -186,14 +189,14 @@ class _Job:
         if self.door is not None:
             await asyncio.wrap_future(self.door.drain(DRAIN_SECONDS))
 
-    def _mirror(self, ledger: Ledger, fleet: Fleet | InMemory) -> Mirror | None:
+    def _mirror(self, ledger: Ledger, endpoints: Mapping[Role, Endpoint]) -> Mirror | None:
         where = self.config.tracking.mlflow
         if where is None:
             return None
         from optimizer.track.mirror import Mirror
 
         params = {"task": self.task.name, "task_model": self.config.models.task.model, "seed": self.config.seed}
-        identities = {f"model.{role}": scrub(endpoint.identity) for role, endpoint in fleet.endpoints.items()}
+        identities = {f"model.{role}": scrub(endpoint.identity) for role, endpoint in endpoints.items()}
         mirror = Mirror(ledger, self.run_dir, self.watcher.say)
         mirror.start(
             {
@@ -216,7 +219,7 @@ class _Job:
             self.watcher.say(f"MLflow was not reached ({problem}); later: metier track sync {self.run_dir}")
 
     async def _search_and_test(
-        self, ledger: Ledger, fleet: Fleet | InMemory, mirror: Mirror | None
+        self, ledger: Ledger, endpoints: Mapping[Role, Endpoint], mirror: Mirror | None
     ) -> tuple[Outcome, float]:
         from optimizer.door.door import Door
         from optimizer.prompt.overlap import quotes, quotes_note
@@ -227,16 +230,16 @@ class _Job:
 
         with ExitStack() as stack:
             shared = self._shared_cache(stack)
-            endpoints, prices = with_writer(fleet.endpoints), with_writer(self.prices)
-            door = Door(ledger, self.budget, endpoints, prices, self.config.failures, shared)
+            prices = with_writer(self.prices)
+            door = Door(ledger, self.budget, with_writer(endpoints), prices, self.config.failures, shared)
             self.door = stack.enter_context(closing(door))
             self.watcher.connected(door)
             programs = self._programs()
             test_calls = 2 * len(self.task.test) * len(programs.predictors)
             beside = baseline_runs(programs, self.config) * len(programs.predictors)
             await self._foretell(programs)
-            self.budget.begin(ledger, test_calls, fleet.endpoints["task"].concurrency, beside)
-            search = await self._prepare(door, fleet, programs, mirror)
+            self.budget.begin(ledger, test_calls, endpoints["task"].concurrency, beside)
+            search = await self._prepare(door, endpoints, programs, mirror)
             self.watcher.begin(self.config, self.task, self.budget, ledger)
             seed = programs.seed(self.config.search.formats[0])
             try:
@@ -316,12 +319,12 @@ class _Job:
         return make(self.task, self.task.train, embed)
 
     async def _prepare(
-        self, door: Any, fleet: Fleet | InMemory, programs: Any, mirror: Mirror | None
+        self, door: Any, endpoints: Mapping[Role, Endpoint], programs: Any, mirror: Mirror | None
     ) -> Search | DspySearch:
-        lm, writer = language_models(self.config, door, fleet, self.given)
+        lm, writer = language_models(self.config, door, endpoints)
         repeated = self.config.search.strategy in PRESETS  # DSPy's optimizers ask again as they like
         lost = known_failures(door.ledger) if repeated else {}
-        evaluator = make_evaluator(self.task, programs, lm, door, fleet, lost)
+        evaluator = make_evaluator(self.task, programs, lm, door, endpoints["task"].concurrency, lost)
 
         def watch(event: Event) -> None:
             self.watcher.event(event)

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from optimizer.door.budget import Budget
     from optimizer.door.door import Door
     from optimizer.evaluate.evaluator import Evaluator
-    from optimizer.job.given import InMemory
-    from optimizer.models.fleet import Fleet
+    from optimizer.models.providers import Endpoint
     from optimizer.prompt.program import Programs
     from optimizer.prompt.student import Students
     from optimizer.search.loop import Search
@@ -52,21 +51,17 @@ def with_writer(by_role: Mapping[Role, T]) -> dict[Role, T]:
 
 
 def language_models(
-    config: RunConfig, door: Door, models: Fleet | InMemory, given: InMemory | None
+    config: RunConfig, door: Door, endpoints: Mapping[Role, Endpoint]
 ) -> tuple[dspy.LM, dspy.LM | None]:
     """Return the task model's LM and the prompt model's, None where nobody is to write, both behind the door."""
     from optimizer.door.engine import language_model
 
-    must_write = config.search.strategy.startswith(DSPY)
-    if given is not None:
-        writes = must_write or "prompt" in given.endpoints
-        return given.language_model(door, "task"), given.language_model(door, "prompt") if writes else None
     task, prompt = config.models.task, config.models.prompt
-    lm = language_model(door, "task", models.endpoints["task"].model, task.temperature)
-    if prompt is None and not must_write:
+    lm = language_model(door, "task", endpoints["task"], task.temperature)
+    if prompt is None and not config.search.strategy.startswith(DSPY):
         return lm, None
     warm = max(LIVELY, LIVELY if prompt is None else prompt.temperature)
-    return lm, language_model(door, "prompt", with_writer(models.endpoints)["prompt"].model, warm)
+    return lm, language_model(door, "prompt", with_writer(endpoints)["prompt"], warm)
 
 
 def dspy_search(
@@ -120,15 +115,15 @@ def make_evaluator(
     programs: Programs | Students,
     lm: dspy.LM,
     door: Door,
-    models: Fleet | InMemory,
+    concurrency: int,
     lost: Mapping[ScoreKey, Failure] = MappingProxyType({}),
 ) -> Evaluator:
     """Return what scores candidates; a module's whole answer is shown to its metric. `lost`: see Evaluator."""
     from optimizer.evaluate.evaluator import Evaluator
 
     names = None if task.module is not None else list(task.outputs)
-    places, left = models.endpoints["task"].concurrency, door.budget.calls_left
-    return Evaluator(programs, lm, task.metric, names, door.ledger, places, left, lost)
+    left = door.budget.calls_left
+    return Evaluator(programs, lm, task.metric, names, door.ledger, concurrency, left, lost)
 
 
 async def complete_demos(evaluator: Evaluator, programs: Any, task: Task, config: RunConfig, seed: Candidate) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from optimizer.config.schema import ModelConfig, Models, is_local
 from optimizer.models.catalogue import CATALOGUE
@@ -30,7 +31,7 @@ class Fleet:
         self._servers: dict[str, EmbeddedServer] = {}
         self.endpoints: dict[Role, Endpoint] = {}
 
-    def __enter__(self) -> Fleet:
+    def __enter__(self) -> Self:
         try:
             self.endpoints = {role: self._endpoint(config) for role, config in self._models.by_role.items()}
         except BaseException:

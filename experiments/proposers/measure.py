@@ -56,7 +56,7 @@ async def measured(options: argparse.Namespace) -> list[dict[str, Any]]:
         fleet = stack.enter_context(Fleet(models))
         ledger = stack.enter_context(closing(Ledger(folder / "ledger.db")))
         door = stack.enter_context(closing(Door(ledger, Budget(Limits()), fleet.endpoints, {}, Failures())))
-        writer = Writer(language_model(door, "prompt", fleet.endpoints["prompt"].model, 0.7))
+        writer = Writer(language_model(door, "prompt", fleet.endpoints["prompt"], 0.7))
         return [await _row(name, WRITING[name](writer), plain, screen, options.calls) for name in options.only]
 
 

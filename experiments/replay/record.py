@@ -178,7 +178,7 @@ def recorded(
         pool = space.pools[ROOT]
         choices = designed(strata, len(pool.instructions), len(pool.sets))
         endpoint = fleet.endpoints["task"]
-        lm = language_model(door, "task", endpoint.model, 0.0)
+        lm = language_model(door, "task", endpoint, 0.0)
         evaluator = Evaluator(programs, lm, task.metric, list(task.outputs), ledger, endpoint.concurrency)
         scores = np.zeros((len(choices), 0))
         for start in range(0, len(columns), PASS):

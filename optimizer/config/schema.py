@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from optimizer.config.presets import DSPY, STRATEGIES
 from optimizer.config.strict import Strict
 from optimizer.errors import did_you_mean
-from optimizer.types import Order, Policy
+from optimizer.types import Order, Policy, Role
 
 # `own` is the adapter that DSPy is configured with.
 FormatName = Literal["turns", "block", "chat", "json", "xml", "own"]
@@ -64,15 +64,29 @@ class Models(Strict):
 
     task: ModelConfig = ModelConfig(model="local/smollm2-135m")
     prompt: ModelConfig | None = Field(None, description="writes instructions; null: templates only")
-    judge: ModelConfig | None = None
+    judge: None = Field(None, description="of a later version: nothing asks a judge yet")
     api_base: str | None = Field(None, description="the endpoint of every model that names none of its own")
     concurrency: Positive | None = Field(None, description="calls in flight; default 1 for a local model, 16 else")
     timeout: float = Field(120.0, gt=0, description="seconds a call may take")
 
-    @field_validator("task", "prompt", "judge", mode="before")
+    @field_validator("task", "prompt", mode="before")
     @classmethod
     def _from_name(cls, value: object) -> object:
         return {"model": value} if isinstance(value, str) else value
+
+    @field_validator("judge", mode="before")
+    @classmethod
+    def _not_built(cls, value: object) -> None:
+        if value is not None:
+            raise ValueError(
+                "this version has no metric that asks a judge, so the model would never be called; leave it out"
+            )
+
+    @property
+    def by_role(self) -> dict[Role, ModelConfig]:
+        """The models that are named, by role."""
+        named: dict[Role, ModelConfig | None] = {"task": self.task, "prompt": self.prompt}
+        return {role: model for role, model in named.items() if model is not None}
 
 
 class Demos(Strict):

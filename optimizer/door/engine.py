@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from optimizer.door.door import Door
+from optimizer.models.providers import Endpoint
 from optimizer.types import Role
 
 if TYPE_CHECKING:
     import dspy
     from dspy.lm15 import Request, Response
 
+# How DSPy spells a limit on the answers of a model that reasons.
+LIMIT = "max_completion_tokens"
+
+
+class Submits(Protocol):
+    """What an engine needs of a door."""
+
+    def submit(self, role: Role, request: Request) -> Future[Response]:
+        """Make a call; see `Door.submit`."""
+
 
 class SyncEngine:
-    """A DSPy engine that sends each request through the door and waits for it."""
+    """A DSPy engine that submits each request and waits for its response."""
 
-    def __init__(self, door: Door, role: Role) -> None:
-        self._door, self._role = door, role
+    def __init__(self, submit: Callable[[Request], Future[Response]]) -> None:
+        self._submit = submit
 
     def complete(self, request: Request) -> Response:
         """Return the response; raises what `Door.submit` raises."""
-        return self._door.submit(self._role, request).result()
+        return self._submit(request).result()
 
     def close(self) -> None:
         """Do nothing: the door outlives its engines."""
@@ -31,59 +43,32 @@ class SyncEngine:
 class AsyncEngine:
     """The same for async programs."""
 
-    def __init__(self, door: Door, role: Role) -> None:
-        self._door, self._role = door, role
+    def __init__(self, submit: Callable[[Request], Future[Response]]) -> None:
+        self._submit = submit
 
     async def complete(self, request: Request) -> Response:
         """Return the response; raises what `Door.submit` raises."""
-        return await asyncio.wrap_future(self._door.submit(self._role, request))
+        return await asyncio.wrap_future(self._submit(request))
 
     async def aclose(self) -> None:
         """Do nothing: the door outlives its engines."""
 
 
-class _Uncapped(SyncEngine):
-    """Sends requests without a limit on the answer: a reasoning model spends it before it answers."""
+def language_model(door: Submits, role: Role, endpoint: Endpoint, temperature: float) -> dspy.LM:
+    """Return the endpoint's LM, whose calls go through the door: no cache and no retries of its own.
 
-    def complete(self, request: Request) -> Response:
-        """Return the response; raises what `Door.submit` raises."""
-        return super().complete(_without_limit(request))
-
-
-class _AsyncUncapped(AsyncEngine):
-    """The same for async programs."""
-
-    async def complete(self, request: Request) -> Response:
-        """Return the response; raises what `Door.submit` raises."""
-        return await super().complete(_without_limit(request))
-
-
-def _without_limit(request: Request) -> Request:
-    return replace(request, config=replace(request.config, max_tokens=None))
-
-
-def _uncapped(door: Door, role: Role) -> dict[str, SyncEngine | AsyncEngine]:
-    return {"engine": _Uncapped(door, role), "async_engine": _AsyncUncapped(door, role)}
-
-
-def through(door: Door, role: Role, lm: dspy.LM) -> dspy.LM:
-    """Return a copy of a user's LM, sampling settings and all, whose calls go through the door."""
+    A model that reasons spends a format's limit before it answers: only the LM's own limit is kept.
+    """
     from dspy.clients.backend_selection import CLIENT_KEYS
 
-    # DSPy refuses an engine beside what configures a connection: the endpoint has that.
-    bare = lm.copy(cache=False, num_retries=0, **dict.fromkeys(CLIENT_KEYS & set(lm.kwargs)))
-    return bare.copy(engine=SyncEngine(door, role), async_engine=AsyncEngine(door, role))
+    bare = endpoint.connect(temperature)
+    reasons, own_limit = endpoint.reasons, bare.kwargs.get(LIMIT)
+    # DSPy refuses an engine beside what configures a connection, and two limits that differ.
+    lm = bare.copy(**dict.fromkeys({*CLIENT_KEYS, LIMIT} & set(bare.kwargs)))
 
+    def submit(request: Request) -> Future[Response]:
+        if reasons:
+            request = replace(request, config=replace(request.config, max_tokens=own_limit))
+        return door.submit(role, request)
 
-def language_model(door: Door, role: Role, model: str, temperature: float) -> dspy.LM:
-    """Return the dspy.LM that programs of a role are run with: no cache and no retries of its own."""
-    import dspy
-
-    engines = {"engine": SyncEngine(door, role), "async_engine": AsyncEngine(door, role)}
-    try:
-        # DSPy's check lets a temperature of 0 pass, which the provider then refuses: it is asked with another.
-        dspy.LM(model, cache=False, num_retries=0, temperature=temperature or 0.5, **engines)
-        return dspy.LM(model, cache=False, num_retries=0, temperature=temperature, **engines)
-    except dspy.utils.exceptions.LMConfigurationError:
-        # Reasoning models refuse a temperature.
-        return dspy.LM(model, cache=False, num_retries=0, **_uncapped(door, role))
+    return lm.copy(engine=SyncEngine(submit), async_engine=AsyncEngine(submit))

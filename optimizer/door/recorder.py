@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from optimizer.config.schema import is_local
 from optimizer.door.engine import language_model
 from optimizer.errors import CallError
+from optimizer.models.providers import Endpoint
 from optimizer.types import Role
 
 if TYPE_CHECKING:
@@ -30,4 +31,4 @@ class Recorder:
 
     def model(self, role: Role, name: str, temperature: float) -> dspy.LM:
         """Return the LM whose requests are noted."""
-        return language_model(cast("Any", self), role, "openai/local" if is_local(name) else name, temperature)
+        return language_model(self, role, Endpoint("openai/local" if is_local(name) else name, name), temperature)

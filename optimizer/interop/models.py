@@ -9,7 +9,7 @@ import dspy
 
 from optimizer.config.schema import Models
 from optimizer.errors import ConfigError
-from optimizer.job.given import OwnEndpoint
+from optimizer.models.own import LMEndpoint
 from optimizer.system.redact import hide
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -42,7 +42,7 @@ def checked(lm: Any, what: str) -> dspy.LM:
     return lm
 
 
-def endpoint_of(lm: dspy.LM, limits: Models) -> OwnEndpoint:
+def endpoint_of(lm: dspy.LM, limits: Models) -> LMEndpoint:
     """Return where an LM answers; its key is kept out of all that is written."""
     from dspy.clients.backend_selection import CLIENT_KEYS
 
@@ -53,7 +53,7 @@ def endpoint_of(lm: dspy.LM, limits: Models) -> OwnEndpoint:
     if key is None and base is not None and urlsplit(str(base)).hostname in _LOOPBACK:
         key = "none"
     maker = "" if isinstance(lm._engine_spec, str) else f" by {type(lm._engine_spec).__qualname__}"
-    return OwnEndpoint(
+    return LMEndpoint(
         model=lm.model,
         identity=f"{lm.model}@{base or 'default'}{maker}",
         api_base=base,

@@ -16,13 +16,14 @@ from optimizer.config.strict import validate
 from optimizer.errors import ConfigError
 from optimizer.interop.examples import Sets, task_of
 from optimizer.interop.models import checked, endpoint_of, lm_of
-from optimizer.job.given import InMemory
-from optimizer.job.run import Watcher, optimize_in_memory
-from optimizer.job.wiring import students_of
+from optimizer.job.run import optimize
+from optimizer.job.watcher import Watcher
+from optimizer.job.demos import programs_of_run
+from optimizer.models.own import LMEndpoint, LMSet
 from optimizer.prompt.student import Students, dressed, is_plain
 from optimizer.prompt.tuned import TunedProgram
 from optimizer.report.result import Report
-from optimizer.types import Candidate
+from optimizer.types import Candidate, Role
 
 # What plain DSPy can save: its own adapter, and demos that are always the same.
 SEARCH = {"formats": ["own"], "demos": {"policies": ["static"]}}
@@ -82,7 +83,7 @@ class PromptSearch(Teleprompter):
             raise ConfigError(f"student is {type(student).__name__}, not a dspy.Module", "Give a program.")
         lm = lm_of(student)
         task = task_of(student, self.metric, Sets(trainset, valset, testset), self.config.seed)
-        endpoints = {"task": endpoint_of(lm, self.config.models)}
+        endpoints: dict[Role, LMEndpoint] = {"task": endpoint_of(lm, self.config.models)}
         models: dict[str, Any] = {"task": _named(lm)}
         if self.prompt_model is not None:
             writer = checked(self.prompt_model, "prompt_model")
@@ -90,10 +91,11 @@ class PromptSearch(Teleprompter):
         named = self.config.models.model_dump(exclude={"task", "prompt", "judge"}) | models
         data = self.config.model_dump() | {"task": task.name, "models": named}
         config = validate(RunConfig, data, "PromptSearch", ConfigError)
-        report = _in_a_loop_of_its_own(lambda: optimize_in_memory(config, InMemory(task, endpoints), self._watcher))  # type: ignore[arg-type]
+        models = LMSet(endpoints)
+        report = _in_a_loop_of_its_own(lambda: optimize(config, self._watcher, task=task, models=models))
         self.report = report
         best = report.seed if report.verdict == "worse" else report.winner
-        return _program(student, best.candidate, students_of(task, report.run_dir))
+        return _program(student, best.candidate, programs_of_run(task, report.run_dir))
 
 
 def _with_defaults(search: Any) -> Any:

@@ -12,7 +12,7 @@ from secrets import token_hex
 
 from optimizer import __version__
 from optimizer.config.load import apply_override
-from optimizer.config.schema import Budget, ModelConfig, RunConfig, is_local
+from optimizer.config.schema import Budget, RunConfig, is_local
 from optimizer.config.strict import validate
 from optimizer.errors import ConfigError, LedgerError
 from optimizer.ledger.identity import changes, check_changes, extends, versions
@@ -23,7 +23,6 @@ from optimizer.search.schedule import is_quick, refuse_few
 from optimizer.system.redact import HIDDEN, hide, hide_credentials, scrub
 from optimizer.task.program import calls_each
 from optimizer.task.task import Task
-from optimizer.types import Role
 
 # What decides how long a call is tried before it counts as failed.
 PATIENCE = ("config.failures", "config.models.timeout")
@@ -112,7 +111,7 @@ def hide_keys(config: RunConfig) -> None:
     hide(config.notify.url)
     hide(os.environ.get(config.notify.url_env or ""))
     hide_credentials(config.models.api_base)
-    for model in _models(config).values():
+    for model in config.models.by_role.values():
         hide_credentials(model.api_base)
         hide(os.environ.get(model.api_key_env or ""))
 
@@ -135,18 +134,11 @@ def stored_config(run_dir: str | Path, overrides: Sequence[str] = ()) -> RunConf
     return validate(RunConfig, data, str(run_dir), ConfigError)
 
 
-def _models(config: RunConfig) -> dict[Role, ModelConfig]:
-    """Return the configured models by role."""
-    models = config.models
-    named: dict[Role, ModelConfig | None] = {"task": models.task, "prompt": models.prompt, "judge": models.judge}
-    return {role: model for role, model in named.items() if model is not None}
-
-
 def _identity(config: RunConfig, task: Task) -> dict[str, object]:
     """Return what makes a run this run; a run directory of another one is refused."""
     data = config.model_dump(mode="json", exclude={"task", "run_dir", "notify"})
     packages = ["dspy", "optuna", "sentence-transformers"]
-    if any(is_local(model.model) for model in _models(config).values()):
+    if any(is_local(model.model) for model in config.models.by_role.values()):
         packages.append("xllamacpp")
     return {
         "config": json.loads(scrub(json.dumps(data))),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from optimizer.config.schema import ModelConfig, Models, is_local
 from optimizer.models.catalogue import CATALOGUE
@@ -30,14 +31,9 @@ class Fleet:
         self._servers: dict[str, EmbeddedServer] = {}
         self.endpoints: dict[Role, Endpoint] = {}
 
-    def __enter__(self) -> Fleet:
-        wanted: dict[Role, ModelConfig | None] = {
-            "task": self._models.task,
-            "prompt": self._models.prompt,
-            "judge": self._models.judge,
-        }
+    def __enter__(self) -> Self:
         try:
-            self.endpoints = {role: self._endpoint(config) for role, config in wanted.items() if config is not None}
+            self.endpoints = {role: self._endpoint(config) for role, config in self._models.by_role.items()}
         except BaseException:
             self.stop()
             raise

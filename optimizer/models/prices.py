@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optimizer.config.schema import ModelConfig, ModelPrice, RunConfig, is_local
+from optimizer.config.schema import ModelPrice, RunConfig, is_local
 from optimizer.errors import ConfigError
 from optimizer.types import Role, Usage
 
@@ -88,11 +88,9 @@ def price_of(model: str) -> Price | None:
 
 def prices_of(config: RunConfig) -> dict[Role, Price]:
     """Return the price of each paid model; an unknown one with a budget in dollars is refused."""
-    models = config.models
-    by_role: dict[Role, ModelConfig | None] = {"task": models.task, "prompt": models.prompt, "judge": models.judge}
     prices: dict[Role, Price] = {}
-    for role, model in by_role.items():
-        if model is None or (is_local(model.model) and model.price is None):
+    for role, model in config.models.by_role.items():
+        if is_local(model.model) and model.price is None:
             continue
         price = price_of(model.model) if model.price is None else configured(model.price)
         if price is not None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import urlsplit
 
 from optimizer.config.schema import ModelConfig
 from optimizer.errors import ModelError
 from optimizer.models.dialects import KEYS
 from optimizer.models.wire import HttpWire, OnHeaders, Wire
-from optimizer.types import digest
+from optimizer.types import Role, digest
 
 if TYPE_CHECKING:
     import dspy
 
+_SPELLING = "Write provider/model, as in openai/gpt-4.1-mini, or local/smollm2-135m."
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -48,27 +51,55 @@ class Endpoint:
         wire: Wire = self.connect()
         return wire
 
-    def connect(self) -> dspy.LM:
+    def connect(self, temperature: float | None = None) -> dspy.LM:
         """Return a bare dspy.LM: one attempt a call, no cache, no retries; the door adds its own.
 
-        Raises ModelError if DSPy does not know how to reach the model.
+        A model that reasons is asked without a temperature, which it would refuse. Raises ModelError if
+        DSPy does not know how to reach the model.
         """
         import dspy
 
         settings: dict[str, Any] = {"api_base": self.api_base, "api_key": self.api_key, "timeout": self.timeout}
-        given = {name: value for name, value in settings.items() if value is not None}
+        settings = {name: value for name, value in settings.items() if value is not None}
+        if not self.reasons:
+            settings["temperature"] = temperature
         try:
-            return dspy.LM(self.model, cache=False, num_retries=0, **given)
+            return dspy.LM(self.model, cache=False, num_retries=0, **settings)
         except ValueError as problem:
-            remedy = "Write provider/model, as in openai/gpt-4.1-mini, or local/smollm2-135m."
-            raise ModelError(f"model '{self.model}': {problem}", remedy) from None
+            raise ModelError(f"model '{self.model}': {problem}", _SPELLING) from None
+
+    @property
+    def reasons(self) -> bool:
+        """Whether DSPy knows the model as one that reasons, and so takes neither temperature nor short answers."""
+        import dspy
+
+        try:
+            dspy.LM(self.model, temperature=0.5)  # DSPy lets 0 pass, which the provider then refuses
+        except dspy.utils.exceptions.LMConfigurationError:
+            return True
+        except ValueError:  # no such provider
+            return False
+        return False
+
+
+class ModelSet(Protocol):
+    """The models of a run, ready to be called inside a `with` statement."""
+
+    @property
+    def endpoints(self) -> Mapping[Role, Endpoint]:
+        """Where each role's model answers."""
+
+    def __enter__(self) -> Self:
+        """Start what must be started."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        """End what was started."""
 
 
 def remote(config: ModelConfig, timeout: float, concurrency: int) -> Endpoint:
     """Return the endpoint of a provider's model; raises ModelError where its key is missing."""
     if "/" not in config.model:
-        remedy = "Write provider/model, as in openai/gpt-4.1-mini, or local/smollm2-135m."
-        raise ModelError(f"model '{config.model}' names no provider", remedy)
+        raise ModelError(f"model '{config.model}' names no provider", _SPELLING)
     key = None
     if config.api_key_env is not None:
         key = os.environ.get(config.api_key_env)

@@ -6,6 +6,7 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dspy
@@ -88,6 +89,6 @@ class RolloutLM(dspy.LM):
 
 def rolling(lm: dspy.LM, door: Door, role: Role, gate: Gate) -> RolloutLM:
     """Return a copy of an LM of the door's for an optimizer of DSPy's."""
-    made: RolloutLM = lm.copy(engine=DrawingEngine(door, role))
+    made: RolloutLM = lm.copy(engine=DrawingEngine(partial(door.submit, role)))
     made.__class__, made.gate = RolloutLM, gate
     return made

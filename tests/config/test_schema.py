@@ -18,6 +18,8 @@ from optimizer.config.schema import (
     RunConfig,
     Search,
 )
+from optimizer.config.strict import validate
+from optimizer.errors import ConfigError
 
 
 def test_the_defaults() -> None:
@@ -38,7 +40,14 @@ def test_a_bare_string_is_a_models_name() -> None:
     models = Models.model_validate({"task": "openai/a", "prompt": "openai/b"})
     assert models.task == ModelConfig(model="openai/a")
     assert models.prompt == ModelConfig(model="openai/b")
-    assert models.judge is None
+    assert models.by_role == {"task": models.task, "prompt": models.prompt}
+    assert Models().by_role == {"task": Models().task}
+
+
+@pytest.mark.parametrize("judge", ["openai/c", {"model": "openai/c"}])
+def test_a_judge_is_refused_until_something_asks_one(judge: object) -> None:
+    with pytest.raises(ConfigError, match=r"'models\.judge': .* no metric that asks a judge.*leave it out"):
+        validate(RunConfig, {"task": "t", "models": {"judge": judge}}, "run.yaml", ConfigError)
 
 
 @pytest.mark.parametrize("until", ["07:00", "2027-01-31T07:00"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import dspy
 import pytest
@@ -10,30 +11,34 @@ from optimizer.door.engine import AsyncEngine, SyncEngine, language_model
 from optimizer.door.failures import metier_error_in
 from optimizer.errors import BudgetSpent, CallError, StoppedByFailures
 from optimizer.ledger.ledger import Ledger
+from optimizer.models.own import LMEndpoint
+from optimizer.models.providers import Endpoint
 from optimizer.prompt.formats.plain import TurnsAdapter
 
 from .conftest import FakeEndpoint, FakeWire, MakeDoor, request
+
+MINI = Endpoint("openai/gpt-4o-mini", "mini", "http://127.0.0.1:9/v1", "key")
 
 
 def test_both_engines_go_through_the_door(make_door: MakeDoor, ledger: Ledger) -> None:
     endpoint = FakeEndpoint()
     door = make_door(endpoint)
-    assert SyncEngine(door, "task").complete(request()).message.text == "hi"
-    assert asyncio.run(AsyncEngine(door, "task").complete(request())).message.text == "hi"
+    assert SyncEngine(partial(door.submit, "task")).complete(request()).message.text == "hi"
+    assert asyncio.run(AsyncEngine(partial(door.submit, "task")).complete(request())).message.text == "hi"
     assert len(endpoint.wire.calls) == 1
     assert ledger.read("SELECT hits FROM calls")[0]["hits"] == 1
 
 
 def test_closing_an_engine_leaves_the_door_open(make_door: MakeDoor) -> None:
     door = make_door(FakeEndpoint())
-    SyncEngine(door, "task").close()
-    asyncio.run(AsyncEngine(door, "task").aclose())
-    assert SyncEngine(door, "task").complete(request()).message.text == "hi"
+    SyncEngine(partial(door.submit, "task")).close()
+    asyncio.run(AsyncEngine(partial(door.submit, "task")).aclose())
+    assert SyncEngine(partial(door.submit, "task")).complete(request()).message.text == "hi"
 
 
-def predict(lm: dspy.LM, question: str = "q") -> str:
+def predict(lm: dspy.LM, question: str = "q", **config: object) -> str:
     with dspy.context(lm=lm, adapter=TurnsAdapter()):
-        return str(dspy.Predict("question -> answer")(question=question).answer)
+        return str(dspy.Predict("question -> answer", **config)(question=question).answer)
 
 
 async def apredict(lm: dspy.LM, question: str = "q") -> str:
@@ -43,7 +48,7 @@ async def apredict(lm: dspy.LM, question: str = "q") -> str:
 
 def test_dspy_programs_answer_through_the_door_sync_and_async(make_door: MakeDoor) -> None:
     endpoint = FakeEndpoint(FakeWire(["blue"]))
-    lm = language_model(make_door(endpoint), "task", "openai/gpt-4o-mini", 0.3)
+    lm = language_model(make_door(endpoint), "task", MINI, 0.3)
     assert predict(lm) == "blue"
     assert asyncio.run(apredict(lm)) == "blue"
     assert len(endpoint.wire.calls) == 1
@@ -52,7 +57,7 @@ def test_dspy_programs_answer_through_the_door_sync_and_async(make_door: MakeDoo
 
 def test_dspy_neither_caches_nor_retries_on_its_own(make_door: MakeDoor, ledger: Ledger) -> None:
     endpoint = FakeEndpoint(FakeWire([dspy_errors.LMServerError("down")]))
-    lm = language_model(make_door(endpoint, retries=0), "task", "openai/gpt-4o-mini", 0.0)
+    lm = language_model(make_door(endpoint, retries=0), "task", MINI, 0.0)
     with pytest.raises(dspy_errors.LMError):
         predict(lm)
     assert len(endpoint.wire.calls) == 1
@@ -67,7 +72,7 @@ def test_dspy_neither_caches_nor_retries_on_its_own(make_door: MakeDoor, ledger:
     [(dspy_errors.LMServerError("down"), CallError), (dspy_errors.LMAuthError("no"), StoppedByFailures)],
 )
 def test_our_errors_can_be_found_behind_dspys(make_door: MakeDoor, problem: Exception, kind: type[Exception]) -> None:
-    lm = language_model(make_door(FakeEndpoint(FakeWire([problem])), retries=0), "task", "openai/gpt-4o-mini", 0.0)
+    lm = language_model(make_door(FakeEndpoint(FakeWire([problem])), retries=0), "task", MINI, 0.0)
     for run in (lambda: predict(lm), lambda: asyncio.run(apredict(lm))):
         with pytest.raises(dspy_errors.LMError) as caught:
             run()
@@ -75,7 +80,7 @@ def test_our_errors_can_be_found_behind_dspys(make_door: MakeDoor, problem: Exce
 
 
 def test_a_spent_budget_can_be_found_behind_dspys_error(make_door: MakeDoor) -> None:
-    lm = language_model(make_door(FakeEndpoint(), calls=2), "task", "openai/gpt-4o-mini", 0.0)
+    lm = language_model(make_door(FakeEndpoint(), calls=2), "task", MINI, 0.0)
     predict(lm, "a")
     predict(lm, "b")
     with pytest.raises(dspy_errors.LMError) as caught:
@@ -85,9 +90,34 @@ def test_a_spent_budget_can_be_found_behind_dspys_error(make_door: MakeDoor) -> 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.7])
 def test_a_reasoning_model_is_built_without_the_temperature_it_refuses(make_door: MakeDoor, temperature: float) -> None:
-    lm = language_model(make_door(FakeEndpoint()), "task", "openai/o3", temperature)
+    lm = language_model(make_door(FakeEndpoint()), "task", Endpoint("openai/o3", "o3"), temperature)
     assert lm.kwargs.get("temperature") in (None, 1.0)
 
 
 def test_any_other_model_keeps_a_temperature_of_zero(make_door: MakeDoor) -> None:
-    assert language_model(make_door(FakeEndpoint()), "task", "openai/gpt-4o-mini", 0.0).kwargs["temperature"] == 0.0
+    assert language_model(make_door(FakeEndpoint()), "task", MINI, 0.0).kwargs["temperature"] == 0.0
+
+
+def test_a_reasoning_model_spends_no_formats_limit(make_door: MakeDoor) -> None:
+    endpoint = FakeEndpoint()
+    lm = language_model(make_door(endpoint), "task", Endpoint("openai/o3", "o3"), 0.7)
+    predict(lm, max_tokens=10)
+    assert endpoint.wire.calls[0].config.max_tokens is None
+
+
+def test_a_callers_lm_keeps_its_settings_and_loses_its_connection(make_door: MakeDoor) -> None:
+    endpoint = FakeEndpoint()
+    theirs = dspy.LM("openai/mine", temperature=0.9, top_p=0.5, api_base="http://127.0.0.1:9/v1", api_key="key")
+    lm = language_model(make_door(endpoint), "task", LMEndpoint("openai/mine", "mine", lm=theirs), 0.0)
+    assert predict(lm) == "hi"
+    assert (endpoint.wire.calls[0].config.temperature, endpoint.wire.calls[0].config.top_p) == (0.9, 0.5)
+    assert not {"api_base", "api_key"} & set(lm.kwargs)
+    assert (lm.cache, lm.num_retries) == (False, 0)
+    assert theirs.kwargs["api_key"] == "key"
+
+
+def test_a_callers_reasoning_lm_keeps_its_own_limit(make_door: MakeDoor) -> None:
+    endpoint = FakeEndpoint()
+    theirs = LMEndpoint("openai/o3", "o3", lm=dspy.LM("openai/o3", max_tokens=20_000))
+    predict(language_model(make_door(endpoint), "task", theirs, 0.0), max_tokens=10)
+    assert endpoint.wire.calls[0].config.max_tokens == 20_000

@@ -204,7 +204,7 @@ async def evaluated(task: Task, model: str, api_base: str, folder: Path) -> list
         closing(Ledger(folder / "ledger.db")) as ledger,
         closing(Door(ledger, Budget(Limits()), {"task": endpoint}, {}, Failures())) as door,
     ):
-        lm = language_model(door, "task", endpoint.model, 0.0)
+        lm = language_model(door, "task", endpoint, 0.0)
         evaluator = Evaluator(programs, lm, task.metric, list(task.outputs), ledger)
         for name in ("turns", "block"):
             for demos in ((), task.train[:2]):

@@ -10,7 +10,8 @@ import pytest
 from support.jobs import ROOT, light_embeddings, write_config
 
 from optimizer import load_task, optimize
-from optimizer.job.wiring import SHOWN, left_unanswered
+from optimizer.job.demos import SHOWN
+from optimizer.job.notes import left_unanswered
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.records import all_trials
 from optimizer.search.verdict import Tested as Side

@@ -19,7 +19,7 @@ from optimizer.interop.models import checked, endpoint_of, lm_of
 from optimizer.job.given import InMemory
 from optimizer.job.run import Watcher, optimize_in_memory
 from optimizer.job.wiring import students_of
-from optimizer.prompt.student import Students, dressed, is_plain
+from optimizer.prompt.student import Students, is_plain, with_prompts
 from optimizer.prompt.tuned import TunedProgram
 from optimizer.report.result import Report
 from optimizer.types import Candidate
@@ -113,7 +113,7 @@ def _named(lm: dspy.LM) -> dict[str, Any]:
 def _program(student: dspy.Module, candidate: Candidate, programs: Students) -> dspy.Module:
     """Return the candidate as a program, whose part in a larger one is frozen, as after any teleprompter."""
     if all(is_plain(prompt) for prompt in candidate.prompts.values()):
-        made = dressed(student, candidate, programs.pools)
+        made = with_prompts(student, candidate, programs.pools)
     else:
         made = TunedProgram(student, candidate, programs.pools)
     made._compiled = True

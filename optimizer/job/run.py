@@ -58,6 +58,7 @@ from optimizer.types import Candidate
 if TYPE_CHECKING:
     from optimizer.door.door import Door
     from optimizer.job.given import InMemory
+    from optimizer.prompt.builder import ProgramBuilder
     from optimizer.search.baselines import Compared
     from optimizer.search.front import Point
     from optimizer.search.loop import Search
@@ -269,7 +270,7 @@ class _Job:
             if recalled := recalled_calls(ledger):
                 self._note(f"{recalled} calls were answered by the cache between runs, and cost nothing")
             self._note(quotes_note(quotes(winner, self.task.train)))
-            guard = task_screen(self.task, programs).guard
+            guard = task_screen(programs).guard
             for told in (guard.note(), guard.winner_note(winner)):
                 self._note(told)
             return outcome, search.board.shrunken(best)
@@ -285,7 +286,7 @@ class _Job:
             return None
         return stack.enter_context(closing(SharedCache(answers_path(), self.watcher.say)))
 
-    async def _foretell(self, programs: Any) -> None:
+    async def _foretell(self, programs: ProgramBuilder) -> None:
         """Say what the run will take, where it takes dollars; from the lengths of its prompts."""
         if "task" in self.prices:
             from optimizer.forecast.lengths import forecast_by_length
@@ -304,7 +305,7 @@ class _Job:
             search.board.add(seed, found.results)  # trial 0 begins with them
             self.watcher.say(found.text())
 
-    def _programs(self) -> Any:
+    def _programs(self) -> ProgramBuilder:
         from optimizer.models.embed import MODEL, Embedder
         from optimizer.prompt.overlap import duplicates_note, near_duplicates
         from optimizer.prompt.program import Programs
@@ -312,11 +313,11 @@ class _Job:
 
         embed = Embedder(pull(MODEL, self.watcher.say))
         self._note(duplicates_note(near_duplicates(self.task, embed)))
-        make = Programs if self.task.module is None else Students
+        make: type[ProgramBuilder] = Programs if self.task.module is None else Students
         return make(self.task, self.task.train, embed)
 
     async def _prepare(
-        self, door: Any, fleet: Fleet | InMemory, programs: Any, mirror: Mirror | None
+        self, door: Any, fleet: Fleet | InMemory, programs: ProgramBuilder, mirror: Mirror | None
     ) -> Search | DspySearch:
         lm, writer = language_models(self.config, door, fleet, self.given)
         repeated = self.config.search.strategy in PRESETS  # DSPy's optimizers ask again as they like
@@ -329,8 +330,8 @@ class _Job:
                 mirror.nudge()
 
         if not repeated:
-            return dspy_search(self.config, evaluator, door, writer, self.schedule, watch)
-        return await own_search(self.config, self.shape, evaluator, door, writer, self.schedule, watch)
+            return dspy_search(self.config, evaluator, programs, door, writer, self.schedule, watch)
+        return await own_search(self.config, self.shape, evaluator, programs, door, writer, self.schedule, watch)
 
     def _report(self, ledger: Ledger, outcome: Outcome, validation: float, mirror: Mirror | None) -> Report:
         sides = [_side(ledger, tested) for tested in (outcome.seed, outcome.winner)]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from optimizer.evaluate.evaluator import Evaluator
     from optimizer.job.given import InMemory
     from optimizer.models.fleet import Fleet
-    from optimizer.prompt.program import Programs
+    from optimizer.prompt.builder import ProgramBuilder
     from optimizer.prompt.student import Students
     from optimizer.search.loop import Search
     from optimizer.search.schedule import Schedule
@@ -72,6 +72,7 @@ def language_models(
 def dspy_search(
     config: RunConfig,
     evaluator: Evaluator,
+    programs: ProgramBuilder,
     door: Door,
     writer: dspy.LM | None,
     schedule: Schedule,
@@ -81,14 +82,15 @@ def dspy_search(
     from optimizer.teleprompt.strategy import DspyOptimizer, DspySearch
 
     search = config.search
-    foreign = DspyOptimizer(search.strategy.removeprefix(DSPY), search.options, search.formats[0], config.seed)
-    return DspySearch(foreign, evaluator, door, writer, evaluator.programs.task, schedule, watch)  # type: ignore[attr-defined]
+    optimizer = DspyOptimizer(search.strategy.removeprefix(DSPY), search.options, search.formats[0], config.seed)
+    return DspySearch(optimizer, evaluator, programs, door, writer, schedule, watch)
 
 
 async def own_search(
     config: RunConfig,
     shape: RunConfig,
     evaluator: Evaluator,
+    programs: ProgramBuilder,
     door: Door,
     writer: dspy.LM | None,
     schedule: Schedule,
@@ -103,10 +105,10 @@ async def own_search(
     from optimizer.search.trials import TrialLog
 
     preset = PRESETS[config.search.strategy]
-    search, schedule, programs = preset_config(config.search, preset), raced(schedule, preset), evaluator.programs
-    task: Task = programs.task  # type: ignore[attr-defined]
-    programs = await complete_demos(evaluator, programs, task, shape, programs.seed(search.formats[0]))  # type: ignore[attr-defined]
-    space = await make_space(task, programs, search, config.seed, writer)
+    search, schedule = preset_config(config.search, preset), raced(schedule, preset)
+    programs = await complete_demos(evaluator, programs, shape, programs.seed(search.formats[0]))
+    evaluator = evaluator.with_programs(programs)
+    space = await make_space(programs, search, config.seed, writer)
     weight = cost_weight(shape.budget)
     sampler = Sampler(space, preset.sampler, config.seed, schedule.first - 1, programs.embed, weight, search.objective)
     proposals = make_proposals(programs, search, config.seed, writer, evaluator, schedule.later)
@@ -117,7 +119,7 @@ async def own_search(
 
 def make_evaluator(
     task: Task,
-    programs: Programs | Students,
+    programs: ProgramBuilder,
     lm: dspy.LM,
     door: Door,
     models: Fleet | InMemory,
@@ -131,13 +133,15 @@ def make_evaluator(
     return Evaluator(programs, lm, task.metric, names, door.ledger, places, left, lost)
 
 
-async def complete_demos(evaluator: Evaluator, programs: Any, task: Task, config: RunConfig, seed: Candidate) -> Any:
-    """Return the programs with demos for predictors whose fields are not all in the data, and the evaluator on them.
+async def complete_demos(
+    evaluator: Evaluator, programs: ProgramBuilder, config: RunConfig, seed: Candidate
+) -> ProgramBuilder:
+    """Return the programs with demos for predictors whose fields are not all in the data.
 
     The seed answers a few training examples for that; what it said is kept in the ledger, where a resumed
     run finds it.
     """
-    lacking = [name for name, p in programs.predictors.items() if not _all_in_data(p, task)]
+    lacking = [name for name, p in programs.predictors.items() if not _all_in_data(p, programs.task)]
     limit = config.search.demos.bootstrapped
     if config.budget.calls is not None:
         limit = min(limit, config.budget.calls // (10 * len(programs.predictors)))
@@ -149,14 +153,13 @@ async def complete_demos(evaluator: Evaluator, programs: Any, task: Task, config
         from optimizer.evaluate.bootstrap import bootstrap
         from optimizer.prompt.student import jsonable
 
-        order = sorted(task.train, key=lambda example: digest([config.seed, example.id]))[:limit]
+        order = sorted(programs.task.train, key=lambda example: digest([config.seed, example.id]))[:limit]
         # In a task of its own, whose context is its own: later calls are not tagged by it.
         made = await asyncio.ensure_future(bootstrap(evaluator, seed, list(programs.predictors), order))
         found = {name: [jsonable([e.inputs, e.outputs]) for e in made[name]] for name in lacking}
         ledger.put_meta(SHOWN, found)
         found = ledger.meta(SHOWN)
-    evaluator.programs = programs.showing(_read(found))
-    return evaluator.programs
+    return programs.showing(_read(found))
 
 
 def students_of(task: Task, run_dir: Path) -> Students:

@@ -11,7 +11,8 @@ from typing import Any
 
 from experiments.field.cell import SHOWN, Found, Job
 from optimizer.config.schema import RunConfig
-from optimizer.job.run import Watcher, optimize
+from optimizer.job.run import optimize
+from optimizer.job.watcher import Watcher
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.records import all_trials, scores_of
 from optimizer.models.embed import Embedder

@@ -174,7 +174,7 @@ def recorded(
         ledger = stack.enter_context(closing(Ledger(work / "ledger.db")))
         door = stack.enter_context(closing(Door(ledger, Budget(Limits()), fleet.endpoints, {}, Failures())))
         programs = Programs(task, task.train, Embedder.local(print))
-        space = runner.run(make_space(task, programs, Search(), 0, None))
+        space = runner.run(make_space(programs, Search(), 0, None))
         pool = space.pools[ROOT]
         choices = designed(strata, len(pool.instructions), len(pool.sets))
         endpoint = fleet.endpoints["task"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from optimizer.cli.panel import bar, sparkline
-from optimizer.job.run import Watcher
+from optimizer.job.watcher import Watcher
 from optimizer.report.clean import visible
 
 if TYPE_CHECKING:

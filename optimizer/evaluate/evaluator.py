@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import dspy
 from dspy.utils.exceptions import AdapterParseError, LMError
@@ -16,6 +17,7 @@ from optimizer.errors import BudgetSpent, CallError, TaskError
 from optimizer.evaluate.admission import Admission, unlimited
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import CallTag, ScoreKey, put_scores
+from optimizer.prompt.builder import Builder
 from optimizer.task.metrics.base import Metric
 from optimizer.types import Candidate, Example, Failure, Phase, Score
 
@@ -23,13 +25,6 @@ Result = Score | Failure
 # What DSPy notes of each predictor that answered: itself, its inputs, its prediction.
 Trace = list[tuple[dspy.Predict, dict[str, Any], dspy.Prediction]]
 RAISED = "raised"
-
-
-class Builder(Protocol):
-    """What makes a runnable program of a candidate."""
-
-    def build(self, candidate: Candidate) -> dspy.Module:
-        """Return a program that runs the candidate's prompts."""
 
 
 @dataclass
@@ -50,8 +45,14 @@ class Evaluator:
     lost: Mapping[ScoreKey, Failure] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._places, self._admission = asyncio.Semaphore(self.concurrency), Admission(self.calls_left)
+        self._slots, self._admission = asyncio.Semaphore(self.concurrency), Admission(self.calls_left)
         self._calls_each = 1  # the most that one example has taken
+
+    def with_programs(self, programs: Builder) -> Evaluator:
+        """Return the same evaluator for another builder's programs; what it has learnt of their calls is kept."""
+        other = copy(self)
+        other.programs = programs
+        return other
 
     async def run(
         self, candidate: Candidate, examples: Sequence[Example], split: str, start: int = 0, tag: CallTag | None = None
@@ -83,7 +84,7 @@ class Evaluator:
         return [task.result() for task in tasks]
 
     async def _one(self, program: dspy.Module, example: Example, spent: list[BudgetSpent]) -> Result:
-        async with self._places:
+        async with self._slots:
             if spent:
                 raise spent[0]  # the block cannot be completed, so no more is spent on it
             # A task of asyncio's has a context of its own: no other example's calls are tagged by this.

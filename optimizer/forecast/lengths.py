@@ -14,7 +14,7 @@ from optimizer.door.recorder import Recorder
 from optimizer.evaluate.evaluator import call_program
 from optimizer.forecast.forecast import Forecast, Plan, Range, Sample, forecast
 from optimizer.models.prices import Price
-from optimizer.prompt.program import Programs
+from optimizer.prompt.builder import ProgramBuilder
 from optimizer.search.baselines import baseline_runs
 from optimizer.search.pools import make_space
 from optimizer.search.presets import raced
@@ -35,7 +35,7 @@ ASSUMED = "a token is about four bytes of a prompt, and an answer about half as 
 
 async def forecast_by_length(
     config: RunConfig,
-    programs: Programs,
+    programs: ProgramBuilder,
     schedule: Schedule,
     prices: Mapping[Role, Price],
 ) -> Forecast:
@@ -47,7 +47,7 @@ async def forecast_by_length(
 
 async def plan_of(
     config: RunConfig,
-    programs: Programs,
+    programs: ProgramBuilder,
     schedule: Schedule,
     price: Price | None,
 ) -> tuple[Plan, list[Candidate], list[str]]:
@@ -59,7 +59,7 @@ async def plan_of(
     if config.models.prompt is not None:
         writer = recorder.model("prompt", config.models.prompt.model, config.models.prompt.temperature or 0.7)
     search, proposals, assumed = await _search_of(config, schedule, predictors)
-    space = await make_space(programs.task, programs, config.search, config.seed, writer)
+    space = await make_space(programs, config.search, config.seed, writer)
     written = [sample_of([request], price) for _, request in recorder.requests]
     tested, beside = len(programs.task.test), predictors * baseline_runs(programs, config)
     plan = Plan(search, predictors * tested, written[0] if written else None, len(written), beside, proposals)
@@ -97,7 +97,7 @@ async def _search_of(config: RunConfig, schedule: Schedule, predictors: int) -> 
 
 async def _by_length(
     config: RunConfig,
-    programs: Programs,
+    programs: ProgramBuilder,
     candidates: Sequence[Candidate],
     examples: Sequence[Example],
     price: Price | None,

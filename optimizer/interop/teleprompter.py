@@ -16,11 +16,12 @@ from optimizer.config.strict import validate
 from optimizer.errors import ConfigError
 from optimizer.interop.examples import Sets, task_of
 from optimizer.interop.models import checked, endpoint_of, lm_of
+from optimizer.job.demos import programs_of_run
 from optimizer.job.run import optimize
 from optimizer.job.watcher import Watcher
-from optimizer.job.demos import programs_of_run
 from optimizer.models.own import LMEndpoint, LMSet
-from optimizer.prompt.student import Students, dressed, is_plain
+from optimizer.prompt.builder import ProgramBuilder
+from optimizer.prompt.student import is_plain, with_prompts
 from optimizer.prompt.tuned import TunedProgram
 from optimizer.report.result import Report
 from optimizer.types import Candidate, Role
@@ -91,8 +92,8 @@ class PromptSearch(Teleprompter):
         named = self.config.models.model_dump(exclude={"task", "prompt", "judge"}) | models
         data = self.config.model_dump() | {"task": task.name, "models": named}
         config = validate(RunConfig, data, "PromptSearch", ConfigError)
-        models = LMSet(endpoints)
-        report = _in_a_loop_of_its_own(lambda: optimize(config, self._watcher, task=task, models=models))
+        answering = LMSet(endpoints)
+        report = _in_a_loop_of_its_own(lambda: optimize(config, self._watcher, task=task, models=answering))
         self.report = report
         best = report.seed if report.verdict == "worse" else report.winner
         return _program(student, best.candidate, programs_of_run(task, report.run_dir))
@@ -112,10 +113,10 @@ def _named(lm: dspy.LM) -> dict[str, Any]:
     return {"model": lm.model, "api_base": lm.kwargs.get("api_base"), "temperature": temperature or 0.0}
 
 
-def _program(student: dspy.Module, candidate: Candidate, programs: Students) -> dspy.Module:
+def _program(student: dspy.Module, candidate: Candidate, programs: ProgramBuilder) -> dspy.Module:
     """Return the candidate as a program, whose part in a larger one is frozen, as after any teleprompter."""
     if all(is_plain(prompt) for prompt in candidate.prompts.values()):
-        made = dressed(student, candidate, programs.pools)
+        made = with_prompts(student, candidate, programs.pools)
     else:
         made = TunedProgram(student, candidate, programs.pools)
     made._compiled = True

@@ -27,7 +27,8 @@ def mirrored(
     session: Session, uri: str, run_id: str, block: int, watcher: Watcher
 ) -> Iterator[Callable[[Event], None]]:
     """Mirror a run while the context lasts, and record how it ended; yields what is to be told of each event."""
-    mirror = _started(session, uri, run_id, block, watcher.say) if uri else None
+    where = session.config.tracking.mlflow
+    mirror = None if where is None else _started(session, uri, where.experiment, run_id, block, watcher.say)
 
     def watch(event: Event) -> None:
         watcher.event(event)
@@ -56,14 +57,14 @@ def catch_up(ledger: Ledger, say: Say) -> None:
         _end(ledger, mirror, "FINISHED", say)
 
 
-def _started(session: Session, uri: str, run_id: str, block: int, say: Say) -> Mirror:
+def _started(session: Session, uri: str, experiment: str, run_id: str, block: int, say: Say) -> Mirror:
     task, config = session.task, session.config
     identities = {f"model.{role}": scrub(endpoint.identity) for role, endpoint in session.models.endpoints.items()}
     mirror = Mirror(session.ledger, session.folder, say)
     mirror.start(
         {
             "uri": uri,
-            "experiment": config.tracking.mlflow.experiment,
+            "experiment": experiment,
             "name": f"{task.name} {run_id}",
             "params": {"task": task.name, "task_model": config.models.task.model, "seed": config.seed},
             "tags": {"task_fingerprint": task.fingerprint, **identities},

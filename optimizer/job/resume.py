@@ -72,11 +72,10 @@ def claim_run(ledger: Ledger, config: RunConfig, task: Task, accept: bool) -> Cl
         ledger.put_meta("task_path", str(Path(config.task).resolve()))
         ledger.put_meta("planned", config.planned)
         ledger.put_meta("identity", wanted)
-    shape = ledger.meta("shape")
     return Claim(
         ledger.meta("run_id"),
-        _first(config, shape),
-        shape["calls_each"],
+        _first(config, ledger),
+        ledger.meta("shape")["calls_each"],
         ledger.meta("result") is not None,
         tuple(map(_extended_note, ledger.meta(EARLIER) or ())),
     )
@@ -147,12 +146,13 @@ def _identity(config: RunConfig, task: Task) -> dict[str, object]:
     }
 
 
-def _first(config: RunConfig, shape: Mapping[str, object]) -> RunConfig:
+def _first(config: RunConfig, ledger: Ledger) -> RunConfig:
     """Return a config whose limits are those that the run was begun with.
 
     The race, its length, its first round, and whether the sampler weighs a candidate's cost follow from them: a limit
     that was raised, added or taken away since must not change what is replayed.
     """
+    shape = ledger.meta("shape")
     budget = Budget(**shape["budget"])
     search = config.search.model_copy(update={"trials": shape["trials"], "race": shape["race"]})
     return config.model_copy(update={"budget": budget, "search": search})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 from optimizer.errors import StoppedByFailures
 from optimizer.evaluate.evaluator import refuse_broken
@@ -52,9 +52,7 @@ async def run_stages(job: Job, ledger: Ledger, claim: Claim) -> Report:
         outcome = await test(session, prepared, winner, notes, watcher)
         compared = await baselines(session, prepared, outcome, notes)
         warn(session, winner.candidate, notes)
-        result = report(session, claim, winner, outcome, compared)
-        mlflow = {"tracking_uri": scrub(job.tracking_uri), "run_id": None} if job.tracking_uri else None
-        result = replace(result, notes=tuple(notes.texts), seconds=time.time() - job.started, mlflow=mlflow)
+        result = report(job, session, claim, winner, outcome, compared, notes)
         finish(session, result)
     return read_report(ledger)
 
@@ -159,13 +157,21 @@ def warn(session: Session, winner: Candidate, notes: Notes) -> None:
     if recalled := recalled_calls(session.ledger):
         notes.add(f"{recalled} calls were answered by the cache between runs, and cost nothing")
     notes.add(quotes_note(quotes(winner, session.task.train)))
-    guard = task_screen(session.task, session.programs).guard
+    guard = task_screen(session.programs).guard
     notes.add(guard.note())
     notes.add(guard.winner_note(winner))
 
 
-def report(session: Session, claim: Claim, winner: Winner, outcome: Outcome, compared: Sequence[Compared]) -> Report:
-    """Return the outcome of the run as data, without its notes and times."""
+def report(
+    job: Job,
+    session: Session,
+    claim: Claim,
+    winner: Winner,
+    outcome: Outcome,
+    compared: Sequence[Compared],
+    notes: Notes,
+) -> Report:
+    """Return the outcome of the run as data; where it lies in MLflow is known when the mirror has ended."""
     ledger = session.ledger
     seed, best = (_side(ledger, tested) for tested in (outcome.seed, outcome.winner))
     return Report(
@@ -182,6 +188,9 @@ def report(session: Session, claim: Claim, winner: Winner, outcome: Outcome, com
         usage=usage_json(ledger, "search"),
         test_usage=usage_json(ledger, "test"),
         trials=trial_counts(ledger),
+        seconds=time.time() - job.started,
+        mlflow={"tracking_uri": scrub(job.tracking_uri), "run_id": None} if job.tracking_uri else None,
+        notes=tuple(notes.texts),
         lost_calls=lost_calls(ledger),
         baselines=tuple(_baseline(ledger, one) for one in compared),
         front=tuple(asdict(point) for point in winner.front),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from optimizer.config.presets import DSPY, PRESETS
-from optimizer.config.schema import BudgetConfig, RunConfig
+from optimizer.config.schema import Budget, RunConfig
 from optimizer.evaluate.evaluator import Evaluator
 from optimizer.job.demos import with_missing_demos
 from optimizer.job.session import Session
@@ -55,7 +55,7 @@ async def make_strategy(
     first = session.programs.seed(config.formats[0])
     programs = await with_missing_demos(session.evaluator, session.programs, first_config, first)
     evaluator = session.evaluator.with_programs(programs)
-    space = await make_space(session.task, programs, config, seed, session.writer)
+    space = await make_space(programs, config, seed, session.writer)
     weight = cost_weight(first_config.budget)
     sampler = Sampler(space, preset.sampler, seed, schedule.first - 1, programs.embed, weight, config.objective)
     proposals = make_proposals(programs, config, seed, session.writer, evaluator, schedule.later)
@@ -63,6 +63,6 @@ async def make_strategy(
     return Search(sampler, evaluator, log, schedule, proposals=proposals)
 
 
-def cost_weight(budget: BudgetConfig) -> float:
+def cost_weight(budget: Budget) -> float:
     """Return how much a candidate's cost matters to the sampler: not at all where only calls are counted."""
     return COST_WEIGHT if budget.uncounted else 0.0

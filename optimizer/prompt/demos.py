@@ -31,6 +31,9 @@ class DemoPool:
         self._texts = [text_of(example.inputs) for example in self.examples]
         self._vectors: NDArray[np.float64] | None = None
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> DemoPool:
+        return self  # copies of a program share it: nothing in it changes, and it may be large
+
     def choose(self, prompt: Prompt, inputs: Mapping[str, Any]) -> list[Example]:
         """Return the demos for one input, in the order they are shown; never the input itself.
 

@@ -7,20 +7,19 @@ from typing import Any
 
 import dspy
 
+from optimizer.prompt.builder import ROOT, ProgramBuilder
 from optimizer.prompt.demos import DemoPool, Embed
 from optimizer.prompt.formats import adapter
-from optimizer.prompt.student import covering, pooled
-from optimizer.task.program import build_program
+from optimizer.prompt.formatted import PromptedPredict
 from optimizer.task.task import Task
 from optimizer.types import Candidate, Example, Prompt
 
-ROOT = "predict"
 # Tokens: around an answer in a format, and of a field that no example shows (a rationale, say).
 MARKERS = {"turns": 4, "block": 16, "chat": 48, "json": 32, "xml": 40, "own": 48}
 UNSEEN_FIELD = 400
 
 
-class Prompted(dspy.Predict):
+class Prompted(PromptedPredict):
     """A predictor that runs one Prompt: its instruction, its format, its demos for each input."""
 
     def __init__(self, base: dspy.Predict, prompt: Prompt, pool: DemoPool, max_tokens: int) -> None:
@@ -28,54 +27,20 @@ class Prompted(dspy.Predict):
             base.signature.with_instructions(prompt.instruction), **{"max_tokens": max_tokens, **base.config}
         )
         self.lm = base.lm
-        self._prompt, self._pool = prompt, pool
-        self._adapter = adapter(prompt.format)
-
-    def forward(self, **inputs: Any) -> dspy.Prediction:
-        """Answer one input."""
-        with dspy.context(adapter=self._adapter):
-            return super().forward(demos=self._demos(inputs), **inputs)
-
-    async def aforward(self, **inputs: Any) -> dspy.Prediction:
-        """Answer one input, asynchronously."""
-        with dspy.context(adapter=self._adapter):
-            return await super().aforward(demos=self._demos(inputs), **inputs)
+        self._prompt, self._pool, self._adapter = prompt, pool, adapter(prompt.format)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Prompted:
-        return self  # nothing in it changes after construction, and the pool is shared on purpose
-
-    def _demos(self, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
-        inside = {name: inputs[name] for name in self.signature.input_fields if name in inputs}
-        return [{**demo.inputs, **demo.outputs} for demo in self._pool.choose(self._prompt, inside)]
+        return self  # nothing in it changes after construction
 
 
-class Programs:
-    """Builds the program of any candidate of one task."""
+class Programs(ProgramBuilder):
+    """Builds the programs of a task that is a folder: one predictor over its fields, or the user's own module."""
 
     def __init__(
         self, task: Task, pool: Sequence[Example], embed: Embed, shown: Mapping[str, Sequence[Example]] | None = None
     ) -> None:
-        """`pool` is what demos are retrieved from: the training examples.
-
-        `shown` are demos of predictors whose fields are not all in the data; they take the place of the pool's.
-        """
-        self.task, self.embed = task, embed
-        self._base = build_program(task)
-        self._is_root = isinstance(self._base, dspy.Predict)
-        self.predictors: dict[str, dspy.Predict] = (
-            {ROOT: self._base} if self._is_root else dict(self._base.named_predictors())
-        )
-        found = {name: pooled((shown or {}).get(name, ()), covering(p, pool)) for name, p in self.predictors.items()}
-        self._pools = {name: DemoPool(examples, embed) for name, examples in found.items()}
+        super().__init__(task, pool, embed, shown)
         self._longest = _longest_outputs(pool)
-
-    def showing(self, shown: Mapping[str, Sequence[Example]]) -> Programs:
-        """Return the same with these demos, by predictor, in the place of the pool's."""
-        return Programs(self.task, self.task.train, self.embed, shown)
-
-    def pool_of(self, predictor: str) -> tuple[Example, ...]:
-        """Return the training examples that can be demos of a predictor: those that have its fields."""
-        return self._pools[predictor].examples
 
     def seed(self, format_name: str) -> Candidate:
         """Return the program as it was written: its instructions, no demos."""
@@ -84,21 +49,20 @@ class Programs:
 
     def build(self, candidate: Candidate) -> dspy.Module:
         """Return a program that runs the candidate's prompts; the base program is left as it was."""
-        if self._is_root:
+        if isinstance(self._base, dspy.Predict):
             return self.prompted(ROOT, candidate)
-        program = self._base.deepcopy()
         by_name = iter(list(self.predictors))
-        return program.map_named_predictors(lambda _: self.prompted(next(by_name), candidate))
+        return self._base.deepcopy().map_named_predictors(lambda _: self.prompted(next(by_name), candidate))
 
     def prompted(self, name: str, candidate: Candidate) -> Prompted:
         """Return one predictor that runs its prompt of a candidate, outside its program."""
         base, prompt = self.predictors[name], candidate.prompts[name]
-        return Prompted(base, prompt, self._pools[name], self.limits(name, prompt.format)["max_tokens"])
+        return Prompted(base, prompt, self.pools[name], self.limits(name, prompt.format)["max_tokens"])
 
-    def limits(self, predictor: str, layout: str) -> dict[str, int]:
-        """Return what a predictor is called with besides its prompt: how many tokens its answer may have."""
+    def limits(self, predictor: str, format_name: str) -> dict[str, int]:
+        """Return how many tokens a predictor's answer may have."""
         fields = self.predictors[predictor].signature.output_fields
-        return {"max_tokens": sum(self._longest.get(field, UNSEEN_FIELD) for field in fields) + MARKERS[layout]}
+        return {"max_tokens": sum(self._longest.get(field, UNSEEN_FIELD) for field in fields) + MARKERS[format_name]}
 
 
 def _longest_outputs(examples: Sequence[Example]) -> dict[str, int]:

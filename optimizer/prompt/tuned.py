@@ -10,7 +10,7 @@ import dspy
 from optimizer.errors import TaskError
 from optimizer.models.embed import Embedder
 from optimizer.prompt.demos import DemoPool
-from optimizer.prompt.student import dressed
+from optimizer.prompt.student import with_prompts
 from optimizer.types import Candidate, Example
 
 VERSION = 1
@@ -29,7 +29,7 @@ class TunedProgram(dspy.Module):
         super().__init__()
         self._student, self._candidate = [student], candidate  # in a list, it is no part of the module
         self._pools = dict(pools or {})
-        self.program = student if candidate is None else dressed(student, candidate, self._pools)
+        self.program = student if candidate is None else with_prompts(student, candidate, self._pools)
 
     def forward(self, **inputs: Any) -> Any:
         """Answer one input."""
@@ -60,7 +60,7 @@ class TunedProgram(dspy.Module):
         embed = Embedder.local() if pools else _never
         self._candidate = candidate
         self._pools = {name: DemoPool(pools.get(name, ()), embed) for name in names}
-        self.program = dressed(student, candidate, self._pools)
+        self.program = with_prompts(student, candidate, self._pools)
 
 
 def _json(example: Example) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from optimizer.search.verdict import Outcome, Tested, judge
 from optimizer.types import Candidate, Example, Policy, Prompt, digest
 
 if TYPE_CHECKING:
-    from optimizer.prompt.program import Programs
+    from optimizer.prompt.builder import ProgramBuilder
 
 # At most so many demos: what a person would write without a search, and what experiments/field sets beside it.
 MOST: dict[Policy, int] = {"static": 16, "nearest": 8}
@@ -40,7 +40,7 @@ class Compared:
     outcome: Outcome
 
 
-def simple_baselines(programs: Programs, config: RunConfig) -> list[Baseline]:
+def simple_baselines(programs: ProgramBuilder, config: RunConfig) -> list[Baseline]:
     """Return the seed with random demos and with the nearest demos for each input, as `search.demos.counts` allow.
 
     Random demos are balanced over the labels, and the same as the first static set of the search.
@@ -68,7 +68,7 @@ def _with_demos(prompt: Prompt, policy: Policy, allowed: Sequence[int], pool: Se
     return replace(prompt, policy=policy, count=count, demos=demos)
 
 
-def baseline_runs(programs: Programs, config: RunConfig) -> int:
+def baseline_runs(programs: ProgramBuilder, config: RunConfig) -> int:
     """Return how often a program is run to measure the baselines, at most."""
     return len(simple_baselines(programs, config)) * min(config.test.baselines, len(programs.task.test))
 
@@ -80,7 +80,7 @@ def places_of(examples: Sequence[Example], config: RunConfig) -> list[int]:
 
 
 async def measure_baselines(
-    evaluator: Evaluator, programs: Programs, config: RunConfig, winner: Tested, note: Callable[[str], None]
+    evaluator: Evaluator, programs: ProgramBuilder, config: RunConfig, winner: Tested, note: Callable[[str], None]
 ) -> list[Compared]:
     """Run the baselines over their test examples, and compare each with the winner pair by pair.
 

@@ -18,14 +18,14 @@ from optimizer.types import Candidate, Example, Score, digest
 if TYPE_CHECKING:
     import dspy
 
-    from optimizer.prompt.program import Programs
+    from optimizer.prompt.builder import ProgramBuilder
 
 # Formats and demos move a score more than an edit does: until so many answers are in they have the calls.
 LATE = 200
 
 
 def make_proposals(
-    programs: Programs,
+    programs: ProgramBuilder,
     config: Search,
     seed: int,
     writer: dspy.LM | None,
@@ -38,12 +38,12 @@ def make_proposals(
     named in the configuration is asked from the start.
     """
     names = get_args(ProposerName) if config.proposers is None else config.proposers
-    screen = task_screen(programs.task, programs)
+    screen = task_screen(programs)
     tried = screen.guard.harmless(programs.task.train)
     limits = Limits(config.proposing, max(1, round_size // 2), 0 if config.proposers else LATE)
     return Proposals(
         build_proposers(names, writer, programs.embed),
-        {name: predictor_subject(programs.task, programs, name, screen) for name in programs.predictors},
+        {name: predictor_subject(programs, name, screen) for name in programs.predictors},
         screen,
         seed,
         limits,

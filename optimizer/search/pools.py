@@ -13,25 +13,24 @@ from optimizer.propose.registry import FIRST, build_proposers
 from optimizer.propose.screen import Screen
 from optimizer.propose.subjects import screen_of, subject_of
 from optimizer.search.space import Pool, Space
-from optimizer.task.task import Task
 
 if TYPE_CHECKING:
     import dspy
 
-    from optimizer.prompt.program import Programs
+    from optimizer.prompt.builder import ProgramBuilder
 
 AMONG_OTHERS, ALONE = 8, 16  # instructions in the pool at first, the seed's included
 
 
-async def make_space(task: Task, programs: Programs, config: Search, seed: int, writer: dspy.LM | None) -> Space:
+async def make_space(programs: ProgramBuilder, config: Search, seed: int, writer: dspy.LM | None) -> Space:
     """Return the space of a run; `writer` is the prompt model's LM, None where there is none."""
     named = FIRST if config.proposers is None else [name for name in FIRST if name in config.proposers]
     proposers = build_proposers(named, writer, programs.embed).values()
     largest = max(config.demos.counts)
-    pools, screen = {}, task_screen(task, programs)
+    pools, screen = {}, task_screen(programs)
     for name in programs.predictors:
         examples = programs.pool_of(name)
-        subject = predictor_subject(task, programs, name, screen)
+        subject = predictor_subject(programs, name, screen)
         instructions = await _instructions(subject, proposers, config.instructions or _most(config), screen)
         sets = balanced_sets(examples, config.demos.sets, largest, seed) if examples else ((),)
         pools[name] = Pool(instructions, sets, len(examples))
@@ -44,15 +43,16 @@ def _most(config: Search) -> int:
     return ALONE if alone else AMONG_OTHERS
 
 
-def task_screen(task: Task, programs: Programs) -> Screen:
+def task_screen(programs: ProgramBuilder) -> Screen:
     """Return what every proposal for a program must pass."""
-    return screen_of(task, {name: p.signature.instructions for name, p in programs.predictors.items()})
+    return screen_of(programs.task, {name: p.signature.instructions for name, p in programs.predictors.items()})
 
 
-def predictor_subject(task: Task, programs: Programs, name: str, screen: Screen) -> Subject:
+def predictor_subject(programs: ProgramBuilder, name: str, screen: Screen) -> Subject:
     """Return what a proposer may see of one predictor of a program."""
     signature = programs.predictors[name].signature
-    return subject_of(task, name, signature.instructions, list(signature.output_fields), programs.pool_of(name), screen)
+    outputs, examples = list(signature.output_fields), programs.pool_of(name)
+    return subject_of(programs.task, name, signature.instructions, outputs, examples, screen)
 
 
 async def _instructions(

@@ -14,7 +14,7 @@ from optimizer.types import Candidate, Example, Failure, Score
 Result = Score | Failure
 
 
-class Record:
+class TrialRecord:
     """Writes trials and scores to the ledger, from any thread; a resumed run finds its numbers again.
 
     A trial is a candidate that was asked about a validation example, or about `also` (training examples of an

@@ -13,16 +13,16 @@ import dspy
 from optimizer.door.door import Door
 from optimizer.errors import BudgetSpent, ConfigError
 from optimizer.evaluate.evaluator import Evaluator, phase_tag
+from optimizer.prompt.builder import ProgramBuilder
 from optimizer.search.board import Board
 from optimizer.search.proposals import Grows, NoProposals
 from optimizer.search.schedule import Schedule
 from optimizer.search.trials import Event
-from optimizer.task.task import Task
 from optimizer.teleprompt.methods import CALLS, MAX_ERRORS, METHODS, SHARE, parted, settings_of
 from optimizer.teleprompt.models import Gate, RolloutLM, Stopped, rolling
 from optimizer.teleprompt.quiet import quiet
-from optimizer.teleprompt.record import Record
-from optimizer.teleprompt.tracked import TrackedStudent, Watch, student_of
+from optimizer.teleprompt.record import TrialRecord
+from optimizer.teleprompt.tracked import Scorer, TrackedStudent, student_of
 from optimizer.types import Candidate, Example
 
 _logger = logging.getLogger("optimizer.teleprompt")
@@ -34,7 +34,7 @@ class DspyOptimizer:
 
     name: str
     options: Mapping[str, Any]
-    layout: str
+    format_name: str
     seed: int
 
     def __post_init__(self) -> None:
@@ -50,11 +50,11 @@ class DspySearch:
     winner on the validation examples, the last two trials to be whole.
     """
 
-    foreign: DspyOptimizer
+    optimizer: DspyOptimizer
     evaluator: Evaluator
+    programs: ProgramBuilder
     door: Door
     writer: dspy.LM | None
-    task: Task
     schedule: Schedule
     watch: Callable[[Event], None]
     board: Board = field(default_factory=Board)
@@ -63,7 +63,7 @@ class DspySearch:
     def __post_init__(self) -> None:
         calls = self.door.budget.limits.calls
         self._calls = CALLS if calls is None else calls
-        if not any(size in self.foreign.options for size in METHODS[self.foreign.name].sizes):
+        if not any(size in self.optimizer.options for size in METHODS[self.optimizer.name].sizes):
             kept = self.examples[: max(self.schedule.block, self._calls // SHARE)]
             self.schedule = replace(self.schedule, examples=kept)
 
@@ -77,21 +77,16 @@ class DspySearch:
 
         How many trials is its own affair. Raises what ends a run, and ConfigError for its own refusals.
         """
-        version = f"{self.task.metric.name}@{self.task.metric.version}"
-        others = () if self.foreign.name not in ("GEPA", "SIMBA") else self.task.train
-        record = Record(self.door.ledger, version, self.examples, others, self.watch)
+        task = self.programs.task
+        version = f"{task.metric.name}@{task.metric.version}"
+        others = () if self.optimizer.name not in ("GEPA", "SIMBA") else task.train
+        record = TrialRecord(self.door.ledger, version, self.examples, others, self.watch)
         record.begin(seed)
         gate = Gate(self._spent)
-        watch = Watch(
-            self.evaluator,
-            list(self.evaluator.programs.predictors),  # type: ignore[attr-defined]
-            self.foreign.layout,
-            record,
-            [*self.task.train, *self.examples],
-            gate,
-        )
+        names, known = list(self.programs.predictors), [*task.train, *self.examples]
+        scorer = Scorer(self.evaluator, names, self.optimizer.format_name, record, known, gate)
         try:
-            winner = await asyncio.to_thread(self._compile, watch, record, seed)
+            winner = await asyncio.to_thread(self._compile, scorer, record, seed)
         except asyncio.CancelledError:
             gate.close(None)  # the thread ends at its next call
             raise
@@ -108,33 +103,32 @@ class DspySearch:
         used = self.door.budget.used().get("calls")
         if used is None:
             return False
-        steps = len(self.evaluator.programs.predictors)  # type: ignore[attr-defined]
-        return used[0] >= used[1] - 2 * len(self.examples) * steps
+        return used[0] >= used[1] - 2 * len(self.examples) * len(self.programs.predictors)
 
-    def _compile(self, watch: Watch, record: Record, seed: Candidate) -> Candidate:
-        task_lm = rolling(self.evaluator.lm, self.door, "task", watch.gate)
-        prompt_lm = rolling(self.writer or self.evaluator.lm, self.door, "prompt", watch.gate)
-        student = student_of(self.evaluator.programs, self.foreign.layout, watch)
+    def _compile(self, scorer: Scorer, record: TrialRecord, seed: Candidate) -> Candidate:
+        task_lm = rolling(self.evaluator.lm, self.door, "task", scorer.gate)
+        prompt_lm = rolling(self.writer or self.evaluator.lm, self.door, "prompt", scorer.gate)
+        student = student_of(self.programs, self.optimizer.format_name, scorer)
         context = {"num_threads": self.evaluator.concurrency, "max_errors": MAX_ERRORS, "disable_history": True}
         with dspy.context(lm=task_lm, trace=None, **context), quiet():
             try:
-                return watch.candidate(self._optimized(student, task_lm, prompt_lm).program)
+                return scorer.candidate(self._optimized(student, task_lm, prompt_lm).program)
             except Stopped:
                 return record.best() or seed
             except (ValueError, AssertionError, TypeError) as problem:
                 # MIPROv2 raises "No valid program found" when it runs out of combinations, having found some.
                 best = record.best()
                 if best is None:
-                    what = f"search.strategy: dspy.{self.foreign.name} refuses: {problem}"
+                    what = f"search.strategy: dspy.{self.optimizer.name} refuses: {problem}"
                     raise ConfigError(what, "Change search.options, or the number of examples.") from problem
-                _logger.warning("dspy.%s ended with: %s; its best candidate is taken", self.foreign.name, problem)
+                _logger.warning("dspy.%s ended with: %s; its best candidate is taken", self.optimizer.name, problem)
                 return best
 
     def _optimized(self, student: TrackedStudent, task_lm: RolloutLM, prompt_lm: RolloutLM) -> TrackedStudent:
         """Return the compiled student."""
-        method, name = METHODS[self.foreign.name], self.foreign.name
+        method, name = METHODS[self.optimizer.name], self.optimizer.name
         kind = getattr(dspy, name)
-        options = settings_of(name, self.foreign.options, self._calls)
+        options = settings_of(name, self.optimizer.options, self._calls)
         made, compiled = parted(kind, options)
         lms = {"task": task_lm, "prompt": prompt_lm}
         made |= {argument: lms[role] for argument, role in method.models}
@@ -153,17 +147,17 @@ class DspySearch:
 
     def _add_usual(self, kind: type, made: dict[str, Any], compiled: dict[str, Any]) -> None:
         """Add threads, errors and seed for an optimizer that takes them; MIPROv2 takes a seed of 0 for none."""
-        usual = {"num_threads": self.evaluator.concurrency, "max_errors": MAX_ERRORS, "seed": self.foreign.seed + 1}
+        usual = {"num_threads": self.evaluator.concurrency, "max_errors": MAX_ERRORS, "seed": self.optimizer.seed + 1}
         wanted = {key: value for key, value in usual.items() if _takes(kind, key) and key not in {*made, *compiled}}
         for part, more in zip((made, compiled), parted(kind, wanted), strict=True):
             part.update(more)
 
     def _train(self) -> Sequence[Example]:
         """Return the training examples, as many as fit where the optimizer's sizes are ours."""
-        method = METHODS[self.foreign.name]
-        if method.training is None or any(size in self.foreign.options for size in method.sizes):
-            return self.task.train
-        return self.task.train[: method.training(self._calls)]
+        method = METHODS[self.optimizer.name]
+        if method.training is None or any(size in self.optimizer.options for size in method.sizes):
+            return self.programs.task.train
+        return self.programs.task.train[: method.training(self._calls)]
 
     def _score_of(self, gold: dspy.Example, said: Any, trace: Any = None) -> float:
         return self._feedback_of(gold, said).score  # type: ignore[no-any-return]
@@ -178,7 +172,7 @@ class DspySearch:
         result = self.evaluator.scored(said, example)
         return dspy.Prediction(score=result.value, feedback=result.feedback)
 
-    async def _score(self, candidate: Candidate, record: Record) -> None:
+    async def _score(self, candidate: Candidate, record: TrialRecord) -> None:
         """Score a candidate on the validation examples that the board lacks; most of it is known already."""
         number = record.begin(candidate)
         start = len(self.board.results(candidate.id))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import dspy
@@ -12,45 +11,48 @@ import dspy
 from optimizer.door.door import counted, tag_of_call
 from optimizer.errors import ConfigError
 from optimizer.evaluate.evaluator import Evaluator, phase_tag, with_tokens
+from optimizer.prompt.builder import ProgramBuilder
 from optimizer.prompt.formats import adapter
-from optimizer.prompt.student import OWN, jsonable
+from optimizer.prompt.formatted import FormattedPredict, add_behaviour
+from optimizer.prompt.student import OWN, prompt_of
 from optimizer.task.program import build_program
 from optimizer.teleprompt.models import Gate
-from optimizer.teleprompt.record import Record
-from optimizer.types import Candidate, Example, Prompt, digest
+from optimizer.teleprompt.record import TrialRecord
+from optimizer.types import Candidate, Example, digest
 
 # Formats that can show a demo only if it has all of the inputs.
 WHOLE = ("turns", "block")
 
 
-class Watch:
+class Scorer:
     """Scores what copies of a student answer, and records it; shared by all copies."""
 
     def __init__(
         self,
         evaluator: Evaluator,
         names: Sequence[str],
-        layout: str,
-        record: Record,
-        known: Sequence[Example],
+        format_name: str,
+        record: TrialRecord,
+        examples: Sequence[Example],
         gate: Gate,
     ) -> None:
-        """`names` are the predictors', in order, and `known` the examples that it may be asked."""
-        self.evaluator, self.layout, self.record, self.gate = evaluator, layout, record, gate
+        """`names` are the predictors', in order, and `examples` all that it may be asked."""
+        self.evaluator, self.format_name, self.record, self.gate = evaluator, format_name, record, gate
         self._names = list(names)
-        self._known = {digest(dict(example.inputs)): example for example in known}
+        self._by_inputs = {digest(dict(example.inputs)): example for example in examples}
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Watch:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Scorer:
         return self
 
     def candidate(self, program: dspy.Module) -> Candidate:
         """Return the prompts that a program has come to."""
         pairs = zip(self._names, (p for _, p in program.named_predictors()), strict=True)
-        return Candidate({name: _prompt(p, self.layout) for name, p in pairs}, "dspy")
+        prompts = {name: prompt_of(p, self.format_name, usable(p, self.format_name)) for name, p in pairs}
+        return Candidate(prompts, "dspy")
 
     def answer(self, student: TrackedStudent, inputs: Mapping[str, Any]) -> Any:
         """Run one example and record what came of it."""
-        example = self._known.get(digest(dict(inputs)))
+        example = self._by_inputs.get(digest(dict(inputs)))
         if example is None:
             return student.program(**inputs)
         candidate = self.candidate(student.program)
@@ -74,60 +76,42 @@ class Watch:
 class TrackedStudent(dspy.Module):
     """A task's program under an optimizer of DSPy's."""
 
-    def __init__(self, program: dspy.Module, watch: Watch) -> None:
+    def __init__(self, program: dspy.Module, scorer: Scorer) -> None:
         super().__init__()
-        self.program, self.watch = program, watch
+        self.program, self.scorer = program, scorer
 
     def forward(self, **inputs: Any) -> Any:
         """Answer one input."""
-        return self.watch.answer(self, inputs)
+        return self.scorer.answer(self, inputs)
 
 
-def student_of(programs: Any, layout: str, watch: Watch) -> TrackedStudent:
+def student_of(programs: ProgramBuilder, format_name: str, scorer: Scorer) -> TrackedStudent:
     """Return the program of a task in one format, with the limits that its candidates have when we run them."""
     program = build_program(programs.task).deepcopy()
     if not hasattr(program, "forward"):
         what = f"{type(program).__name__} has no forward, and DSPy's optimizers call no other"
         raise ConfigError(what, "Add one beside its aforward, or choose a strategy of ours.")
     for name, (_, predictor) in zip(programs.predictors, program.named_predictors(), strict=True):
-        predictor.config = {**programs.limits(name, layout), **predictor.config}
-        if layout != OWN:
-            predictor._adapter, predictor._layout = adapter(layout), layout
-            predictor.__class__ = _formatted(type(predictor))  # type: ignore[arg-type]
+        predictor.config = {**programs.limits(name, format_name), **predictor.config}
+        if format_name != OWN:
+            predictor._adapter, predictor._format_name = adapter(format_name), format_name
+            add_behaviour(predictor, UsablePredict)
     for _, predictor in program.named_sub_modules(dspy.Predict):
         predictor.lm = None
-    return TrackedStudent(program, watch)
+    return TrackedStudent(program, scorer)
 
 
-class Formatted:
-    """What a predictor does besides whose format is given."""
+class UsablePredict(FormattedPredict):
+    """A predictor in a format of ours that shows those of its demos which it can."""
 
-    def forward(self, **inputs: Any) -> dspy.Prediction:
-        """Answer one input."""
-        with dspy.context(adapter=self._adapter):  # type: ignore[attr-defined]
-            return super().forward(demos=usable(self, self._layout), **inputs)  # type: ignore[misc, attr-defined]
+    _format_name: str
 
-
-@cache
-def _formatted(kind: Any) -> Any:
-    return type(kind.__name__, (Formatted, kind), {"__module__": kind.__module__})
+    def _demos(self, inputs: Mapping[str, Any]) -> list[Any]:
+        return usable(self, self._format_name)
 
 
-def usable(predictor: Any, layout: str) -> list[Any]:
+def usable(predictor: dspy.Predict, format_name: str) -> list[Any]:
     """Return the demos that a predictor can show: DSPy gives those of the data to every step of a program."""
-    asked, said = predictor.signature.input_fields, predictor.signature.output_fields
-    needed = asked if layout in WHOLE else ()
-    return [demo for demo in predictor.demos if all(f in demo for f in needed) and any(f in demo for f in said)]
-
-
-def _prompt(predictor: dspy.Predict, layout: str) -> Prompt:
-    signature = predictor.signature
-    demos = tuple(
-        Example(_part(demo, signature.input_fields), _part(demo, signature.output_fields))
-        for demo in usable(predictor, layout)
-    )
-    return Prompt(signature.instructions, layout, "static", len(demos), "given", demos)
-
-
-def _part(demo: Any, fields: Iterable[str]) -> dict[str, Any]:
-    return {name: jsonable(demo[name]) for name in fields if name in demo}
+    inputs, outputs = predictor.signature.input_fields, predictor.signature.output_fields
+    needed = inputs if format_name in WHOLE else ()
+    return [demo for demo in predictor.demos if all(f in demo for f in needed) and any(f in demo for f in outputs)]

@@ -11,7 +11,7 @@ from optimizer.cli.live import Lines, LiveView, State, make_watcher
 from optimizer.config.schema import Budget as Limits
 from optimizer.config.schema import RunConfig
 from optimizer.door.budget import Budget
-from optimizer.job.run import Watcher
+from optimizer.job.watcher import Watcher
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import CallTag, begin_call, fail_call
 from optimizer.search.trials import Event

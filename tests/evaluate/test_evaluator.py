@@ -301,3 +301,26 @@ def test_a_whole_program_is_built_once_a_block(ledger: Ledger) -> None:
 
 def test_an_empty_block_is_no_trouble(ledger: Ledger) -> None:
     assert asyncio.run(evaluator(ledger, Program(str)).run(CANDIDATE, [], "validation")) == []
+
+
+def test_with_other_programs_it_remembers_how_many_calls_an_example_takes(ledger: Ledger) -> None:
+    """With four calls left, two blocks of two examples begin together only if an example takes one call."""
+
+    class Twice(dspy.Module):  # type: ignore[misc]
+        async def aforward(self, n: int) -> dspy.Prediction:
+            if (counting := door._counted.get()) is not None:
+                counting.extend([1, 1])
+            return dspy.Prediction(answer=str(n))
+
+    async def most_at_once(learnt: bool) -> int:
+        first, other = evaluator(ledger, Twice()), Program(str)
+        first.calls_left = lambda: 4
+        first = replace(first)
+        if learnt:
+            await first.run(CANDIDATE, EXAMPLES[:1], "validation")
+        second = first.with_programs(Programs(other))
+        await asyncio.gather(*(second.run(CANDIDATE, EXAMPLES[at : at + 2], "validation", at) for at in (0, 2)))
+        return other.most
+
+    assert asyncio.run(most_at_once(learnt=False)) == 4
+    assert asyncio.run(most_at_once(learnt=True)) == 2

@@ -98,7 +98,7 @@ def test_a_run_with_a_price_is_foretold_without_a_call(
     config: Any, server: FakeServer, tmp_path: Path, strategy: str
 ) -> None:
     from optimizer.config.load import load_config
-    from optimizer.job.run import Watcher
+    from optimizer.job.watcher import Watcher
 
     said: list[tuple[int, str]] = []
 

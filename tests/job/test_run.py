@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from support.jobs import LABELS, TRUTH, lighten, make_task, metier, rule, settings, write_config
 
+import optimizer.job.stages
 import optimizer.prompt.overlap
 from optimizer import load_prompt, optimize
 from optimizer.report.result import Report
@@ -214,7 +215,7 @@ def test_a_damaged_cache_between_runs_is_said_and_changes_nothing(
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "answers.db").write_bytes(b"no database" * 1000)
     said: list[str] = []
-    monkeypatch.setattr("optimizer.job.run.Watcher.say", lambda self, text: said.append(text))
+    monkeypatch.setattr("optimizer.job.watcher.Watcher.say", lambda self, text: said.append(text))
     clean, other = result(run("clean")), result(run("other", cache={"shared": True}))
     assert [other[key] for key in ("winner", "difference")] == [clean[key] for key in ("winner", "difference")]
     assert other["usage"]["calls"] == clean["usage"]["calls"]
@@ -233,7 +234,7 @@ def test_both_protocols_end_in_the_same_result(run: Run, server: FakeServer) -> 
 
 def test_a_run_tells_of_near_duplicates_and_of_quoted_examples(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(optimizer.prompt.overlap, "ALIKE", 0.0)
-    monkeypatch.setattr(optimizer.prompt.overlap, "quotes", lambda winner, train: [train[0].inputs["text"]])
+    monkeypatch.setattr(optimizer.job.stages, "quotes", lambda winner, train: [train[0].inputs["text"]])
     notes = run(search={"trials": 1}).notes
     assert sum("nearly what an example of another split says" in note for note in notes) == 1
     assert sum("quotes training text outside its demos" in note for note in notes) == 1

@@ -12,8 +12,8 @@ import pytest
 from support.jobs import lighten, make_task, rule, settings, write_config
 
 import optimizer.job.run
+import optimizer.job.stages
 import optimizer.prompt.overlap
-import optimizer.search.verdict
 from optimizer import optimize
 from optimizer.errors import MetierError
 from optimizer.ledger.reader import Reader
@@ -50,7 +50,7 @@ def poisoner(monkeypatch: pytest.MonkeyPatch) -> Poisoner:
     """
     made: list[Poisoned] = []
     load = optimizer.job.run.load_task
-    near, verdict = optimizer.prompt.overlap.near_duplicates, optimizer.search.verdict.final_test
+    near, verdict = optimizer.job.stages.near_duplicates, optimizer.job.stages.final_test
 
     def loaded(*arguments: Any, **options: Any) -> Any:
         task = load(*arguments, **options)
@@ -67,8 +67,8 @@ def poisoner(monkeypatch: pytest.MonkeyPatch) -> Poisoner:
         return await verdict(*arguments)
 
     monkeypatch.setattr(optimizer.job.run, "load_task", loaded)
-    monkeypatch.setattr(optimizer.prompt.overlap, "near_duplicates", locked)
-    monkeypatch.setattr(optimizer.search.verdict, "final_test", unlocked)
+    monkeypatch.setattr(optimizer.job.stages, "near_duplicates", locked)
+    monkeypatch.setattr(optimizer.job.stages, "final_test", unlocked)
     return lambda: made[-1]
 
 

@@ -72,7 +72,7 @@ def make_task(folder: Path, train: int = 20) -> Task:
 
 def space_of(task: Task, config: Search, writer: Any = None, seed: int = 0) -> tuple[Space, Pool]:
     programs = Programs(task, task.train, lambda texts: np.ones((len(texts), 1), np.float32))
-    made = asyncio.run(make_space(task, programs, config, seed, writer))
+    made = asyncio.run(make_space(programs, config, seed, writer))
     assert list(made.pools) == [ROOT]
     return made, made.pools[ROOT]
 

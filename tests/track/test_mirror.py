@@ -21,7 +21,7 @@ from support.jobs import TRUTH, lighten, make_task, metier, rule, settings, writ
 from optimizer import optimize
 from optimizer.cli.main import cli
 from optimizer.errors import ConfigError
-from optimizer.job.run import Watcher
+from optimizer.job.watcher import Watcher
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import all_trials, begin_trial, finish_trial, scores_of
 from optimizer.report.result import Report

@@ -1,0 +1,61 @@
+"""Predictors that answer in a format of their own, with demos chosen for each input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dspy
+
+from optimizer.prompt.demos import DemoPool
+from optimizer.types import Example, Prompt
+
+
+class FormattedPredict(dspy.Predict):
+    """A predictor with its own adapter; a subclass says which demos it shows."""
+
+    _adapter: dspy.Adapter
+
+    def forward(self, **inputs: Any) -> dspy.Prediction:
+        """Answer one input."""
+        with dspy.context(adapter=self._adapter):
+            return super().forward(demos=self._demos(inputs), **inputs)
+
+    async def aforward(self, **inputs: Any) -> dspy.Prediction:
+        """Answer one input, asynchronously."""
+        with dspy.context(adapter=self._adapter):
+            return await super().aforward(demos=self._demos(inputs), **inputs)
+
+    def _demos(self, inputs: Mapping[str, Any]) -> list[Any]:
+        """Return the demos that are shown with one input."""
+        raise NotImplementedError
+
+
+class PromptedPredict(FormattedPredict):
+    """A predictor that shows the demos of a Prompt: a static set, or those retrieved for the input."""
+
+    _prompt: Prompt
+    _pool: DemoPool
+
+    def _demos(self, inputs: Mapping[str, Any]) -> list[Any]:
+        inside = {name: inputs[name] for name in self.signature.input_fields if name in inputs}
+        return [as_demo(example) for example in self._pool.choose(self._prompt, inside)]
+
+
+def as_demo(example: Example) -> dict[str, Any]:
+    """Return an example as DSPy's predictors take a demo."""
+    return {**example.inputs, **example.outputs}
+
+
+def add_behaviour(predictor: dspy.Predict, kind: type[FormattedPredict]) -> None:
+    """Let a predictor of any class behave as `kind` besides; its class keeps its name."""
+    if isinstance(predictor, kind):
+        return
+    own = type(predictor)
+    if (kind, own) not in _COMBINED:
+        _COMBINED[kind, own] = type(own.__name__, (kind, own), {"__module__": own.__module__})
+    predictor.__class__ = _COMBINED[kind, own]
+
+
+# One class for each pair, however often a program is copied.
+_COMBINED: dict[tuple[type, type], type] = {}

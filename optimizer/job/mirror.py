@@ -14,12 +14,12 @@ from optimizer.job.folder import splits_json
 from optimizer.job.watcher import Watcher
 from optimizer.ledger.ledger import Ledger
 from optimizer.models.fleet import Say
-from optimizer.search.trials import Event
 from optimizer.system.redact import scrub
 from optimizer.track.mirror import Mirror
 
 if TYPE_CHECKING:
     from optimizer.job.session import Session
+    from optimizer.search.trials import Event
 
 
 @contextmanager

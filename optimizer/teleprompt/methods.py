@@ -5,9 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from dspy.teleprompt.teleprompt import Teleprompter
 
 Settings = Mapping[str, Any]
 # Every refused or unreadable call is an error to DSPy, and at its default of 10 it gives up.
@@ -107,9 +110,9 @@ def settings_of(name: str, options: Settings, calls: int) -> dict[str, Any]:
     return {**fitted, **options}
 
 
-def parted(optimizer: type, options: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
+def parted(optimizer: type[Teleprompter], options: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return (what its constructor takes, what its compile takes); raises ConfigError for what neither does."""
-    made, compiled = (set(inspect.signature(part).parameters) for part in (optimizer, optimizer.compile))  # type: ignore[attr-defined]
+    made, compiled = (set(inspect.signature(part).parameters) for part in (optimizer, optimizer.compile))
     for key in options:
         if key not in made | compiled:
             hint = did_you_mean(key, (made | compiled) - {"self", "student", "metric", "trainset", "valset"})

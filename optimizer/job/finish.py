@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from optimizer.config.schema import ModelConfig, RunConfig, is_local
@@ -32,13 +33,16 @@ def finish(session: Session, report: Report) -> None:
     write_files(session.ledger)
 
 
-def write_files(ledger: Ledger) -> None:
-    """Write the files of a finished run anew, from its ledger alone."""
+def write_files(ledger: Ledger, names: Collection[str] = FILES) -> None:
+    """Write files of a finished run anew, from its ledger alone."""
     report, run_dir = read_report(ledger), ledger.path.parent
-    if (prompt := ledger.meta(PROMPT)) is not None:  # a run of an older version has it in the file alone
+    # A run of an older version has its prompt in the file alone.
+    if "best.json" in names and (prompt := ledger.meta(PROMPT)) is not None:
         write_atomically(run_dir / "best.json", prompt)
-    write_atomically(run_dir / "best.md", best_md(report))
-    write_reports(ledger, run_dir)
+    if "best.md" in names:
+        write_atomically(run_dir / "best.md", best_md(report))
+    if {"report.md", "report.html"} & set(names):
+        write_reports(ledger, run_dir)
     write_result(report)
 
 
@@ -51,9 +55,9 @@ def set_mlflow(ledger: Ledger, mlflow: dict[str, str | None]) -> None:
 
 
 def finished_report(ledger: Ledger) -> Report:
-    """Return the report of a finished run; files that a kill had left out are written."""
-    if not all((ledger.path.parent / name).is_file() for name in FILES):
-        write_files(ledger)
+    """Return the report of a finished run; files that are missing, since a kill came first, are written."""
+    if missing := [name for name in FILES if not (ledger.path.parent / name).is_file()]:
+        write_files(ledger, missing)
     return read_report(ledger)
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from optimizer.config.schema import Budget as Limits
+from optimizer.config.schema import BudgetConfig
 from optimizer.door.forecast import TestForecast
 from optimizer.errors import BudgetSpent, ConfigError
 from optimizer.ledger.clock import booked_for_lost, call_stats, resume_clock
@@ -25,7 +25,7 @@ class Budget:
     test will take is kept free from the start. `hold` before a call, then `settle` exactly once.
     """
 
-    def __init__(self, limits: Limits, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, limits: BudgetConfig, clock: Callable[[], float] = time.time) -> None:
         """Raises ConfigError where `until` is not a time."""
         self.limits = limits
         self.refused: str | None = None
@@ -154,7 +154,7 @@ def _amounts(phase: Phase, usage: Usage) -> dict[str, float]:
     return {**bounded, "usd": usage.usd}
 
 
-def deadline(limits: Limits, now: float, earlier: float = 0.0, until: float | None = None) -> float | None:
+def deadline(limits: BudgetConfig, now: float, earlier: float = 0.0, until: float | None = None) -> float | None:
     """Return when the job must end (seconds since the epoch), or None; raises ConfigError.
 
     `earlier` seconds are used up already; `until` replaces the moment that the config's text means now.
@@ -179,7 +179,7 @@ def moment(text: str, now: float) -> float:
         raise ConfigError(f"budget.until: '{text}' is not a time", remedy) from None
 
 
-def refuse_past(limits: Limits, now: float) -> None:
+def refuse_past(limits: BudgetConfig, now: float) -> None:
     """Raise ConfigError for an `until` that has passed before the run begins."""
     if limits.until is not None and moment(limits.until, now) <= now:
         raise ConfigError(f"budget.until: '{limits.until}' is in the past", "Give a time to come.")

@@ -7,8 +7,7 @@ import tempfile
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from optimizer.config.schema import Budget as Limits
-from optimizer.config.schema import RunConfig
+from optimizer.config.schema import BudgetConfig, RunConfig
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door
 from optimizer.door.engine import language_model
@@ -53,7 +52,7 @@ async def _estimate(config: RunConfig, say: Say) -> Forecast:
         if ledger.meta("identity") is not None:
             raise ConfigError(f"{folder}: a run has begun there", "Give another --run-dir, or none.")
         fleet = stack.enter_context(Fleet(config.models, folder, say))
-        budget = Budget(Limits(usd=config.budget.usd))
+        budget = Budget(BudgetConfig(usd=config.budget.usd))
         door = stack.enter_context(closing(Door(ledger, budget, fleet.endpoints, prices, config.failures)))
         endpoint, programs = fleet.endpoints["task"], Programs(task, task.train, Embedder(pull(MODEL, say)))
         plan, candidates, assumed = await plan_of(config, programs, schedule, prices.get("prompt"))

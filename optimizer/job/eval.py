@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from optimizer.config.schema import Budget as Limits
-from optimizer.config.schema import Failures, ModelConfig, Models
+from optimizer.config.schema import BudgetConfig, Failures, ModelConfig, Models
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door
 from optimizer.door.engine import language_model
@@ -65,7 +64,7 @@ def answers_to(task: Task, prompt: SavedPrompt, split: str, config: ModelConfig)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         fleet = stack.enter_context(Fleet(Models(task=config), folder))
         ledger = stack.enter_context(closing(Ledger(folder / "ledger.db")))
-        door = stack.enter_context(closing(Door(ledger, Budget(Limits()), fleet.endpoints, {}, Failures())))
+        door = stack.enter_context(closing(Door(ledger, Budget(BudgetConfig()), fleet.endpoints, {}, Failures())))
         endpoint = fleet.endpoints["task"]
         lm = language_model(door, "task", endpoint, config.temperature)
         evaluator = Evaluator(_Fixed(prompt), lm, task.metric, list(task.outputs), ledger, endpoint.concurrency)

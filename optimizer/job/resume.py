@@ -13,7 +13,7 @@ from typing import Any
 
 from optimizer import __version__
 from optimizer.config.load import apply_override
-from optimizer.config.schema import Budget, RunConfig, is_local
+from optimizer.config.schema import BudgetConfig, RunConfig, is_local
 from optimizer.config.strict import validate
 from optimizer.errors import ConfigError, LedgerError
 from optimizer.ledger.identity import changes, check_changes, versions
@@ -127,6 +127,6 @@ def _shaped(config: RunConfig, shape: Mapping[str, Any]) -> RunConfig:
     The race, its length, its first round, and whether the sampler weighs a candidate's cost follow from them: a limit
     that was raised, added or taken away since must not change what is replayed.
     """
-    budget = Budget(**shape["budget"])
+    budget = BudgetConfig(**shape["budget"])
     search = config.search.model_copy(update={"trials": shape["trials"], "race": shape["race"]})
     return config.model_copy(update={"budget": budget, "search": search})

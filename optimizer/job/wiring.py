@@ -10,8 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from optimizer.config.presets import DSPY, PRESETS
-from optimizer.config.schema import Budget as BudgetConfig
-from optimizer.config.schema import RunConfig
+from optimizer.config.schema import BudgetConfig, RunConfig
 from optimizer.errors import ConfigError
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.records import ScoreKey

@@ -138,9 +138,9 @@ def test_the_dollars_of_the_test_are_out_of_reach_of_the_search() -> None:
 
 def test_baselines_never_take_the_search_its_dollars() -> None:
     paid = []
-    for beside in (0, 1000):
+    for baselines in (0, 1000):
         budget = Budget(BudgetConfig(usd=1.0))
-        budget.set_aside(10, beside=beside)
+        budget.set_aside(10, baselines=baselines)
         paid.append(0)
         while True:
             try:
@@ -195,15 +195,15 @@ def test_the_time_of_the_test_is_kept_free_at_the_concurrency_in_use() -> None:
         take(budget, cost(), tag)
         budget.settle(tag, cost(), cost(), seconds=seconds)
     with_baselines = Budget(BudgetConfig(seconds=100), clock=lambda: now[0])
-    with_baselines.set_aside(calls=40, concurrency=4, beside=10)
+    with_baselines.set_aside(calls=40, concurrency=4, baselines=10)
     with_baselines._forecast._times = budget._forecast._times
     assert with_baselines.time_left("search") == pytest.approx(100 - 1.2 * (5 * (1 + 4) + 3 * 4))
-    with_baselines.set_aside(calls=40, concurrency=4, beside=1000)
+    with_baselines.set_aside(calls=40, concurrency=4, baselines=1000)
     with_baselines._forecast._times = budget._forecast._times
     # However many they are, they leave the search three quarters of what the test leaves.
-    assert with_baselines.time_left("search", landing=False) == pytest.approx(0.75 * (100 - 38))
+    assert with_baselines.time_left("search", in_flight=False) == pytest.approx(0.75 * (100 - 38))
     # Five rounds of four for the seed at 1 s and for the slowest trial at 4 s, a fifth more, and two calls to land.
-    left = budget.time_left("search", landing=False)
+    left = budget.time_left("search", in_flight=False)
     assert left == pytest.approx(100 - 1.2 * 5 * (1 + 4) - 8)
     assert budget.time_left("search") == pytest.approx(left + 8)
     assert budget.time_left("test") == pytest.approx(100)

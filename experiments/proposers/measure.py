@@ -11,8 +11,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-from optimizer.config.schema import Budget as Limits
-from optimizer.config.schema import Failures, Models
+from optimizer.config.schema import BudgetConfig, Failures, Models
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door
 from optimizer.door.engine import language_model
@@ -55,7 +54,7 @@ async def measured(options: argparse.Namespace) -> list[dict[str, Any]]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         fleet = stack.enter_context(Fleet(models))
         ledger = stack.enter_context(closing(Ledger(folder / "ledger.db")))
-        door = stack.enter_context(closing(Door(ledger, Budget(Limits()), fleet.endpoints, {}, Failures())))
+        door = stack.enter_context(closing(Door(ledger, Budget(BudgetConfig()), fleet.endpoints, {}, Failures())))
         writer = Writer(language_model(door, "prompt", fleet.endpoints["prompt"], 0.7))
         return [await _row(name, WRITING[name](writer), plain, screen, options.calls) for name in options.only]
 

@@ -14,8 +14,7 @@ from experiments.replay.play import Played, examples_of, play_search
 from experiments.replay.rivals import Halving, PairedT, Planned, PoolRandom, PoolTPE, Uniform, WilcoxonPrune
 from experiments.replay.tables import Choice
 from experiments.replay.worlds import Snapped, World, in_turn, nearest
-from optimizer.config.schema import Budget, Prior, RunConfig
-from optimizer.config.schema import Search as Config
+from optimizer.config.schema import BudgetConfig, Prior, RunConfig, SearchConfig
 from optimizer.search.bayes import BayesianSampler, Model
 from optimizer.search.race import Race
 from optimizer.search.sampler import Sampler, Strategy
@@ -24,7 +23,7 @@ from optimizer.search.space import Space
 from optimizer.testing.samplers import Listed
 
 Method = Callable[[World, int, int], Played]
-USUAL = Config().prior
+USUAL = SearchConfig().prior
 NEAREST = Choice(0, "turns", "nearest", 8, "given", 0)
 # Wrong with the tables' model: it follows `block` badly (not on agnews), and fixed demos do less than retrieved ones.
 WRONG = Prior(formats={"turns": -0.1, "block": 0.1}, policies={"static": 0.1})
@@ -48,7 +47,7 @@ def product(
     (labels come in turn), `race`, `later` (the candidates of a later round) and `sampler` are for what else could be
     shipped; None is what is.
     """
-    config = RunConfig(task="replay", budget=Budget(calls=budget), seed=seed)
+    config = RunConfig(task="replay", budget=BudgetConfig(calls=budget), seed=seed)
     space = replace(world.space, prior=prior, formats=formats or world.space.formats)
     schedule = make_schedule(examples_of(world), config)
     world = in_turn(world, seed) if turns else world

@@ -21,8 +21,7 @@ import yaml
 
 from experiments.replay.tables import FOLDER, Choice, Table, dump
 from experiments.replay.worlds import candidate_of
-from optimizer.config.schema import Budget as Limits
-from optimizer.config.schema import Failures, ModelConfig, Models, Search
+from optimizer.config.schema import BudgetConfig, Failures, ModelConfig, Models, SearchConfig
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door
 from optimizer.door.engine import language_model
@@ -172,9 +171,9 @@ def recorded(
         runner = stack.enter_context(asyncio.Runner())
         fleet = stack.enter_context(Fleet(models, work))
         ledger = stack.enter_context(closing(Ledger(work / "ledger.db")))
-        door = stack.enter_context(closing(Door(ledger, Budget(Limits()), fleet.endpoints, {}, Failures())))
+        door = stack.enter_context(closing(Door(ledger, Budget(BudgetConfig()), fleet.endpoints, {}, Failures())))
         programs = Programs(task, task.train, Embedder.local(print))
-        space = runner.run(make_space(programs, Search(), 0, None))
+        space = runner.run(make_space(programs, SearchConfig(), 0, None))
         pool = space.pools[ROOT]
         choices = designed(strata, len(pool.instructions), len(pool.sets))
         endpoint = fleet.endpoints["task"]

@@ -13,7 +13,7 @@ from scipy.special import stdtr
 from scipy.stats import wilcoxon
 
 from experiments.replay.worlds import World
-from optimizer.config.schema import Search
+from optimizer.config.schema import SearchConfig
 from optimizer.search.board import Board
 from optimizer.search.sampler import Asked
 from optimizer.search.schedule import FIRST
@@ -47,7 +47,7 @@ class Planned(PoolRandom):
     def __init__(self, world: World, seed: int, then: type[PoolRandom]) -> None:
         super().__init__(world, seed)
         self.then = then(world, seed)
-        space = replace(world.space, prior=Search().prior)
+        space = replace(world.space, prior=SearchConfig().prior)
         self._planned = [space.suggest(FixedTrial(params)) for params in spread(space, FIRST - 1, seed)]
 
     def ask(self, known: Collection[str]) -> Asked:

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from experiments.replay.tables import Choice, Table
-from optimizer.config.schema import Demos, Search
+from optimizer.config.schema import Demos, SearchConfig
 from optimizer.prompt.program import ROOT
 from optimizer.propose.base import Proposal
 from optimizer.search.space import Pool, Space
 from optimizer.task.split import interleaved
 from optimizer.types import Candidate, Example, Prompt
 
-SETTINGS = Search()
+SETTINGS = SearchConfig()
 # How unlike two choices are: what the format, the policy and the number of demos change the most.
 WEIGHTS = {"format": 8.0, "policy": 3.0, "instruction": 1.0, "order": 0.4, "set": 0.4}
 

@@ -20,8 +20,7 @@ from typing import Any
 import aiohttp
 from dspy.lm15 import Config, Message, Request
 
-from optimizer.config.schema import Budget as Limits
-from optimizer.config.schema import Failures
+from optimizer.config.schema import BudgetConfig, Failures
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door
 from optimizer.door.engine import AsyncEngine
@@ -74,7 +73,7 @@ async def door(base: str, asked: Sequence[str]) -> float:
     with tempfile.TemporaryDirectory() as folder:
         ledger = Ledger(Path(folder) / "ledger.db")
         endpoint = Endpoint("openai/local", "local", base, "none", 60.0, 1)
-        through = Door(ledger, Budget(Limits()), {"task": endpoint}, {}, Failures())
+        through = Door(ledger, Budget(BudgetConfig()), {"task": endpoint}, {}, Failures())
         engine = AsyncEngine(through, "task")
 
         async def ask(text: str) -> None:

@@ -23,8 +23,7 @@ import aiohttp
 import dspy
 from dspy.lm15 import Config, Message, Request
 
-from optimizer.config.schema import Budget as Limits
-from optimizer.config.schema import Failures
+from optimizer.config.schema import BudgetConfig, Failures
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door
 from optimizer.door.engine import AsyncEngine
@@ -108,7 +107,7 @@ async def door(base: str, flight: int, calls: int) -> Rate:
     endpoint = Endpoint("openai/stub", "stub", base, "none", 60.0, flight)
     with tempfile.TemporaryDirectory() as folder:
         ledger = Ledger(Path(folder) / "ledger.db")
-        through = Door(ledger, Budget(Limits(calls=calls + 1)), {"task": endpoint}, {}, Failures())
+        through = Door(ledger, Budget(BudgetConfig(calls=calls + 1)), {"task": endpoint}, {}, Failures())
         engine = AsyncEngine(through, "task")
 
         async def ask(text: str) -> None:

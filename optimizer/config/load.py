@@ -14,15 +14,18 @@ from optimizer.config.yamlfile import read_yaml
 from optimizer.errors import ConfigError
 from optimizer.system.redact import scrub
 
+TASK_FILE = "task.yaml"
+
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     """Read a run's YAML file, apply `key=value` overrides, and validate the whole.
 
-    A relative `task` that is not found from the current folder is taken from the
-    config file's. Raises ConfigError with the place and the remedy.
+    A task's folder or task.yaml gives a run of that task with the defaults. A relative `task` that is not
+    found from the current folder is taken from the config file's. Raises ConfigError with the place and
+    the remedy.
     """
     source = Path(path)
-    data = read_yaml(source, ConfigError)
+    data = _read(source)
     for override in overrides:
         data = apply_override(data, override)
     # What --set changed has no line in the file.
@@ -32,6 +35,17 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     if not Path(config.task).exists() and beside.exists():
         return config.model_copy(update={"task": str(beside)})
     return config
+
+
+def _read(source: Path) -> dict[str, Any]:
+    if source.is_dir():
+        if not (source / TASK_FILE).is_file():
+            remedy = f"Name a run's YAML file, or a task's folder, which holds a {TASK_FILE}."
+            raise ConfigError(f"{source}: the folder has no {TASK_FILE}", remedy)
+        return {"task": str(source)}
+    data = read_yaml(source, ConfigError)
+    is_task = "inputs" in data and "task" not in data
+    return {"task": str(source)} if is_task else data
 
 
 def apply_override(data: Mapping[str, Any], override: str) -> dict[str, Any]:

@@ -120,7 +120,7 @@ class Prior(Strict):
         return float({**self.formats}.get(layout, 0.0) + shown)  # type: ignore[call-overload]
 
 
-class Search(Strict):
+class SearchConfig(Strict):
     """How candidates are searched."""
 
     strategy: str = Field("default", description=f"how candidates are found: {', '.join(STRATEGIES)}")
@@ -191,7 +191,7 @@ class Search(Strict):
         return strategy
 
     @model_validator(mode="after")
-    def _options_have_a_reader(self) -> Search:
+    def _options_have_a_reader(self) -> SearchConfig:
         if self.options and not self.strategy.startswith(DSPY):
             raise ValueError(
                 f"options are those of DSPy's optimizers, and the strategy is {self.strategy}; leave them out"
@@ -199,7 +199,7 @@ class Search(Strict):
         return self
 
 
-class Budget(Strict):
+class BudgetConfig(Strict):
     """What a run may spend; null is no limit. `calls` and `tokens` bound the search, the others the whole job."""
 
     calls: Positive | None = Field(None, description="answered calls of the search")
@@ -274,8 +274,8 @@ class RunConfig(Strict):
 
     task: str = Field(description="a folder with task.yaml, or a YAML file")
     models: Models = Models()
-    search: Search = Search()
-    budget: Budget = Budget()
+    search: SearchConfig = SearchConfig()
+    budget: BudgetConfig = BudgetConfig()
     test: FinalTest = FinalTest()
     cache: Cache = Cache()
     failures: Failures = Failures()

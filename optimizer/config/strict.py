@@ -30,11 +30,13 @@ def validate(model: type[Model], data: Mapping[str, Any], source: str, error: ty
     try:
         return model.model_validate(data)
     except ValidationError as problem:
-        found = [(_place(source, detail["loc"]), *_describe(model, detail)) for detail in problem.errors()]
-        raise error("\n".join(f"{place}: {what}" for place, what, _ in found), found[0][2]) from None
+        # A misspelt key is also missing: the remedy is the one that knows the spelling.
+        details = sorted(problem.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
+        described = [(_where(source, detail["loc"]), *_describe(model, detail)) for detail in details]
+        raise error("\n".join(f"{where}: {what}" for where, what, _ in described), described[0][2]) from None
 
 
-def _place(source: str, keys: tuple[int | str, ...]) -> str:
+def _where(source: str, keys: tuple[int | str, ...]) -> str:
     line = line_of(Path(source), keys)
     return source if line is None else f"{source}:{line}"
 

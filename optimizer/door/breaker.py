@@ -1,4 +1,4 @@
-"""A circuit breaker for one endpoint: an outage is waited for with single probes, and not for ever."""
+"""A circuit breaker for one endpoint: single probes wait for the end of an outage, and not for ever."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from optimizer.errors import CallError, StoppedByFailures
 TRIPS_AFTER = 5  # failures in a row
 FIRST_CALLS = 2  # in flight until the endpoint has answered once: a wrong key costs no more requests
 FIRST_PROBE, LONGEST_PROBE = 1.0, 30.0
-# A time-out is blamed on the endpoint, and repeated, while this many seconds old trouble is remembered.
+# A time-out is blamed on the endpoint, and repeated, for so many seconds after other trouble.
 TROUBLE_SECONDS = 300.0
 PAIR_SECONDS = 60.0
 KNOWN_AFTER = 20  # answers: before them a time-out may as well be the endpoint's, which may be loading a model
@@ -28,7 +28,7 @@ class Breaker:
         self._proven, self._open = False, False
         self._inside = self._trying = 0
         self._probe_at, self._interval = 0.0, FIRST_PROBE
-        self._row = self._timeouts = self._answers = 0
+        self._in_a_row = self._timeouts = self._answers = 0
         self._failing_since: float | None = None
         self._last_answer = self._last_trouble = self._last_timeout = float("-inf")
         self._last: CallError | None = None
@@ -38,15 +38,13 @@ class Breaker:
 
     @asynccontextmanager
     async def gate(self) -> AsyncIterator[None]:
-        """Wait until a request may be sent, and hold the place of a probe; raises StoppedByFailures."""
+        """Wait until a request may be sent, and count it while it is; raises StoppedByFailures."""
         while True:
             self.check()
             now = time.monotonic()
-            if self._proven and not self._open:
-                trying = False
-                break
-            if self._trying < (1 if self._open else FIRST_CALLS) and (not self._open or now >= self._probe_at):
-                trying = True
+            trying = self._open or not self._proven
+            room = self._trying < (1 if self._open else FIRST_CALLS) and (not self._open or now >= self._probe_at)
+            if room or not trying:
                 break
             await self._wait_for_news(now)
         self._inside += 1
@@ -59,13 +57,13 @@ class Breaker:
             self._ended.set()
             self._ended = asyncio.Event()
             if trying:
-                self._tell()
+                self._notify()
 
     def check(self) -> None:
         """Raise StoppedByFailures if there is no hope, or was nothing but failures for too long."""
         if self._stop is not None:
             raise self._stop
-        if self._last is None or self._row < 2 or time.monotonic() < self._deadline():
+        if self._last is None or self._in_a_row < 2 or time.monotonic() < self._deadline():
             return
         remedy = "Run the same command with the same --run-dir later: nothing paid is lost."
         what = f"{self._model}: nothing but failures for {time.monotonic() - (self._failing_since or 0):.0f} s"
@@ -78,14 +76,14 @@ class Breaker:
         return min(timeout, max(0.0, self._deadline() - time.monotonic()) + GRACE)
 
     def answered(self) -> None:
-        """Learn that the endpoint is well: it answered, or refused one call for its own sake."""
+        """Learn that the endpoint works: it answered, or refused a call for the call's own fault."""
         self._last_answer = time.monotonic()
         self._answers += 1
-        self._row = self._timeouts = 0
+        self._in_a_row = self._timeouts = 0
         self._failing_since = self._last = None
         if self._open or not self._proven:
             self._proven, self._open, self._interval = True, False, FIRST_PROBE
-            self._tell()
+            self._notify()
 
     def failed(self, error: CallError, started: float) -> None:
         """Learn that an attempt, begun at a time of time.monotonic, failed."""
@@ -122,7 +120,7 @@ class Breaker:
 
     def _count(self, error: CallError, started: float) -> None:
         now = time.monotonic()
-        self._last, self._row = error, self._row + 1
+        self._last, self._in_a_row = error, self._in_a_row + 1
         if self._failing_since is None:
             self._failing_since = max(started, self._last_answer)
         self._timeouts += error.kind == "timeout"
@@ -132,18 +130,18 @@ class Breaker:
             self._last_timeout = now
         elif error.kind != "rate_limit":
             self._last_trouble = now
-        if error.kind not in OUTAGE or self._row < TRIPS_AFTER:
+        if error.kind not in OUTAGE or self._in_a_row < TRIPS_AFTER:
             return
         if not self._open:
             self._open, self._interval = True, FIRST_PROBE
             self._probe_at = now + self._interval
-        elif now >= self._probe_at:  # a probe, not a call that was in the air when the breaker tripped
+        elif now >= self._probe_at:  # a probe, not a call that was in flight when the breaker tripped
             self._interval = min(LONGEST_PROBE, 2 * self._interval)
             self._probe_at = now + self._interval
 
     def _halt(self, what: str, remedy: str) -> None:
         self._stop = StoppedByFailures(what, remedy)
-        self._tell()
+        self._notify()
 
     def _deadline(self) -> float:
         return float("inf") if self._failing_since is None else self._failing_since + self._give_up_after
@@ -157,6 +155,6 @@ class Breaker:
             async with asyncio.timeout(None if seconds == float("inf") else max(0.001, seconds)):
                 await self._news.wait()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._news.set()
         self._news = asyncio.Event()

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from optimizer.config.schema import Budget as Limits
+from optimizer.config.schema import BudgetConfig
 from optimizer.door.forecast import TestForecast
 from optimizer.errors import BudgetSpent, ConfigError
 from optimizer.ledger.clock import booked_for_lost, call_stats, resume_clock
@@ -22,10 +22,10 @@ class Budget:
     """What is left of a run's limits; safe from any thread.
 
     `calls` and `tokens` bound the search; `usd`, `seconds` and `until` bound the whole job, so what the
-    test will take is kept free from the start. `hold` before a call, then `settle` exactly once.
+    test will take is kept free from the start. Call `hold` before a call, then `settle` exactly once.
     """
 
-    def __init__(self, limits: Limits, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, limits: BudgetConfig, clock: Callable[[], float] = time.time) -> None:
         """Raises ConfigError where `until` is not a time."""
         self.limits = limits
         self.refused: str | None = None
@@ -50,38 +50,37 @@ class Budget:
         self._earlier = seconds
         self._deadline = deadline(self.limits, self._start, seconds, until)
 
-    def begin(self, ledger: Ledger, calls: int, concurrency: int, beside: int = 0) -> None:
-        """Begin or go on with a run: the ledger tells what was paid and learnt, and its clock.
+    def begin(self, ledger: Ledger, calls: int, concurrency: int, baselines: int = 0) -> None:
+        """Begin a run or go on with it: what was paid, what was learnt and the clock are read from the ledger.
 
-        The dollars and the time of the test's `calls`, and of those `beside` them, are kept out of the search.
+        The dollars and the time of the test's `calls`, and of those of the `baselines`, are kept for them.
         """
         search, test = (sum(usage_by_role(ledger, phase).values(), Usage()) for phase in ("search", "test"))
         text = self.limits.until
         until = None if text is None else (text, moment(text, self._start))
         self.restore(search, test, *resume_clock(ledger, self._start, until))
-        self.set_aside(calls, concurrency, beside)
+        self.set_aside(calls, concurrency, baselines)
         self.lost = booked_for_lost(ledger)
-        for spell in call_stats(ledger):
-            self._forecast.learn(
-                CallTag(spell.role, "search", spell.trial), Usage(), Usage(usd=spell.usd), spell.seconds
-            )
+        for stats in call_stats(ledger):
+            tag = CallTag(stats.role, "search", stats.trial)
+            self._forecast.learn(tag, Usage(), Usage(usd=stats.usd), stats.seconds)
 
-    def set_aside(self, calls: int, concurrency: int = 1, beside: int = 0) -> None:
-        """Keep the dollars and the time of the test's calls out of the search; see TestForecast."""
-        self._forecast = TestForecast(calls, concurrency, beside)
+    def set_aside(self, calls: int, concurrency: int = 1, baselines: int = 0) -> None:
+        """Keep dollars and time for the calls of the test and of the baselines; see TestForecast."""
+        self._forecast = TestForecast(calls, concurrency, baselines)
 
     def hold(self, tag: CallTag, most: Usage) -> Future[None] | None:
-        """Set a call's worst case aside; where others hold what it needs, return what to await.
+        """Reserve a call's worst case; where other calls hold what it needs, return what to await.
 
         Raises BudgetSpent naming the limit that has no room, even if all that is in flight cost nothing.
         """
-        left = self.time_left(tag.phase, landing=False)
+        left = self.time_left(tag.phase, in_flight=False)
         if left is not None and left <= 0:
             raise self._refuse("time")
         with self._lock:
             if self._must_wait(tag, most):
                 waiter: Future[None] = Future()
-                waiter.set_running_or_notify_cancel()  # a call that is cancelled leaves a waiter which nobody misses
+                waiter.set_running_or_notify_cancel()  # so that settle() may end it when its call was cancelled
                 self._waiting.append(waiter)
                 return waiter
             for name, amount in _amounts(tag.phase, most).items():
@@ -121,15 +120,15 @@ class Budget:
         for waiter in woken:
             waiter.set_result(None)
 
-    def time_left(self, phase: Phase, landing: bool = True) -> float | None:
-        """Return the seconds that a phase has; with `landing`, for calls that are in the air."""
+    def time_left(self, phase: Phase, in_flight: bool = True) -> float | None:
+        """Return the seconds that a phase has left; `in_flight`: for the calls that are in flight to end, too."""
         if self._deadline is None:
             return None
         left = self._deadline - self._clock()
         if phase == "test":
             return left
         kept = self._forecast.seconds(self._deadline - self._start + self._earlier)
-        return left - kept + (self._forecast.landing() if landing else 0.0)
+        return left - kept + (self._forecast.in_flight() if in_flight else 0.0)
 
     def calls_left(self) -> float:
         """Return how many of the search's calls are neither spent nor held; infinity without a limit."""
@@ -154,7 +153,7 @@ def _amounts(phase: Phase, usage: Usage) -> dict[str, float]:
     return {**bounded, "usd": usage.usd}
 
 
-def deadline(limits: Limits, now: float, earlier: float = 0.0, until: float | None = None) -> float | None:
+def deadline(limits: BudgetConfig, now: float, earlier: float = 0.0, until: float | None = None) -> float | None:
     """Return when the job must end (seconds since the epoch), or None; raises ConfigError.
 
     `earlier` seconds are used up already; `until` replaces the moment that the config's text means now.
@@ -179,7 +178,7 @@ def moment(text: str, now: float) -> float:
         raise ConfigError(f"budget.until: '{text}' is not a time", remedy) from None
 
 
-def refuse_past(limits: Limits, now: float) -> None:
+def refuse_past(limits: BudgetConfig, now: float) -> None:
     """Raise ConfigError for an `until` that has passed before the run begins."""
     if limits.until is not None and moment(limits.until, now) <= now:
         raise ConfigError(f"budget.until: '{limits.until}' is in the past", "Give a time to come.")

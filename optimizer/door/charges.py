@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from optimizer.door.budget import Budget
+from optimizer.door.failures import causes
 from optimizer.errors import BudgetSpent
 from optimizer.ledger.records import CallTag
 from optimizer.models.prices import Price
@@ -38,19 +39,12 @@ def most_of(request: Mapping[str, Any], price: Price) -> Usage:
 
 def maybe_charged(problem: BaseException, kind: FailureKind) -> bool:
     """Tell if the provider may have worked, and so be paid, for an attempt that failed."""
-    chain = list(_causes(problem))
+    chain = list(causes(problem))
     if any(cls.__name__ in NEVER_SENT for cause in chain for cls in type(cause).__mro__):
         return False
     if any(getattr(cause, "status", None) in DOUBTFUL_STATUS for cause in chain):
         return True
     return kind not in FREE
-
-
-def _causes(problem: BaseException) -> Iterator[BaseException]:
-    seen: BaseException | None = problem
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__
 
 
 class Charge:
@@ -115,7 +109,7 @@ class Charge:
         return each
 
     def fail(self, cut: bool = False) -> Usage:
-        """Book a call without an answer, `cut` if it was in the air; returns its possible cost."""
+        """Book a call without an answer, `cut` if it was in flight; returns its possible cost."""
         if self._booked is None:
             self._booked = _times(self.most, self._lost + cut, 0) + replace(self._wasted, calls=0)
             self._budget.settle(self._tag, _times(self.most, self.holds, 1), self._booked)

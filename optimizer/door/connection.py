@@ -1,4 +1,4 @@
-"""The way to one endpoint: places in flight, breaker, limiter, attempts."""
+"""Calls to one endpoint: the slots in flight, the breaker, the limiter, the attempts."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class Connection:
     def __init__(self, endpoint: Endpoint, failures: Failures, limiter: Limiter) -> None:
         self._endpoint, self._failures, self._limiter = endpoint, failures, limiter
         self._breaker = Breaker(endpoint.model, failures.give_up_after)
-        self._wire = endpoint.dial(limiter.heard)
+        self._wire = endpoint.dial(limiter.read_headers)
         self._jitter = random.Random()  # noqa: S311 - spreads retries, decides nothing
-        self.places = asyncio.Semaphore(endpoint.concurrency)
+        self.slots = asyncio.Semaphore(endpoint.concurrency)
 
     async def call(
         self, request: Request, tokens: int, charge: Charge, again: Callable[[], Awaitable[bool]]
     ) -> tuple[Response | CallError, int]:
         """Return the answer, or how the call failed for good, and the attempts made.
 
-        `tokens` is an upper estimate of what it takes; lost attempts are told to `charge`, and `again` is
-        asked before each further one if there is room for it.
+        `tokens` is an upper estimate of what it takes. Failed attempts are noted in `charge`; before each
+        further one `again` says if the budget has room for it.
         """
         attempt = timeouts = 0
         while True:
@@ -57,7 +57,7 @@ class Connection:
             hopeless = timeouts > MOST_TIMEOUTS or attempt > self._failures.retries
             if hopeless or not await self._worth_repeating(outcome, began) or not await again():
                 return outcome, attempt
-            await asyncio.sleep(self.backoff(attempt))
+            await asyncio.sleep(self._backoff(attempt))
 
     def check(self) -> None:
         """Raise StoppedByFailures if this endpoint is not to be asked any more."""
@@ -65,13 +65,13 @@ class Connection:
 
     def limits(self) -> str:
         """Return what is known of the provider's limits, in words."""
-        return self._limiter.told()
+        return self._limiter.describe()
 
     async def aclose(self) -> None:
         """Let go of the connections."""
         await self._wire.aclose()
 
-    def backoff(self, attempt: int) -> float:
+    def _backoff(self, attempt: int) -> float:
         """Return the seconds before the next attempt: full jitter under a growing ceiling."""
         return self._jitter.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2**attempt))
 
@@ -81,7 +81,7 @@ class Connection:
             async with asyncio.timeout(self._breaker.patience(self._endpoint.timeout)):
                 response = await self._wire.acall(request)
         except Exception as problem:  # the boundary to code of all providers
-            error = self._heard_of(problem)
+            error = self._call_error(problem)
             if error is None:
                 raise
             charge.lose(error, error.kind)
@@ -100,9 +100,9 @@ class Connection:
         self._limiter.answered(sent, tokens, (usage.input_tokens or 0) + (usage.output_tokens or 0))
         return response
 
-    def _heard_of(self, problem: Exception) -> CallError | None:
+    def _call_error(self, problem: Exception) -> CallError | None:
         headers = getattr(problem, "rate_limit_headers", None) or {}
-        self._limiter.heard({name: values[0] for name, values in headers.items() if values})
+        self._limiter.read_headers({name: values[0] for name, values in headers.items() if values})
         error = classify(problem)
         if error is not None and error.kind == "timeout":
             error = CallError("timeout", f"no answer in {self._endpoint.timeout:g} s")

@@ -82,7 +82,7 @@ class Door:
         failures: Failures,
         shared: SharedCache | None = None,
     ) -> None:
-        """`shared` answers what other runs have paid for, and is told what this one pays for."""
+        """`shared` holds what other runs have paid for; what this one pays for is added to it."""
         self.ledger, self.budget, self._shared = ledger, budget, shared
         self._endpoints, self._prices = endpoints, prices
         self._open, self._paying = asyncio.Event(), set[asyncio.Task[Any]]()
@@ -90,7 +90,7 @@ class Door:
         self._in_flight: dict[str, asyncio.Future[Answer]] = {}
         self._loop = asyncio.new_event_loop()
         # Only the keys of answers that were at least queued for the ledger are looked up there.
-        self._landing, self._written = Delivery(self._loop), answered_keys(ledger)
+        self._delivery, self._written = Delivery(self._loop), answered_keys(ledger)
         self._connections = _connections(endpoints, failures)
         self._thread = threading.Thread(target=self._loop.run_forever, name="door", daemon=True)
         self._thread.start()
@@ -121,16 +121,16 @@ class Door:
 
     def limits(self) -> str:
         """Return what is known of the providers' limits, in words; "" where none was met."""
-        told = dict.fromkeys(line.limits() for line in self._connections.values())
-        return "; ".join(filter(None, told))
+        limits = dict.fromkeys(connection.limits() for connection in self._connections.values())
+        return "; ".join(filter(None, limits))
 
     async def _hang_up(self) -> None:
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        for line in set(self._connections.values()):
-            await line.aclose()
+        for connection in set(self._connections.values()):
+            await connection.aclose()
 
     async def _complete(
         self, role: Role, request: Request, tag: CallTag, repetition: int, counting: list[int] | None
@@ -146,7 +146,7 @@ class Door:
         known = find_call(self.ledger, key) if key in self._written else None
         if known is not None:
             row, response, tokens = known
-            await self._landing.wait(count_hit(self.ledger, row))
+            await self._delivery.wait(count_hit(self.ledger, row))
             return Answer(row, response_from_json(response), tokens)
         while key in self._in_flight:
             try:
@@ -156,7 +156,7 @@ class Door:
                 if me is None or me.cancelling():
                     raise
                 continue  # only the caller that went first was cancelled: whoever waited makes the call
-            await self._landing.wait(count_hit(self.ledger, answer.row))
+            await self._delivery.wait(count_hit(self.ledger, answer.row))
             return answer
         flight: asyncio.Future[Answer] = self._loop.create_future()
         self._in_flight[key] = flight
@@ -171,54 +171,54 @@ class Door:
         return flight.result()
 
     async def _recall(self, data: Mapping[str, Any], key: str, tag: CallTag) -> Answer | None:
-        """Return what another run was answered, once this run's ledger holds it too."""
-        found = None if self._shared is None else self._shared.find(key)
-        if self._shared is None or found is None:
+        """Return the answer that another run was given, once it is in this run's ledger too."""
+        known = None if self._shared is None else self._shared.find(key)
+        if self._shared is None or known is None:
             return None
         try:
-            response = response_from_json(found[0])
+            response = response_from_json(known[0])
         except (KeyError, TypeError, ValueError, AttributeError) as problem:
             self._shared.give_up(f"an answer in it cannot be read: {problem}")
             return None
         self._written.add(key)
-        row = await self._landing.wait(recall_call(self.ledger, key, tag, data, *found))
-        return Answer(row, response, found[1].tokens)
+        row = await self._delivery.wait(recall_call(self.ledger, key, tag, data, *known))
+        return Answer(row, response, known[1].tokens)
 
     async def _pay(self, role: Role, request: Request, data: Mapping[str, Any], key: str, tag: CallTag) -> Answer:
-        price, line = self._prices.get(role, Price()), self._connections[role]
+        price, connection = self._prices.get(role, Price()), self._connections[role]
         charge = Charge(self.budget, tag, price, most_of(data, price))
-        async with line.places:
-            line.check()
+        async with connection.slots:
+            connection.check()
             await self._enter()
             await charge.reserve()
             row, begun = None, time.monotonic()
             try:
                 async with asyncio.timeout(self.budget.time_left(tag.phase)):
-                    row = await self._landing.wait(begin_call(self.ledger, key, tag, data, charge.most))
+                    row = await self._delivery.wait(begin_call(self.ledger, key, tag, data, charge.most))
                     again = partial(self._again, row, charge)
-                    outcome, attempts = await line.call(request, _likely_tokens(request), charge, again)
+                    outcome, attempts = await connection.call(request, _likely_tokens(request), charge, again)
             except TimeoutError:  # the job's time; an attempt's own is sorted among the failures
                 paid, cut = charge.fail(cut=True), Failure("timeout", "cut when the budget's time was up")
                 if row is not None:
-                    await self._landing.wait(fail_call(self.ledger, row, cut, paid))
+                    await self._delivery.wait(fail_call(self.ledger, row, cut, paid))
                 raise BudgetSpent("time") from None
             except BaseException:
-                charge.fail(cut=row is not None)  # it was in the air, and may have been answered
+                charge.fail(cut=row is not None)  # it was in flight, and may have been answered
                 raise
             if isinstance(outcome, CallError):
                 failure = Failure(outcome.kind, outcome.what, attempts)
-                await self._landing.wait(fail_call(self.ledger, row, failure, charge.fail()))
-                line.check()
+                await self._delivery.wait(fail_call(self.ledger, row, failure, charge.fail()))
+                connection.check()
                 raise outcome
             usage = metered(outcome.usage, self._endpoints[role].model, price, charge.most)
             paid = charge.settle(usage, time.monotonic() - begun)
             answer = response_json(outcome)
-            self._written.add(key)  # before it waits: its caller may leave, and the answer be committed all the same
-            await self._landing.wait(finish_call(self.ledger, row, answer, paid, attempts, usage))
+            self._written.add(key)  # before the wait: the answer is committed even if the caller leaves
+            await self._delivery.wait(finish_call(self.ledger, row, answer, paid, attempts, usage))
             if self._shared is not None:
                 self._shared.put(key, answer, usage)
             if (lost := self.budget.lost.pop(key, None)) is not None:
-                await self._landing.wait(rebook_lost(self.ledger, key, charge.known_at_last(lost, usage)))
+                await self._delivery.wait(rebook_lost(self.ledger, key, charge.known_at_last(lost, usage)))
             return Answer(row, outcome, usage.tokens)
 
     async def _again(self, row: int, charge: Charge) -> bool:
@@ -230,11 +230,11 @@ class Door:
         if not charge.renew():
             return False
         if charge.holds > held:
-            await self._landing.wait(repeat_call(self.ledger, row, charge.holds, charge.most))
+            await self._delivery.wait(repeat_call(self.ledger, row, charge.holds, charge.most))
         return True
 
     async def _enter(self) -> None:
-        """Wait for ever while the door is drained; else count the current task among those that pay."""
+        """Count the current task among those that pay; once the door is drained, wait for ever."""
         await self._open.wait()
         me = asyncio.current_task()
         if me is not None:
@@ -243,17 +243,11 @@ class Door:
 
 
 def _connections(endpoints: Mapping[Role, Endpoint], failures: Failures) -> dict[Role, Connection]:
-    """Return each role's line: a model that answers in two roles is one queue, a key one limit."""
-    limiters: dict[str, Limiter] = {}
-    lines: dict[tuple[str, str], Connection] = {}
-    by_role: dict[Role, Connection] = {}
-    for role, endpoint in endpoints.items():
-        account = endpoint.account
-        if (endpoint.identity, account) not in lines:
-            limiter = limiters.setdefault(account, Limiter())
-            lines[endpoint.identity, account] = Connection(endpoint, failures, limiter)
-        by_role[role] = lines[endpoint.identity, account]
-    return by_role
+    """Return each role's connection: a model in two roles has one, and the models of an account share a limiter."""
+    limiters = {endpoint.account: Limiter() for endpoint in endpoints.values()}
+    distinct = {(endpoint.identity, endpoint.account): endpoint for endpoint in reversed(list(endpoints.values()))}
+    made = {key: Connection(endpoint, failures, limiters[key[1]]) for key, endpoint in distinct.items()}
+    return {role: made[endpoint.identity, endpoint.account] for role, endpoint in endpoints.items()}
 
 
 def _likely_tokens(request: Request) -> int:

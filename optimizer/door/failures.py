@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from optimizer.errors import CallError, MetierError
@@ -17,48 +18,29 @@ FATAL: frozenset[FailureKind] = frozenset({"authentication", "unknown_model"})
 # The provider is gone or ill, whatever was asked; the other kinds may be one call's own fault.
 OUTAGE: frozenset[FailureKind] = frozenset({"timeout", "transport", "server"})
 
-# By class name, first DSPy's and then lm15's; a subclass stands before its parent.
-_KINDS: tuple[tuple[str, FailureKind], ...] = (
-    ("LMAuthError", "authentication"),
-    ("LMBillingError", "authentication"),
-    ("LMNotConfiguredError", "authentication"),
-    ("LMRateLimitError", "rate_limit"),
-    ("LMTimeoutError", "timeout"),
-    ("ContextWindowExceededError", "context_too_long"),
-    ("LMUnsupportedModelError", "unknown_model"),
-    ("LMConfigurationError", "unknown_model"),
-    ("LMServerError", "server"),
-    ("LMTransportError", "transport"),
-    ("LMInvalidRequestError", "invalid_request"),
-    ("LMUnsupportedFeatureError", "invalid_request"),
-    ("LMStreamAssemblyError", "truncated"),
+# By the names of DSPy's and lm15's exceptions; the most special class of an exception that is here decides.
+_NAMES: Mapping[FailureKind, str] = {
+    "authentication": "LMAuthError LMBillingError LMNotConfiguredError AuthError BillingError NotConfiguredError",
+    "rate_limit": "LMRateLimitError RateLimitError",
+    "timeout": "LMTimeoutError TimeoutError",
+    "context_too_long": "ContextWindowExceededError ContextLengthError",
+    "unknown_model": "LMUnsupportedModelError LMConfigurationError UnsupportedModelError ConfigurationError",
+    "server": "LMServerError ServerError",
+    "transport": "LMTransportError TransportError OSError",
+    "invalid_request": "LMInvalidRequestError LMUnsupportedFeatureError InvalidRequestError CapabilityError",
+    "truncated": "LMStreamAssemblyError",
     # DSPy's word for an exception in its own reading of a reply; a provider error without a kind is a strange reply.
-    ("LMUnexpectedError", "malformed"),
-    ("LMProviderError", "malformed"),
-    ("TimeoutError", "timeout"),
-    ("AuthError", "authentication"),
-    ("BillingError", "authentication"),
-    ("NotConfiguredError", "authentication"),
-    ("RateLimitError", "rate_limit"),
-    ("ContextLengthError", "context_too_long"),
-    ("UnsupportedModelError", "unknown_model"),
-    ("InvalidRequestError", "invalid_request"),
-    ("CapabilityError", "invalid_request"),
-    ("ServerError", "server"),
-    ("ConfigurationError", "unknown_model"),
-    ("TransportError", "transport"),
-    ("ProviderError", "malformed"),
-    ("OSError", "transport"),
-)
+    "malformed": "LMUnexpectedError LMProviderError ProviderError",
+}
+_KINDS = {name: kind for kind, names in _NAMES.items() for name in names.split()}
 
 
 def classify(problem: Exception) -> CallError | None:
     """Return a CallError for what a provider's client raised; None for a bug."""
     if isinstance(problem, CallError):
         return problem
-    names = {cls.__name__ for cls in type(problem).__mro__}
     text = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
-    kind = next((kind for name, kind in _KINDS if name in names), None)
+    kind = next((_KINDS[cls.__name__] for cls in type(problem).__mro__ if cls.__name__ in _KINDS), None)
     if kind is None:
         return None
     if kind == "timeout" and getattr(problem, "status", None):
@@ -93,9 +75,12 @@ def problem_with(response: Response) -> CallError | None:
 
 def metier_error_in(problem: BaseException) -> MetierError | None:
     """Return our own error behind an exception, if there is one: DSPy wraps what an engine raises."""
-    seen: BaseException | None = problem
-    while seen is not None:
-        if isinstance(seen, MetierError):
-            return seen
-        seen = seen.__cause__ or seen.__context__
-    return None
+    return next((cause for cause in causes(problem) if isinstance(cause, MetierError)), None)
+
+
+def causes(problem: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and those that led to it, the latest first."""
+    cause: BaseException | None = problem
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__

@@ -1,4 +1,4 @@
-"""What the test passes will take, judged by the calls of the search: so much must be left for them."""
+"""What the test will take, judged by the calls of the search: so much of the budget must be left for it."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from optimizer.types import Usage
 
 # Test examples are not the validation's: a tenth more in dollars, a fifth more in time.
 DOLLARS_MARGIN, TIME_MARGIN = 1.1, 1.2
-# Of what the test leaves, at most so much is kept for the baselines: the search comes before them.
-BESIDE_SHARE = 0.25
+# The share of what the test leaves that is kept for the baselines at most: the search comes before them.
+BASELINES_SHARE = 0.25
 
 
 class TestForecast:
-    """Dollars and seconds of `calls` test calls, half for the seed and half for the winner, and of `beside` more.
+    """Dollars and seconds of `calls` test calls, half of the seed and half of the winner, and of the `baselines` calls.
 
-    In dollars each is as dear as the dearest call of its role yet; in time, the seed's are as slow as its
-    calls were on average, and the others as those of the slowest trial. What is kept for those beside never
-    takes more than a quarter of what the test leaves.
+    A call is expected to cost as much as the dearest call of its role so far. The seed's calls are expected to
+    last as long as its calls did on average, the others as long as those of the slowest trial. The baselines
+    get at most a quarter of what the test leaves.
     """
 
     __test__ = False  # not a test, whatever pytest makes of its name
 
-    def __init__(self, calls: int = 0, concurrency: int = 1, beside: int = 0) -> None:
-        self._calls, self._concurrency, self._beside = calls, concurrency, beside
+    def __init__(self, calls: int = 0, concurrency: int = 1, baselines: int = 0) -> None:
+        self._calls, self._concurrency, self._baselines = calls, concurrency, baselines
         self._dearest: dict[str, float] = {}
         self._share: dict[str, float] = {}
         self._largest = 0.0
@@ -32,11 +32,11 @@ class TestForecast:
 
     @property
     def blind(self) -> bool:
-        """Whether there is a test to forecast, and nothing to judge it by."""
+        """Whether there is a test to forecast and no call yet to judge it by."""
         return self._calls > 0 and "task" not in self._dearest
 
     def learn(self, tag: CallTag, held: Usage, paid: Usage, seconds: float) -> None:
-        """Take note of an answered call; writers of instructions have no part in the test."""
+        """Learn from an answered call; the test makes no calls of the prompt model."""
         if tag.role == "prompt":
             return
         self._dearest[tag.role] = max(self._dearest.get(tag.role, 0.0), paid.usd)
@@ -50,7 +50,7 @@ class TestForecast:
     def dollars(self, tag: CallTag, most: Usage, limit: float) -> float:
         """Return what to keep of the `limit` for the test if a call that may cost `most` goes ahead.
 
-        A prompt dearer than any yet may become the winner, so its expected cost counts before it is paid.
+        A prompt dearer than any so far may become the winner, so its expected cost counts before it is paid.
         """
         if not self._calls:
             return 0.0
@@ -61,20 +61,20 @@ class TestForecast:
         # The last call of the test is reserved by its worst case like any other.
         each = DOLLARS_MARGIN * sum(dearest.values())
         test = self._calls * each + largest
-        return test + min(self._beside * each, max(0.0, limit - test) * BESIDE_SHARE)
+        return test + min(self._baselines * each, max(0.0, limit - test) * BASELINES_SHARE)
 
     def seconds(self, limit: float) -> float:
-        """Return the time to keep of the `limit` for the test, and for what is in flight to land before it."""
+        """Return the time to keep of the `limit` for the test, and for the calls in flight to end before it."""
         if not self._calls or not self._times:
             return 0.0
         means = [total / count for count, total in self._times.values()]
         first = self._times.get(0)
         seed = max(means) if first is None else first[1] / first[0]
         passes = math.ceil(self._calls / 2 / self._concurrency) * (seed + max(means))
-        baselines = math.ceil(self._beside / self._concurrency) * max(means)
-        test = TIME_MARGIN * passes + self.landing()
-        return test + min(TIME_MARGIN * baselines, max(0.0, limit - test) * BESIDE_SHARE)
+        baselines = math.ceil(self._baselines / self._concurrency) * max(means)
+        test = TIME_MARGIN * passes + self.in_flight()
+        return test + min(TIME_MARGIN * baselines, max(0.0, limit - test) * BASELINES_SHARE)
 
-    def landing(self) -> float:
+    def in_flight(self) -> float:
         """Return how long a call of the search may still take when its time is up."""
         return 2 * max((total / count for count, total in self._times.values()), default=0.0)

@@ -10,7 +10,7 @@ from optimizer.door.pace import Pace
 from optimizer.errors import CallError
 from optimizer.models.headers import allowances
 
-# A longer reset is a daily quota's, of which the refusal will tell.
+# A longer reset is that of a daily quota; its refusals say so.
 LONGEST_RESET = 60.0
 
 
@@ -52,17 +52,17 @@ class Limiter:
         if error.retry_after is not None:
             self._paused = max(self._paused, now + error.retry_after)
 
-    def heard(self, headers: Mapping[str, str]) -> None:
+    def read_headers(self, headers: Mapping[str, str]) -> None:
         """Learn from a reply's headers."""
         for unit, allowance in allowances(headers).items():
             pace = self._requests if unit == "requests" else self._tokens
             if allowance.per_minute:
-                pace.told(allowance.per_minute / 60)
+                pace.state(allowance.per_minute / 60)
             if allowance.left == 0 and 0 < (allowance.reset or 0) <= LONGEST_RESET:
                 self._paused = max(self._paused, time.monotonic() + (allowance.reset or 0))
 
-    def told(self) -> str:
-        """Return in words what is known of the limits, "" where none was met; may be called from any thread."""
+    def describe(self) -> str:
+        """Return what is known of the limits in words, "" where none was met; safe from any thread."""
         rates = (("requests", self._requests.rate), ("tokens", self._tokens.rate))
         known = [f"{rate:,.1f} {unit}/s" for unit, rate in rates if rate is not None]
         paused = self._paused - time.monotonic()

@@ -22,7 +22,7 @@ class Pace:
 
     def __init__(self) -> None:
         self.rate: float | None = None
-        self._ceiling = self._told = float("inf")
+        self._ceiling = self._stated = float("inf")
         self._next = 0.0
         self._begun: float | None = None
         self._accepted = self._since = 0.0  # in all; since the last decrease
@@ -45,10 +45,10 @@ class Pace:
         if self.rate is not None:
             self._next -= units / self.rate
 
-    def told(self, per_second: float) -> None:
+    def state(self, per_second: float) -> None:
         """Learn a limit that the provider states."""
-        self._told = per_second * 0.98
-        self.rate = min(self.rate or self._told, self._told)
+        self._stated = per_second * 0.98
+        self.rate = min(self.rate or self._stated, self._stated)
 
     def accepted(self, now: float, sent: float, units: float) -> None:
         """Learn that units sent at a time were let through: the rate grows a little."""
@@ -59,7 +59,7 @@ class Pace:
             if self._first:
                 self.rate = max(self.rate, self._passed())
             return
-        self.rate = max(self.rate, min(self._told, self._grow(self.rate, now)))
+        self.rate = max(self.rate, min(self._stated, self._grow(self.rate, now)))
         self._refusals.count(self.rate, refused=False)
         self._clean, self._grown = True, now
         self._since += units

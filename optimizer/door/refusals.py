@@ -1,4 +1,4 @@
-"""Tells refusals at random (an overloaded provider's, a shared key's) from those of a limit, which has a rate."""
+"""Tells refusals at random (an overloaded provider, a shared key) from those of a limit on the rate."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Refusals:
         self._answers += 1
         self._refused += refused
         if self.is_below(rate):
-            kept = 1 - 1 / REMEMBERED
-            self._calm, self._random = kept * self._calm + 1, kept * self._random + refused
+            decay = 1 - 1 / REMEMBERED
+            self._calm, self._random = decay * self._calm + 1, decay * self._random + refused
 
     def is_below(self, rate: float) -> bool:
         """Return whether a rate is lower than what was once let through."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from optimizer.config.schema import Budget as Limits
+from optimizer.config.schema import BudgetConfig
 from optimizer.evaluate.statistics import mean
 
 # Student's t, 95 %, for 1, 2, 3 … degrees of freedom; beyond them the last will do.
@@ -86,7 +86,9 @@ class Forecast:
         return "\n".join([f"Forecast: {', '.join(figures)}", *(f"  assumed: {line}" for line in self.assumed)])
 
 
-def forecast(plan: Plan, samples: Sequence[Sample], limits: Limits, concurrency: int, assumed: list[str]) -> Forecast:
+def forecast(
+    plan: Plan, samples: Sequence[Sample], limits: BudgetConfig, concurrency: int, assumed: list[str]
+) -> Forecast:
     """Return what a run will take; `samples` are of the seed first, then of random candidates."""
     priced = all(sample.usd is not None for sample in (*samples, *filter(None, [plan.writing])))
     timed = all(sample.seconds is not None for sample in samples)

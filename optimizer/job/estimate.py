@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from optimizer.config.schema import Budget, Cache, RunConfig
+from optimizer.config.schema import BudgetConfig, Cache, RunConfig
 from optimizer.errors import BudgetSpent, ConfigError, StoppedByFailures
 from optimizer.evaluate.evaluator import phase_tag
 from optimizer.forecast.forecast import Forecast, Range, Sample, forecast
@@ -56,7 +56,7 @@ async def _estimate(config: RunConfig, say: Say) -> Forecast:
 
 def _probing(config: RunConfig) -> RunConfig:
     """Return the config of the probes: only dollars are limited, and each answer is paid for, so that it is timed."""
-    return config.model_copy(update={"budget": Budget(usd=config.budget.usd), "cache": Cache()})
+    return config.model_copy(update={"budget": BudgetConfig(usd=config.budget.usd), "cache": Cache()})
 
 
 async def _probe(session: Session, candidates: Sequence[Candidate], examples: Sequence[Example]) -> None:

@@ -12,7 +12,7 @@ from secrets import token_hex
 
 from optimizer import __version__
 from optimizer.config.load import apply_override
-from optimizer.config.schema import Budget, RunConfig, is_local
+from optimizer.config.schema import BudgetConfig, RunConfig, is_local
 from optimizer.config.strict import validate
 from optimizer.errors import ConfigError, LedgerError
 from optimizer.ledger.identity import changes, check_changes, extends, versions
@@ -153,6 +153,6 @@ def _first(config: RunConfig, ledger: Ledger) -> RunConfig:
     that was raised, added or taken away since must not change what is replayed.
     """
     shape = ledger.meta("shape")
-    budget = Budget(**shape["budget"])
+    budget = BudgetConfig(**shape["budget"])
     search = config.search.model_copy(update={"trials": shape["trials"], "race": shape["race"]})
     return config.model_copy(update={"budget": budget, "search": search})

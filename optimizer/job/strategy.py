@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from optimizer.config.presets import DSPY, PRESETS
-from optimizer.config.schema import Budget, RunConfig
+from optimizer.config.schema import BudgetConfig, RunConfig
 from optimizer.evaluate.evaluator import Evaluator
 from optimizer.job.demos import with_missing_demos
 from optimizer.job.session import Session
@@ -63,6 +63,6 @@ async def make_strategy(
     return Search(sampler, evaluator, log, schedule, proposals=proposals)
 
 
-def cost_weight(budget: Budget) -> float:
+def cost_weight(budget: BudgetConfig) -> float:
     """Return how much a candidate's cost matters to the sampler: not at all where only calls are counted."""
     return COST_WEIGHT if budget.uncounted else 0.0

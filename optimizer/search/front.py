@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimizer.config.schema import Search
+from optimizer.config.schema import SearchConfig
 from optimizer.evaluate.shrinkage import shrink
 from optimizer.search.acquisition import pareto
 from optimizer.search.board import Board
@@ -54,7 +54,7 @@ def cheapest_within(found: list[Point], best: str, margin: float) -> str:
     return min(near, key=lambda one: (one.tokens_per_call, -one.estimate)).candidate_id
 
 
-def choose(board: Board, best: str, config: Search, note: Callable[[str], None]) -> tuple[str, list[Point]]:
+def choose(board: Board, best: str, config: SearchConfig, note: Callable[[str], None]) -> tuple[str, list[Point]]:
     """Return the winner by what the config prefers, and the Pareto front where it was asked for.
 
     `note` is told where the winner is not the best. Only validation decides.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, get_args
 
-from optimizer.config.schema import ProposerName, Search
+from optimizer.config.schema import ProposerName, SearchConfig
 from optimizer.evaluate.evaluator import Evaluator, phase_tag
 from optimizer.ledger.records import put_proposers
 from optimizer.propose.base import Attempt
@@ -26,7 +26,7 @@ LATE = 200
 
 def make_proposals(
     programs: ProgramBuilder,
-    config: Search,
+    config: SearchConfig,
     seed: int,
     writer: dspy.LM | None,
     evaluator: Evaluator,

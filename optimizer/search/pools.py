@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from optimizer.config.schema import Search
+from optimizer.config.schema import SearchConfig
 from optimizer.errors import BudgetSpent
 from optimizer.propose.base import Proposal, Proposer, Subject, distinct
 from optimizer.propose.demosets import balanced_sets
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 AMONG_OTHERS, ALONE = 8, 16  # instructions in the pool at first, the seed's included
 
 
-async def make_space(programs: ProgramBuilder, config: Search, seed: int, writer: dspy.LM | None) -> Space:
+async def make_space(programs: ProgramBuilder, config: SearchConfig, seed: int, writer: dspy.LM | None) -> Space:
     """Return the space of a run; `writer` is the prompt model's LM, None where there is none."""
     named = FIRST if config.proposers is None else [name for name in FIRST if name in config.proposers]
     proposers = build_proposers(named, writer, programs.embed).values()
@@ -37,7 +37,7 @@ async def make_space(programs: ProgramBuilder, config: Search, seed: int, writer
     return Space(pools, config.formats, config.demos, config.prior)
 
 
-def _most(config: Search) -> int:
+def _most(config: SearchConfig) -> int:
     """Return how many instructions to begin with: more where nothing else is searched."""
     alone = len(config.formats) == 1 and max(config.demos.counts) == 0
     return ALONE if alone else AMONG_OTHERS

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from optimizer.config.presets import Preset
-from optimizer.config.schema import Search as Config
+from optimizer.config.schema import SearchConfig
 from optimizer.search.board import Board
 from optimizer.search.schedule import Schedule
 
@@ -24,7 +24,7 @@ def raced(schedule: Schedule, preset: Preset) -> Schedule:
     return replace(schedule, race=Everyone()) if preset.race == "none" else schedule
 
 
-def preset_config(config: Config, preset: Preset) -> Config:
+def preset_config(config: SearchConfig, preset: Preset) -> SearchConfig:
     """Return a search section as a preset changes it."""
     changes: dict[str, object] = {}
     if not preset.demos:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from optimizer.config.yamlfile import read_text
-from optimizer.errors import TaskError, did_you_mean
-from optimizer.task.text import parse_json, shorten
+from optimizer.errors import TaskError
+from optimizer.task.text import no_such_file, parse_json, shorten
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,7 @@ def read_rows(path: Path, label: str = "") -> list[Row]:
         known = ", ".join(_READERS)
         raise TaskError(f"{label}: unknown kind of file {path.suffix!r}", f"Give one of {known}.")
     if not path.exists():
-        near = [found.name for found in path.parent.glob("*.*") if found.suffix.lower() in _READERS]
-        remedy = f"Data paths are taken from the folder of the task's file, {path.parent}; "
-        raise TaskError(f"{label}: no such file", remedy + (did_you_mean(path.name, near) or "no data file is there."))
+        raise no_such_file(path, label, _READERS)
     rows = reader(path, label)
     if not rows:
         raise TaskError(f"{label}: has no examples", "Write one example a line (see the README's 'Data').")

@@ -15,8 +15,8 @@ def read_hub(name: str) -> list[Row]:
     Class labels become their names. Raises TaskError where `datasets` is missing or the set cannot be had.
     """
     try:
-        import datasets  # type: ignore[import-not-found, unused-ignore]
-        from datasets.exceptions import DatasetsError  # type: ignore[import-not-found, unused-ignore]
+        import datasets
+        from datasets.exceptions import DatasetsError
     except ImportError:
         what = f"hf: {name}: the package 'datasets' is not installed"
         raise TaskError(what, "Run: pip install datasets; or save the examples as .jsonl and give path.") from None

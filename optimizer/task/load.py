@@ -6,11 +6,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from optimizer.config.load import TASK_FILE
 from optimizer.config.strict import validate
 from optimizer.config.yamlfile import read_yaml
 from optimizer.errors import TaskError, did_you_mean
 from optimizer.task.data import Row, read_rows
 from optimizer.task.hub import read_hub
+from optimizer.task.instruction import check_placeholders, read_instruction
 from optimizer.task.metrics.base import FieldMetric, Metric
 from optimizer.task.metrics.build import build_metric
 from optimizer.task.schema import TaskFile
@@ -21,7 +23,6 @@ from optimizer.task.userfile import find_file
 from optimizer.task.values import to_examples
 from optimizer.types import Example
 
-TASK_FILE = "task.yaml"
 _TASKS = Path("tasks")
 
 
@@ -33,6 +34,7 @@ def load_task(path: str | Path) -> Task:
     file = find_task(path)
     written, folder = load_task_file(file)
     source = str(file)
+    notes = check_placeholders(written.instruction, written.inputs, source)
     if written.program is not None:
         find_file(written.program, folder, f"{source}: program")
     metric = build_metric(written.metric, written.outputs, folder, source)
@@ -52,14 +54,15 @@ def load_task(path: str | Path) -> Task:
         metric=metric,
         folder=folder,
         program=written.program,
-        notes=splits.notes,
+        notes=(*notes, *splits.notes),
     )
 
 
 def load_task_file(path: str | Path) -> tuple[TaskFile, Path]:
     """Return (the task.yaml as written, its folder) without reading the data; raises TaskError."""
     file = find_task(path)
-    return validate(TaskFile, read_yaml(file, TaskError), str(file), TaskError), file.parent
+    data = read_instruction(read_yaml(file, TaskError), file)
+    return validate(TaskFile, data, str(file), TaskError), file.parent
 
 
 def find_task(path: str | Path) -> Path:

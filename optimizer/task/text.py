@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
-from optimizer.errors import TaskError
+from optimizer.errors import TaskError, did_you_mean
 
 SHOWN = 5
 DEEPEST = 100
@@ -80,6 +81,15 @@ def refuse(problems: Sequence[str], remedy: str) -> None:
         return
     more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
     raise TaskError("\n".join([*problems[:SHOWN], *more]), remedy)
+
+
+def no_such_file(path: Path, label: str, suffixes: Container[str]) -> TaskError:
+    """Return what to raise where a file that a task names is missing; `suffixes` are those of its kind."""
+    near = [other.name for other in path.parent.glob("*") if other.suffix.lower() in suffixes and other.is_file()]
+    hint = did_you_mean(path.name, near) or "no file of that kind is there."
+    return TaskError(
+        f"{label}: no such file", f"Paths start at the folder of the task's file. In {path.parent}: {hint}"
+    )
 
 
 def _items(container: dict[str, Any] | list[Any]) -> Iterable[Any]:

@@ -15,6 +15,7 @@ from types import CodeType
 from typing import Any
 
 from optimizer.errors import MetierError, TaskError, did_you_mean
+from optimizer.task.text import no_such_file
 from optimizer.types import digest
 
 
@@ -55,9 +56,7 @@ def find_file(reference: str, folder: Path, source: str) -> tuple[Path, str]:
         raise TaskError(f"{source}: '{reference}' is not of the form file.py:function", "For example: metric.py:score")
     path = folder / file
     if not path.is_file():
-        near = did_you_mean(path.name, (found.name for found in path.parent.glob("*.py")))
-        remedy = f"Paths are taken from the folder of the task's file, {folder}; {near}".rstrip("; ")
-        raise TaskError(f"{source}: {file}: no such file", remedy)
+        raise no_such_file(path, f"{source}: {file}", {".py"})
     return path, name
 
 

@@ -99,7 +99,7 @@ def missing_config(bench: Bench) -> Bad:
 @case
 def config_is_a_folder(bench: Bench) -> Bad:
     (bench.folder / "dir.yaml").mkdir()
-    return Bad(["run", "dir.yaml"], ["dir.yaml: is a folder", "Name the file inside it"])
+    return Bad(["run", "dir.yaml"], ["dir.yaml: the folder has no task.yaml", "Name a run's YAML file"])
 
 
 @real

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from optimizer.cli.live import Lines, LiveView, State, make_watcher
-from optimizer.config.schema import Budget as Limits
-from optimizer.config.schema import RunConfig
+from optimizer.config.schema import BudgetConfig, RunConfig
 from optimizer.door.budget import Budget
 from optimizer.job.watcher import Watcher
 from optimizer.ledger.ledger import Ledger
@@ -25,7 +24,7 @@ TASK: Any = SimpleNamespace(name="sorting", train=[1] * 3, validation=[1] * 2, t
 @pytest.fixture
 def state(tmp_path: Path) -> Any:
     ledger = Ledger(tmp_path / "ledger.db")
-    budget = Budget(Limits(calls=50))
+    budget = Budget(BudgetConfig(calls=50))
     yield State(RunConfig(task="x"), budget, ledger), budget, ledger
     ledger.close()
 
@@ -88,7 +87,7 @@ def test_the_live_panel_shows_the_same(state: Any) -> None:
 
 def test_where_the_budget_decides_no_number_of_trials_is_told(tmp_path: Path) -> None:
     with closing(Ledger(tmp_path / "ledger.db")) as ledger:
-        limits = Limits(calls=50)
+        limits = BudgetConfig(calls=50)
         budget = Budget(limits)
         shown = State(RunConfig(task="x", budget=limits), budget, ledger)
         shown.take(Event("ended", 0, SEED, [1.0], "complete"))
@@ -102,7 +101,7 @@ def test_a_full_panel_fits_a_small_terminal(tmp_path: Path) -> None:
     from rich.console import Console
 
     view = LiveView()
-    limits = Limits(calls=50, tokens=9000, usd=3.0, seconds=60)
+    limits = BudgetConfig(calls=50, tokens=9000, usd=3.0, seconds=60)
     with closing(Ledger(tmp_path / "full.db")) as ledger, open("/dev/null", "w") as nowhere:
         budget = Budget(limits)
         budget.begin(ledger, 4, 1)

@@ -111,3 +111,15 @@ def test_a_dumped_config_loads_as_itself(tmp_path: Path) -> None:
     path = tmp_path / "again.yaml"
     path.write_text(dump_config(config), encoding="utf-8")
     assert load_config(path) == config
+
+
+def test_a_tasks_folder_or_file_is_run_with_the_defaults(tmp_path: Path) -> None:
+    (tmp_path / "task.yaml").write_text("name: tiny\ninputs: {message: {}}\n")
+    for path in (tmp_path, tmp_path / "task.yaml"):
+        assert load_config(path) == RunConfig(task=str(path))
+        assert load_config(path, ["budget.calls=50"]).budget.calls == 50
+
+
+def test_a_folder_without_a_task_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"the folder has no task\.yaml\n.*Name a run's YAML file"):
+        load_config(tmp_path)

@@ -9,14 +9,14 @@ from pydantic import ValidationError
 from optimizer.config.schema import (
     MOST_TRIALS,
     USUAL_TRIALS,
-    Budget,
+    BudgetConfig,
     Demos,
     ModelConfig,
     ModelPrice,
     Models,
     Prior,
     RunConfig,
-    Search,
+    SearchConfig,
 )
 from optimizer.config.strict import validate
 from optimizer.errors import ConfigError
@@ -30,7 +30,7 @@ def test_the_defaults() -> None:
     assert (search.trials, search.round, search.race, search.block) == (None, None, "auto", None)
     assert config.search.formats == ("turns", "block", "chat", "json", "xml")
     assert config.search.demos.counts == (0, 2, 4, 8, 16)
-    assert config.budget == Budget(calls=None, tokens=None, usd=None, seconds=None, until=None)
+    assert config.budget == BudgetConfig(calls=None, tokens=None, usd=None, seconds=None, until=None)
     assert (config.failures.retries, config.failures.give_up_after) == (8, 300.0)
     assert config.tracking.mlflow is not None
     assert config.tracking.mlflow.experiment == "metier"
@@ -52,33 +52,33 @@ def test_a_judge_is_refused_until_something_asks_one(judge: object) -> None:
 
 @pytest.mark.parametrize("until", ["07:00", "2027-01-31T07:00"])
 def test_until_is_text(until: str) -> None:
-    assert Budget(until=until).until == until
+    assert BudgetConfig(until=until).until == until
 
 
 def test_an_unquoted_clock_time_is_explained() -> None:
     with pytest.raises(ValidationError, match="write the time in quotes"):
-        Budget.model_validate({"until": 420})
+        BudgetConfig.model_validate({"until": 420})
 
 
 @pytest.mark.parametrize(
     ("model", "data"),
     [
-        (Budget, {"calls": 0}),
-        (Budget, {"tokens": -1}),
-        (Budget, {"usd": 0}),
-        (Budget, {"seconds": 0}),
-        (Search, {"trials": 0}),
-        (Search, {"strategy": "genetic"}),
-        (Search, {"formats": []}),
-        (Search, {"formats": ["yaml"]}),
-        (Search, {"unknown": 1}),
-        (Search, {"objective": "tokens"}),
-        (Search, {"objective": ["score", "score"]}),
-        (Search, {"objective": {"score": 1, "tokens": 2}}),
-        (Search, {"objective": 3}),
-        (Search, {"prefer": "cheapest"}),
-        (Search, {"prefer": "cheapest-within 2"}),
-        (Search, {"prefer": "cheapest-within -0.02"}),
+        (BudgetConfig, {"calls": 0}),
+        (BudgetConfig, {"tokens": -1}),
+        (BudgetConfig, {"usd": 0}),
+        (BudgetConfig, {"seconds": 0}),
+        (SearchConfig, {"trials": 0}),
+        (SearchConfig, {"strategy": "genetic"}),
+        (SearchConfig, {"formats": []}),
+        (SearchConfig, {"formats": ["yaml"]}),
+        (SearchConfig, {"unknown": 1}),
+        (SearchConfig, {"objective": "tokens"}),
+        (SearchConfig, {"objective": ["score", "score"]}),
+        (SearchConfig, {"objective": {"score": 1, "tokens": 2}}),
+        (SearchConfig, {"objective": 3}),
+        (SearchConfig, {"prefer": "cheapest"}),
+        (SearchConfig, {"prefer": "cheapest-within 2"}),
+        (SearchConfig, {"prefer": "cheapest-within -0.02"}),
         (Demos, {"counts": [65]}),
         (Demos, {"counts": [-1]}),
         (Demos, {"counts": []}),
@@ -111,14 +111,14 @@ def test_a_budget_must_let_two_prompts_see_one_block() -> None:
     ],
 )
 def test_the_objective_is_score_or_score_and_tokens(text: str, objective: tuple[str, ...]) -> None:
-    assert Search.model_validate({"objective": yaml.safe_load(text)}).objective == objective
+    assert SearchConfig.model_validate({"objective": yaml.safe_load(text)}).objective == objective
 
 
 def test_a_preference_has_a_margin() -> None:
-    assert Search().margin is None
-    assert Search(prefer="cheapest-within 0.02").margin == 0.02
+    assert SearchConfig().margin is None
+    assert SearchConfig(prefer="cheapest-within 0.02").margin == 0.02
     with pytest.raises(ValidationError, match=r"write best, or cheapest-within .* cheapest-within 0\.02"):
-        Search(prefer="cheap")
+        SearchConfig(prefer="cheap")
 
 
 def test_a_config_is_frozen_and_comparable() -> None:
@@ -149,19 +149,19 @@ def test_a_prior_adds_up_and_says_nothing_of_what_it_does_not_name() -> None:
     assert prior.of("json", 0, None) == pytest.approx(0.2)
     assert prior.of("json", 4, "nearest") == pytest.approx(0.35)
     assert prior.of("xml", 4, "static") == pytest.approx(0.05)
-    assert Search(prior=None).prior is None
+    assert SearchConfig(prior=None).prior is None
 
 
 @pytest.mark.parametrize("limit", [{"calls": 50}, {"tokens": 1_000}, {"seconds": 60}, {"until": "07:00"}])
 def test_a_budget_ends_the_search_where_nobody_counts_trials(limit: dict[str, Any]) -> None:
-    assert RunConfig(task="t", budget=Budget(**limit)).trials == MOST_TRIALS
-    assert RunConfig(task="t", budget=Budget(**limit), search=Search(trials=7)).trials == 7
+    assert RunConfig(task="t", budget=BudgetConfig(**limit)).trials == MOST_TRIALS
+    assert RunConfig(task="t", budget=BudgetConfig(**limit), search=SearchConfig(trials=7)).trials == 7
 
 
 def test_dollars_do_not_end_a_search_that_costs_none() -> None:
-    dollars = Budget(usd=5.0)
+    dollars = BudgetConfig(usd=5.0)
     assert RunConfig(task="t", budget=dollars).trials == USUAL_TRIALS
-    assert RunConfig(task="t", budget=Budget(usd=5.0, calls=50)).trials == MOST_TRIALS
+    assert RunConfig(task="t", budget=BudgetConfig(usd=5.0, calls=50)).trials == MOST_TRIALS
     assert RunConfig(task="t", budget=dollars, models=Models(task="openai/gpt-4.1-mini")).trials == MOST_TRIALS
     priced = ModelConfig(model="local/smollm2-135m", price=ModelPrice(input=1, output=1))
     assert RunConfig(task="t", budget=dollars, models=Models(task=priced)).trials == MOST_TRIALS

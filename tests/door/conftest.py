@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from dspy.lm15 import Config, Message, Request, Response, Usage
 
-from optimizer.config.schema import Budget as Limits
-from optimizer.config.schema import Failures
+from optimizer.config.schema import BudgetConfig, Failures
 from optimizer.door import breaker, connection
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door
@@ -98,7 +97,7 @@ def make_door(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeD
         ledger: Ledger = ledger,
         **settings: Any,
     ) -> Door:
-        limits = Limits(**{k: settings.pop(k) for k in list(settings) if k in Limits.model_fields})
+        limits = BudgetConfig(**{k: settings.pop(k) for k in list(settings) if k in BudgetConfig.model_fields})
         roles = dict(zip(("task", "prompt", "judge"), endpoints, strict=False))
         prices = {} if price is None else dict.fromkeys(roles, price)
         made.append(Door(ledger, Budget(limits), roles, prices, Failures(**settings), shared))  # type: ignore[arg-type]

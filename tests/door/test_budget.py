@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer.config.schema import Budget as Limits
+from optimizer.config.schema import BudgetConfig
 from optimizer.door.budget import Budget, deadline, refuse_past
 from optimizer.errors import BudgetSpent, ConfigError
 from optimizer.ledger.records import CallTag
@@ -40,7 +40,7 @@ def take(budget: Budget, most: Usage, tag: CallTag = SEARCH) -> None:
 
 
 def test_the_last_place_is_given_and_the_next_refused() -> None:
-    budget = Budget(Limits(calls=2))
+    budget = Budget(BudgetConfig(calls=2))
     for _ in range(2):
         take(budget, cost())
         budget.settle(SEARCH, cost(), cost())
@@ -52,12 +52,12 @@ def test_the_last_place_is_given_and_the_next_refused() -> None:
 @pytest.mark.parametrize(
     ("limits", "most", "name"),
     [
-        (Limits(tokens=10), cost(11), "tokens"),
-        (Limits(usd=1.0), cost(1, 1.5), "usd"),
-        (Limits(calls=1, tokens=1), cost(2), "tokens"),
+        (BudgetConfig(tokens=10), cost(11), "tokens"),
+        (BudgetConfig(usd=1.0), cost(1, 1.5), "usd"),
+        (BudgetConfig(calls=1, tokens=1), cost(2), "tokens"),
     ],
 )
-def test_a_refusal_names_the_limit_and_holds_nothing(limits: Limits, most: Usage, name: str) -> None:
+def test_a_refusal_names_the_limit_and_holds_nothing(limits: BudgetConfig, most: Usage, name: str) -> None:
     budget = Budget(limits)
     with pytest.raises(BudgetSpent) as caught:
         budget.hold(SEARCH, most)
@@ -66,7 +66,7 @@ def test_a_refusal_names_the_limit_and_holds_nothing(limits: Limits, most: Usage
 
 
 def test_who_lacks_only_what_others_hold_waits_for_it() -> None:
-    budget = Budget(Limits(tokens=100))
+    budget = Budget(BudgetConfig(tokens=100))
     take(budget, cost(60))
     waiter = budget.hold(SEARCH, cost(60))
     assert waiter is not None
@@ -81,14 +81,14 @@ def test_who_lacks_only_what_others_hold_waits_for_it() -> None:
 
 
 def test_settling_replaces_the_reservation_by_what_was_paid() -> None:
-    budget = Budget(Limits(calls=10, tokens=100, usd=1.0))
+    budget = Budget(BudgetConfig(calls=10, tokens=100, usd=1.0))
     take(budget, cost(60, 0.5))
     budget.settle(SEARCH, cost(60, 0.5), Usage(1, 0, 20, 0, 5, 0.125))
     assert budget.used() == {"calls": (1.0, 10.0), "tokens": (25.0, 100.0), "usd": (0.125, 1.0)}
 
 
 def test_a_call_that_was_not_made_gives_everything_back() -> None:
-    budget = Budget(Limits(calls=1, tokens=10, usd=1.0))
+    budget = Budget(BudgetConfig(calls=1, tokens=10, usd=1.0))
     for _ in range(5):
         take(budget, cost(10, 1.0))
         budget.settle(SEARCH, cost(10, 1.0), Usage())
@@ -96,7 +96,7 @@ def test_a_call_that_was_not_made_gives_everything_back() -> None:
 
 
 def test_the_test_phase_is_not_bounded_by_calls_and_tokens_but_by_dollars() -> None:
-    budget = Budget(Limits(calls=2, tokens=5, usd=1.0))
+    budget = Budget(BudgetConfig(calls=2, tokens=5, usd=1.0))
     for _ in range(5):
         take(budget, cost(100, 0.1), TEST)
         budget.settle(TEST, cost(100, 0.1), cost(100, 0.1))
@@ -107,20 +107,20 @@ def test_the_test_phase_is_not_bounded_by_calls_and_tokens_but_by_dollars() -> N
 
 
 def test_restoring_counts_what_an_earlier_attempt_paid() -> None:
-    budget = Budget(Limits(calls=10, tokens=1000, usd=3.0))
+    budget = Budget(BudgetConfig(calls=10, tokens=1000, usd=3.0))
     budget.restore(Usage(4, 9, 100, 50, 20, 0.5), Usage(7, 0, 900, 0, 900, 0.25))
     assert budget.used() == {"calls": (4.0, 10.0), "tokens": (120.0, 1000.0), "usd": (0.75, 3.0)}
 
 
 def test_no_limit_no_refusal_and_nothing_to_show() -> None:
-    budget = Budget(Limits())
+    budget = Budget(BudgetConfig())
     for _ in range(100):
         take(budget, cost(10**9, 10**6))
     assert budget.used() == {}
 
 
 def test_the_dollars_of_the_test_are_out_of_reach_of_the_search() -> None:
-    budget = Budget(Limits(usd=1.0))
+    budget = Budget(BudgetConfig(usd=1.0))
     budget.set_aside(10)
     spent = 0
     while True:
@@ -138,9 +138,9 @@ def test_the_dollars_of_the_test_are_out_of_reach_of_the_search() -> None:
 
 def test_baselines_never_take_the_search_its_dollars() -> None:
     paid = []
-    for beside in (0, 1000):
-        budget = Budget(Limits(usd=1.0))
-        budget.set_aside(10, beside=beside)
+    for baselines in (0, 1000):
+        budget = Budget(BudgetConfig(usd=1.0))
+        budget.set_aside(10, baselines=baselines)
         paid.append(0)
         while True:
             try:
@@ -153,7 +153,7 @@ def test_baselines_never_take_the_search_its_dollars() -> None:
 
 
 def test_with_dollars_the_first_call_goes_alone_as_it_tells_what_the_test_costs() -> None:
-    budget = Budget(Limits(usd=1.0))
+    budget = Budget(BudgetConfig(usd=1.0))
     budget.set_aside(10)
     take(budget, cost(10, 0.01))
     assert budget.hold(SEARCH, cost(10, 0.01)) is not None
@@ -163,7 +163,7 @@ def test_with_dollars_the_first_call_goes_alone_as_it_tells_what_the_test_costs(
 
 
 def test_a_prompt_too_dear_to_be_tested_is_not_begun() -> None:
-    budget = Budget(Limits(usd=1.0))
+    budget = Budget(BudgetConfig(usd=1.0))
     budget.set_aside(20)
     take(budget, cost(10, 0.02))
     budget.settle(SEARCH, cost(10, 0.02), cost(10, 0.01), seconds=0.1)
@@ -173,7 +173,7 @@ def test_a_prompt_too_dear_to_be_tested_is_not_begun() -> None:
 
 def test_the_clock_ends_the_search_and_then_the_test() -> None:
     now = [NOON]
-    budget = Budget(Limits(seconds=10), clock=lambda: now[0])
+    budget = Budget(BudgetConfig(seconds=10), clock=lambda: now[0])
     take(budget, cost())
     now[0] += 9.9
     take(budget, cost())
@@ -188,22 +188,22 @@ def test_the_clock_ends_the_search_and_then_the_test() -> None:
 
 def test_the_time_of_the_test_is_kept_free_at_the_concurrency_in_use() -> None:
     now = [NOON]
-    budget = Budget(Limits(seconds=100), clock=lambda: now[0])
+    budget = Budget(BudgetConfig(seconds=100), clock=lambda: now[0])
     budget.set_aside(calls=40, concurrency=4)
     for trial, seconds in ((0, 1.0), (1, 2.0), (2, 4.0)):
         tag = CallTag("task", "search", trial)
         take(budget, cost(), tag)
         budget.settle(tag, cost(), cost(), seconds=seconds)
-    with_baselines = Budget(Limits(seconds=100), clock=lambda: now[0])
-    with_baselines.set_aside(calls=40, concurrency=4, beside=10)
+    with_baselines = Budget(BudgetConfig(seconds=100), clock=lambda: now[0])
+    with_baselines.set_aside(calls=40, concurrency=4, baselines=10)
     with_baselines._forecast._times = budget._forecast._times
     assert with_baselines.time_left("search") == pytest.approx(100 - 1.2 * (5 * (1 + 4) + 3 * 4))
-    with_baselines.set_aside(calls=40, concurrency=4, beside=1000)
+    with_baselines.set_aside(calls=40, concurrency=4, baselines=1000)
     with_baselines._forecast._times = budget._forecast._times
     # However many they are, they leave the search three quarters of what the test leaves.
-    assert with_baselines.time_left("search", landing=False) == pytest.approx(0.75 * (100 - 38))
+    assert with_baselines.time_left("search", in_flight=False) == pytest.approx(0.75 * (100 - 38))
     # Five rounds of four for the seed at 1 s and for the slowest trial at 4 s, a fifth more, and two calls to land.
-    left = budget.time_left("search", landing=False)
+    left = budget.time_left("search", in_flight=False)
     assert left == pytest.approx(100 - 1.2 * 5 * (1 + 4) - 8)
     assert budget.time_left("search") == pytest.approx(left + 8)
     assert budget.time_left("test") == pytest.approx(100)
@@ -214,11 +214,11 @@ def test_the_time_of_the_test_is_kept_free_at_the_concurrency_in_use() -> None:
 
 
 def test_a_resumed_run_goes_on_with_its_clock() -> None:
-    budget = Budget(Limits(seconds=100), clock=lambda: NOON)
+    budget = Budget(BudgetConfig(seconds=100), clock=lambda: NOON)
     budget.restore(Usage(), Usage(), seconds=70)
     assert budget.time_left("test") == 30
     assert budget.used()["seconds"] == (70.0, 100.0)
-    budget = Budget(Limits(until="07:00"), clock=lambda: NOON)
+    budget = Budget(BudgetConfig(until="07:00"), clock=lambda: NOON)
     budget.restore(Usage(), Usage(), seconds=5, until=NOON - 1)
     assert budget.time_left("test") == -1
 
@@ -235,13 +235,13 @@ def test_a_resumed_run_goes_on_with_its_clock() -> None:
     ],
 )
 def test_until_is_the_next_such_moment(until: str, end: str) -> None:
-    assert deadline(Limits(until=until), NOON) == local(end)
+    assert deadline(BudgetConfig(until=until), NOON) == local(end)
 
 
 def test_the_earlier_of_two_ends_counts() -> None:
-    assert deadline(Limits(until="12:10", seconds=60), NOON) == NOON + 60
-    assert deadline(Limits(until="12:10", seconds=6000), NOON) == NOON + 600
-    assert deadline(Limits(), NOON) is None
+    assert deadline(BudgetConfig(until="12:10", seconds=60), NOON) == NOON + 60
+    assert deadline(BudgetConfig(until="12:10", seconds=6000), NOON) == NOON + 600
+    assert deadline(BudgetConfig(), NOON) is None
 
 
 @pytest.mark.parametrize(
@@ -250,18 +250,18 @@ def test_the_earlier_of_two_ends_counts() -> None:
 )
 def test_a_wrong_until_is_a_config_error(until: str, what: str) -> None:
     with pytest.raises(ConfigError, match=what):
-        refuse_past(Limits(until=until), NOON)
+        refuse_past(BudgetConfig(until=until), NOON)
 
 
 def test_a_budget_whose_time_is_past_is_a_spent_one_so_that_a_run_can_be_resumed() -> None:
     with pytest.raises(BudgetSpent):
-        Budget(Limits(until="2020-01-01T00:00")).hold(TEST, cost())
+        Budget(BudgetConfig(until="2020-01-01T00:00")).hold(TEST, cost())
 
 
 @settings(deadline=None, max_examples=20)
 @given(calls=st.integers(1, 30), tokens=st.integers(20, 400), usd=st.floats(0.5, 4), seed=st.integers(0, 10**6))
 def test_many_threads_never_overspend(calls: int, tokens: int, usd: float, seed: int) -> None:
-    limits = Limits(calls=calls, tokens=tokens, usd=usd)
+    limits = BudgetConfig(calls=calls, tokens=tokens, usd=usd)
     budget = Budget(limits)
     worst: list[str] = []
 
@@ -312,7 +312,7 @@ class LockThatLetsAnotherIn:
 
 
 def test_settling_leaves_no_moment_in_which_another_takes_the_place() -> None:
-    budget = Budget(Limits(calls=1))
+    budget = Budget(BudgetConfig(calls=1))
     refused = []
 
     def turn() -> None:

@@ -8,7 +8,7 @@ import pytest
 from dspy.lm15 import FunctionTool, Message, Request
 from dspy.utils import exceptions as dspy_errors
 
-from optimizer.config.schema import Budget as Limits
+from optimizer.config.schema import BudgetConfig
 from optimizer.door.budget import Budget
 from optimizer.door.charges import TEMPLATE, TOOLS, Charge, maybe_charged, most_of
 from optimizer.door.failures import classify
@@ -77,7 +77,7 @@ def test_a_request_that_never_left_costs_nothing() -> None:
 
 def settled(lost: int, answered: bool, limits: Any = None) -> tuple[Budget, Usage]:
     """Run one call with `lost` attempts that may have been charged."""
-    budget = Budget(limits or Limits(usd=1000.0))
+    budget = Budget(limits or BudgetConfig(usd=1000.0))
     charge = Charge(budget, TAG, PRICE, PRICE.most(100, 10))
     asyncio.run(charge.reserve())
     for _ in range(lost):
@@ -107,7 +107,7 @@ def test_a_call_without_an_answer_is_booked_at_its_bound() -> None:
 
 
 def test_an_answer_that_cannot_be_used_is_booked_at_its_own_bill() -> None:
-    budget = Budget(Limits(usd=1000.0))
+    budget = Budget(BudgetConfig(usd=1000.0))
     charge = Charge(budget, TAG, PRICE, PRICE.most(100, 10))
     asyncio.run(charge.reserve())
     charge.waste(Usage(1, 0, 20, 0, 4, 18.0))
@@ -143,7 +143,7 @@ def test_a_kill_after_a_lost_attempt_leaves_both_booked_until_the_call_is_answer
 
 
 def test_failures_that_cost_nothing_need_no_further_room() -> None:
-    budget = Budget(Limits(usd=70.0))
+    budget = Budget(BudgetConfig(usd=70.0))
     charge = Charge(budget, TAG, PRICE, PRICE.most(100, 10))
     asyncio.run(charge.reserve())
     charge.lose(dspy_errors.LMServerError("busy"), "server")

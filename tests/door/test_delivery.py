@@ -27,8 +27,8 @@ def test_many_results_come_at_one_waking(monkeypatch: pytest.MonkeyPatch) -> Non
             return wake(*arguments, **named)
 
         monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
-        landing, futures = Delivery(loop), [Future[int]() for _ in range(100)]
-        waiters = [landing.wait(future) for future in futures]
+        delivery, futures = Delivery(loop), [Future[int]() for _ in range(100)]
+        waiters = [delivery.wait(future) for future in futures]
         in_a_thread(lambda: [future.set_result(place) for place, future in enumerate(futures)] and None).join()
         return list(await asyncio.gather(*waiters))
 
@@ -41,10 +41,10 @@ def test_nothing_is_left_behind_while_the_loop_works() -> None:
     """Results come one by one from a thread that races with the loop."""
 
     async def body() -> int:
-        landing, total = Delivery(asyncio.get_running_loop()), 0
+        delivery, total = Delivery(asyncio.get_running_loop()), 0
         for _ in range(20):
             futures = [Future[int]() for _ in range(100)]
-            waiters = [landing.wait(future) for future in futures]
+            waiters = [delivery.wait(future) for future in futures]
 
             def resolve(these: list[Future[int]] = futures) -> None:
                 for future in these:
@@ -61,18 +61,18 @@ def test_nothing_is_left_behind_while_the_loop_works() -> None:
 
 def test_an_error_a_finished_future_and_a_waiter_that_left() -> None:
     async def body() -> None:
-        landing = Delivery(asyncio.get_running_loop())
+        delivery = Delivery(asyncio.get_running_loop())
         done, failed, late = Future[int](), Future[int](), Future[int]()
         done.set_result(7)
-        assert await landing.wait(done) == 7
+        assert await delivery.wait(done) == 7
         failed.set_exception(ValueError("no"))
         with pytest.raises(ValueError, match="no"):
-            await landing.wait(failed)
-        gone = landing.wait(late)
+            await delivery.wait(failed)
+        gone = delivery.wait(late)
         gone.cancel()
         late.set_result(1)
         await asyncio.sleep(0)
         assert not late.cancelled()
-        assert await landing.wait(late) == 1
+        assert await delivery.wait(late) == 1
 
     asyncio.run(body())

@@ -70,17 +70,17 @@ def test_no_limit_is_set_without_a_refusal() -> None:
 
 def test_a_stated_limit_is_kept_at_once() -> None:
     pace = Pace()
-    pace.told(1.0)
+    pace.state(1.0)
     pace.take(0.0, 1)
     assert pace.wait(0.0) == pytest.approx(1 / 0.98, abs=0.06)
-    pace.told(2.0)
+    pace.state(2.0)
     assert pace.rate is not None
     assert pace.rate < 1.0, "a raised limit is grown into, not jumped to"
 
 
 def test_one_decrease_for_all_that_were_in_the_air() -> None:
     pace = Pace()
-    pace.told(10.0)
+    pace.state(10.0)
     for _ in range(20):
         pace.refused(now=1.0, sent=0.5)
     assert pace.rate == pytest.approx(4.9)
@@ -88,7 +88,7 @@ def test_one_decrease_for_all_that_were_in_the_air() -> None:
 
 def test_units_given_back_may_be_used() -> None:
     pace = Pace()
-    pace.told(100.0)
+    pace.state(100.0)
     pace.take(0.0, 1000)
     assert pace.wait(0.0) > 10
     pace.give_back(900)
@@ -97,8 +97,8 @@ def test_units_given_back_may_be_used() -> None:
 
 def test_a_limit_that_was_lifted_is_outgrown() -> None:
     pace = Pace()
-    pace.told(1.0)
-    pace._told = float("inf")
+    pace.state(1.0)
+    pace._stated = float("inf")
     pace.refused(10.0, 5.0)
     for second in range(11, 400):
         pace.accepted(float(second), float(second) - 0.1, 1)
@@ -121,7 +121,7 @@ def test_a_limit_is_kept_within_a_fifth_beside_refusals_at_random() -> None:
 
 def test_a_limit_that_fell_is_found_again() -> None:
     pace, now = Pace(), 0.0
-    pace.told(10.0)
+    pace.state(10.0)
     for allowed in [10.5] * 3000 + [2.0] * 600:
         now += pace.wait(now)
         pace.take(now, 1)

@@ -15,8 +15,7 @@ from dspy.lm15 import Message, Request, Response
 from dspy.lm15 import Usage as Reported
 from dspy.utils import exceptions as dspy_errors
 
-from optimizer.config.schema import Budget as Limits
-from optimizer.config.schema import Failures
+from optimizer.config.schema import BudgetConfig, Failures
 from optimizer.door import breaker, connection
 from optimizer.door.budget import Budget
 from optimizer.door.charges import most_of
@@ -101,7 +100,7 @@ class Run:
             "tokens": max(1, int(bound.tokens * rng.random())),
             "usd": max(1e-9, bound.usd * rng.random()),
         }
-        self.limits = Limits(**{name: limits[name] for name in limits if rng.random() < 0.6})
+        self.limits = BudgetConfig(**{name: limits[name] for name in limits if rng.random() < 0.6})
         self.kills = rng.choice((0, 0, 0, 1, 3))
 
     def play(self) -> Usage:

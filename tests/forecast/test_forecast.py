@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimizer.config.schema import Budget as Limits
+from optimizer.config.schema import BudgetConfig
 from optimizer.forecast.forecast import Forecast, Plan, Range, Sample, forecast
 
 SAME = Sample(Range(100, 100, 100), Range(0.01, 0.01, 0.01), 2.0)
@@ -16,7 +16,7 @@ def exactly(figure: float) -> Range:
 
 
 def test_calls_that_are_all_alike_leave_the_number_of_calls_open() -> None:
-    found = forecast(PLAN, [SAME, SAME], Limits(), 4, ["that"])
+    found = forecast(PLAN, [SAME, SAME], BudgetConfig(), 4, ["that"])
     assert found.calls == Range(250, 300, 350)
     assert found.tokens == Range(25_000, 30_000, 35_000)
     assert found.usd == Range(pytest.approx(2.5), pytest.approx(3.0), pytest.approx(3.5))
@@ -25,7 +25,7 @@ def test_calls_that_are_all_alike_leave_the_number_of_calls_open() -> None:
 
 
 def test_calls_and_tokens_bound_the_search_and_the_rest_the_whole_job() -> None:
-    limits = Limits(calls=160, tokens=15_500, usd=1.0, seconds=60)
+    limits = BudgetConfig(calls=160, tokens=15_500, usd=1.0, seconds=60)
     found = forecast(PLAN, [SAME, SAME], limits, 4, [])
     assert found.calls == exactly(100)
     assert found.tokens == Range(25_000, 25_500, 25_500)
@@ -36,45 +36,45 @@ def test_calls_and_tokens_bound_the_search_and_the_rest_the_whole_job() -> None:
 @pytest.mark.parametrize(
     ("limits", "calls"),
     [
-        (Limits(calls=160), Range(250, 260, 260)),
-        (Limits(tokens=15_500), Range(250, 255, 255)),
-        (Limits(usd=1.2), exactly(pytest.approx(120))),
-        (Limits(seconds=60), exactly(120)),
+        (BudgetConfig(calls=160), Range(250, 260, 260)),
+        (BudgetConfig(tokens=15_500), Range(250, 255, 255)),
+        (BudgetConfig(usd=1.2), exactly(pytest.approx(120))),
+        (BudgetConfig(seconds=60), exactly(120)),
     ],
 )
-def test_there_are_no_more_calls_than_a_limit_pays(limits: Limits, calls: Range) -> None:
+def test_there_are_no_more_calls_than_a_limit_pays(limits: BudgetConfig, calls: Range) -> None:
     endless = Plan(Range(150, 10_000, 20_000), 50)
     assert forecast(endless, [SAME, SAME], limits, 4, []).calls == calls
 
 
 def test_a_limit_in_dollars_does_not_bound_calls_that_cost_nothing() -> None:
     free = Sample(exactly(100), exactly(0.0), 2.0)
-    assert forecast(PLAN, [free, free], Limits(usd=1.0), 4, []).calls == Range(250, 300, 350)
+    assert forecast(PLAN, [free, free], BudgetConfig(usd=1.0), 4, []).calls == Range(250, 300, 350)
 
 
 def test_the_seed_is_tested_at_its_price_and_the_winner_at_anyones() -> None:
     cheap, dear = Sample(exactly(10), exactly(0.0)), Sample(exactly(90), exactly(0.0))
-    found = forecast(Plan(exactly(0), 10), [cheap, dear], Limits(), 1, [])
+    found = forecast(Plan(exactly(0), 10), [cheap, dear], BudgetConfig(), 1, [])
     assert found.tokens == Range(10 * 10 + 10 * 10, 10 * 10 + 10 * 50, 10 * 10 + 10 * 90)
 
 
 def test_a_baseline_is_tested_at_anyones_price_too() -> None:
     cheap, dear = Sample(exactly(10), exactly(0.0)), Sample(exactly(90), exactly(0.0))
-    found = forecast(Plan(exactly(0), 10, baselines=6), [cheap, dear], Limits(), 1, [])
+    found = forecast(Plan(exactly(0), 10, baselines=6), [cheap, dear], BudgetConfig(), 1, [])
     assert found.calls == exactly(26)
     assert found.tokens == Range(10 * 10 + 16 * 10, 10 * 10 + 16 * 50, 10 * 10 + 16 * 90)
 
 
 def test_written_instructions_are_paid_too() -> None:
     plan = Plan(exactly(100), 0, Sample(exactly(1000), exactly(0.5)), 7)
-    found = forecast(plan, [SAME], Limits(), 1, [])
+    found = forecast(plan, [SAME], BudgetConfig(), 1, [])
     assert (found.calls.mid, found.tokens.mid) == (107, 100 * 100 + 7 * 1000)
     assert found.usd is not None
     assert found.usd.mid == pytest.approx(1.0 + 3.5)
 
 
 def test_what_is_not_known_is_said() -> None:
-    found = forecast(PLAN, [Sample(exactly(10), None)], Limits(), 1, ["x"])
+    found = forecast(PLAN, [Sample(exactly(10), None)], BudgetConfig(), 1, ["x"])
     assert (found.usd, found.seconds) == (None, None)
     assert found.text() == (
         "Forecast: 300 (250–350) calls, 3,000 (2,500–3,500) tokens, dollars not known\n  assumed: x"
@@ -89,7 +89,7 @@ def test_the_text_gives_the_middle_and_the_interval() -> None:
 @given(st.lists(st.floats(0, 1e4), min_size=1, max_size=14), st.integers(0, 300), st.integers(0, 99))
 def test_an_interval_holds_its_middle(tokens: list[float], calls: int, test: int) -> None:
     samples = [Sample(exactly(one), exactly(one / 1e6), one) for one in tokens]
-    found = forecast(Plan(Range(calls / 2, calls, 2 * calls), test), samples, Limits(), 3, [])
+    found = forecast(Plan(Range(calls / 2, calls, 2 * calls), test), samples, BudgetConfig(), 3, [])
     for figure in (found.calls, found.tokens, found.usd, found.seconds):
         assert figure is not None
         assert 0 <= figure.low <= figure.mid * (1 + 1e-9) + 1e-9
@@ -99,9 +99,9 @@ def test_an_interval_holds_its_middle(tokens: list[float], calls: int, test: int
 def test_proposals_are_paid_at_the_prompt_models_price_or_as_answers() -> None:
     dear = Sample(exactly(1000), exactly(0.5))
     plan = Plan(exactly(100), 0, dear, 0, proposals=Range(0, 5, 20))
-    found = forecast(plan, [SAME], Limits(), 1, [])
+    found = forecast(plan, [SAME], BudgetConfig(), 1, [])
     assert found.calls == Range(100, 105, 120)
     assert found.tokens == Range(100 * 100, 100 * 100 + 5 * 1000, 100 * 100 + 20 * 1000)
-    answered = forecast(Plan(exactly(100), 0, proposals=Range(0, 0, 20)), [SAME], Limits(calls=110), 1, [])
+    answered = forecast(Plan(exactly(100), 0, proposals=Range(0, 0, 20)), [SAME], BudgetConfig(calls=110), 1, [])
     assert answered.calls == Range(100, 100, 110)
     assert answered.tokens == Range(10_000, 10_000, 12_000)

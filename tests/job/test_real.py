@@ -18,8 +18,7 @@ from support.jobs import BagOfWords
 
 from optimizer.cli.main import cli
 from optimizer.config.load import load_config
-from optimizer.config.schema import Budget as Limits
-from optimizer.config.schema import Failures, ModelConfig, RunConfig
+from optimizer.config.schema import BudgetConfig, Failures, ModelConfig, RunConfig
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door
 from optimizer.door.engine import language_model
@@ -202,7 +201,7 @@ async def evaluated(task: Task, model: str, api_base: str, folder: Path) -> list
     folder.mkdir()
     with (
         closing(Ledger(folder / "ledger.db")) as ledger,
-        closing(Door(ledger, Budget(Limits()), {"task": endpoint}, {}, Failures())) as door,
+        closing(Door(ledger, Budget(BudgetConfig()), {"task": endpoint}, {}, Failures())) as door,
     ):
         lm = language_model(door, "task", endpoint, 0.0)
         evaluator = Evaluator(programs, lm, task.metric, list(task.outputs), ledger)

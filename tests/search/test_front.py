@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from optimizer.config.schema import Search
+from optimizer.config.schema import SearchConfig
 from optimizer.search.board import Board
 from optimizer.search.front import Point, cheapest_within, choose, front, points
 from optimizer.types import Candidate
@@ -62,11 +62,11 @@ def test_the_cheapest_within_a_margin_has_seen_as_much_as_the_best(board: Board)
 
 def test_the_config_decides_and_the_note_tells_what_it_costs(board: Board) -> None:
     notes: list[str] = []
-    assert choose(board, DEAR.id, Search(), notes.append) == (DEAR.id, [])
-    chosen, shown = choose(board, DEAR.id, Search(objective=("score", "tokens")), notes.append)
+    assert choose(board, DEAR.id, SearchConfig(), notes.append) == (DEAR.id, [])
+    chosen, shown = choose(board, DEAR.id, SearchConfig(objective=("score", "tokens")), notes.append)
     assert (chosen, notes) == (DEAR.id, [])
     assert [one.candidate_id for one in shown] == [EARLY.id, DEAR.id]
-    chosen, _ = choose(board, DEAR.id, Search(prefer="cheapest-within 0.2"), notes.append)
+    chosen, _ = choose(board, DEAR.id, SearchConfig(prefer="cheapest-within 0.2"), notes.append)
     assert chosen == MIDDLE.id
     assert "cheapest prompt within 0.2 of the best" in notes[0]
     assert "at 100 tokens a call; the best has" in notes[0]

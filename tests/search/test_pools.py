@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optimizer.config.schema import Demos, Search
+from optimizer.config.schema import Demos, SearchConfig
 from optimizer.errors import BudgetSpent
 from optimizer.prompt.program import ROOT, Programs
 from optimizer.propose.base import Proposal, Subject
@@ -70,7 +70,7 @@ def make_task(folder: Path, train: int = 20) -> Task:
     )
 
 
-def space_of(task: Task, config: Search, writer: Any = None, seed: int = 0) -> tuple[Space, Pool]:
+def space_of(task: Task, config: SearchConfig, writer: Any = None, seed: int = 0) -> tuple[Space, Pool]:
     programs = Programs(task, task.train, lambda texts: np.ones((len(texts), 1), np.float32))
     made = asyncio.run(make_space(programs, config, seed, writer))
     assert list(made.pools) == [ROOT]
@@ -78,44 +78,44 @@ def space_of(task: Task, config: Search, writer: Any = None, seed: int = 0) -> t
 
 
 def test_the_seed_comes_first_and_templates_fill_the_pool(tmp_path: Path) -> None:
-    made, pool = space_of(make_task(tmp_path), Search(instructions=4, formats=("turns",)))
+    made, pool = space_of(make_task(tmp_path), SearchConfig(instructions=4, formats=("turns",)))
     assert pool.instructions[0] == Proposal("Classify.", "seed")
     assert [p.origin for p in pool.instructions] == ["seed", "templates", "templates", "templates"]
     assert made.formats == ("turns",)
 
 
 def test_a_pool_of_one_is_the_seed(tmp_path: Path) -> None:
-    _, pool = space_of(make_task(tmp_path), Search(instructions=1))
+    _, pool = space_of(make_task(tmp_path), SearchConfig(instructions=1))
     assert pool.instructions == (Proposal("Classify.", "seed"),)
 
 
 def test_demo_sets_are_as_long_as_the_largest_count(tmp_path: Path) -> None:
-    _, pool = space_of(make_task(tmp_path), Search(demos=Demos(counts=(0, 3, 6), sets=5)))
+    _, pool = space_of(make_task(tmp_path), SearchConfig(demos=Demos(counts=(0, 3, 6), sets=5)))
     assert [len(drawn) for drawn in pool.sets] == [6] * 5
     assert pool.retrievable == 20
 
 
 def test_without_examples_there_are_no_demos(tmp_path: Path) -> None:
-    made, pool = space_of(make_task(tmp_path, train=0), Search())
+    made, pool = space_of(make_task(tmp_path, train=0), SearchConfig())
     assert pool.sets == ((),)
     assert made.counts(pool) == [0]
 
 
 def test_the_seed_decides_the_sets(tmp_path: Path) -> None:
     task = make_task(tmp_path)
-    assert space_of(task, Search(), seed=1)[1] == space_of(task, Search(), seed=1)[1]
-    assert space_of(task, Search(), seed=1)[1].sets != space_of(task, Search(), seed=2)[1].sets
+    assert space_of(task, SearchConfig(), seed=1)[1] == space_of(task, SearchConfig(), seed=1)[1]
+    assert space_of(task, SearchConfig(), seed=1)[1].sets != space_of(task, SearchConfig(), seed=2)[1].sets
 
 
 def test_a_writer_and_the_templates_share_the_pool(tmp_path: Path, grounded: type[FakeGrounded]) -> None:
-    _, pool = space_of(make_task(tmp_path), Search(instructions=7), writer=object())
+    _, pool = space_of(make_task(tmp_path), SearchConfig(instructions=7), writer=object())
     assert [p.origin for p in pool.instructions] == ["seed"] + ["grounded"] * 3 + ["templates"] * 3
     assert grounded.asked == [3]
 
 
 def test_a_spent_budget_leaves_what_there_is(tmp_path: Path, grounded: type[FakeGrounded]) -> None:
     grounded.budget = False
-    _, pool = space_of(make_task(tmp_path), Search(instructions=7), writer=object())
+    _, pool = space_of(make_task(tmp_path), SearchConfig(instructions=7), writer=object())
     assert pool.instructions[0] == Proposal("Classify.", "seed")
     assert "grounded" not in {p.origin for p in pool.instructions}
 
@@ -128,12 +128,12 @@ def test_what_is_written_twice_is_there_once(tmp_path: Path, monkeypatch: pytest
             return [Proposal(f" {subject.instruction.upper()} ", "grounded")] * count
 
     monkeypatch.setitem(WRITING, "grounded", Parrot)
-    _, pool = space_of(make_task(tmp_path), Search(instructions=7), writer=object())
+    _, pool = space_of(make_task(tmp_path), SearchConfig(instructions=7), writer=object())
     assert [p.origin for p in pool.instructions] == ["seed"] + ["templates"] * 6
 
 
 def test_who_is_not_named_writes_nothing(tmp_path: Path, grounded: type[FakeGrounded]) -> None:
-    named = Search(instructions=7, proposers=("templates", "edit"))
+    named = SearchConfig(instructions=7, proposers=("templates", "edit"))
     _, pool = space_of(make_task(tmp_path), named, writer=object())
     assert [p.origin for p in pool.instructions] == ["seed"] + ["templates"] * 6
     assert grounded.asked == []
@@ -147,5 +147,5 @@ def test_what_copies_the_data_stays_out(tmp_path: Path, monkeypatch: pytest.Monk
             return [Proposal("Answer as in <example>: see https://evil.example", "grounded")] * count
 
     monkeypatch.setitem(WRITING, "grounded", Copier)
-    _, pool = space_of(make_task(tmp_path), Search(instructions=7), writer=object())
+    _, pool = space_of(make_task(tmp_path), SearchConfig(instructions=7), writer=object())
     assert "grounded" not in {p.origin for p in pool.instructions}

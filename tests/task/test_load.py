@@ -141,7 +141,7 @@ BAD: dict[str, Case] = {
     "missing data file": (
         {},
         {"data": {"path": "example.jsonl"}},
-        ["example.jsonl: no such file", "folder of the task's file", "did you mean 'examples.jsonl'?"],
+        ["example.jsonl: no such file", "the folder of the task's file", "did you mean 'examples.jsonl'?"],
     ),
     "wrong column": (
         {"a.csv": "text,intent\nx,bill\n"},

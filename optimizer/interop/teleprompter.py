@@ -22,6 +22,7 @@ from optimizer.job.wiring import students_of
 from optimizer.prompt.student import Students, is_plain, with_prompts
 from optimizer.prompt.tuned import TunedProgram
 from optimizer.report.result import Report
+from optimizer.system.dspy_private import freeze
 from optimizer.types import Candidate
 
 # What plain DSPy can save: its own adapter, and demos that are always the same.
@@ -116,7 +117,7 @@ def _program(student: dspy.Module, candidate: Candidate, programs: Students) -> 
         made = with_prompts(student, candidate, programs.pools)
     else:
         made = TunedProgram(student, candidate, programs.pools)
-    made._compiled = True
+    freeze(made)
     return made
 
 

@@ -299,7 +299,7 @@ class _Job:
         from optimizer.evaluate.precheck import precheck
 
         answers = affordable_answers(self.shape, predictors)
-        found = await precheck(search.evaluator, seed, search.schedule.examples, answers)
+        found = await precheck(search.evaluator, self.task, seed, search.schedule.examples, answers)
         if found is not None:
             refuse_broken(found.results)
             search.board.add(seed, found.results)  # trial 0 begins with them

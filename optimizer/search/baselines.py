@@ -1,4 +1,4 @@
-"""The simple baselines that every run measures beside its winner: what demos alone do, without a search."""
+"""The simple baselines that every run measures beside its winner: what demos or label names do, without a search."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from optimizer.config.schema import RunConfig
 from optimizer.evaluate.evaluator import Evaluator, Result, phase_tag, wait_for_all
 from optimizer.ledger.records import CallTag
+from optimizer.prompt.template import unnamed_labels
 from optimizer.propose.demosets import balanced_sets
+from optimizer.propose.templates import joined, labels_of
 from optimizer.search.verdict import Outcome, Tested, judge
 from optimizer.types import Candidate, Example, Policy, Prompt, digest
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 # At most so many demos: what a person would write without a search, and what experiments/field sets beside it.
 MOST: dict[Policy, int] = {"static": 16, "nearest": 8}
 WORDS: dict[Policy, str] = {"static": "random", "nearest": "nearest"}
+LABELS_NAMED = "labels named in the prompt"
 # The numbers of the test's passes, as its calls are tagged: the seed and the winner have 0 and 1.
 FIRST_PASS = 2
 
@@ -41,9 +44,10 @@ class Compared:
 
 
 def simple_baselines(programs: ProgramBuilder, config: RunConfig) -> list[Baseline]:
-    """Return the seed with random demos and with the nearest demos for each input, as `search.demos.counts` allow.
+    """Return the seed with random demos, with the nearest demos for each input, and with its labels named.
 
-    Random demos are balanced over the labels, and the same as the first static set of the search.
+    Demos are as many as `search.demos.counts` allow; random ones are balanced over the labels, and the same as the
+    first static set of the search. The labels are named only where the seed, as it is sent, does not name them all.
     """
     if not config.test.baselines:
         return []
@@ -57,7 +61,19 @@ def simple_baselines(programs: ProgramBuilder, config: RunConfig) -> list[Baseli
         if shown:
             name = f"{shown} {WORDS[policy]} demos"
             found.append(Baseline(name, Candidate(prompts, name)))
+    if unnamed_labels(programs.task, seed) and (prompts := _with_labels(programs, seed)) != seed.prompts:
+        found.append(Baseline(LABELS_NAMED, Candidate(prompts, LABELS_NAMED)))
     return found
+
+
+def _with_labels(programs: ProgramBuilder, seed: Candidate) -> dict[str, Prompt]:
+    """Return the seed's prompts with the labels of what each predictor answers, in the words of the templates."""
+    prompts = {}
+    for name, prompt in seed.prompts.items():
+        said = programs.predictors[name].signature.output_fields
+        labels = labels_of({field: spec for field, spec in programs.task.outputs.items() if field in said})
+        prompts[name] = replace(prompt, instruction=joined(prompt.instruction.strip(), labels))
+    return prompts
 
 
 def _with_demos(prompt: Prompt, policy: Policy, allowed: Sequence[int], pool: Sequence[Example], seed: int) -> Prompt:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import dspy
+import numpy as np
 import pytest
 
 from optimizer.config.schema import RunConfig
@@ -11,9 +13,13 @@ from optimizer.errors import BudgetSpent
 from optimizer.evaluate.evaluator import Evaluator
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import scores_of
+from optimizer.prompt.program import Programs as RealPrograms
 from optimizer.propose.demosets import balanced_sets
 from optimizer.search.baselines import Compared, baseline_runs, measure_baselines, places_of, simple_baselines
 from optimizer.search.verdict import Tested as Side
+from optimizer.task.metrics.build import build_metric
+from optimizer.task.schema import FieldSpec
+from optimizer.task.task import Task as RealTask
 from optimizer.types import Candidate, Example, Prompt
 
 from .conftest import TRAIN, Metric, Programs, Rule, candidate, scores
@@ -24,6 +30,7 @@ WINNER = candidate("found")
 
 class Task(NamedTuple):
     test: tuple[Example, ...] = TEST
+    outputs: dict[str, FieldSpec] = {}  # noqa: RUF012 - never changed
 
 
 class Demoed(Programs):
@@ -114,3 +121,37 @@ def test_a_winner_that_is_a_baseline_is_not_run_again(ledger: Ledger) -> None:
     assert len(programs.calls) == 15
     assert {one for one, _ in programs.calls} == {found[0].outcome.seed.candidate.id}
     assert (found[1].outcome.mean, found[1].outcome.ci95, found[1].outcome.examples) == (0.0, (0.0, 0.0), 15)
+
+
+def names(tmp_path: Path, instruction: str, first_format: str = "turns", **changes: Any) -> list[str]:
+    """Return the baselines of a task with the labels a, b and c whose instruction is this."""
+    task = make_task(tmp_path, instruction=instruction, train=TRAIN[:6], **changes)
+    settings = RunConfig.model_validate({"task": "t", "search": {"formats": [first_format, "block"]}})
+    programs = RealPrograms(task, task.train, lambda texts: np.ones((len(texts), 1), np.float32))
+    return [
+        f"{one.name}: {one.candidate.prompts['predict'].instruction}" for one in simple_baselines(programs, settings)
+    ]
+
+
+def test_where_the_seed_does_not_name_its_labels_a_prompt_that_does_is_a_baseline(tmp_path: Path) -> None:
+    *demos, named = names(tmp_path, "Sort it.")
+    assert [one.split(":")[0] for one in demos] == ["4 random demos", "4 nearest demos"]
+    assert named == "labels named in the prompt: Sort it.\nAnswer with one of: a, b, c."
+    for instruction, style in (("Sort it into a, b or c.", "turns"), ("Sort it.", "chat")):
+        assert len(names(tmp_path, instruction, style)) == 2
+    assert len(names(tmp_path, "Sort it.", outputs={"answer": FieldSpec()})) == 2
+
+
+def make_task(folder: Path, **changes: Any) -> RealTask:
+    outputs = {"answer": FieldSpec(choices=("a", "b", "c"))}
+    made: dict[str, Any] = {
+        "name": "tiny",
+        "description": "",
+        "inputs": {"n": FieldSpec()},
+        "outputs": outputs,
+        "validation": (),
+        "test": TEST,
+        "metric": build_metric("exact_match", outputs, folder),
+        "folder": folder,
+    }
+    return RealTask(**{**made, **changes})

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from optimizer.config.schema import RunConfig
-from optimizer.evaluate.evaluator import Evaluator, Result, phase_tag, wait_for_all
-from optimizer.ledger.records import CallTag
+from optimizer.evaluate.evaluator import (
+    Evaluator,
+    Progress,
+    Result,
+    counting,
+    no_progress,
+    phase_tag,
+    wait_for_all,
+)
 from optimizer.prompt.template import unnamed_labels
 from optimizer.propose.demosets import balanced_sets
 from optimizer.propose.templates import joined, labels_of
@@ -89,41 +96,53 @@ def baseline_runs(programs: ProgramBuilder, config: RunConfig) -> int:
     return len(simple_baselines(programs, config)) * min(config.test.baselines, len(programs.task.test))
 
 
-def places_of(examples: Sequence[Example], config: RunConfig) -> list[int]:
-    """Return the places of the test examples on which baselines are measured: all, or a fixed random part."""
-    ranked = sorted(range(len(examples)), key=lambda place: digest([config.seed, examples[place].id]))
+def positions_of(examples: Sequence[Example], config: RunConfig) -> list[int]:
+    """Return the positions of the test examples on which baselines are measured: all, or a fixed random part."""
+    ranked = sorted(range(len(examples)), key=lambda position: digest([config.seed, examples[position].id]))
     return sorted(ranked[: config.test.baselines])
 
 
 async def measure_baselines(
-    evaluator: Evaluator, programs: ProgramBuilder, config: RunConfig, winner: Tested, note: Callable[[str], None]
+    evaluator: Evaluator,
+    programs: ProgramBuilder,
+    config: RunConfig,
+    winner: Tested,
+    note: Callable[[str], None],
+    progress: Progress = no_progress,
 ) -> list[Compared]:
     """Run the baselines over their test examples, and compare each with the winner pair by pair.
 
     The winner must have a result for every test example. Where the budget is spent, only what was answered
-    counts; a baseline without an answer is left out. Both are told to `note`.
+    counts; a baseline without an answer is left out. Both are told to `note`. `progress` is told after each
+    answer how many of how many there are.
     """
     baselines, examples = simple_baselines(programs, config), programs.task.test
-    places = places_of(examples, config) if baselines else []
-    found = []
+    positions = positions_of(examples, config) if baselines else []
+    known = {position: winner.results[position] for position in positions}
+    asked = [baseline for baseline in baselines if baseline.candidate.id != winner.candidate.id]
+    count = counting(progress, len(asked) * len(positions))
+    compared = []
     for number, baseline in enumerate(baselines, FIRST_PASS):
-        if baseline.candidate.id == winner.candidate.id:
-            answered = {place: winner.results[place] for place in places}
-        else:
-            answered = await _answers(evaluator, baseline.candidate, examples, places, phase_tag("test", number))
-        theirs, ours = list(answered.values()), [winner.results[place] for place in answered]
-        outcome = judge(Tested(baseline.candidate, theirs), Tested(winner.candidate, ours))
-        if outcome.examples < len(places):
-            note(f"{baseline.name} without a search: compared on {outcome.examples} of {len(places)} test examples")
+        answered: Mapping[int, Result] = known
+        if baseline in asked:
+            tag, candidate = phase_tag("test", number), baseline.candidate
+            blocks = {p: evaluator.run(candidate, [examples[p]], "test", p, tag) for p in positions}
+            answered = await _answers(blocks, count)
+        results, winners = list(answered.values()), [known[position] for position in answered]
+        outcome = judge(Tested(baseline.candidate, results), Tested(winner.candidate, winners))
+        if outcome.examples < len(positions):
+            note(f"{baseline.name} without a search: compared on {outcome.examples} of {len(positions)} test examples")
         if outcome.examples:
-            found.append(Compared(baseline.name, outcome))
-    return found
+            compared.append(Compared(baseline.name, outcome))
+    return compared
 
 
 async def _answers(
-    evaluator: Evaluator, candidate: Candidate, examples: Sequence[Example], places: Sequence[int], tag: CallTag
+    blocks: Mapping[int, Coroutine[Any, Any, list[Result]]], count: Callable[[asyncio.Task[list[Result]]], None]
 ) -> dict[int, Result]:
-    """Return a candidate's results by place, without those for which the budget had no room."""
-    runs = [asyncio.ensure_future(evaluator.run(candidate, [examples[p]], "test", p, tag)) for p in places]
-    await wait_for_all(runs)
-    return {place: run.result()[0] for place, run in zip(places, runs, strict=True) if run.exception() is None}
+    """Return the result of each block of one example, without those for which the budget had no room."""
+    runs = {position: asyncio.ensure_future(block) for position, block in blocks.items()}
+    for run in runs.values():
+        run.add_done_callback(count)
+    await wait_for_all(list(runs.values()))
+    return {position: run.result()[0] for position, run in runs.items() if run.exception() is None}

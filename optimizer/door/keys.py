@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from optimizer.system import dspy_private
 from optimizer.types import digest
 
 if TYPE_CHECKING:
@@ -12,27 +13,19 @@ if TYPE_CHECKING:
 
 def request_json(request: Request) -> dict[str, Any]:
     """Return a request as plain JSON data: messages, system, tools and sampling."""
-    from dspy._vendor.lm15 import serde
-
-    data: dict[str, Any] = serde.request_to_dict(request)
-    return data
+    return dspy_private.request_to_dict(request)
 
 
 def response_json(response: Response) -> dict[str, Any]:
     """Return a response as plain JSON data, without the provider's raw reply."""
-    from dspy._vendor.lm15 import serde
-
-    data: dict[str, Any] = serde.response_to_dict(response)
+    data = dspy_private.response_to_dict(response)
     data.pop("provider_data", None)
     return data
 
 
 def response_from_json(data: dict[str, Any]) -> Response:
     """Rebuild what `response_json` gave."""
-    from dspy._vendor.lm15 import serde
-
-    response: Response = serde.response_from_dict(data)
-    return response
+    return dspy_private.response_from_dict(data)
 
 
 def call_key(identity: str, request: dict[str, Any], repetition: int = 0) -> str:

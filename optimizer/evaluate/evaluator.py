@@ -24,6 +24,8 @@ from optimizer.types import Candidate, Example, Failure, Phase, Score
 Result = Score | Failure
 # What DSPy notes of each predictor that answered: itself, its inputs, its prediction.
 Trace = list[tuple[dspy.Predict, dict[str, Any], dspy.Prediction]]
+# Is told how many examples are answered, of how many.
+Progress = Callable[[int, int], None]
 RAISED = "raised"
 
 
@@ -143,6 +145,23 @@ class Evaluator:
 def with_tokens(result: Result, tokens: Sequence[int]) -> Result:
     """Return a score that says what the calls took that led to it, whoever paid for them."""
     return replace(result, tokens=sum(tokens), calls=len(tokens)) if isinstance(result, Score) else result
+
+
+def no_progress(answered: int, planned: int) -> None:
+    """Show nobody how many examples are answered."""
+
+
+def counting(progress: Progress, planned: int) -> Callable[[asyncio.Task[list[Result]]], None]:
+    """Return a callback of tasks that run blocks: it tells `progress` how many examples are answered so far."""
+    answered = 0
+
+    def add(block: asyncio.Task[list[Result]]) -> None:
+        nonlocal answered
+        if not block.cancelled() and block.exception() is None:
+            answered += len(block.result())
+            progress(answered, planned)
+
+    return add
 
 
 async def wait_for_all(tasks: Sequence[asyncio.Future[Any]]) -> None:

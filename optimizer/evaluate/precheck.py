@@ -1,27 +1,35 @@
-"""Before the search: the seed's score, its noise, and what gain this validation set can tell from luck."""
+"""Before the search: the seed's score, its noise, answers that are no label, and what gain can be told from luck."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from optimizer.door.door import repetition_of_call
 from optimizer.errors import BudgetSpent
-from optimizer.evaluate.evaluator import Evaluator, Result, phase_tag
+from optimizer.evaluate.evaluator import RAISED, Evaluator, Result, phase_tag
 from optimizer.evaluate.statistics import detectable, mean, noise_of, variance
+from optimizer.prompt.template import unnamed_labels
+from optimizer.task.metrics.match import named_labels
+from optimizer.task.task import Task
 from optimizer.types import Candidate, Example, Score
 
-EXAMPLES, REPEATS = 10, 2
+EXAMPLES, REPEATS, SHOWN = 10, 2, 3
 
 
 @dataclass(frozen=True)
 class Precheck:
-    """The seed's first examples, answered once and again in `repeats`; the race is `planned` long."""
+    """The seed's first examples, answered once and again in `repeats`; the race is `planned` long.
+
+    `labels` are those of each output that has some, and `unnamed` those which the seed, as it is sent, does not name.
+    """
 
     results: list[Result]
     repeats: list[list[Result]]
     planned: int
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unnamed: Sequence[str] = ()
 
     @property
     def scores(self) -> list[float]:
@@ -39,6 +47,15 @@ class Precheck:
         """The smallest gain that will not look like luck."""
         return detectable(variance(self.scores), self.noise, self.planned)
 
+    @property
+    def no_label(self) -> int:
+        """How many of the first answers do not hold the label that they should."""
+        answers = [r.answer for r in self.results if isinstance(r, Score) and RAISED not in r.answer]
+        return sum(
+            any(len(named_labels(str(answer.get(name, "")), labels)) != 1 for name, labels in self.labels.items())
+            for answer in answers
+        )
+
     def text(self) -> str:
         """Return what a person should know before waiting for the search."""
         again = ""
@@ -47,12 +64,23 @@ class Precheck:
         return (
             f"Pre-check: the seed scores {100 * mean(self.scores):.0f} of 100 on its first {len(self.scores)} "
             f"examples{again}; with {self.planned} validation examples, gains under "
-            f"{100 * self.detectable:.0f} points will look like luck."
+            f"{100 * self.detectable:.0f} points will look like luck.{self._told_labels()}"
         )
+
+    def _told_labels(self) -> str:
+        if not self.no_label:
+            return ""
+        problem = f" {self.no_label} of {len(self.scores)} answers are no label"
+        if not self.unnamed:
+            return f"{problem}."
+        if len(self.unnamed) == sum(map(len, self.labels.values())):
+            return f"{problem}: your prompt does not name the choices."
+        more = ", …" if len(self.unnamed) > SHOWN else ""
+        return f"{problem}: your prompt does not name {', '.join(self.unnamed[:SHOWN])}{more}."
 
 
 async def precheck(
-    evaluator: Evaluator, seed: Candidate, examples: Sequence[Example], answers: int | None = None
+    evaluator: Evaluator, task: Task, seed: Candidate, examples: Sequence[Example], answers: int | None = None
 ) -> Precheck | None:
     """Score the seed's first examples, repeatedly where the model samples; None if none answered.
 
@@ -72,7 +100,8 @@ async def precheck(
             break
     if not rows or not any(isinstance(result, Score) for result in rows[0]):
         return None
-    return Precheck(rows[0], rows[1:], len(examples))
+    labels = {name: spec.choices for name, spec in task.outputs.items() if spec.choices}
+    return Precheck(rows[0], rows[1:], len(examples), labels, unnamed_labels(task, seed))
 
 
 async def _repetition(

@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from scipy.special import stdtrit
+
 from optimizer.config.schema import BudgetConfig
 from optimizer.evaluate.statistics import mean
 
-# Student's t, 95 %, for 1, 2, 3 … degrees of freedom; beyond them the last will do.
-T95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
+# A range whose ends lie farther apart than this factor tells only how much it is at most.
+WIDEST, DIGITS = 10, 2
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,11 @@ class Range:
 
     def scaled(self, factor: float) -> Range:
         """Return this range times a number."""
-        return self * Range(factor, factor, factor)
+        return self * _exactly(factor)
+
+    def above(self, figure: float) -> Range:
+        """Return what of this range lies above a number."""
+        return Range(max(0.0, self.low - figure), max(0.0, self.mid - figure), max(0.0, self.high - figure))
 
     def paid(self, most: float | None, each: Range) -> Range:
         """Return this number of things, or as many as so much pays where each takes `each`."""
@@ -40,6 +46,13 @@ class Range:
     def within(self, most: float | None) -> Range:
         """Return this range cut at a limit."""
         return self if most is None else Range(min(self.low, most), min(self.mid, most), min(self.high, most))
+
+    def text(self) -> str:
+        """Return the middle and the interval with two digits each; "up to …" where the interval tells nothing."""
+        low, mid, high = map(_rounded, (self.low, self.mid, self.high))
+        if low == high:
+            return mid
+        return f"{mid} ({low}–{high})" if 0 < self.high < WIDEST * self.low else f"up to {high}"
 
 
 @dataclass(frozen=True)
@@ -53,7 +66,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Plan:
-    """The calls of a run: `search` over all candidates, `test` for each of seed and winner, `baselines` beside them.
+    """The calls of a run: `search` over all candidates, `test` for each of seed and winner, `baselines` after them.
 
     `proposals` are calls between rounds: the prompt model's, or answers to training examples. `written` instructions
     are asked of the prompt model before the first round; None in `writing` is no prompt model.
@@ -66,24 +79,36 @@ class Plan:
     baselines: int = 0
     proposals: Range = Range(0, 0, 0)
 
+    @property
+    def test_calls(self) -> int:
+        """The calls after the search: of seed, winner and baselines."""
+        return 2 * self.test + self.baselines
+
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a run will take, the test included; None is not known."""
+    """What a run will take, the test included; None is not known.
+
+    Of `calls` and `seconds`, `test_calls` and `test_seconds` are those of the test and the baselines.
+    """
 
     calls: Range
     tokens: Range
     usd: Range | None
     seconds: Range | None
     assumed: tuple[str, ...]
+    test_calls: int = 0
+    test_seconds: Range | None = None
 
     def text(self) -> str:
         """Return it in one line for a person, and a line for each assumption."""
-        figures = [f"{_span(self.calls, '{:,.0f}')} calls", f"{_span(self.tokens, '{:,.0f}')} tokens"]
-        figures.append("dollars not known" if self.usd is None else f"${_span(self.usd, '{:,.4f}')}")
+        calls = f"search {self.calls.above(self.test_calls).text()} calls"
+        calls += f", test and baselines {self.test_calls:,} calls"
+        figures = [f"{self.tokens.text()} tokens", "dollars not known" if self.usd is None else f"${self.usd.text()}"]
         if self.seconds is not None:
-            figures.append(f"{_span(self.seconds, '{:,.0f}')} s")
-        return "\n".join([f"Forecast: {', '.join(figures)}", *(f"  assumed: {line}" for line in self.assumed)])
+            tested = f", {self.test_seconds.text()} s of them for test and baselines" if self.test_seconds else ""
+            figures.append(f"{self.seconds.text()} s{tested}")
+        return "\n".join([f"Forecast: {calls}; {', '.join(figures)}", *(f"  assumed: {one}" for one in self.assumed)])
 
 
 def forecast(
@@ -94,47 +119,54 @@ def forecast(
     timed = all(sample.seconds is not None for sample in samples)
     search = plan.search.within(limits.calls)
 
+    def tested(of: Callable[[Sample], Range]) -> Range:
+        per_call = [of(sample) for sample in samples]
+        return per_call[0].scaled(plan.test) + _any(per_call).scaled(plan.test + plan.baselines)
+
     def total(of: Callable[[Sample], Range], most: float | None) -> Range:
         per_call = [of(sample) for sample in samples]
-        found = search * _mean(per_call)
-        found += plan.proposals * (_any(per_call) if plan.writing is None else of(plan.writing))
+        searched = search * _mean(per_call)
+        searched += plan.proposals * (_any(per_call) if plan.writing is None else of(plan.writing))
         if plan.writing is not None:
-            found += of(plan.writing).scaled(plan.written)
-        tested = per_call[0].scaled(plan.test) + _any(per_call).scaled(plan.test + plan.baselines)
-        return found.within(most) + tested
+            searched += of(plan.writing).scaled(plan.written)
+        return searched.within(most) + tested(of)
 
-    usd = total(lambda s: s.usd or Range(0, 0, 0), None).within(limits.usd) if priced else None
-    seconds = None
-    if timed:
-        seconds = total(lambda s: _exactly(s.seconds or 0.0), None).scaled(1 / concurrency).within(limits.seconds)
+    def usd_of(sample: Sample) -> Range:
+        return sample.usd or _exactly(0)
+
+    def seconds_of(sample: Sample) -> Range:
+        return _exactly((sample.seconds or 0.0) / concurrency)
+
     calls = (search + plan.proposals + _exactly(plan.written)).within(limits.calls)
     calls = calls.paid(limits.tokens, _mean([sample.tokens for sample in samples]))
-    calls += _exactly(2 * plan.test + plan.baselines)
+    calls += _exactly(plan.test_calls)
     if priced:
-        calls = calls.paid(limits.usd, _mean([sample.usd or Range(0, 0, 0) for sample in samples]))
-    if timed and limits.seconds is not None:
-        calls = calls.paid(limits.seconds * concurrency, _mean([_exactly(sample.seconds or 0.0) for sample in samples]))
-    return Forecast(calls, total(lambda s: s.tokens, limits.tokens), usd, seconds, tuple(assumed))
+        calls = calls.paid(limits.usd, _mean([usd_of(sample) for sample in samples]))
+    if timed:
+        calls = calls.paid(limits.seconds, _mean([seconds_of(sample) for sample in samples]))
+    return Forecast(
+        calls,
+        total(lambda sample: sample.tokens, limits.tokens),
+        total(usd_of, None).within(limits.usd) if priced else None,
+        total(seconds_of, None).within(limits.seconds) if timed else None,
+        tuple(assumed),
+        plan.test_calls,
+        tested(seconds_of) if timed else None,
+    )
 
 
 def _mean(per_call: Sequence[Range]) -> Range:
     """Return the mean over candidates, with Student's interval of it: candidates differ more than calls do."""
     n, mids = len(per_call), [one.mid for one in per_call]
-    middle = mean(mids)
-    spread = math.sqrt(sum((mid - middle) ** 2 for mid in mids) / (n - 1) / n) if n > 1 else 0.0
-    slack = T95[min(n - 1, len(T95)) - 1] * spread if n > 1 else 0.0
+    middle, slack = mean(mids), 0.0
+    if n > 1:
+        error = math.sqrt(sum((mid - middle) ** 2 for mid in mids) / (n - 1) / n)
+        slack = float(stdtrit(n - 1, 0.975)) * error
     # No more than the cheapest and the dearest that were seen: a mean lies between them.
     low, high = max(min(mids), middle - slack), min(max(mids), middle + slack)
-    return Range(
-        low * _ratio(per_call, [one.low for one in per_call]),
-        middle,
-        high * _ratio(per_call, [one.high for one in per_call]),
-    )
-
-
-def _ratio(per_call: Sequence[Range], ends: Sequence[float]) -> float:
-    middle = sum(one.mid for one in per_call)
-    return sum(ends) / middle if middle else 1.0
+    scale = sum(mids) or 1.0
+    lows, highs = (sum(getattr(one, end) for one in per_call) / scale for end in ("low", "high"))
+    return Range(low * lows, middle, high * highs)
 
 
 def _any(per_call: Sequence[Range]) -> Range:
@@ -146,6 +178,10 @@ def _exactly(figure: float) -> Range:
     return Range(figure, figure, figure)
 
 
-def _span(figure: Range, form: str) -> str:
-    low, mid, high = (form.format(value) for value in (figure.low, figure.mid, figure.high))
-    return mid if low == high else f"{mid} ({low}–{high})"
+def _rounded(figure: float) -> str:
+    """Return a number with two digits that count: 1,234 is 1,200, and 0.01234 is 0.012."""
+    if figure == 0:
+        return "0"
+    short = float(f"{figure:.{DIGITS}g}")
+    places = max(0, DIGITS - 1 - math.floor(math.log10(abs(short))))
+    return f"{short:,.{places}f}".removesuffix(".0")

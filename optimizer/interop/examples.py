@@ -11,6 +11,7 @@ import dspy
 
 from optimizer.errors import TaskError
 from optimizer.interop.metric import dspy_metric
+from optimizer.system.dspy_private import says_its_inputs
 from optimizer.task.module import predictors_of
 from optimizer.task.schema import FieldSpec
 from optimizer.task.task import Task
@@ -86,7 +87,7 @@ def _examples(given: Sequence[dspy.Example], name: str, golds: dict[str, dspy.Ex
     for place, gold in enumerate(given):
         if not isinstance(gold, dspy.Example):
             raise TaskError(f"{name}[{place}] is {type(gold).__name__}, not a dspy.Example", _WITH_INPUTS)
-        if gold._input_keys is None:
+        if not says_its_inputs(gold):
             raise TaskError(f"{name}[{place}] does not say which of its fields are inputs", _WITH_INPUTS)
         example = Example(gold.inputs().toDict(), gold.labels().toDict(), f"{name}[{place}]")
         found.setdefault(example.id, example)

@@ -10,6 +10,7 @@ import dspy
 from optimizer.config.schema import Models
 from optimizer.errors import ConfigError
 from optimizer.models.own import LMEndpoint
+from optimizer.system.dspy_private import engine_of
 from optimizer.system.redact import hide
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -49,10 +50,10 @@ def endpoint_of(lm: dspy.LM, limits: Models) -> LMEndpoint:
     settings = {name: value for name, value in lm.kwargs.items() if name in CLIENT_KEYS and value is not None}
     base, key = settings.get("api_base"), settings.get("api_key")
     hide(key or "")
-    plain = lm._engine_spec == "auto" and lm.model_type == "chat" and set(settings) <= _PLAIN
+    plain = engine_of(lm) == "auto" and lm.model_type == "chat" and set(settings) <= _PLAIN
     if key is None and base is not None and urlsplit(str(base)).hostname in _LOOPBACK:
         key = "none"
-    maker = "" if isinstance(lm._engine_spec, str) else f" by {type(lm._engine_spec).__qualname__}"
+    maker = "" if isinstance(engine_of(lm), str) else f" by {type(engine_of(lm)).__qualname__}"
     return LMEndpoint(
         model=lm.model,
         identity=f"{lm.model}@{base or 'default'}{maker}",

@@ -24,6 +24,7 @@ from optimizer.prompt.builder import ProgramBuilder
 from optimizer.prompt.student import is_plain, with_prompts
 from optimizer.prompt.tuned import TunedProgram
 from optimizer.report.result import Report
+from optimizer.system.dspy_private import freeze
 from optimizer.types import Candidate, Role
 
 # What plain DSPy can save: its own adapter, and demos that are always the same.
@@ -119,7 +120,7 @@ def _program(student: dspy.Module, candidate: Candidate, programs: ProgramBuilde
         made = with_prompts(student, candidate, programs.pools)
     else:
         made = TunedProgram(student, candidate, programs.pools)
-    made._compiled = True
+    freeze(made)
     return made
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 
 from optimizer.errors import StoppedByFailures
 from optimizer.evaluate.evaluator import refuse_broken
@@ -50,7 +51,7 @@ async def run_stages(job: Job, ledger: Ledger, claim: Claim) -> Report:
         prepared = await prepare(session, claim, schedule, notes, watcher, watch)
         winner = await search(session, prepared, notes, watcher)
         outcome = await test(session, prepared, winner, notes, watcher)
-        compared = await baselines(session, prepared, outcome, notes)
+        compared = await baselines(session, prepared, outcome, notes, watcher)
         warn(session, winner.candidate, notes)
         result = report(job, session, claim, winner, outcome, compared, notes)
         finish(session, result)
@@ -101,7 +102,7 @@ async def search(session: Session, prepared: Prepared, notes: Notes, watcher: Wa
     strategy, config = prepared.strategy, session.config
     watcher.begin(config, session.task, session.budget, session.ledger)
     try:
-        await _precheck(prepared, watcher)
+        await _precheck(session, prepared, watcher)
         best = await strategy.run(prepared.seed, config.trials)
     except StoppedByFailures:
         forget_failures(session.ledger, late=True)
@@ -118,9 +119,10 @@ async def search(session: Session, prepared: Prepared, notes: Notes, watcher: Wa
     return Winner(strategy.board.candidates[best], strategy.board.shrunken(best), front)
 
 
-async def _precheck(prepared: Prepared, watcher: Watcher) -> None:
+async def _precheck(session: Session, prepared: Prepared, watcher: Watcher) -> None:
     strategy, seed = prepared.strategy, prepared.seed
-    result = await precheck(strategy.evaluator, seed, strategy.schedule.examples, prepared.answers)
+    examples = strategy.schedule.examples
+    result = await precheck(strategy.evaluator, session.task, seed, examples, prepared.answers)
     if result is not None:
         refuse_broken(result.results)
         strategy.board.add(seed, result.results)  # trial 0 begins with them
@@ -131,7 +133,8 @@ async def test(session: Session, prepared: Prepared, winner: Winner, notes: Note
     """Run the seed and the winner over the test examples, once, and judge; raises StoppedByFailures without a pair."""
     examples = session.task.test
     watcher.say(f"Testing the seed and the winner on {len(examples)} held-out examples …")
-    outcome = await final_test(prepared.strategy.evaluator, prepared.seed, winner.candidate, examples)
+    evaluator, progress = prepared.strategy.evaluator, partial(watcher.testing, what="the seed and the winner")
+    outcome = await final_test(evaluator, prepared.seed, winner.candidate, examples, progress)
     notes.add(left_unanswered(outcome))
     if len(outcome.seed.results) < len(examples):
         notes.add(cut_short(session.budget, outcome, len(examples)))
@@ -141,15 +144,18 @@ async def test(session: Session, prepared: Prepared, winner: Winner, notes: Note
     return outcome
 
 
-async def baselines(session: Session, prepared: Prepared, outcome: Outcome, notes: Notes) -> list[Compared]:
+async def baselines(
+    session: Session, prepared: Prepared, outcome: Outcome, notes: Notes, watcher: Watcher
+) -> list[Compared]:
     """Compare the winner with what needs no search, unless the budget cut the test short.
 
     The baselines' demos come from the data alone: `session.programs`, without the demos that the search had made.
     """
     if len(outcome.seed.results) < len(session.task.test):
         return []
-    evaluator = prepared.strategy.evaluator
-    return await measure_baselines(evaluator, session.programs, session.config, outcome.winner, notes.add)
+    evaluator, progress = prepared.strategy.evaluator, partial(watcher.testing, what="what needs no search")
+    winner = outcome.winner
+    return await measure_baselines(evaluator, session.programs, session.config, winner, notes.add, progress)
 
 
 def warn(session: Session, winner: Candidate, notes: Notes) -> None:

@@ -32,4 +32,4 @@ class Watcher:
         """The search is over; the test begins."""
 
     def testing(self, answered: int, planned: int, what: str) -> None:
-        """So many of the planned test answers are there; `what` names the prompts that are tested."""
+        """So many of the planned test answers are there; `what` says in words which prompts are tested."""

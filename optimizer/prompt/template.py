@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from optimizer.prompt.formats import adapter
+from optimizer.task.metrics.match import named_labels
 from optimizer.task.program import build_program
 from optimizer.task.task import Task
 from optimizer.types import Candidate
@@ -30,3 +31,12 @@ def templates(task: Task, candidate: Candidate) -> dict[str, Messages]:
         messages = adapter(prompt.format).format(signature, demos, variables)
         found[name] = [{"role": str(m["role"]), "content": str(m["content"])} for m in messages]
     return found
+
+
+def unnamed_labels(task: Task, candidate: Candidate) -> list[str]:
+    """Return the labels of the task's outputs that no message of a candidate names, as its format sends them."""
+    labels = [label for spec in task.outputs.values() for label in spec.choices or ()]
+    if not labels:
+        return []
+    text = "\n".join(message["content"] for sent in templates(task, candidate).values() for message in sent)
+    return [label for label in labels if not named_labels(text, (label,))]

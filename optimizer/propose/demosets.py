@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from optimizer.prompt.demos import Embed, text_of
-from optimizer.propose.base import Proposal, Subject
+from optimizer.propose.base import Attempt, Proposal, Subject
 from optimizer.types import Example, canonical_json
 
 DRAWN_FROM = 200
@@ -22,7 +23,10 @@ def balanced_sets(examples: Sequence[Example], sets: int, size: int, seed: int) 
     A set of k demos is the first k of one: sets of different sizes share a prefix,
     which the model's cache reuses and which makes them comparable.
     """
-    return tuple(_one(examples, size, random.Random(f"{seed}:{number}")) for number in range(sets))  # noqa: S311
+    return tuple(
+        tuple(_in_turns(examples, size, random.Random(f"{seed}:{number}")))  # noqa: S311
+        for number in range(sets)
+    )
 
 
 class Shuffled:
@@ -38,13 +42,9 @@ class Bootstrap:
 
     async def propose(self, subject: Subject, count: int) -> list[Proposal]:
         """Return at most one set: the parent's own answers that scored 1 first, then examples as they are."""
-        if not subject.parents or not count:
-            return []
-        right = [one for one in await subject.attempts(subject.parents[0]) if one.score >= 1]
+        right = [attempt for attempt in await _attempts(subject, count) if attempt.score >= 1]
         own = [Example(one.example.inputs, dict(one.answer), one.example.origin) for one in right]
-        ids = {one.example.id for one in right}
-        rest = [example for example in subject.examples if example.id not in ids]
-        return _led(subject, "bootstrap", own, rest)
+        return _led(subject, "bootstrap", own, right)
 
 
 class Hard:
@@ -52,11 +52,8 @@ class Hard:
 
     async def propose(self, subject: Subject, count: int) -> list[Proposal]:
         """Return at most one set."""
-        if not subject.parents or not count:
-            return []
-        wrong = [one.example for one in await subject.attempts(subject.parents[0]) if one.score < 1]
-        ids = {example.id for example in wrong}
-        return _led(subject, "hard", wrong, [example for example in subject.examples if example.id not in ids])
+        wrong = [attempt for attempt in await _attempts(subject, count) if attempt.score < 1]
+        return _led(subject, "hard", [attempt.example for attempt in wrong], wrong)
 
 
 class Diverse:
@@ -74,12 +71,12 @@ class Diverse:
         if not some:
             return []
         vectors = np.asarray(self._embed([text_of(example.inputs) for example in some]), dtype=float)
-        chosen, nearest = [0], np.full(len(some), -np.inf)
+        chosen, likeness = [0], np.full(len(some), -np.inf)
         while len(chosen) < min(subject.demos, len(some)):
-            nearest = np.maximum(nearest, (vectors @ vectors[chosen[-1]]).round(6))
-            nearest[chosen] = np.inf
-            chosen.append(int(np.argmin(nearest)))
-        return [some[place] for place in chosen]
+            likeness = np.maximum(likeness, (vectors @ vectors[chosen[-1]]).round(6))
+            likeness[chosen] = np.inf
+            chosen.append(int(np.argmin(likeness)))
+        return [some[index] for index in chosen]
 
 
 class Swap:
@@ -101,38 +98,45 @@ def _swapped(shown: list[Example], others: list[Example], rng: random.Random) ->
     if rest and (len(shown) < 2 or rng.random() < 2 / 3):
         shown[rng.randrange(len(shown))] = rest.pop()
     elif len(shown) > 1:
-        one, two = rng.sample(range(len(shown)), 2)
-        shown[one], shown[two] = shown[two], shown[one]
+        first, second = rng.sample(range(len(shown)), 2)
+        shown[first], shown[second] = shown[second], shown[first]
     return shown + rest
 
 
-def _led(subject: Subject, origin: str, leading: list[Example], rest: list[Example]) -> list[Proposal]:
-    """Return one set that begins with some examples and goes on with others, the labels taking turns."""
+async def _attempts(subject: Subject, count: int) -> Sequence[Attempt]:
+    """Return what the first parent answers; nothing where there is none, or no set is wanted."""
+    return await subject.attempts(subject.parents[0]) if subject.parents and count else ()
+
+
+def _led(subject: Subject, origin: str, leading: list[Example], attempts: Sequence[Attempt]) -> list[Proposal]:
+    """Return one set that begins with the `leading` examples and goes on with others, the labels taking turns.
+
+    The others are those that none of the `attempts` is about.
+    """
     if not leading:
         return []
-    return _sets(subject, 1, origin, lambda rng: leading + list(_one(rest, subject.demos, rng)), subject.lineage[:1])
+    ids = {attempt.example.id for attempt in attempts}
+    rest = [example for example in subject.examples if example.id not in ids]
+    return _sets(subject, 1, origin, lambda rng: leading + _in_turns(rest, subject.demos, rng), subject.lineage[:1])
 
 
 def _sets(subject: Subject, count: int, origin: str, draw: Draw, parents: tuple[str, ...] = ()) -> list[Proposal]:
     """Return up to `count` different sets of `subject.demos` examples, each drawn with a seed of its own."""
-    found: dict[tuple[str, ...], Proposal] = {}
+    sets: dict[tuple[str, ...], Proposal] = {}
     for number in range(count):
         rng = random.Random(f"{origin}:{subject.serial}:{number}")  # noqa: S311
         drawn = tuple(draw(rng)[: subject.demos])
         if len(drawn) == subject.demos and drawn:
-            found.setdefault(tuple(demo.id for demo in drawn), Proposal("", origin, parents, drawn))
-    return list(found.values())
+            sets.setdefault(tuple(demo.id for demo in drawn), Proposal("", origin, parents, drawn))
+    return list(sets.values())
 
 
-def _one(examples: Sequence[Example], size: int, rng: random.Random) -> tuple[Example, ...]:
+def _in_turns(examples: Sequence[Example], size: int, rng: random.Random) -> list[Example]:
+    """Return `size` examples drawn by chance, the labels taking turns; all, where there are fewer."""
     by_label: dict[str, list[Example]] = defaultdict(list)
     for example in rng.sample(list(examples), len(examples)):
         by_label[canonical_json(dict(example.outputs))].append(example)
     groups = list(by_label.values())
     rng.shuffle(groups)
-    drawn: list[Example] = []
-    while len(drawn) < min(size, len(examples)):
-        for group in groups:
-            if group and len(drawn) < size:
-                drawn.append(group.pop())
-    return tuple(drawn)
+    turns = itertools.zip_longest(*(reversed(group) for group in groups))
+    return [example for turn in turns for example in turn if example is not None][:size]

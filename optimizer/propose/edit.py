@@ -21,14 +21,14 @@ class Edit:
     async def propose(self, subject: Subject, count: int) -> list[Proposal]:
         """Return at most `count` instructions that differ from the parent's; none for one of a single phrase."""
         rng = random.Random(f"edit:{subject.serial}:{subject.predictor}")  # noqa: S311
-        found = {folded(subject.instruction): ""}
+        edited = {folded(subject.instruction): ""}
         for _ in range(TRIES * count):
             text = rng.choice(EDITS)(subject.instruction, rng).strip()
-            if len(found) > count:
+            if len(edited) > count:
                 break
             if text:
-                found.setdefault(folded(text), text)
-        return [Proposal(text, ORIGIN, subject.lineage[:1]) for text in found.values() if text][:count]
+                edited.setdefault(folded(text), text)
+        return [Proposal(text, ORIGIN, subject.lineage[:1]) for text in edited.values() if text][:count]
 
 
 def phrases(text: str) -> list[str]:
@@ -36,28 +36,19 @@ def phrases(text: str) -> list[str]:
     return _PHRASES.findall(text)
 
 
-def _delete(text: str, rng: random.Random) -> str:
-    parts = phrases(text)
-    if len(parts) < 2:
-        return text
+def _delete(parts: list[str], rng: random.Random) -> str:
     del parts[rng.randrange(len(parts))]
     return "".join(parts)
 
 
-def _swap(text: str, rng: random.Random) -> str:
-    parts = phrases(text)
-    if len(parts) < 2:
-        return text
-    one, two = rng.sample(range(len(parts)), 2)
-    parts[one], parts[two] = parts[two], parts[one]
+def _swap(parts: list[str], rng: random.Random) -> str:
+    first, second = rng.sample(range(len(parts)), 2)
+    parts[first], parts[second] = parts[second], parts[first]
     return _spaced(parts)
 
 
-def _reorder(text: str, rng: random.Random) -> str:
+def _reorder(parts: list[str], rng: random.Random) -> str:
     """Move one phrase to the end: what is said last is often followed best."""
-    parts = phrases(text)
-    if len(parts) < 2:
-        return text
     parts.append(parts.pop(rng.randrange(len(parts) - 1)))
     return _spaced(parts)
 
@@ -76,4 +67,9 @@ def _spaced(parts: list[str]) -> str:
     return "".join(part if part[-1:].isspace() else f"{part} " for part in parts)
 
 
-EDITS: tuple[Callable[[str, random.Random], str], ...] = (_delete, _swap, _shorten, _reorder)
+def _by_phrase(change: Callable[[list[str], random.Random], str]) -> Callable[[str, random.Random], str]:
+    """Return an edit of a text from one of its phrases; a text of a single phrase stays as it is."""
+    return lambda text, rng: change(parts, rng) if len(parts := phrases(text)) > 1 else text
+
+
+EDITS = (_by_phrase(_delete), _by_phrase(_swap), _shorten, _by_phrase(_reorder))

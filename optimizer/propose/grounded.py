@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from optimizer.propose.base import Proposal, Subject
-from optimizer.propose.writer import Writer
+from optimizer.propose.writer import WritingProposer
 from optimizer.types import Example
 
-ORIGIN = "grounded"
 SHOWN = 5
 TIPS = (
     "Be short and exact.",
@@ -20,20 +19,18 @@ TIPS = (
 )
 
 
-class Grounded:
+class Grounded(WritingProposer):
     """Asks the prompt model once for each instruction, each time with another tip and other examples."""
 
-    def __init__(self, writer: Writer) -> None:
-        self._writer = writer
+    name = "grounded"
 
     async def propose(self, subject: Subject, count: int) -> list[Proposal]:
         """Return at most `count` instructions; a call that fails or says nothing yields none."""
         proposals = []
-        for number in range(subject.serial, subject.serial + count):
-            shown, tip = some_examples(subject.examples, number, SHOWN), TIPS[number % len(TIPS)]
-            text = await self._writer.write("grounded", subject, number - subject.serial, shown=shown, tip=tip)
-            if text:
-                proposals.append(Proposal(text, ORIGIN, subject.lineage))
+        for number in range(count):
+            turn = subject.serial + number
+            shown, tip = some_examples(subject.examples, turn, SHOWN), TIPS[turn % len(TIPS)]
+            proposals += await self.written_one(subject, number, subject.lineage, shown=shown, tip=tip)
         return proposals
 
 

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 from optimizer.propose.base import Proposal, Subject
 from optimizer.propose.grounded import some_examples
-from optimizer.propose.writer import Writer
+from optimizer.propose.writer import WritingProposer
 
-ORIGIN = "history"
 TOLD, SHOWN = 6, 3
 
 
-class History:
+class History(WritingProposer):
     """Shows the prompt model past instructions in the order of their scores, the best last."""
 
-    def __init__(self, writer: Writer) -> None:
-        self._writer = writer
+    name = "history"
 
     async def propose(self, subject: Subject, count: int) -> list[Proposal]:
         """Return at most `count` instructions; none before two were tried."""
-        ladder = list(subject.past[:TOLD])[::-1]
-        if len(ladder) < 2:
+        best = subject.past[:TOLD]
+        if len(best) < 2:
             return []
-        lineage = tuple(one.id for one in reversed(ladder))
-        shown, proposals = some_examples(subject.examples, subject.serial, SHOWN), []
-        for number in range(count):
-            text = await self._writer.write("history", subject, number, ladder=ladder, shown=shown)
-            if text:
-                proposals.append(Proposal(text, ORIGIN, lineage))
-        return proposals
+        shown = some_examples(subject.examples, subject.serial, SHOWN)
+        return await self.written(subject, count, [tried.id for tried in best], ladder=best[::-1], shown=shown)

@@ -5,29 +5,25 @@ from __future__ import annotations
 import random
 
 from optimizer.propose.base import Proposal, Subject
-from optimizer.propose.writer import Writer
+from optimizer.propose.writer import WritingProposer
 
-ORIGIN = "induce"
 SHOWN = 8
 
 
-class Induce:
+class Induce(WritingProposer):
     """Asks the prompt model which instruction leads from some inputs to their outputs; other ones each time.
 
     What it writes owes nothing to the seed, so a bad one does not mislead it. A small model guesses, and seldom
     guesses the same: it is the race that finds the right guess.
     """
 
-    def __init__(self, writer: Writer) -> None:
-        self._writer = writer
+    name = "induce"
 
     async def propose(self, subject: Subject, count: int) -> list[Proposal]:
         """Return at most `count` instructions, made from nobody; none where there are no examples."""
-        if not subject.examples:
-            return []
-        texts = []
-        for number in range(count):
+        proposals = []
+        for number in range(count if subject.examples else 0):
             dice = random.Random(f"{subject.serial} {number}")  # noqa: S311 - a replayable draw
             shown = dice.sample(list(subject.examples), min(SHOWN, len(subject.examples)))
-            texts.append(await self._writer.write("induce", subject, number, shown=shown))
-        return [Proposal(text, ORIGIN) for text in texts if text]
+            proposals += await self.written_one(subject, number, (), shown=shown)
+        return proposals

@@ -17,19 +17,13 @@ from optimizer.propose.reflect import Reflect
 from optimizer.propose.shorten import Shorten
 from optimizer.propose.templates import Templates
 from optimizer.propose.translate import Translate
-from optimizer.propose.writer import Writer
+from optimizer.propose.writer import Writer, WritingProposer
 
 if TYPE_CHECKING:
     import dspy
 
-WRITING: dict[str, Callable[[Writer], Proposer]] = {
-    "induce": Induce,
-    "grounded": Grounded,
-    "reflect": Reflect,
-    "history": History,
-    "crossover": Crossover,
-    "shorten": Shorten,
-    "translate": Translate,
+WRITING: dict[str, type[WritingProposer]] = {
+    kind.name: kind for kind in (Induce, Grounded, Reflect, History, Crossover, Shorten, Translate)
 }
 FREE: dict[str, Callable[[Embed], Proposer]] = {
     "templates": lambda embed: Templates(),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from optimizer.door.failures import metier_error_in
 from optimizer.errors import CallError
 from optimizer.prompt.formats.plain import TurnsAdapter
 from optimizer.prompt.values import render
-from optimizer.propose.base import Subject
+from optimizer.propose.base import Proposal, Subject
 
 PROMPTS = Path(__file__).parent / "prompts"
 MOST_TOKENS = 400
@@ -73,6 +74,29 @@ class Writer:
         finally:
             repetition_of_call.set(0)
         return bare(prediction.instruction)
+
+
+class WritingProposer(ABC):
+    """A proposer that asks the prompt model; its request, and the origin of what it writes, bear its `name`."""
+
+    name: str
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    @abstractmethod
+    async def propose(self, subject: Subject, count: int) -> list[Proposal]:
+        """Return at most `count` instructions; see `Proposer`."""
+
+    async def written(self, subject: Subject, count: int, parents: Sequence[str], **shown: Any) -> list[Proposal]:
+        """Return what the prompt model writes when it is asked `count` times, without what came to nothing."""
+        answers = [await self.written_one(subject, number, parents, **shown) for number in range(count)]
+        return [proposal for answer in answers for proposal in answer]
+
+    async def written_one(self, subject: Subject, number: int, parents: Sequence[str], **shown: Any) -> list[Proposal]:
+        """Return what it writes when it is asked for the `number`th time; nothing where that came to nothing."""
+        text = await self._writer.write(self.name, subject, number, **shown)
+        return [Proposal(text, self.name, tuple(parents))] if text else []
 
 
 def bare(answer: str) -> str:

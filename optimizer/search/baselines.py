@@ -1,16 +1,25 @@
-"""The simple baselines that every run measures beside its winner: what demos alone do, without a search."""
+"""The simple baselines that every run measures beside its winner: what demos or label names do, without a search."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from optimizer.config.schema import RunConfig
-from optimizer.evaluate.evaluator import Evaluator, Result, phase_tag, wait_for_all
-from optimizer.ledger.records import CallTag
+from optimizer.evaluate.evaluator import (
+    Evaluator,
+    Progress,
+    Result,
+    counting,
+    no_progress,
+    phase_tag,
+    wait_for_all,
+)
+from optimizer.prompt.template import unnamed_labels
 from optimizer.propose.demosets import balanced_sets
+from optimizer.propose.templates import joined, labels_of
 from optimizer.search.verdict import Outcome, Tested, judge
 from optimizer.types import Candidate, Example, Policy, Prompt, digest
 
@@ -20,6 +29,7 @@ if TYPE_CHECKING:
 # At most so many demos: what a person would write without a search, and what experiments/field sets beside it.
 MOST: dict[Policy, int] = {"static": 16, "nearest": 8}
 WORDS: dict[Policy, str] = {"static": "random", "nearest": "nearest"}
+LABELS_NAMED = "labels named in the prompt"
 # The numbers of the test's passes, as its calls are tagged: the seed and the winner have 0 and 1.
 FIRST_PASS = 2
 
@@ -41,9 +51,10 @@ class Compared:
 
 
 def simple_baselines(programs: ProgramBuilder, config: RunConfig) -> list[Baseline]:
-    """Return the seed with random demos and with the nearest demos for each input, as `search.demos.counts` allow.
+    """Return the seed with random demos, with the nearest demos for each input, and with its labels named.
 
-    Random demos are balanced over the labels, and the same as the first static set of the search.
+    Demos are as many as `search.demos.counts` allow; random ones are balanced over the labels, and the same as the
+    first static set of the search. The labels are named only where the seed, as it is sent, does not name them all.
     """
     if not config.test.baselines:
         return []
@@ -57,7 +68,19 @@ def simple_baselines(programs: ProgramBuilder, config: RunConfig) -> list[Baseli
         if shown:
             name = f"{shown} {WORDS[policy]} demos"
             found.append(Baseline(name, Candidate(prompts, name)))
+    if unnamed_labels(programs.task, seed) and (prompts := _with_labels(programs, seed)) != seed.prompts:
+        found.append(Baseline(LABELS_NAMED, Candidate(prompts, LABELS_NAMED)))
     return found
+
+
+def _with_labels(programs: ProgramBuilder, seed: Candidate) -> dict[str, Prompt]:
+    """Return the seed's prompts with the labels of what each predictor answers, in the words of the templates."""
+    prompts = {}
+    for name, prompt in seed.prompts.items():
+        said = programs.predictors[name].signature.output_fields
+        labels = labels_of({field: spec for field, spec in programs.task.outputs.items() if field in said})
+        prompts[name] = replace(prompt, instruction=joined(prompt.instruction.strip(), labels))
+    return prompts
 
 
 def _with_demos(prompt: Prompt, policy: Policy, allowed: Sequence[int], pool: Sequence[Example], seed: int) -> Prompt:
@@ -73,41 +96,53 @@ def baseline_runs(programs: ProgramBuilder, config: RunConfig) -> int:
     return len(simple_baselines(programs, config)) * min(config.test.baselines, len(programs.task.test))
 
 
-def places_of(examples: Sequence[Example], config: RunConfig) -> list[int]:
-    """Return the places of the test examples on which baselines are measured: all, or a fixed random part."""
-    ranked = sorted(range(len(examples)), key=lambda place: digest([config.seed, examples[place].id]))
+def positions_of(examples: Sequence[Example], config: RunConfig) -> list[int]:
+    """Return the positions of the test examples on which baselines are measured: all, or a fixed random part."""
+    ranked = sorted(range(len(examples)), key=lambda position: digest([config.seed, examples[position].id]))
     return sorted(ranked[: config.test.baselines])
 
 
 async def measure_baselines(
-    evaluator: Evaluator, programs: ProgramBuilder, config: RunConfig, winner: Tested, note: Callable[[str], None]
+    evaluator: Evaluator,
+    programs: ProgramBuilder,
+    config: RunConfig,
+    winner: Tested,
+    note: Callable[[str], None],
+    progress: Progress = no_progress,
 ) -> list[Compared]:
     """Run the baselines over their test examples, and compare each with the winner pair by pair.
 
     The winner must have a result for every test example. Where the budget is spent, only what was answered
-    counts; a baseline without an answer is left out. Both are told to `note`.
+    counts; a baseline without an answer is left out. Both are told to `note`. `progress` is told after each
+    answer how many of how many there are.
     """
     baselines, examples = simple_baselines(programs, config), programs.task.test
-    places = places_of(examples, config) if baselines else []
-    found = []
+    positions = positions_of(examples, config) if baselines else []
+    known = {position: winner.results[position] for position in positions}
+    asked = [baseline for baseline in baselines if baseline.candidate.id != winner.candidate.id]
+    count = counting(progress, len(asked) * len(positions))
+    compared = []
     for number, baseline in enumerate(baselines, FIRST_PASS):
-        if baseline.candidate.id == winner.candidate.id:
-            answered = {place: winner.results[place] for place in places}
-        else:
-            answered = await _answers(evaluator, baseline.candidate, examples, places, phase_tag("test", number))
-        theirs, ours = list(answered.values()), [winner.results[place] for place in answered]
-        outcome = judge(Tested(baseline.candidate, theirs), Tested(winner.candidate, ours))
-        if outcome.examples < len(places):
-            note(f"{baseline.name} without a search: compared on {outcome.examples} of {len(places)} test examples")
+        answered: Mapping[int, Result] = known
+        if baseline in asked:
+            tag, candidate = phase_tag("test", number), baseline.candidate
+            blocks = {p: evaluator.run(candidate, [examples[p]], "test", p, tag) for p in positions}
+            answered = await _answers(blocks, count)
+        results, winners = list(answered.values()), [known[position] for position in answered]
+        outcome = judge(Tested(baseline.candidate, results), Tested(winner.candidate, winners))
+        if outcome.examples < len(positions):
+            note(f"{baseline.name} without a search: compared on {outcome.examples} of {len(positions)} test examples")
         if outcome.examples:
-            found.append(Compared(baseline.name, outcome))
-    return found
+            compared.append(Compared(baseline.name, outcome))
+    return compared
 
 
 async def _answers(
-    evaluator: Evaluator, candidate: Candidate, examples: Sequence[Example], places: Sequence[int], tag: CallTag
+    blocks: Mapping[int, Coroutine[Any, Any, list[Result]]], count: Callable[[asyncio.Task[list[Result]]], None]
 ) -> dict[int, Result]:
-    """Return a candidate's results by place, without those for which the budget had no room."""
-    runs = [asyncio.ensure_future(evaluator.run(candidate, [examples[p]], "test", p, tag)) for p in places]
-    await wait_for_all(runs)
-    return {place: run.result()[0] for place, run in zip(places, runs, strict=True) if run.exception() is None}
+    """Return the result of each block of one example, without those for which the budget had no room."""
+    runs = {position: asyncio.ensure_future(block) for position, block in blocks.items()}
+    for run in runs.values():
+        run.add_done_callback(count)
+    await wait_for_all(list(runs.values()))
+    return {position: run.result()[0] for position, run in runs.items() if run.exception() is None}

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from optimizer.evaluate.evaluator import Evaluator, phase_tag, wait_for_all
+from optimizer.evaluate.evaluator import Evaluator, Progress, counting, no_progress, phase_tag, wait_for_all
 from optimizer.evaluate.statistics import Interval, difference, interval, mean
 from optimizer.search.board import MOST_FAILURES
 from optimizer.types import Candidate, Example, Failure, Score
@@ -55,18 +55,27 @@ class Outcome:
     unanswered: int = 0
 
 
-async def final_test(evaluator: Evaluator, seed: Candidate, winner: Candidate, examples: Sequence[Example]) -> Outcome:
+async def final_test(
+    evaluator: Evaluator,
+    seed: Candidate,
+    winner: Candidate,
+    examples: Sequence[Example],
+    progress: Progress = no_progress,
+) -> Outcome:
     """Run the seed and the winner over the test examples, once, and compare them pair by pair.
 
     They go side by side, in runs short enough to share a prefix, so that a budget which is spent on the
-    way leaves pairs to compare: the verdict is then that of the examples which both have answered.
+    way leaves pairs to compare: the verdict is then that of the examples which both have answered. `progress` is
+    told after each run how many answers of how many there are.
     """
     tasks: dict[str, list[asyncio.Task[list[Score | Failure]]]] = {seed.id: [], winner.id: []}
     sides = dict(enumerate((seed,) if seed.id == winner.id else (seed, winner)))
+    count = counting(progress, len(sides) * len(examples))
     for start in range(0, len(examples), RUN):
-        for place, candidate in sides.items():
-            block = evaluator.run(candidate, examples[start : start + RUN], "test", start, phase_tag("test", place))
+        for number, candidate in sides.items():
+            block = evaluator.run(candidate, examples[start : start + RUN], "test", start, phase_tag("test", number))
             tasks[candidate.id].append(asyncio.ensure_future(block))
+            tasks[candidate.id][-1].add_done_callback(count)
     await wait_for_all([task for runs in tasks.values() for task in runs])
     answered = {cid: [run.result() for run in _unspent(tasks.values(), runs)] for cid, runs in tasks.items()}
     tested = [Tested(c, [result for run in answered[c.id] for result in run]) for c in (seed, winner)]

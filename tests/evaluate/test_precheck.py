@@ -16,9 +16,27 @@ from optimizer.evaluate.evaluator import Evaluator, phase_tag
 from optimizer.evaluate.precheck import Precheck, precheck
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import scores_of
-from optimizer.types import Candidate, Example, Prompt
+from optimizer.prompt.template import unnamed_labels
+from optimizer.task.metrics.build import build_metric
+from optimizer.task.schema import FieldSpec
+from optimizer.task.task import Task
+from optimizer.types import Candidate, Example, Prompt, Score
 
 SEED = Candidate({"predict": Prompt("i")})
+OUTPUTS = {"answer": FieldSpec()}
+TASK = Task(
+    name="t",
+    description="",
+    instruction="i",
+    inputs={"n": FieldSpec()},
+    outputs=OUTPUTS,
+    train=(),
+    validation=(),
+    test=(),
+    metric=build_metric("exact_match", OUTPUTS, Path()),
+    folder=Path(),
+)
+LABELLED = replace(TASK, outputs={"answer": FieldSpec(choices=("0.0", "1.0"))})
 EXAMPLES = [Example({"n": n}, {"answer": "1.0"}) for n in range(40)]
 
 
@@ -65,7 +83,7 @@ def checked(ledger: Ledger, program: Program, temperature: float, answers: int |
     lm = dspy.utils.DummyLM([{}])
     lm.kwargs["temperature"] = temperature
     evaluator = Evaluator(Programs(program), lm, Metric(), ["answer"], ledger, 4)
-    return asyncio.run(precheck(evaluator, SEED, EXAMPLES, answers))
+    return asyncio.run(precheck(evaluator, TASK, SEED, EXAMPLES, answers))
 
 
 def test_at_temperature_0_it_asks_what_trial_0_asks_and_no_more(ledger: Ledger) -> None:
@@ -112,3 +130,30 @@ def test_a_budget_that_ends_leaves_what_is_known(ledger: Ledger) -> None:
 
 def test_a_seed_that_nobody_answers_is_not_judged(ledger: Ledger) -> None:
     assert checked(ledger, Program(failing=(0, CallError("server", "down"))), 0.0) is None
+
+
+def labelled(instruction: str, *said: str, style: str = "turns") -> str:
+    """Return what a pre-check says of a task with the labels yes and no, where the model says this."""
+    task = replace(TASK, instruction=instruction, outputs={"answer": FieldSpec(choices=("yes", "no"))})
+    unnamed = unnamed_labels(task, Candidate({"predict": Prompt(instruction, style)}))
+    read = [{"answer": one} if one in ("yes", "no") else {"unreadable": one} for one in said]
+    results: list[Any] = [Score(0.0, answer) for answer in read]
+    text = Precheck(results, [], 40, {"answer": ("yes", "no")}, unnamed).text()
+    return text.partition("will look like luck.")[2]
+
+
+def test_answers_that_are_no_label_are_told_with_their_cause() -> None:
+    chat = "I am happy to help!"
+    assert labelled("Decide.", chat, chat) == " 2 of 2 answers are no label: your prompt does not name the choices."
+    assert labelled("Decide.", chat, chat, style="chat") == " 2 of 2 answers are no label."
+    assert labelled("Say yes if so.", chat, "no") == " 1 of 2 answers are no label: your prompt does not name no."
+    assert labelled("Say yes or no.", chat, "no") == " 1 of 2 answers are no label."
+    assert labelled("Decide.", "yes", "no") == ""
+
+
+def test_the_pre_check_knows_the_tasks_labels(ledger: Ledger) -> None:
+    lm = dspy.utils.DummyLM([{}])
+    evaluator = Evaluator(Programs(Program()), lm, Metric(), ["answer"], ledger, 4)
+    found = asyncio.run(precheck(evaluator, LABELLED, SEED, EXAMPLES))
+    assert found is not None
+    assert (found.no_label, found.labels, list(found.unnamed)) == (0, {"answer": ("0.0", "1.0")}, ["0.0", "1.0"])

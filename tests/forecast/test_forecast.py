@@ -77,13 +77,39 @@ def test_what_is_not_known_is_said() -> None:
     found = forecast(PLAN, [Sample(exactly(10), None)], BudgetConfig(), 1, ["x"])
     assert (found.usd, found.seconds) == (None, None)
     assert found.text() == (
-        "Forecast: 300 (250–350) calls, 3,000 (2,500–3,500) tokens, dollars not known\n  assumed: x"
+        "Forecast: search 200 (150–250) calls, test and baselines 100 calls; "
+        "3,000 (2,500–3,500) tokens, dollars not known\n  assumed: x"
     )
 
 
 def test_the_text_gives_the_middle_and_the_interval() -> None:
-    found = Forecast(Range(10, 20, 30), exactly(1234), exactly(0.5), Range(1, 2, 3), ())
-    assert found.text() == "Forecast: 20 (10–30) calls, 1,234 tokens, $0.5000, 2 (1–3) s"
+    found = Forecast(Range(20, 30, 40), exactly(1234), exactly(0.5), Range(10, 20, 30), (), 12, Range(1, 2, 3))
+    assert found.text() == (
+        "Forecast: search 18 (8–28) calls, test and baselines 12 calls; 1,200 tokens, $0.50, "
+        "20 (10–30) s, 2 (1–3) s of them for test and baselines"
+    )
+
+
+@pytest.mark.parametrize(
+    ("figure", "text"),
+    [
+        (Range(9_167, 301_234, 983_098), "up to 980,000"),
+        (Range(0, 0, 20), "up to 20"),
+        (Range(101_000, 149_600, 1_000_000), "150,000 (100,000–1,000,000)"),
+        (Range(0.001234, 0.00999, 0.0100), "0.010 (0.0012–0.010)"),
+        (Range(499.6, 499.8, 500.2), "500"),
+        (exactly(0), "0"),
+    ],
+)
+def test_a_figure_has_two_digits_and_a_range_only_where_it_tells_something(figure: Range, text: str) -> None:
+    assert figure.text() == text
+
+
+def test_the_test_and_its_time_are_told_apart() -> None:
+    found = forecast(Plan(exactly(80), 50, baselines=40), [SAME, SAME], BudgetConfig(), 4, [])
+    assert (found.test_calls, found.test_seconds) == (140, exactly(70))
+    assert found.text().startswith("Forecast: search 80 calls, test and baselines 140 calls; ")
+    assert found.text().endswith("110 s, 70 s of them for test and baselines")
 
 
 @given(st.lists(st.floats(0, 1e4), min_size=1, max_size=14), st.integers(0, 300), st.integers(0, 99))

@@ -81,8 +81,10 @@ def test_a_run_finds_the_better_prompt_and_writes_its_files(run: Run, server: Fa
     assert data["winner"]["test_score"] > 0.9
     low, high = data["difference"]["ci95"]
     assert 0 < low <= data["difference"]["mean"] <= high
-    random, nearest = data["baselines"]
+    random, nearest, named = data["baselines"]
     assert [random["name"], nearest["name"]] == ["2 random demos", "2 nearest demos"]
+    # Nor does the bare prompt name the labels; one that does is all that this model needs, too.
+    assert (named["name"], named["test_score"]) == ("labels named in the prompt", 1.0)
     # A demo that shows the word is all that this model needs; two random ones seldom do.
     assert random["test_score"] < 0.7 < 0.9 < nearest["test_score"]
     assert random["examples"] == nearest["examples"] == data["test_examples"]

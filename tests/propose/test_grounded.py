@@ -4,6 +4,7 @@ from typing import Any
 
 from optimizer.propose.base import Proposal, Subject
 from optimizer.propose.grounded import TIPS, Grounded
+from optimizer.task.schema import FieldSpec
 from optimizer.testing.proposers import Scripted, propose
 
 from .conftest import EXAMPLES, MakeSubject
@@ -33,6 +34,12 @@ def test_the_request_holds_the_task_its_answers_examples_and_a_tip(subject: Make
     assert text.count("<example>") == 5
     assert text.endswith(TIPS[0])
     assert second.endswith(TIPS[1])
+
+
+def test_with_several_outputs_the_answers_are_named_by_field(subject: MakeSubject) -> None:
+    fields = {"team": FieldSpec(choices=("a", "b")), "urgent": FieldSpec(type="bool")}
+    _, model = asked(subject(fields), 1, "a")
+    assert "Possible answers for team: a, b\n" in texts(model)[0]
 
 
 def test_every_request_shows_other_examples(subject: MakeSubject) -> None:

@@ -40,6 +40,20 @@ def test_every_type_has_its_shape(subject: MakeSubject, kind: str, shape: str) -
     assert f"Classify.\nAnswer with {shape}." in written(made)
 
 
+def test_several_outputs_are_told_of_together(subject: MakeSubject) -> None:
+    vendor, paid = FieldSpec(choices=("acme", "umbrella"), definitions={"acme": "tools"}), FieldSpec(type="bool")
+    texts = written(
+        subject({"vendor_name": vendor, "total": FieldSpec(type="float"), "paid": paid, "why": FieldSpec()})
+    )
+    assert texts[0] == "Classify.\nThe vendor name is one of: acme, umbrella."
+    assert texts[1] == "Classify.\nVendor name:\n- acme: tools"
+    assert texts[2] == (
+        "Classify.\nAnswer with these fields only, without any explanation: "
+        "the vendor name as one of its labels; the total as a number; the paid as yes or no; the why."
+    )
+    assert all(text.count("only") <= 1 for text in texts)
+
+
 def test_the_seed_itself_and_repetitions_are_left_out(subject: MakeSubject) -> None:
     texts = written(subject({"intent": FieldSpec(choices=("a", "b"))}, description=""))
     assert "Classify." not in texts

@@ -1,19 +1,25 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import dspy
+import numpy as np
 import pytest
 
 from optimizer.config.schema import RunConfig
 from optimizer.errors import BudgetSpent
-from optimizer.evaluate.evaluator import Evaluator
+from optimizer.evaluate.evaluator import Evaluator, Progress, no_progress
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import scores_of
+from optimizer.prompt.program import Programs as RealPrograms
 from optimizer.propose.demosets import balanced_sets
-from optimizer.search.baselines import Compared, baseline_runs, measure_baselines, places_of, simple_baselines
+from optimizer.search.baselines import Compared, baseline_runs, measure_baselines, positions_of, simple_baselines
 from optimizer.search.verdict import Tested as Side
+from optimizer.task.metrics.build import build_metric
+from optimizer.task.schema import FieldSpec
+from optimizer.task.task import Task as RealTask
 from optimizer.types import Candidate, Example, Prompt
 
 from .conftest import TRAIN, Metric, Programs, Rule, candidate, scores
@@ -24,6 +30,7 @@ WINNER = candidate("found")
 
 class Task(NamedTuple):
     test: tuple[Example, ...] = TEST
+    outputs: dict[str, FieldSpec] = {}  # noqa: RUF012 - never changed
 
 
 class Demoed(Programs):
@@ -49,14 +56,19 @@ def policy(one: Candidate) -> str:
 
 
 def measured(
-    ledger: Ledger, rule: Rule, winner: Side | None = None, settings: RunConfig | None = None
+    ledger: Ledger,
+    rule: Rule,
+    winner: Side | None = None,
+    settings: RunConfig | None = None,
+    progress: Progress = no_progress,
 ) -> tuple[list[Compared], Demoed, list[str]]:
     programs, notes = Demoed(rule), list[str]()
     winner = winner or Side(WINNER, scores(*(float(n % 2) for n in range(40))))
 
     async def go() -> list[Compared]:
         evaluator = Evaluator(programs, dspy.utils.DummyLM([{}]), Metric(), ["answer"], ledger, 4)
-        return await measure_baselines(evaluator, programs, settings or config(), winner, notes.append)  # type: ignore[arg-type]
+        measuring = measure_baselines(evaluator, programs, settings or config(), winner, notes.append, progress)  # type: ignore[arg-type]
+        return await measuring
 
     return asyncio.run(go()), programs, notes
 
@@ -80,7 +92,7 @@ def test_no_demos_no_baselines_and_no_calls(ledger: Ledger, settings: RunConfig)
 def test_each_is_paired_with_the_winner_on_a_fixed_part_of_the_test(ledger: Ledger) -> None:
     """The nearest demos are right on even places, where this winner is wrong; the random ones never are."""
     found, programs, notes = measured(ledger, lambda one, n: float(policy(one) == "nearest" and n % 2 == 0))
-    places = places_of(TEST, config())
+    places = positions_of(TEST, config())
     odd = sum(place % 2 for place in places)
     assert len(places) == 15
     assert places == sorted(places)
@@ -95,7 +107,7 @@ def test_each_is_paired_with_the_winner_on_a_fixed_part_of_the_test(ledger: Ledg
 
 
 def test_what_the_budget_leaves_is_compared_and_said(ledger: Ledger) -> None:
-    places = places_of(TEST, config())
+    places = positions_of(TEST, config())
 
     def rule(one: Candidate, n: int) -> Any:
         return BudgetSpent("usd") if policy(one) == "nearest" or n > places[9] else 1.0
@@ -110,7 +122,43 @@ def test_what_the_budget_leaves_is_compared_and_said(ledger: Ledger) -> None:
 def test_a_winner_that_is_a_baseline_is_not_run_again(ledger: Ledger) -> None:
     nearest = simple_baselines(Demoed(lambda *_: 0.0), config())[1].candidate  # type: ignore[arg-type]
     winner = Side(Candidate(nearest.prompts, "spread"), scores(*[1.0] * 40))
-    found, programs, _ = measured(ledger, lambda *_: 0.0, winner)
+    heard = list[tuple[int, int]]()
+    found, programs, _ = measured(ledger, lambda *_: 0.0, winner, progress=lambda *counts: heard.append(counts))
     assert len(programs.calls) == 15
+    assert heard == [(answered, 15) for answered in range(1, 16)]
     assert {one for one, _ in programs.calls} == {found[0].outcome.seed.candidate.id}
     assert (found[1].outcome.mean, found[1].outcome.ci95, found[1].outcome.examples) == (0.0, (0.0, 0.0), 15)
+
+
+def names(tmp_path: Path, instruction: str, first_format: str = "turns", **changes: Any) -> list[str]:
+    """Return the baselines of a task with the labels a, b and c whose instruction is this."""
+    task = make_task(tmp_path, instruction=instruction, train=TRAIN[:6], **changes)
+    settings = RunConfig.model_validate({"task": "t", "search": {"formats": [first_format, "block"]}})
+    programs = RealPrograms(task, task.train, lambda texts: np.ones((len(texts), 1), np.float32))
+    return [
+        f"{one.name}: {one.candidate.prompts['predict'].instruction}" for one in simple_baselines(programs, settings)
+    ]
+
+
+def test_where_the_seed_does_not_name_its_labels_a_prompt_that_does_is_a_baseline(tmp_path: Path) -> None:
+    *demos, named = names(tmp_path, "Sort it.")
+    assert [one.split(":")[0] for one in demos] == ["4 random demos", "4 nearest demos"]
+    assert named == "labels named in the prompt: Sort it.\nAnswer with one of: a, b, c."
+    for instruction, style in (("Sort it into a, b or c.", "turns"), ("Sort it.", "chat")):
+        assert len(names(tmp_path, instruction, style)) == 2
+    assert len(names(tmp_path, "Sort it.", outputs={"answer": FieldSpec()})) == 2
+
+
+def make_task(folder: Path, **changes: Any) -> RealTask:
+    outputs = {"answer": FieldSpec(choices=("a", "b", "c"))}
+    made: dict[str, Any] = {
+        "name": "tiny",
+        "description": "",
+        "inputs": {"n": FieldSpec()},
+        "outputs": outputs,
+        "validation": (),
+        "test": TEST,
+        "metric": build_metric("exact_match", outputs, folder),
+        "folder": folder,
+    }
+    return RealTask(**{**made, **changes})

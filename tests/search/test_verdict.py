@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.errors import BudgetSpent, StoppedByFailures
-from optimizer.evaluate.evaluator import Evaluator
+from optimizer.evaluate.evaluator import Evaluator, Progress, no_progress
 from optimizer.evaluate.statistics import difference, wilson
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import scores_of
@@ -89,12 +89,14 @@ def test_improved_only_where_the_interval_lies_above_zero(pairs: list[tuple[floa
     assert (outcome.verdict == "worse") == (high < 0)
 
 
-def finals(ledger: Ledger, rule: Rule, one: Any, two: Any, over: Any = TEST) -> tuple[Outcome, Programs]:
+def finals(
+    ledger: Ledger, rule: Rule, one: Any, two: Any, over: Any = TEST, progress: Progress = no_progress
+) -> tuple[Outcome, Programs]:
     programs = Programs(rule)
 
     async def go() -> Outcome:
         evaluator = Evaluator(programs, dspy.utils.DummyLM([{}]), Metric(), ["answer"], ledger, 4)
-        return await final_test(evaluator, one, two, over)
+        return await final_test(evaluator, one, two, over, progress)
 
     return asyncio.run(go()), programs
 
@@ -105,6 +107,13 @@ def test_both_prompts_answer_every_test_example_once(ledger: Ledger) -> None:
     assert sorted(programs.calls) == sorted((one.id, n) for one in (SEED, WINNER) for n in range(10))
     assert len(scores_of(ledger, SEED.id, "test")) == len(scores_of(ledger, WINNER.id, "test")) == 10
     assert scores_of(ledger, SEED.id, "validation") == []
+
+
+def test_the_watcher_is_told_how_far_the_test_is(ledger: Ledger) -> None:
+    over, heard = [Example({"n": n}, {"answer": "yes"}) for n in range(25)], list[tuple[int, int]]()
+    finals(ledger, lambda one, n: 1.0, SEED, WINNER, over, lambda *counts: heard.append(counts))
+    assert [answered for answered, _ in heard] == [10, 20, 30, 40, 45, 50]
+    assert {planned for _, planned in heard} == {50}
 
 
 def test_a_seed_that_won_is_tested_once_and_not_called_better(ledger: Ledger) -> None:

@@ -21,9 +21,9 @@ def imported(code: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("template", FORMATS)
-def test_a_module_imports_only_what_it_says(template: str) -> None:
-    static, retrieving = saved(template), saved(template, "diverse", 3)
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_a_module_imports_only_what_it_says(format_name: str) -> None:
+    static, retrieving = saved(format_name), saved(format_name, "diverse", 3)
     assert imported(export(static, "python").text) <= STANDARD
     assert imported(export(retrieving, "python").text) <= STANDARD | {"numpy", "sentence_transformers"}
     assert imported(export(static, "dspy").text) <= STANDARD | {"dspy"}

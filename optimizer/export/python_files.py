@@ -16,6 +16,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from optimizer.export.template import BETWEEN, Message, Template, never
+from optimizer.models.embed import MODEL
 from optimizer.prompt import demos, values
 from optimizer.prompt.formats import plain
 from optimizer.prompt.program import Programs, Prompted
@@ -107,7 +108,7 @@ def _environment() -> Environment:
     made.filters |= {"literal": _literal, "source": _source, "parts": _parts, "fields": _fields}
     made.filters |= {"pairs": _pairs, "choosing": _choosing}
     made.globals |= {"values": values, "texts": texts, "demos": demos, "between": BETWEEN, "adapters": ADAPTERS}
-    made.globals |= {"plain_source": PLAIN_SOURCE, "plain_formats": PLAIN}
+    made.globals |= {"plain_source": PLAIN_SOURCE, "plain_formats": PLAIN, "embedder": MODEL}
     return made
 
 

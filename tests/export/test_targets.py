@@ -87,7 +87,7 @@ def _light() -> Iterator[None]:
 
 class _Sentences:
     def __init__(self, name: str, **options: Any) -> None:
-        assert "MiniLM" in name
+        assert "minilm" in name.lower()
 
     def encode(self, texts: Sequence[str], **options: Any) -> Any:
         assert options["normalize_embeddings"]

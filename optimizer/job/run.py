@@ -87,6 +87,9 @@ class Watcher:
     def end(self) -> None:
         """The search is over; the test begins."""
 
+    def testing(self, answered: int, planned: int, what: str) -> None:
+        """So many of the planned test answers are there; `what` names the prompts that are tested."""
+
 
 def optimize(
     config: RunConfig | str | Path,

@@ -7,20 +7,28 @@ from pathlib import Path
 
 import click
 
+from optimizer.cli.arguments import JSON, TASK_FOLDER, scored_with
+from optimizer.cli.help import Command
+from optimizer.cli.text import echo
 
-@click.command()
-@click.argument("place", metavar="CONFIG_OR_PROMPT")
+GROUPS = {
+    "What must hold": ("--min", "--against", "--margin"),
+    "What is scored": ("--task", "--split", "--model", "--api-base"),
+    "Output": ("--junit", "--json"),
+}
+
+
+@click.command(cls=Command, groups=GROUPS, short_help="Check that a prompt still holds (for CI).")
+@click.argument("place", metavar="CONFIG_OR_PROMPT", type=click.Path())
 @click.option("--min", "least", type=click.FloatRange(0, 1), metavar="SCORE", help="The score that it must reach.")
 @click.option("--against", metavar="PROMPT", help="A best.json, or an alias in the registry: champion.")
 @click.option(
     "--margin", type=click.FloatRange(0, 1), default=0.05, show_default=True, help="How much worse is allowed."
 )
-@click.option("--task", metavar="FOLDER", help="The task; a config names its own.")
-@click.option("--split", type=click.Choice(["train", "validation", "test"]), default="test", show_default=True)
-@click.option("--model", metavar="NAME", help="Another model than the one the prompt was optimized for.")
-@click.option("--api-base", metavar="URL", help="The endpoint of --model.")
+@click.option("--task", metavar="FOLDER", type=TASK_FOLDER, help="The task; a config names its own.")
+@scored_with
 @click.option("--junit", metavar="FILE", help="Write JUnit's XML there.")
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@JSON
 def check(
     place: str,
     least: float | None,
@@ -37,19 +45,24 @@ def check(
 
     CONFIG is a run's YAML: its run_dir's best.json is checked, or the task's own instruction where there is none.
     PROMPT is a best.json. What a 95 % interval says counts: one that straddles the mark tells nothing.
+
+    \b
+    Examples:
+      metier check runs/mine/best.json --task tasks/support_intent --min 0.85 --junit check.xml
+      metier check runs/new/best.json --task tasks/support_intent --against runs/mine/best.json
     """
     from optimizer.job.check import EXIT, Wanted
-    from optimizer.job.check import check as checked
+    from optimizer.job.check import check as run_check
     from optimizer.report.clean import cell
     from optimizer.system.files import write_atomically
 
-    found = checked(place, Wanted(least, against, margin), split, task, model, api_base)
+    result = run_check(place, Wanted(least, against, margin), split, task, model, api_base)
     if junit is not None:
-        write_atomically(Path(junit), found.to_junit())
+        write_atomically(Path(junit), result.to_junit())
     if as_json:
-        click.echo(json.dumps(found.to_json(), ensure_ascii=False, indent=2))
+        click.echo(json.dumps(result.to_json(), ensure_ascii=False, indent=2))
     else:
-        click.echo(f"{found.outcome}: {cell(found.prompt)} on {cell(found.task)}")
-        for one in found.criteria:
-            click.echo(f"  {one.outcome:8}{cell(one.message)}")
-    click.get_current_context().exit(EXIT[found.outcome])
+        echo(f"{result.outcome}: {cell(result.prompt)} on {cell(result.task)}")
+        for criterion in result.criteria:
+            echo(f"  {criterion.outcome:8}{cell(criterion.message)}")
+    click.get_current_context().exit(EXIT[result.outcome])

@@ -9,36 +9,47 @@ from typing import TYPE_CHECKING
 
 import click
 
+from optimizer.cli.arguments import JSON, RUN_FOLDER
+from optimizer.cli.text import echo
+
 if TYPE_CHECKING:
     from optimizer.report.compare import Comparison
 
 
 @click.command(short_help="Compare the winners of runs, pair by pair.")
-@click.argument("runs", metavar="RUN_DIR…", nargs=-1, required=True)
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.argument("runs", metavar="RUN_DIR…", nargs=-1, required=True, type=RUN_FOLDER)
+@JSON
 def compare(runs: tuple[str, ...], as_json: bool) -> None:
     """Compare the winners of runs, pair by pair, on the test examples that all of them answered.
 
     The first run is what the others are measured by; a single run is measured by its own seed.
+
+    \b
+    Examples:
+      metier compare runs/mine
+      metier compare runs/mine runs/other --json
     """
     from optimizer.report.compare import compare as paired
 
-    found = paired([Path(run) for run in runs])
-    click.echo(json.dumps(asdict(found), indent=2) if as_json else "\n".join(_lines(found)))
+    comparison = paired([Path(run) for run in runs])
+    if as_json:
+        click.echo(json.dumps(asdict(comparison), indent=2))
+    else:
+        echo(_text(comparison))
 
 
-def _lines(found: Comparison) -> list[str]:
+def _text(comparison: Comparison) -> str:
     from optimizer.report.clean import cell
 
-    width = max(len(cell(side.name)) for side in found.sides)
-    lines = [f"{found.examples} common test examples, {cell(found.metric)}; 95 % intervals"]
-    for side in found.sides:
+    width = max(len(cell(side.name)) for side in comparison.sides)
+    lines = [f"{comparison.examples} common test examples, {cell(comparison.metric)}; 95 % intervals"]
+    for side in comparison.sides:
         line = f"  {cell(side.name):{width}}  {side.score:.3f} [{side.ci95[0]:.3f}, {side.ci95[1]:.3f}]"
         if side.gain is not None and side.gain_ci95 is not None:
             low, high = side.gain_ci95
             word = "better" if low > 0 else "worse" if high < 0 else "not told apart"
             line += f"  {side.gain:+.3f} [{low:+.3f}, {high:+.3f}]  {word}"
         lines.append(line)
-    if len(found.sides) > 2:
+    if len(comparison.sides) > 2:
         lines.append("Each difference is to the first line, at 95 % for itself: of many, one in twenty is chance.")
-    return lines
+    return "\n".join(lines)

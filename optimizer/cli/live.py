@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from optimizer.cli.panel import bar, sparkline
+from optimizer.cli.text import best_text, duration, figure, wrapped
 from optimizer.job.watcher import Watcher
 from optimizer.report.clean import visible
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.live import Live
-    from rich.table import Table
 
     from optimizer.config.schema import RunConfig
     from optimizer.door.budget import Budget
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 # Of the panel: its first column, however long the other one is, and the lines and spaces around both.
 NAME_WIDTH, FRAME, WIDEST = len("trials"), 7, 120
-UNITS = {"calls": "calls", "tokens": "tokens", "usd": "dollars", "seconds": "seconds"}
 
 
 def make_watcher(quiet: bool) -> Watcher:
@@ -37,10 +37,12 @@ def make_watcher(quiet: bool) -> Watcher:
 
 
 class Lines(Watcher):
-    """One plain line for each trial that ends."""
+    """One plain line for each trial that ends, and for each quarter of the test."""
+
+    _told: tuple[str, int] = ("", 0)
 
     def say(self, text: str) -> None:
-        """Print one line of news."""
+        """Print a message."""
         click.echo(text)
 
     def begin(self, config: RunConfig, task: Task, budget: Budget, ledger: Ledger) -> None:
@@ -54,11 +56,21 @@ class Lines(Watcher):
         """Print a trial that ended."""
         self.state.take(event)
         if event.kind == "ended":
-            self.say(f"{_trial_line(event)}; best {self.state.best_text()}; {self.state.spent_text()}")
+            self.say(f"{_trial_line(event)}; best {best_text(self.state.best)}; {self.state.spent_text()}")
+
+    def testing(self, answered: int, planned: int, what: str) -> None:
+        """Print a line where another quarter of the test's answers is there."""
+        quarter = (what, 4 * answered // max(1, planned))
+        if quarter[1] and quarter != self._told:
+            self.say(f"test: {answered} of {planned} answers ({what})")
+        self._told = quarter
 
 
 class LiveView(Watcher):
-    """A panel that is redrawn in place, at most 22 lines of 80 columns: more would scroll, and flicker."""
+    """A panel that is redrawn in place, at most 22 lines of 80 columns: more would scroll, and flicker.
+
+    During the test it is one line.
+    """
 
     SHOWN, RACING, FAILURES = 4, 5, 2
 
@@ -67,23 +79,21 @@ class LiveView(Watcher):
 
         self.console = Console()
         self.live: Live | None = None
-        self.lines: list[str] = []
+        self.trial_lines: list[str] = []
         self.failures: list[tuple[str, str]] = []
         self.limits: Callable[[], str] = str
+        self.test = Test("", 0)
 
     def say(self, text: str) -> None:
-        """Print one line above the panel."""
-        self.console.print(text, markup=False, highlight=False)
+        """Print a message above what is drawn; no word is broken at the end of a line."""
+        self.console.print(wrapped(text, self.console.width), markup=False, highlight=False, soft_wrap=True)
 
     def begin(self, config: RunConfig, task: Task, budget: Budget, ledger: Ledger) -> None:
         """Start the panel."""
-        from rich.live import Live
-
         self.state, self.title, self._ledger = State(config, budget, ledger), task.name, ledger
         for note in task.notes:
             self.say(f"note: {note}")
-        self.live = Live(console=self.console, get_renderable=self._table, refresh_per_second=2)
-        self.live.start()
+        self._draw(self._table)
 
     def connected(self, door: Door) -> None:
         """Take note of who knows the provider's limits."""
@@ -97,15 +107,31 @@ class LiveView(Watcher):
         if event.kind != "started":
             self.failures = last_failures(self._ledger, self.FAILURES)
         if event.kind == "ended":
-            self.lines = [*self.lines, _trial_line(event)][-self.SHOWN :]
+            self.trial_lines = [*self.trial_lines, _trial_line(event)][-self.SHOWN :]
+
+    def testing(self, answered: int, planned: int, what: str) -> None:
+        """Draw a bar with the share of the test's answers, and the time left."""
+        if (what, planned) != (self.test.what, self.test.planned):
+            self.test = Test(what, planned)
+            self._draw(self._test_line)
+        self.test.answered = answered
+        if answered >= planned:
+            self.end()
 
     def end(self) -> None:
-        """Leave the panel as it is."""
+        """Leave what is drawn as it is."""
         if self.live is not None:
             self.live.stop()
             self.live = None
 
-    def _table(self) -> Table:
+    def _draw(self, renderable: Callable[[], RenderableType]) -> None:
+        from rich.live import Live
+
+        self.end()
+        self.live = Live(console=self.console, get_renderable=renderable, refresh_per_second=2)
+        self.live.start()
+
+    def _table(self) -> RenderableType:
         from rich.table import Table
         from rich.text import Text
 
@@ -118,79 +144,87 @@ class LiveView(Watcher):
             table.add_row(name, Text(visible(text, 200), overflow="ellipsis", no_wrap=True))
         return table
 
+    def _test_line(self) -> RenderableType:
+        from rich.text import Text
+
+        return Text(visible(self.test.text(), 200), overflow="ellipsis", no_wrap=True)
+
     def _rows(self) -> Iterator[tuple[str, str]]:
         """Yield each line of the panel with its name."""
         from optimizer.report.words import at_most
 
         state = self.state
-        yield "best", state.best_text()
+        yield "best", best_text(state.best)
         if state.curve:
             yield "", f"{sparkline(state.curve)}  over {state.ended} trials"
         yield "trials", f"{state.ended}{at_most(state.trials)}, {len(state.racing)} racing"
         used = state.used()
         if not used:
             yield "budget", state.spent_text()
-        for place, (name, (spent, limit)) in enumerate(used.items()):
-            told = f"{_figure(name, spent)} of {_figure(name, limit)} {UNITS[name]}"
-            yield "" if place else "budget", f"{bar(spent / limit)}  {told}"
+        bars = [f"{bar(spent / limit)}  {_of(name, spent, limit)}" for name, (spent, limit) in used.items()]
+        yield from _named("budget", bars)
         yield "limits", self.limits() or "none met"
-        yield "time", f"{state.elapsed():.0f} s, {state.left_text()}"
-        for place, (number, score, seen) in enumerate(state.leaders(self.RACING)):
-            yield "" if place else "racing", f"{bar(score)}  #{number} {score:.3f} on {seen}"
-        for place, (kind, message) in enumerate(self.failures):
-            yield "" if place else "failed", f"{kind}: {message}"
-        for place, line in enumerate(self.lines):
-            yield "" if place else "ended", line
+        yield "time", f"{duration(state.elapsed())}, {state.left_text()}"
+        leaders = state.leaders(self.RACING)
+        yield from _named(
+            "racing", [f"{bar(score)}  #{number} {score:.3f} on {seen}" for number, score, seen in leaders]
+        )
+        yield from _named("failed", [f"{kind}: {message}" for kind, message in self.failures])
+        yield from _named("ended", self.trial_lines)
+
+
+def _named(name: str, texts: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield texts as lines of the panel; the first one bears the name."""
+    for index, text in enumerate(texts):
+        yield "" if index else name, text
+
+
+class Test:
+    """How far a test is: so many answers of those that are planned."""
+
+    def __init__(self, what: str, planned: int) -> None:
+        self.what, self.planned, self.answered = what, planned, 0
+        self._start = time.monotonic()
+
+    def text(self) -> str:
+        """Return a bar, the answers, the time left, and what is tested."""
+        share = self.answered / max(1, self.planned)
+        left = "time left not known yet"
+        if self.answered:
+            left = f"about {duration((time.monotonic() - self._start) * (1 / share - 1))} left"
+        return f"test {bar(share)}  {self.answered} of {self.planned} answers, {left}: {self.what}"
 
 
 class State:
-    """What both views show, gathered from the events and the budget."""
+    """What both views show, from the events, the ledger and the budget."""
 
     def __init__(self, config: RunConfig, budget: Budget, ledger: Ledger) -> None:
         self.trials, self._budget, self._ledger = config.planned, budget, ledger
         self._start = time.monotonic()
         self.ended = 0
-        self.racing: set[int] = set()
-        self._scores: dict[int, list[float]] = {}
+        self.best: Mapping[str, Any] | None = None
+        self.racing: dict[int, list[float]] = {}
         self.curve: list[float] = []
 
     def take(self, event: Event) -> None:
         """Take note of an event."""
-        from optimizer.evaluate.statistics import mean
+        if event.kind != "ended":
+            self.racing[event.number] = event.scores
+            return
+        from optimizer.ledger.records import all_trials
+        from optimizer.report.status import best_trial
 
-        self._scores[event.number] = event.scores
-        if event.kind == "ended":
-            self.ended += 1
-            self.racing.discard(event.number)
-            best = self._best()
-            self.curve += [] if best is None else [mean(best)]
-        else:
-            self.racing.add(event.number)
-
-    def best_text(self) -> str:
-        """Return the best score among the trials that saw most, with its interval."""
-        from optimizer.evaluate.statistics import interval, mean
-
-        best = self._best()
-        if best is None:
-            return "none yet"
-        low, high = interval(best)
-        return f"{mean(best):.3f} [{low:.2f}, {high:.2f}] on {len(best)} validation examples"
-
-    def _best(self) -> list[float] | None:
-        """Return the scores of the best trial among those that saw at least half of what the longest saw."""
-        from optimizer.evaluate.statistics import mean
-
-        longest = max(map(len, self._scores.values()), default=0)
-        return max((s for s in self._scores.values() if s and 2 * len(s) >= longest), key=mean, default=None)
+        self.ended += 1
+        self.racing.pop(event.number, None)
+        self.best = best_trial(all_trials(self._ledger))
+        self.curve += [] if self.best is None else [self.best["score"]]
 
     def leaders(self, most: int) -> list[tuple[int, float, int]]:
         """Return (trial, score, examples seen) of the trials that race, the best first, at most `most`."""
         from optimizer.evaluate.statistics import mean
 
-        racing = [(number, self._scores.get(number, [])) for number in self.racing]
-        found = [(number, mean(scores), len(scores)) for number, scores in racing if scores]
-        return sorted(found, key=lambda one: (-one[1], one[0]))[:most]
+        scored = [(number, mean(scores), len(scores)) for number, scores in self.racing.items() if scores]
+        return sorted(scored, key=lambda row: (-row[1], row[0]))[:most]
 
     def used(self) -> dict[str, tuple[float, float]]:
         """Return (spent, limit) for each limit that is set."""
@@ -205,7 +239,7 @@ class State:
 
             total = sum(usage_by_role(self._ledger, "search").values(), Usage())
             return f"{total.calls:,} calls, {total.tokens:,} tokens, no limit"
-        return ", ".join(f"{_figure(n, spent)} of {_figure(n, limit)} {UNITS[n]}" for n, (spent, limit) in used.items())
+        return ", ".join(_of(name, *pair) for name, pair in used.items())
 
     def elapsed(self) -> float:
         """Return the seconds since the search began."""
@@ -216,11 +250,12 @@ class State:
         shares = [spent / limit for spent, limit in self._budget.used().values()]
         shares += [self.ended / self.trials] if self.trials else []
         share = max(shares, default=0.0)
-        return "time left not known yet" if share <= 0.02 else f"about {self.elapsed() * (1 / share - 1):.0f} s left"
+        left = self.elapsed() * (1 / share - 1) if share > 0.02 else None
+        return "time left not known yet" if left is None else f"about {duration(left)} left"
 
 
-def _figure(name: str, value: float) -> str:
-    return f"{value:,.2f}" if name == "usd" else f"{value:,.0f}"
+def _of(name: str, spent: float, limit: float) -> str:
+    return f"{figure(name, spent)} of {figure(name, limit)} {'dollars' if name == 'usd' else name}"
 
 
 def _trial_line(event: Event) -> str:
@@ -232,8 +267,8 @@ def _trial_line(event: Event) -> str:
 
 
 def _dimensions(event: Event) -> str:
-    told: list[Any] = []
-    for prompt in event.candidate.prompts.values():
-        demos = f"{prompt.policy} {prompt.count}" if prompt.count else "no demos"
-        told.append(f"{prompt.format}, {demos}")
-    return f"{event.candidate.origin}: {'; '.join(told)}"
+    prompts = [
+        f"{prompt.format}, {f'{prompt.policy} {prompt.count}' if prompt.count else 'no demos'}"
+        for prompt in event.candidate.prompts.values()
+    ]
+    return f"{event.candidate.origin}: {'; '.join(prompts)}"

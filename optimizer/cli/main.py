@@ -12,30 +12,29 @@ from types import TracebackType
 import click
 
 from optimizer import __version__
-from optimizer.cli import configs, models, runs, status, tasks, track
+from optimizer.cli import configs, models, runs, tasks, track
 from optimizer.cli.check import check
 from optimizer.cli.compare import compare
 from optimizer.cli.estimate import estimate
 from optimizer.cli.export import export
+from optimizer.cli.help import SectionedGroup
 from optimizer.cli.report import report
 from optimizer.cli.show import show
+from optimizer.cli.status import status
+from optimizer.cli.text import echo
 from optimizer.errors import MetierError
 from optimizer.system.redact import scrub
 
 
-class Cli(click.Group):
-    """A group that ends every MetierError with its message and its exit code, and suggests commands."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the commands in the order in which they are met: from a run to what is shipped."""
-        return list(self.commands)
+class Cli(SectionedGroup):
+    """A group that ends every MetierError with its message and its exit code."""
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; our own errors become one message, without a traceback."""
         try:
             return super().invoke(ctx)
         except MetierError as problem:
-            click.echo(scrub(f"Error: {problem}"), err=True)
+            echo(scrub(f"Error: {problem}"), err=True)
             ctx.exit(problem.exit_code)
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
@@ -47,29 +46,25 @@ class Cli(click.Group):
 def cli() -> None:
     """Optimize a prompt, and prove that it is better.
 
-    Start with: metier run configs/quickstart.yaml
+    \b
+    First step, without a key and without an account:
+      metier run configs/quickstart.yaml
+    Then:
+      metier report --open
+
+    Every command shows examples with --help. Where RUN_DIR is left out, the newest run below ./runs is meant.
+
+    \b
+    Completion in bash:  eval "$(_METIER_COMPLETE=bash_source metier)"
+    in zsh:              eval "$(_METIER_COMPLETE=zsh_source metier)"
+    in fish:             _METIER_COMPLETE=fish_source metier | source
     """
 
 
-for command in (
-    runs.run,
-    runs.resume,
-    status.status,
-    estimate,
-    runs.evaluate,
-    runs.ui,
-    report,
-    show,
-    compare,
-    export,
-    check,
-    tasks.tasks,
-    models.models,
-    configs.config,
-    track.track,
-    track.promote,
-):
-    cli.add_command(command)
+cli.add_section("Before a run", tasks.tasks, models.models, configs.config, estimate)
+cli.add_section("A run", runs.run, runs.resume, status)
+cli.add_section("Its result", report, show, compare, runs.ui, track.track)
+cli.add_section("Its prompt", runs.evaluate, check, export, track.promote)
 
 
 def _print_scrubbed(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
@@ -80,7 +75,7 @@ def _print_scrubbed(kind: type[BaseException], problem: BaseException, trace: Tr
 def main() -> None:
     """Run the command line; the entry point of `metier`."""
     sys.excepthook = _print_scrubbed
-    threading.excepthook = lambda told: _print_scrubbed(told.exc_type, told.exc_value, told.exc_traceback)  # type: ignore[arg-type]
+    threading.excepthook = lambda end: _print_scrubbed(end.exc_type, end.exc_value, end.exc_traceback)  # type: ignore[arg-type]
     with suppress(ValueError):  # raised elsewhere than in the main thread
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends whatever runs as Ctrl-C does
     cli(prog_name="metier")

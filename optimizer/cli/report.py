@@ -6,15 +6,25 @@ from pathlib import Path
 
 import click
 
+from optimizer.cli.arguments import RUN_DIR
+
 
 @click.command(short_help="Write a run's report.html and report.md.")
-@click.argument("run_dir", metavar="RUN_DIR")
+@RUN_DIR
 @click.option("--open", "open_it", is_flag=True, help="Open the page in a browser.")
-def report(run_dir: str, open_it: bool) -> None:
-    """Write report.html and report.md of the run in RUN_DIR: also while it is going on, or interrupted."""
+def report(run_dir: Path, open_it: bool) -> None:
+    """Write report.html and report.md of the run in RUN_DIR (default: the newest).
+
+    The run may still be going on, or interrupted; the report says so.
+
+    \b
+    Examples:
+      metier report --open
+      metier report runs/mine
+    """
     from optimizer.report.files import make_reports
 
-    page = make_reports(Path(run_dir))
+    page = make_reports(run_dir)
     click.echo(page)
     if open_it:
         click.launch(page.resolve().as_uri())

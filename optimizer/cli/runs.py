@@ -3,35 +3,47 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from optimizer.cli.arguments import CONFIG, RUN_DIR, RUN_FOLDER, SET, TASK_FOLDER, scored_with
+from optimizer.cli.help import Command
+from optimizer.cli.text import echo
+
 if TYPE_CHECKING:
     from optimizer.config.schema import RunConfig
-    from optimizer.report.result import Report
+
+GROUPS = {
+    "What is run": ("--set", "--run-dir", "--prefer"),
+    "When a run goes on": ("--wait", "--accept-changes"),
+    "Output": ("--quiet",),
+}
 
 
-WAIT = click.option("--wait", is_flag=True, help="Wait for another process that works on the same folder.")
-ACCEPT = click.option("--accept-changes", is_flag=True, help="Go on in spite of changes that are harmless.")
-QUIET = click.option("--quiet", is_flag=True, help="Print the result only.")
-SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key; may be repeated.")
+def _going_on(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a run that may have been begun before."""
+    wait = click.option("--wait", is_flag=True, help="Wait for another process that works on the same folder.")
+    accept = click.option("--accept-changes", is_flag=True, help="Go on in spite of changes that are harmless.")
+    quiet = click.option("--quiet", is_flag=True, help="Print the result only.")
+    return wait(accept(quiet(command)))
 
 
-@click.command()
-@click.argument("config", metavar="CONFIG")
+@click.command(cls=Command, groups=GROUPS, short_help="Optimize the prompt that a config describes.")
+@CONFIG
 @SET
-@click.option("--run-dir", metavar="DIR", help="Where the run's files go; the same folder continues a run.")
+@click.option(
+    "--run-dir", metavar="DIR", type=RUN_FOLDER, help="Where the run's files go; the same folder continues a run."
+)
 @click.option(
     "--prefer",
     type=(click.Choice(["cheapest-within"]), float),
     metavar="cheapest-within MARGIN",
     help="Let the cheapest prompt within MARGIN of the best validation score win.",
 )
-@QUIET
-@WAIT
-@ACCEPT
+@_going_on
 def run(
     config: str,
     overrides: tuple[str, ...],
@@ -41,7 +53,13 @@ def run(
     wait: bool,
     accept_changes: bool,
 ) -> None:
-    """Optimize the prompt that CONFIG describes."""
+    """Optimize the prompt that CONFIG describes.
+
+    \b
+    Examples:
+      metier run configs/quickstart.yaml
+      metier run run.yaml --set search.trials=20 --set budget.usd=2 --run-dir runs/mine
+    """
     from optimizer.config.load import load_config
 
     if prefer is not None:
@@ -52,14 +70,22 @@ def run(
     _optimize(settings, quiet, wait, accept_changes)
 
 
-@click.command()
-@click.argument("run_dir", metavar="RUN_DIR")
+@click.command(
+    cls=Command, groups={"What is run": ("--set",), **dict([*GROUPS.items()][1:])}, short_help="Go on with a run."
+)
+@RUN_DIR
 @SET
-@QUIET
-@WAIT
-@ACCEPT
-def resume(run_dir: str, overrides: tuple[str, ...], quiet: bool, wait: bool, accept_changes: bool) -> None:
-    """Go on with the run in RUN_DIR, with the config that it was begun with."""
+@_going_on
+def resume(run_dir: Path, overrides: tuple[str, ...], quiet: bool, wait: bool, accept_changes: bool) -> None:
+    """Go on with the run in RUN_DIR (default: the newest), with the config that it was begun with.
+
+    Nothing that was paid for is paid for again.
+
+    \b
+    Examples:
+      metier resume
+      metier resume runs/mine --set budget.calls=2000 --accept-changes
+    """
     from optimizer.job.resume import stored_config
 
     _optimize(stored_config(run_dir, overrides), quiet, wait, accept_changes or bool(overrides))
@@ -71,45 +97,32 @@ def _optimize(settings: RunConfig, quiet: bool, wait: bool, accept_changes: bool
     watcher = make_watcher(quiet)
     watcher.say("Loading …")
     from optimizer.job.run import optimize
+    from optimizer.report.summary import summary
 
-    _print_report(optimize(settings, watcher, wait=wait, accept_changes=accept_changes))
-
-
-def _print_report(report: Report) -> None:
-    low, high = report.difference_ci95
-    usage = report.usage
-    click.echo("")
-    click.echo(f"{report.verdict}: {report.recommendation}")
-    for name, side in (("seed", report.seed), ("winner", report.winner)):
-        ci = side.test_ci95
-        click.echo(
-            f"  {name:7} {side.test_score:.3f}  [{ci[0]:.3f}, {ci[1]:.3f}]  {side.tokens_per_call:.0f} tokens a call"
-        )
-    click.echo(f"  paired  {report.difference:+.3f}  [{low:+.3f}, {high:+.3f}] on {report.test_examples} test examples")
-    for beside in report.baselines:
-        (low, high), ci = beside.difference_ci95, beside.side.test_ci95
-        click.echo(
-            f"  {beside.name}, no search: {beside.side.test_score:.3f}  [{ci[0]:.3f}, {ci[1]:.3f}]  winner "
-            f"{beside.difference:+.3f}  [{low:+.3f}, {high:+.3f}] on the same {beside.examples}"
-        )
-    paid, tokens = sum(usage["calls"].values()), usage["input_tokens"] + usage["output_tokens"]
-    done = sum(report.trials.values())
-    click.echo(f"  {done} trials, {paid} calls, {tokens:,} tokens, ${usage['usd']:.4f}, {report.seconds:.0f} s")
-    if report.lost_calls:
-        click.echo(f"  {report.lost_calls} calls were in flight when it was cut off, and were made again")
-    click.echo(f"The prompt: {report.run_dir / 'best.md'} (to run it: best.json)")
-    if report.mlflow and report.mlflow["run_id"]:
-        click.echo(f"Every trial: metier ui {report.run_dir}")
+    try:
+        report = optimize(settings, watcher, wait=wait, accept_changes=accept_changes)
+    finally:
+        watcher.end()
+    echo("\n".join(["", *summary(report)]))
 
 
-@click.command("eval")
-@click.argument("task", metavar="TASK")
-@click.option("--prompt", "prompt", required=True, metavar="FILE", help="The best.json of a run.")
-@click.option("--split", type=click.Choice(["train", "validation", "test"]), default="test", show_default=True)
-@click.option("--model", metavar="NAME", help="Another model than the one the prompt was optimized for.")
-@click.option("--api-base", metavar="URL", help="The endpoint of --model.")
+@click.command(
+    "eval",
+    cls=Command,
+    groups={"What is scored": ("--prompt", "--split"), "By which model": ("--model", "--api-base")},
+    short_help="Score a saved prompt.",
+)
+@click.argument("task", metavar="TASK", type=TASK_FOLDER)
+@click.option("--prompt", required=True, metavar="FILE", type=click.Path(), help="The best.json of a run.")
+@scored_with
 def evaluate(task: str, prompt: str, split: str, model: str | None, api_base: str | None) -> None:
-    """Score a saved prompt on a split of TASK."""
+    """Score a saved prompt on a split of TASK.
+
+    \b
+    Examples:
+      metier eval tasks/support_intent --prompt runs/mine/best.json
+      metier eval tasks/support_intent --prompt runs/mine/best.json --model openai/gpt-4.1-mini
+    """
     from optimizer.job.eval import evaluate_saved
 
     scored = evaluate_saved(task, prompt, split, model, api_base)
@@ -119,23 +132,27 @@ def evaluate(task: str, prompt: str, split: str, model: str | None, api_base: st
         click.echo(f"{scored.failures} answers never came and are left out", err=True)
 
 
-@click.command(short_help="Serve the MLflow UI over a run.")
-@click.argument("run_dir", metavar="[RUN_DIR]", required=False)
+@click.command(short_help="Serve MLflow's pages over a run.")
+@RUN_DIR
 @click.option("--port", default=5000, show_default=True, help="The port on 127.0.0.1.")
-def ui(run_dir: str | None, port: int) -> None:
-    """Serve the MLflow UI on 127.0.0.1 over the database of RUN_DIR (default: the latest run).
+def ui(run_dir: Path, port: int) -> None:
+    """Serve MLflow's pages on 127.0.0.1 over the database of RUN_DIR (default: the newest run).
 
     A run that is mirrored to a server is shown by that server: its address is printed.
+
+    \b
+    Examples:
+      metier ui
+      metier ui runs/mine --port 5001
     """
     from optimizer.track.address import is_server
-    from optimizer.track.ui import latest, serve, tracking_uri, trials_address
+    from optimizer.track.ui import serve, tracking_uri, trials_address
 
-    place = Path(run_dir) if run_dir else None
-    uri = tracking_uri(place)
+    uri = tracking_uri(run_dir)
     if is_server(uri):
         click.echo(uri)
         return
-    trials = trials_address(place or latest(), uri)
+    trials = trials_address(run_dir, uri)
 
     def ready() -> None:
         click.echo(f"http://127.0.0.1:{port} (Ctrl-C ends it)")

@@ -9,39 +9,54 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from optimizer.cli.arguments import JSON, RUN_DIR
+from optimizer.cli.help import Command
+
 if TYPE_CHECKING:
     from optimizer.report.trial import Shown
 
 
-@click.command(short_help="Show a trial: prompt, scores, answers.")
-@click.argument("run_dir", metavar="RUN_DIR")
+@click.command(
+    cls=Command,
+    groups={"What is shown": ("--trial", "--example"), "Output": ("--json",)},
+    short_help="Show a trial: prompt, scores, answers.",
+)
+@RUN_DIR
 @click.option(
     "--trial", "number", type=int, metavar="N", help="The trial's number; 0 is the seed, default: the winner."
 )
 @click.option(
     "--example", type=int, metavar="K", help="Only the answer to that example, with the messages sent for it."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
-def show(run_dir: str, number: int | None, example: int | None, as_json: bool) -> None:
-    """Show a trial of the run in RUN_DIR: its prompt as rendered messages, parameters, scores, and each answer."""
+@JSON
+def show(run_dir: Path, number: int | None, example: int | None, as_json: bool) -> None:
+    """Show a trial of the run in RUN_DIR (default: the newest), by default the winner.
+
+    Its prompt as rendered messages, parameters, scores, and each answer.
+
+    \b
+    Examples:
+      metier show
+      metier show runs/mine --trial 7 --example 3
+    """
     from optimizer.job.export import find_trial, find_winner, rendered
     from optimizer.ledger.reader import Reader
     from optimizer.report.trial import shown_trial
 
-    trial = find_winner(Path(run_dir)) if number is None else find_trial(Path(run_dir), number)
-    with closing(Reader(Path(run_dir) / "ledger.db")) as ledger:
-        found = shown_trial(ledger, trial, example)
-    messages = rendered(Path(run_dir), trial, found.inputs) if found.inputs else []
+    trial = find_winner(run_dir) if number is None else find_trial(run_dir, number)
+    with closing(Reader(run_dir / "ledger.db")) as ledger:
+        shown = shown_trial(ledger, trial, example)
+    messages = rendered(run_dir, trial, shown.inputs) if shown.inputs else []
     if as_json:
-        click.echo(json.dumps({**found.to_json(), "messages": messages}, ensure_ascii=False, indent=2))
+        click.echo(json.dumps({**shown.to_json(), "messages": messages}, ensure_ascii=False, indent=2))
     else:
-        click.echo("\n".join(_lines(found, messages)))
+        click.echo("\n".join(_lines(shown, messages)))
 
 
-def _lines(found: Shown, messages: list[dict[str, Any]]) -> list[str]:
+def _lines(shown: Shown, messages: list[dict[str, Any]]) -> list[str]:
     from optimizer.report.clean import cell, visible
 
-    trial = found.trial
+    trial = shown.trial
     score = "no score" if trial.score is None else f"{trial.score:.3f} [{trial.low:.3f}, {trial.high:.3f}]"
     tokens = "" if trial.tokens is None else f", {trial.tokens:.0f} tokens a call"
     lines = [
@@ -53,13 +68,13 @@ def _lines(found: Shown, messages: list[dict[str, Any]]) -> list[str]:
         *(f"  {cell(name)}: {cell(value)}" for name, value in trial.params.items()),
     ]
     if messages:
-        lines.append(f"Messages for example {found.first}:")
+        lines.append(f"Messages for example {shown.first}:")
     for message in messages:
         lines += [f"  --- {message['role']}", *(f"  {line}" for line in visible(message["content"]).split("\n"))]
     lines.append("Answers (score, input, expected → answer):")
-    for row in found.rows:
+    for row in shown.rows:
         value = row.failure or f"{row.value:.2f}"
         lines.append(f"  {row.place:3}  {value}  {cell(row.asked)}  {cell(row.expected)} → {cell(row.answer)}")
-        if found.alone and row.feedback:
+        if shown.alone and row.feedback:
             lines.append(f"       {cell(row.feedback)}")
     return lines

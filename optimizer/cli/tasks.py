@@ -8,19 +8,35 @@ from typing import TYPE_CHECKING
 
 import click
 
+from optimizer.cli.arguments import TASK_FOLDER
+from optimizer.cli.text import echo
+
 if TYPE_CHECKING:
     from optimizer.task.task import Task
 
+TASK = click.argument("path", metavar="TASK", type=TASK_FOLDER)
 
-@click.group()
+
+@click.group(short_help="List, show and check tasks.")
 def tasks() -> None:
-    """List, show and check tasks."""
+    """List, show and check tasks.
+
+    \b
+    Examples:
+      metier tasks list
+      metier tasks check tasks/support_intent
+    """
 
 
 @tasks.command("list")
-@click.argument("folder", default="tasks", metavar="[FOLDER]")
+@click.argument("folder", default="tasks", metavar="[FOLDER]", type=click.Path())
 def list_tasks(folder: str) -> None:
-    """List the tasks below FOLDER (default: ./tasks)."""
+    """List the tasks below FOLDER (default: ./tasks).
+
+    \b
+    Example:
+      metier tasks list
+    """
     from optimizer.errors import TaskError
     from optimizer.task.load import load_task_file
 
@@ -33,43 +49,49 @@ def list_tasks(folder: str) -> None:
         click.echo(f"{file.parent.name:{width}}  {written.description or written.instruction}")
 
 
-@tasks.command()
-@click.argument("path")
+@tasks.command(short_help="Show what a task holds.")
+@TASK
 def show(path: str) -> None:
-    """Show what the task at PATH holds: fields, splits, labels, an example."""
-    task = _loaded(path)
-    click.echo(f"{task.name}: {task.description}")
-    click.echo(f"instruction: {task.instruction}")
+    """Show what the task in the folder TASK holds: fields, splits, labels, an example.
+
+    \b
+    Example:
+      metier tasks show tasks/support_intent
+    """
+    from optimizer.task.load import load_task
+
+    task = load_task(path)
+    echo(f"{task.name}: {task.description}\ninstruction: {task.instruction}")
     for side, fields in (("input", task.inputs), ("output", task.outputs)):
         for name, spec in fields.items():
-            click.echo(f"{side} {name} ({spec.type}): {spec.desc}")
-    click.echo(f"metric: {task.metric.name}")
-    click.echo(_sizes(task))
+            echo(f"{side} {name} ({spec.type}): {spec.desc}")
+    echo(f"metric: {task.metric.name}\n{_sizes(task)}")
     for name, spec in task.outputs.items():
         if spec.choices:
             counts = Counter(e.outputs[name] for split in (task.train, task.validation, task.test) for e in split)
-            click.echo(f"labels of {name}: " + ", ".join(f"{label} {counts[label]}" for label in spec.choices))
+            echo(f"labels of {name}: " + ", ".join(f"{label} {counts[label]}" for label in spec.choices))
     example = task.train[0]
-    click.echo(f"example ({example.origin}): {dict(example.inputs)} → {dict(example.outputs)}")
+    echo(f"example ({example.origin}): {dict(example.inputs)} → {dict(example.outputs)}")
 
 
-@tasks.command()
-@click.argument("path")
+@tasks.command(short_help="Say what is wrong with a task.")
+@TASK
 def check(path: str) -> None:
-    """Read the task at PATH as a run would, and say what is wrong with it."""
-    task = _loaded(path)
+    """Read the task in the folder TASK as a run would, and say what is wrong with it.
+
+    \b
+    Example:
+      metier tasks check tasks/support_intent
+    """
+    from optimizer.task.load import load_task
+
+    task = load_task(path)
     from optimizer.task.program import build_program
 
     build_program(task)
     for note in task.notes:
-        click.echo(f"note: {note}")
-    click.echo(f"{task.name} is sound. {_sizes(task)}")
-
-
-def _loaded(path: str) -> Task:
-    from optimizer.task.load import load_task
-
-    return load_task(path)
+        echo(f"note: {note}")
+    echo(f"{task.name} is sound. {_sizes(task)}")
 
 
 def _sizes(task: Task) -> str:

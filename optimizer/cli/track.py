@@ -8,28 +8,43 @@ from pathlib import Path
 
 import click
 
+from optimizer.cli.arguments import RUN_FOLDER
+from optimizer.cli.text import echo
 
-@click.group()
+RUN = click.argument("run_dir", metavar="RUN_DIR", type=RUN_FOLDER)
+
+
+@click.group(short_help="Write a run's trials to MLflow after the fact.")
 def track() -> None:
-    """Write a run's trials to MLflow after the fact."""
+    """Write a run's trials to MLflow after the fact.
+
+    \b
+    Example:
+      metier track sync runs/mine
+    """
 
 
-@track.command()
-@click.argument("run_dir", metavar="RUN_DIR")
+@track.command(short_help="Make MLflow say what a run's ledger says.")
+@RUN
 @click.option("--uri", metavar="URI", help="Another MLflow than the run's own; it becomes the run's own.")
 def sync(run_dir: str, uri: str | None) -> None:
-    """Make MLflow say what the ledger of RUN_DIR says: from nothing, or what an outage left out."""
+    """Make MLflow say what the ledger of RUN_DIR says: from nothing, or what an outage left out.
+
+    \b
+    Examples:
+      metier track sync runs/mine
+      metier track sync runs/mine --uri http://127.0.0.1:5000
+    """
     from optimizer.report.markdown import candidate_md
     from optimizer.report.result import set_mlflow
     from optimizer.track.worker import sync as rebuild
 
-    place = Path(run_dir)
-    where, parent = rebuild(place, candidate_md, click.echo, uri)
-    set_mlflow(place, {"tracking_uri": where, "run_id": parent})
+    uri, parent = rebuild(Path(run_dir), candidate_md, echo, uri)
+    set_mlflow(Path(run_dir), {"tracking_uri": uri, "run_id": parent})
 
 
 @track.command(hidden=True)
-@click.argument("run_dir", metavar="RUN_DIR")
+@RUN
 def follow(run_dir: str) -> None:
     """Mirror RUN_DIR beside the process that works on it, which holds our standard input."""
     from optimizer.report.markdown import candidate_md
@@ -42,10 +57,16 @@ def follow(run_dir: str) -> None:
 
 
 @click.command(short_help="Let an alias in MLflow mean a run's winner.")
-@click.argument("run_dir", metavar="RUN_DIR")
+@RUN
 @click.option("--alias", default="champion", show_default=True, help="The alias that shall mean the winner.")
 def promote(run_dir: str, alias: str) -> None:
-    """Ship the winner of RUN_DIR: register it in MLflow, and let an alias mean it."""
+    """Ship the winner of RUN_DIR: register it in MLflow, and let an alias mean it.
+
+    \b
+    Examples:
+      metier promote runs/mine
+      metier promote runs/mine --alias staging
+    """
     from optimizer.track.promote import promote as ship
 
-    click.echo(ship(Path(run_dir), alias))
+    echo(ship(Path(run_dir), alias))

@@ -12,15 +12,14 @@ import yaml
 
 from optimizer.config.schema import is_local
 from optimizer.errors import TaskError
-from optimizer.export.code import dspy_module, python_module
-from optimizer.export.steps import dspy_steps, python_steps
+from optimizer.export.python_files import dspy_file, dspy_program_file, messages_file, program_messages_file
 from optimizer.export.template import Message, Slot, Template, request_to_anthropic, template_of
 from optimizer.prompt.saved import SavedPrompt
 from optimizer.prompt.values import render
 
 Fill = Callable[[str], str]
-One = Callable[[SavedPrompt, Template], "Export"]
-Several = Callable[[SavedPrompt, Mapping[str, Template]], "Export"]
+Templates = Mapping[str, Template]
+Target = Callable[[SavedPrompt, Templates, bool], "Export"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,11 @@ def export(saved: SavedPrompt, target: str, predictor: str | None = None) -> Exp
     Raises TaskError where the target cannot hold it: a prompt whose demos are retrieved for each input needs
     code, and promptfoo makes one call a test.
     """
-    names = _asked(saved, predictor)
+    names = list(saved.candidate.prompts)
+    if predictor is not None:
+        if predictor not in names:
+            raise TaskError(f"the prompt has no predictor '{predictor}'", f"Its predictors: {', '.join(names)}.")
+        names = [predictor]
     if target == "text":
         return Export(_text(saved, names))
     if target not in CODE and any(saved.candidate.prompts[name].retrieves for name in names):
@@ -49,36 +52,25 @@ def export(saved: SavedPrompt, target: str, predictor: str | None = None) -> Exp
         raise Retrieves(what, "Give --to python or --to dspy, which carry the examples that they choose from.")
     if target == "dspy":
         return _dspy(saved, predictor)
-    templates_by_name = {name: template_of(saved, name) for name in names}
-    if saved.task.program is not None and predictor is None:
-        return STEPS[target](saved, templates_by_name)
-    return TARGETS[target](saved, templates_by_name[names[0]])
-
-
-def _asked(saved: SavedPrompt, predictor: str | None) -> list[str]:
-    names = list(saved.candidate.prompts)
-    if predictor is not None and predictor not in names:
-        raise TaskError(f"the prompt has no predictor '{predictor}'", f"Its predictors: {', '.join(names)}.")
-    return names if predictor is None else [predictor]
+    whole = saved.task.program is not None and predictor is None
+    return TARGETS[target](saved, {name: template_of(saved, name) for name in names}, whole)
 
 
 def _text(saved: SavedPrompt, names: list[str]) -> str:
     parts = []
     for name in names:
         prompt = saved.candidate.prompts[name]
-        if len(names) > 1:
-            parts.append(f"=== {name} ===")
+        parts += [f"=== {name} ==="] if len(names) > 1 else []
         parts.append(prompt.instruction)
         shown = prompt.shown
         if prompt.retrieves:
-            parts.append(
-                f"[{prompt.count} of these examples, {prompt.policy} to each input, in format {prompt.format}:]"
-            )
+            how = f"{prompt.count} of these examples, {prompt.policy} to each input, in format {prompt.format}"
+            parts.append(f"[{how}:]")
             shown = saved.task.train
-        for demo in shown:
-            parts.append(
-                "\n".join(f"{field}: {render(value)}" for field, value in {**demo.inputs, **demo.outputs}.items())
-            )
+        parts += [
+            "\n".join(f"{field}: {render(value)}" for field, value in {**demo.inputs, **demo.outputs}.items())
+            for demo in shown
+        ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -87,33 +79,54 @@ def _filled(message: Message, slot: Fill, constant: Fill = str) -> str:
 
 
 def _placeholders(template: Template) -> dict[str, str]:
-    """Return a placeholder for each input that stands nowhere in the prompt."""
+    """Return a placeholder for each input that occurs nowhere in the prompt."""
     constant = "".join(_filled(message, lambda name: "") for message in template.messages())
-    found = {}
+    marks = {}
     for name in template.inputs:
         mark = f"{{{{{name}}}}}"
         while mark in constant:
             mark = mark.replace("{{", "{{_")
-        found[name] = mark
-    return found
+        marks[name] = mark
+    return marks
 
 
-def _messages(saved: SavedPrompt, template: Template, marks: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"role": one.role, "content": _filled(one, lambda name: marks[name])} for one in template.messages()]
+def _json_target(target: str) -> Target:
+    """Return the target that writes messages or request bodies as JSON: one, or one for each predictor."""
+    key = "messages" if target == "messages" else "body"
+
+    def write(saved: SavedPrompt, templates: Templates, whole: bool) -> Export:
+        marks = {name: _placeholders(template) for name, template in templates.items()}
+        bodies = {name: _body(target, saved, template, marks[name]) for name, template in templates.items()}
+        first = next(iter(templates))
+        call = _call(target, bodies[first])
+        if not whole:
+            note = f"Put the text of each input in the place of {', '.join(marks[first].values())}, all at once."
+            return Export(_json(bodies[first]), note + call)
+        steps = [
+            {"predictor": name, "inputs": marks[name], "outputs": list(template.outputs), key: bodies[name]}
+            for name, template in templates.items()
+        ]
+        note = f"For each call put the text of a predictor's inputs in the place of their marks, all at once. {_YOURS}"
+        return Export(_json(steps), note + call)
+
+    return write
 
 
-def _openai(saved: SavedPrompt, template: Template, marks: Mapping[str, str]) -> dict[str, Any]:
-    return {"model": template.body["model"], "messages": _messages(saved, template, marks), **template.body}
-
-
-def _anthropic(saved: SavedPrompt, template: Template, marks: Mapping[str, str]) -> dict[str, Any]:
-    body = request_to_anthropic(saved, template, marks)
-    body["max_tokens"] = template.body.get("max_tokens", body.get("max_tokens"))
-    return body
+def _body(target: str, saved: SavedPrompt, template: Template, marks: Mapping[str, str]) -> Any:
+    if target == "anthropic":
+        body = request_to_anthropic(saved, template, marks)
+        body["max_tokens"] = template.body.get("max_tokens", body.get("max_tokens"))
+        return body
+    messages = [
+        {"role": message.role, "content": _filled(message, lambda name: marks[name])} for message in template.messages()
+    ]
+    return (
+        messages if target == "messages" else {"model": template.body["model"], "messages": messages, **template.body}
+    )
 
 
 def _call(target: str, body: Any) -> str:
-    """Return how a body is sent by the client that it is for."""
+    """Return how the client that a body is for sends it."""
     if target == "openai":
         return " Then: client.chat.completions.create(**body)."
     if target == "anthropic" and "temperature" in body:
@@ -122,70 +135,45 @@ def _call(target: str, body: Any) -> str:
     return " Then: client.messages.create(**body)." if target == "anthropic" else ""
 
 
-def _as_json(target: str) -> One:
-    def one(saved: SavedPrompt, template: Template) -> Export:
-        marks = _placeholders(template)
-        body = BODIES[target](saved, template, marks)
-        note = f"Put the text of each input in the place of {', '.join(marks.values())}, all at once."
-        return Export(_json(body), note + _call(target, body))
-
-    return one
-
-
-def _as_json_steps(target: str) -> Several:
-    def several(saved: SavedPrompt, templates_by_name: Mapping[str, Template]) -> Export:
-        told: list[dict[str, Any]] = []
-        for name, template in templates_by_name.items():
-            marks = _placeholders(template)
-            body = BODIES[target](saved, template, marks)
-            held = "messages" if target == "messages" else "body"
-            told.append({"predictor": name, "inputs": marks, "outputs": list(template.outputs), held: body})
-        note = f"For each call put the text of a predictor's inputs in the place of their marks, all at once. {_YOURS}"
-        return Export(_json(told), note + _call(target, body))
-
-    return several
+def _langchain(saved: SavedPrompt, templates: Templates, whole: bool) -> Export:
+    if not whole:
+        ((_, template),) = templates.items()
+        text = f"{_LANGCHAIN.format('A prompt', 'prompt')}prompt = {_chat_template(template)}\n"
+        return Export(text, f"Inputs, as text: {', '.join(template.inputs)}.")
+    code = "".join(f"prompts[{name!r}] = {_chat_template(template)}\n" for name, template in templates.items())
+    inputs = "; ".join(f"{name}: {', '.join(template.inputs)}" for name, template in templates.items())
+    text = f"{_LANGCHAIN.format('The prompts', 'prompts[predictor]')}prompts = {{}}\n{code}"
+    return Export(text, f"Inputs, as text, of {inputs}. {_YOURS}")
 
 
-def _langchain(saved: SavedPrompt, template: Template) -> Export:
-    text = f"{_LANGCHAIN.format('A prompt', 'prompt')}prompt = {_template(template)}\n"
-    return Export(text, f"Inputs, as text: {', '.join(template.inputs)}.")
-
-
-def _langchain_steps(saved: SavedPrompt, templates_by_name: Mapping[str, Template]) -> Export:
-    lines = "".join(f"prompts[{name!r}] = {_template(template)}\n" for name, template in templates_by_name.items())
-    told = "; ".join(f"{name}: {', '.join(template.inputs)}" for name, template in templates_by_name.items())
-    text = f"{_LANGCHAIN.format('The prompts', 'prompts[predictor]')}prompts = {{}}\n{lines}"
-    return Export(text, f"Inputs, as text, of {told}. {_YOURS}")
-
-
-def _template(template: Template) -> str:
+def _chat_template(template: Template) -> str:
     roles = {"user": "human", "assistant": "ai"}
 
     def constant(text: str) -> str:
         return text.replace("{", "{{").replace("}", "}}")
 
-    told = [
-        (roles.get(one.role, one.role), _filled(one, lambda name: f"{{{name}}}", constant))
-        for one in template.messages()
-    ]
-    lines = "".join(f"        {pair!r},\n" for pair in told)
+    pairs = [(roles.get(m.role, m.role), _filled(m, "{{{}}}".format, constant)) for m in template.messages()]
+    lines = "".join(f"        {pair!r},\n" for pair in pairs)
     return f"ChatPromptTemplate.from_messages(\n    [\n{lines}    ]\n)"
 
 
-def _promptfoo(saved: SavedPrompt, template: Template) -> Export:
-    told = [
-        {"role": one.role, "content": _filled(one, "{{{{ {} }}}}".format, _nunjucks)} for one in template.messages()
-    ]
+def _promptfoo(saved: SavedPrompt, templates: Templates, whole: bool) -> Export:
+    if whole:
+        names = ", ".join(templates)
+        what = f"promptfoo makes one call a test, and this program has its own steps (predictors: {names})"
+        raise TaskError(what, "Test one of them, with --predictor NAME; --to python and --to dspy hold them all.")
+    ((_, template),) = templates.items()
+    messages = [{"role": m.role, "content": _filled(m, "{{{{ {} }}}}".format, _nunjucks)} for m in template.messages()]
     name = saved.task.name if saved.task.program is None else f"{saved.task.name}, {template.predictor}"
     config = {key: value for key, value in template.body.items() if key != "model"}
-    if "max_completion_tokens" in config:  # read for reasoning models alone, `max_tokens` for all others
+    if "max_completion_tokens" in config:  # promptfoo reads it for reasoning models alone, `max_tokens` for all others
         config["max_tokens"] = config["max_completion_tokens"]
     if saved.model.api_base is not None:
         config["apiBaseUrl"] = saved.model.api_base
     model = "local" if is_local(saved.model.model) else template.body["model"]
     data = {
         "description": f"{name}, exported by metier",
-        "prompts": [{"id": saved.candidate.id, "label": name, "raw": json.dumps(told, ensure_ascii=False)}],
+        "prompts": [{"id": saved.candidate.id, "label": name, "raw": json.dumps(messages, ensure_ascii=False)}],
         "providers": [{"id": f"openai:chat:{model}", "config": config}],
         "tests": [{"vars": dict.fromkeys(template.inputs, "…")}],
     }
@@ -198,28 +186,21 @@ def _nunjucks(text: str) -> str:
     return _READ_BY_NUNJUCKS.sub(lambda found: f'{{{{ "{found.group()}" }}}}', text)
 
 
-def _no_promptfoo(saved: SavedPrompt, templates_by_name: Mapping[str, Template]) -> Export:
-    names = ", ".join(templates_by_name)
-    what = f"promptfoo makes one call a test, and this program has its own steps (predictors: {names})"
-    raise TaskError(what, "Test one of them, with --predictor NAME; --to python and --to dspy hold them all.")
-
-
-def _python(saved: SavedPrompt, template: Template) -> Export:
-    return Export(python_module(template), "Call its messages(…) with the task's inputs.")
-
-
-def _python_steps(saved: SavedPrompt, templates_by_name: Mapping[str, Template]) -> Export:
-    told = "; ".join(f"messages({name!r}, {', '.join(one.inputs)})" for name, one in templates_by_name.items())
-    return Export(python_steps(templates_by_name), f"Call {told}. {_YOURS}")
+def _python(saved: SavedPrompt, templates: Templates, whole: bool) -> Export:
+    if not whole:
+        return Export(messages_file(next(iter(templates.values()))), "Call its messages(…) with the task's inputs.")
+    calls = "; ".join(f"messages({name!r}, {', '.join(one.inputs)})" for name, one in templates.items())
+    return Export(program_messages_file(templates), f"Call {calls}. {_YOURS}")
 
 
 def _dspy(saved: SavedPrompt, predictor: str | None) -> Export:
     if saved.task.program is None:
-        return Export(dspy_module(saved), "It needs dspy alone: `from prompt import program`.")
+        return Export(dspy_file(saved), "It needs dspy alone: `from prompt import program`.")
     if predictor is not None:
         raise TaskError("dspy takes the prompts of the whole program", "Leave --predictor out.")
-    note = "Put the prompts into your own program: `from prompt import tuned`, then `program = tuned(build())`."
-    return Export(dspy_steps(saved), note.replace("build", saved.task.program.rpartition(":")[2]))
+    build = saved.task.program.rpartition(":")[2]
+    note = f"Put the prompts into your own program: `from prompt import tuned`, then `program = tuned({build}())`."
+    return Export(dspy_program_file(saved), note)
 
 
 def _json(data: Any) -> str:
@@ -234,20 +215,10 @@ _LANGCHAIN = (
 _READ_BY_NUNJUCKS = re.compile(r"\{[{%#]|\{\Z|#\}")
 _YOURS = "What the program does between its calls stays yours to write."
 CODE = ("python", "dspy")
-BODIES: Mapping[str, Callable[[SavedPrompt, Template, Mapping[str, str]], Any]] = {
-    "messages": _messages,
-    "openai": _openai,
-    "anthropic": _anthropic,
-}
-TARGETS: Mapping[str, One] = {
-    **{target: _as_json(target) for target in BODIES},
+# A target takes the template of each predictor, and whether they are a whole program's or one predictor's alone.
+TARGETS: Mapping[str, Target] = {
+    **{target: _json_target(target) for target in ("messages", "openai", "anthropic")},
     "langchain": _langchain,
     "promptfoo": _promptfoo,
     "python": _python,
-}
-STEPS: Mapping[str, Several] = {
-    **{target: _as_json_steps(target) for target in BODIES},
-    "langchain": _langchain_steps,
-    "promptfoo": _no_promptfoo,
-    "python": _python_steps,
 }

@@ -1,7 +1,7 @@
 """A prompt's messages with a gap for each input: what is constant, each demo, and where the inputs go.
 
-Nothing is laid out a second time here. The prompt's own program is run behind a door that answers nothing, with a
-mark for each input, and the marks are found again in what it asked.
+No format is written a second time here. The prompt's own program is run behind a door that answers nothing, with a
+mark for each input, and the marks are looked up in the request that it made.
 """
 
 from __future__ import annotations
@@ -73,21 +73,19 @@ class Template:
         parts = [*self.head, *(message for demo in self.demos for message in demo), *self.tail]
         if not self.joined:
             return parts
-        pieces: list[Piece] = []
-        for place, part in enumerate(parts):
-            pieces += [*([BETWEEN] if place else []), *part.pieces]
-        return [Message(parts[0].role, merged(pieces))]
+        pieces = [piece for part in parts for piece in (BETWEEN, *part.pieces)]
+        return [Message(parts[0].role, merged(pieces[1:]))]
 
 
 def merged(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
     """Return pieces with neighbouring constant texts joined."""
-    found: list[Piece] = []
+    joined: list[Piece] = []
     for piece in pieces:
-        if isinstance(piece, str) and found and isinstance(found[-1], str):
-            found[-1] += piece
+        if isinstance(piece, str) and joined and isinstance(joined[-1], str):
+            joined[-1] += piece
         elif piece != "":
-            found.append(piece)
-    return tuple(found)
+            joined.append(piece)
+    return tuple(joined)
 
 
 def template_of(saved: SavedPrompt, predictor: str) -> Template:
@@ -123,8 +121,10 @@ def template_of(saved: SavedPrompt, predictor: str) -> Template:
 
 def request_to_anthropic(saved: SavedPrompt, template: Template, inputs: Mapping[str, str]) -> dict[str, Any]:
     """Return the body that a static prompt posts to Anthropic's endpoint for some inputs."""
+    from dspy.lm15 import AnthropicLM
+
     program = _alone(Programs(saved.task, (), never), template.predictor, saved.candidate)
-    return anthropic_body(saved.model, first_request(program, saved.model, inputs))
+    return _posted(AnthropicLM, saved.model, first_request(program, saved.model, inputs))
 
 
 def _alone(programs: Programs, predictor: str, candidate: Candidate) -> dspy.Predict:
@@ -169,13 +169,6 @@ def openai_body(model: ModelConfig, request: Request) -> dict[str, Any]:
     return _posted(OpenAIChatLM, model, request)
 
 
-def anthropic_body(model: ModelConfig, request: Request) -> dict[str, Any]:
-    """Return the body that a request posts to Anthropic's endpoint."""
-    from dspy.lm15 import AnthropicLM
-
-    return _posted(AnthropicLM, model, request)
-
-
 def _posted(dialect: Any, model: ModelConfig, request: Request) -> dict[str, Any]:
     named = replace(request, model=model.model.partition("/")[2] or model.model)
     posted = dialect(api_key="none", base_url="http://localhost").build_request(named, stream=False)
@@ -183,21 +176,21 @@ def _posted(dialect: Any, model: ModelConfig, request: Request) -> dict[str, Any
     return {key: value for key, value in data.items() if key != "stream"}
 
 
-def _split(body: Mapping[str, Any], signature: Any, template: str) -> tuple[list[Raw], list[Raw]]:
+def _split(body: Mapping[str, Any], signature: Any, format_name: str) -> tuple[list[Raw], list[Raw]]:
     """Return what stands before the demos, and what after them."""
     from optimizer.prompt.formats.plain import system_text
 
     raw = [(one["role"], one["content"]) for one in body["messages"]]
-    if template != JOINED:
+    if format_name != JOINED:
         return raw[:-1], raw[-1:]
     (role, text), opening = raw[0], system_text(signature)
     return [(role, opening)], [(role, text[len(opening) + len(BETWEEN) :])]
 
 
-def _between(body: Mapping[str, Any], head: list[Raw], tail: list[Raw], template: str) -> list[Raw]:
+def _between(body: Mapping[str, Any], head: list[Raw], tail: list[Raw], format_name: str) -> list[Raw]:
     """Return the messages of the one demo in a body."""
     raw = [(one["role"], one["content"]) for one in body["messages"]]
-    if template != JOINED:
+    if format_name != JOINED:
         return raw[len(head) : len(raw) - len(tail)]
     role, text = raw[0]
     return [(role, text[len(head[0][1]) + len(BETWEEN) : len(text) - len(tail[0][1]) - len(BETWEEN)])]
@@ -214,5 +207,5 @@ def _cut(raw: Sequence[Raw], marks: Mapping[str, str]) -> tuple[Message, ...]:
 
 
 def never(texts: Sequence[str]) -> Any:
-    """Embed nothing: laying a prompt out takes no embeddings."""
+    """Embed nothing: a template takes no embeddings."""
     raise TaskError("a template needs no embeddings", "Please report this.")

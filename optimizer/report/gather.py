@@ -20,6 +20,7 @@ from optimizer.ledger.records import (
     usage_by_role,
     usage_by_trial,
 )
+from optimizer.ledger.trials import best_so_far
 from optimizer.types import Candidate, Usage
 
 GOOD = 10
@@ -144,11 +145,10 @@ def answers_of(ledger: Reader, candidate: str, split: str) -> list[Answer]:
 
 
 def best_of(trials: Sequence[Trial]) -> Trial | None:
-    """Return the trial with the best mean among those that saw at least half of what the longest saw."""
-    scored = [trial for trial in trials if trial.score is not None and trial.state != "failed"]
-    longest = max((trial.seen for trial in scored), default=0)
-    ranked = [trial for trial in scored if 2 * trial.seen >= longest]
-    return max(ranked, key=lambda trial: (trial.score or 0.0, -trial.number), default=None)
+    """Return the best trial that did not fail; see `ledger.trials.best_so_far`."""
+    scored = {t.number: (t, t.score) for t in trials if t.score is not None and t.state != "failed"}
+    best = best_so_far((number, score, trial.seen) for number, (trial, score) in scored.items())
+    return None if best is None else scored[best][0]
 
 
 def ranked(trials: Sequence[Trial], winner: Candidate | None) -> list[Trial]:

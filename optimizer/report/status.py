@@ -9,6 +9,7 @@ from typing import Any
 
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.records import all_trials, failures_by_kind, lost_calls, usage_by_role
+from optimizer.ledger.trials import best_so_far
 from optimizer.types import Usage
 
 STATES = ("complete", "raced_out", "failed", "running")
@@ -59,7 +60,7 @@ def read_status(ledger: Reader) -> Status:
         stopped=(ledger.meta("stopped") or {}).get("why", "") if state == "interrupted" else "",
         trials=counts,
         planned=planned,
-        best=_best(rows),
+        best=best_trial(rows),
         spent=spent,
         test_calls=sum(usage_by_role(ledger, "test").values(), Usage()).calls,
         failures={kind: count for kind, count, _ in failures_by_kind(ledger)},
@@ -71,14 +72,13 @@ def read_status(ledger: Reader) -> Status:
     )
 
 
-def _best(rows: list[Any]) -> dict[str, Any] | None:
-    """Return the best trial among those that saw at least half of what the longest saw."""
-    scored = [row for row in rows if row["score"] is not None and row["state"] != "failed"]
-    longest = max((row["seen"] for row in scored), default=0)
-    ranked = [row for row in scored if 2 * row["seen"] >= longest]
-    if not ranked:
+def best_trial(rows: list[Any]) -> dict[str, Any] | None:
+    """Return the best trial's figures by the names that they have in Status."""
+    scored = {row["number"]: row for row in rows if row["score"] is not None and row["state"] != "failed"}
+    number = best_so_far((number, row["score"], row["seen"]) for number, row in scored.items())
+    if number is None:
         return None
-    best = max(ranked, key=lambda row: (row["score"], -row["number"]))
+    best = scored[number]
     names = {"number": "trial", "candidate": "candidate", "score": "score", "low": "low", "high": "high"}
     return {**{told: best[name] for name, told in names.items()}, "examples": best["seen"]}
 

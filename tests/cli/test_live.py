@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,11 +9,14 @@ from typing import Any
 import pytest
 
 from optimizer.cli.live import Lines, LiveView, State, make_watcher
+from optimizer.cli.text import best_text
 from optimizer.config.schema import BudgetConfig, RunConfig
 from optimizer.door.budget import Budget
+from optimizer.evaluate.statistics import mean
 from optimizer.job.watcher import Watcher
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import CallTag, begin_call, fail_call
+from optimizer.ledger.records import CallTag, begin_attempt, begin_call, begin_trial, fail_call, finish_trial
+from optimizer.report.status import read_status
 from optimizer.search.trials import Event
 from optimizer.types import Candidate, Failure, Prompt, Usage
 
@@ -34,13 +38,20 @@ def test_the_view_fits_the_place() -> None:
     assert isinstance(make_watcher(quiet=False), Lines)  # pytest's stdout is no terminal
 
 
-def test_the_best_is_taken_among_those_that_saw_much(state: Any) -> None:
-    shown, _, _ = state
-    assert shown.best_text() == "none yet"
-    shown.take(Event("block", 0, SEED, [0.5] * 8))
-    shown.take(Event("ended", 1, SHOWN, [1.0], "raced_out"))
-    assert shown.best_text().startswith("0.500 ")
-    assert (shown.ended, shown.racing) == (1, {0})
+def test_the_best_is_the_one_that_status_tells(state: Any) -> None:
+    shown, _, ledger = state
+    begin_attempt(ledger)
+    shown.take(Event("block", 0, SEED, [1.0] * 8))
+    assert (shown.best, shown.racing) == (None, {0: [1.0] * 8})  # it may still be raced out
+    ends = {0: ("complete", [0.5] * 8), 1: ("raced_out", [1.0]), 2: ("failed", [1.0] * 8)}
+    for number, (reached, scores) in ends.items():
+        begin_trial(ledger, number, SEED, {}).result()
+        figures = {"low": 0.0, "high": 1.0, "seen": len(scores), "failures": 0, "value": None, "reason": ""}
+        finish_trial(ledger, number, state=reached, score=mean(scores), **figures).result()
+        shown.take(Event("ended", number, SEED, scores, reached))
+    assert shown.best == read_status(ledger).best
+    assert best_text(shown.best) == "0.500 [0.00, 1.00] on 8 validation examples (trial 0)"
+    assert (shown.ended, shown.racing, shown.curve) == (3, {}, [0.5, 0.5, 0.5])
 
 
 def test_the_budget_and_the_time_left_are_told(state: Any) -> None:
@@ -142,3 +153,57 @@ def test_a_full_panel_fits_a_small_terminal(tmp_path: Path) -> None:
     assert "behind #1 by 21 points" in told
     assert told.count("#") >= 5
     assert "\x1b" not in told
+
+
+def test_lines_tell_each_quarter_of_a_test_at_most(capsys: pytest.CaptureFixture[str]) -> None:
+    view = Lines()
+    for answered in range(9):
+        view.testing(answered, 8, "seed and winner")
+    view.testing(0, 2, "baselines")
+    view.testing(1, 2, "baselines")
+    assert capsys.readouterr().out.splitlines() == [
+        "test: 2 of 8 answers (seed and winner)",
+        "test: 4 of 8 answers (seed and winner)",
+        "test: 6 of 8 answers (seed and winner)",
+        "test: 8 of 8 answers (seed and winner)",
+        "test: 1 of 2 answers (baselines)",
+    ]
+
+
+def test_the_live_view_draws_a_bar_for_the_test_and_leaves_it_full() -> None:
+    from rich.console import Console
+
+    view = LiveView()
+    with open("/dev/null", "w") as nowhere:
+        view.console = Console(force_terminal=False, width=80, record=True, file=nowhere)
+        view.testing(0, 40, "the seed and the winner")
+        assert view.test.text() == f"test {'░' * 20}  0 of 40 answers, time left not known yet: the seed and the winner"
+        assert view.live is not None
+        view.testing(20, 40, "the seed and the winner")
+        assert re.fullmatch(
+            rf"test {'█' * 10}{'░' * 10}  20 of 40 answers, about \d+ s left: the seed and the winner", view.test.text()
+        )
+        view.say("a note while it is drawn")
+        view.testing(40, 40, "the seed and the winner")
+        assert view.live is None
+        view.testing(1, 20, "baselines")
+        view.end()  # cut off by the budget, say
+        told = view.console.export_text()
+    assert "40 of 40 answers" in told
+    assert "a note while it is drawn" in told
+    assert "1 of 20 answers" in told
+
+
+def test_the_live_views_messages_break_between_words() -> None:
+    from rich.console import Console
+
+    view = LiveView()
+    with open("/dev/null", "w") as nowhere:
+        view.console = Console(force_terminal=True, width=30, record=True, file=nowhere)
+        view.say("a message that is wider than the terminal, at /a/path/that/is/wider/than/the/terminal")
+        told = view.console.export_text()
+    assert told.splitlines() == [
+        "a message that is wider than",
+        "  the terminal, at",
+        "  /a/path/that/is/wider/than/the/terminal",
+    ]

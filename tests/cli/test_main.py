@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from itertools import chain
 
+import click
 import pytest
 from click.testing import CliRunner
 from support.jobs import ROOT
@@ -25,14 +29,41 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert done.stdout
 
 
-def test_every_command_is_there_and_has_help() -> None:
+NAMES = ("run", "resume", "status", "estimate", "eval", "ui", "report", "show", "compare", "export", "check", "promote")
+GROUPS = ("track", "tasks", "models", "config")
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, command in group.commands.items():
+        if not command.hidden:
+            yield (*path, name)
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+
+
+def test_the_list_shows_every_command_in_a_section_and_a_first_step() -> None:
     told = CliRunner().invoke(cli, ["-h"]).output
-    for name in (
-        *("run", "resume", "status", "estimate", "eval", "ui", "report", "show", "compare", "export", "check"),
-        *("track", "tasks", "models", "config"),
-    ):
-        assert name in told
-        assert CliRunner().invoke(cli, [name, "--help"]).exit_code == 0
+    assert sorted(cli.commands) == sorted((*NAMES, *GROUPS)) == sorted(chain(*cli.sections.values()))
+    for name, command in cli.commands.items():
+        assert f"  {name} " in told
+        assert not command.get_short_help_str(limit=80).endswith("...")
+    assert "\n    metier run configs/quickstart.yaml\n" in told
+
+
+@pytest.mark.parametrize("path", list(commands(cli)), ids=" ".join)
+def test_every_command_shows_an_example_and_all_its_options(path: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(cli, [*path, "--help"])
+    assert done.exit_code == 0
+    examples = re.findall(r"^ {2}Examples?:\n((?:^ {4}metier .*\n)+)", done.output, re.MULTILINE)
+    assert len(examples) == 1, done.output
+    assert all(line.startswith(f"    metier {path[0]}") for line in examples[0].splitlines())
+    command: click.Command = cli
+    for name in path:
+        assert isinstance(command, click.Group)
+        command = command.commands[name]
+    options = [param.opts[0] for param in command.params if isinstance(param, click.Option)]
+    for option in (*options, "--help"):
+        assert len(re.findall(rf"^ +(?:-h, )?{option}\b", done.output, re.MULTILINE)) == 1, f"{option} in {done.output}"
 
 
 def test_the_version() -> None:

@@ -39,7 +39,7 @@ def test_run_prints_its_trials_and_verdict_and_eval_scores_the_prompt(
     out = tmp_path / "out"
     done = CliRunner().invoke(cli, ["run", str(config), "--run-dir", str(out)])
     assert (done.exit_code, done.stderr) == (0, "")
-    for text in ("sorting: ", "trial   0 ", "improved: Use the winner", "paired", f"{out / 'best.md'}"):
+    for text in ("sorting: ", "trial   0 ", "improved: Use the winner", "paired", "; test ", f"{out / 'best.md'}"):
         assert text in done.stdout
     assert "metier ui" not in done.stdout  # it was not mirrored
     scored = CliRunner().invoke(cli, ["eval", str(tmp_path / "task"), "--prompt", str(out / "best.json")])

@@ -45,9 +45,9 @@ def prompt(tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "sentence_transformers", module)
     task = load_task(make_task(tmp_path / "task"))
 
-    def make(policy: str, template: str = "turns", instruction: str = "Sort it.") -> SavedPrompt:
+    def make(policy: str, format_name: str = "turns", instruction: str = "Sort it.") -> SavedPrompt:
         demos = task.train[:12] if policy == "static" else ()
-        shown = Prompt(instruction, template, policy, len(demos) or 4, "given", demos)  # type: ignore[arg-type]
+        shown = Prompt(instruction, format_name, policy, len(demos) or 4, "given", demos)  # type: ignore[arg-type]
         chosen = Candidate({"predict": shown})
         model = ModelConfig(model="openai/fake", api_base=server.api_base)
         path = tmp_path / "best.json"
@@ -108,26 +108,26 @@ def test_every_client_gives_load_prompts_answers_on_fifty_examples(
     client.close()
 
 
-@pytest.mark.parametrize("template", FORMATS)
+@pytest.mark.parametrize("format_name", FORMATS)
 def test_langchain_asks_the_same_of_its_own_model_on_fifty_examples(
-    template: str, prompt: Callable[..., SavedPrompt], server: FakeServer
+    format_name: str, prompt: Callable[..., SavedPrompt], server: FakeServer
 ) -> None:
     client = pytest.importorskip("langchain_openai", reason="LangChain is not installed: pip install langchain-openai")
-    saved = prompt("static", template)
+    saved = prompt("static", format_name)
     asked = [messages_of(saved, question) for question in QUESTIONS]
     template = module(export(saved, "langchain").text).prompt
     chain = template | client.ChatOpenAI(model="fake", base_url=server.api_base, api_key="none", temperature=0.0)
     answers = [chain.invoke({"text": question}).content for question in QUESTIONS]
     assert [request["messages"] for request in server.requests] == asked
-    if template in {"turns", "block"}:  # what the rule answers is no JSON, for one
+    if format_name in {"turns", "block"}:  # what the rule answers is no JSON, for one
         assert answers == [saved(text=question).kind for question in QUESTIONS]
 
 
-@pytest.mark.parametrize("template", FORMATS)
+@pytest.mark.parametrize("format_name", FORMATS)
 def test_nunjucks_that_promptfoo_renders_with_asks_the_same_on_fifty_examples(
-    template: str, prompt: Callable[..., SavedPrompt], tmp_path: Path
+    format_name: str, prompt: Callable[..., SavedPrompt], tmp_path: Path
 ) -> None:
-    saved = prompt("static", template, 'Sort it. {{ x }} {% raw %} {# no #} }} %} {{{ \\ "')
+    saved = prompt("static", format_name, 'Sort it. {{ x }} {% raw %} {# no #} }} %} {{{ \\ "')
     (raw,) = yaml.safe_load(export(saved, "promptfoo").text)["prompts"]
     given = {"raw": raw["raw"], "vars": [{"text": f"{question} <b>&{{{{"} for question in QUESTIONS]}
     told = nunjucks(json.dumps(given))
@@ -155,14 +155,14 @@ console.log(JSON.stringify(given.vars.map(vars => rendered(JSON.parse(given.raw)
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("template", FORMATS)
+@pytest.mark.parametrize("format_name", FORMATS)
 def test_promptfoo_itself_gets_the_same_answers_on_fifty_examples(
-    template: str, prompt: Callable[..., SavedPrompt], server: FakeServer, tmp_path: Path
+    format_name: str, prompt: Callable[..., SavedPrompt], server: FakeServer, tmp_path: Path
 ) -> None:
     program = shutil.which("promptfoo")
     if program is None:
         pytest.skip("promptfoo is not installed: npm install promptfoo (it needs Node 22), and set PATH")
-    saved = prompt("static", template, 'Sort it. {{ x }} {% raw %} {# no #} }} %} {{{ \\ "')
+    saved = prompt("static", format_name, 'Sort it. {{ x }} {% raw %} {# no #} }} %} {{{ \\ "')
     asked = [messages_of(saved, question) for question in QUESTIONS]
     config = yaml.safe_load(export(saved, "promptfoo").text)
     config["tests"] = [{"vars": {"text": question}} for question in QUESTIONS]
@@ -176,7 +176,7 @@ def test_promptfoo_itself_gets_the_same_answers_on_fifty_examples(
     assert [request["messages"] for request in server.requests] == asked
     told = sorted(json.loads(out.read_text())["results"]["results"], key=lambda one: one["testIdx"])
     answers = [one["response"]["output"] for one in told]
-    if template in {"turns", "block"}:  # what the rule answers is no JSON, for one
+    if format_name in {"turns", "block"}:  # what the rule answers is no JSON, for one
         assert answers == [saved(text=question).kind for question in QUESTIONS]
 
 

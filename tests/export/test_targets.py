@@ -32,20 +32,22 @@ from optimizer.types import Candidate, Example, Prompt
 
 FORMATS = ("turns", "block", "chat", "json", "xml")
 HOSTILE = '{{text}} {x} {%raw%} {# #} "\'\\ \n```</s> %s $y «é漢🙂» [[ ## text ## ]] """'
-# What a slot is filled with must come out as it is; the templates_by_name' own edges are stripped by DSPy, not by us.
+# What a slot is filled with must come out as it is; the prompt's own edges are stripped by DSPy, not by us.
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=30).filter(
     lambda text: text == text.strip()
 )
 
 
-def saved(template: str, policy: str = "static", count: int = 2, order: str = "given", **changes: Any) -> SavedPrompt:
+def saved(
+    format_name: str, policy: str = "static", count: int = 2, order: str = "given", **changes: Any
+) -> SavedPrompt:
     outputs = {"kind": FieldSpec(choices=("fruit", "metal"), desc="the kind")}
     train = tuple(
         Example({"text": f"store {n} {HOSTILE}", "place": f"place {n}"}, {"kind": ("fruit", "metal")[n % 2]})
         for n in range(5)
     )
     static = policy == "static"
-    prompt = Prompt(changes.get("instruction", f"Sort it. {HOSTILE}"), template, policy, count, order)  # type: ignore[arg-type]
+    prompt = Prompt(changes.get("instruction", f"Sort it. {HOSTILE}"), format_name, policy, count, order)  # type: ignore[arg-type]
     prompt = replace(prompt, demos=train[:count] if static else ())
     task = Task(
         name='a """ task\n{{x}}',
@@ -63,15 +65,15 @@ def saved(template: str, policy: str = "static", count: int = 2, order: str = "g
 
 
 @contextmanager
-def without_libraries(template: Any) -> Iterator[None]:
-    """Stand in for the embedder and, with `template`, for LangChain's class: an exported file imports both."""
+def without_libraries(chat_template: Any) -> Iterator[None]:
+    """Stand in for the embedder and, with `chat_template`, for LangChain's class: an exported file imports both."""
     with pytest.MonkeyPatch.context() as patch:
         lighten(patch.setattr)
         module = types.ModuleType("sentence_transformers")
         module.SentenceTransformer = _Sentences  # type: ignore[attr-defined]
         patch.setitem(sys.modules, "sentence_transformers", module)
         core, prompts = types.ModuleType("langchain_core"), types.ModuleType("langchain_core.prompts")
-        prompts.ChatPromptTemplate = template  # type: ignore[attr-defined]
+        prompts.ChatPromptTemplate = chat_template  # type: ignore[attr-defined]
         patch.setitem(sys.modules, "langchain_core", core)
         patch.setitem(sys.modules, "langchain_core.prompts", prompts)
         yield
@@ -85,7 +87,7 @@ def _light() -> Iterator[None]:
 
 class _Sentences:
     def __init__(self, name: str, **options: Any) -> None:
-        assert "MiniLM" in name
+        assert "minilm" in name.lower()
 
     def encode(self, texts: Sequence[str], **options: Any) -> Any:
         assert options["normalize_embeddings"]
@@ -176,24 +178,24 @@ INPUTS = {"text": f"a store {HOSTILE}.", "place": "{{text}} {place} there"}
 
 
 @pytest.mark.parametrize("order", ["given", "reversed"])
-@pytest.mark.parametrize("template", FORMATS)
+@pytest.mark.parametrize("format_name", FORMATS)
 @pytest.mark.parametrize("target", STATIC)
-def test_a_static_prompt_renders_the_same_messages(target: str, template: str, order: str) -> None:
-    prompt = saved(template, order=order)
+def test_a_static_prompt_renders_the_same_messages(target: str, format_name: str, order: str) -> None:
+    prompt = saved(format_name, order=order)
     assert STATIC[target](prompt, INPUTS) == ours(prompt, INPUTS)["messages"]
 
 
-@pytest.mark.parametrize("template", FORMATS)
-def test_a_prompt_without_demos_renders_the_same_messages(template: str) -> None:
-    prompt = saved(template, count=0)
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_a_prompt_without_demos_renders_the_same_messages(format_name: str) -> None:
+    prompt = saved(format_name, count=0)
     for target in STATIC.values():
         assert target(prompt, INPUTS) == ours(prompt, INPUTS)["messages"]
 
 
-@pytest.mark.parametrize("template", FORMATS)
+@pytest.mark.parametrize("format_name", FORMATS)
 @pytest.mark.parametrize("policy", ["nearest", "diverse"])
-def test_a_retrieving_prompt_goes_with_its_pool_where_there_is_code(policy: str, template: str) -> None:
-    prompt = saved(template, policy, 3, "reversed")
+def test_a_retrieving_prompt_goes_with_its_pool_where_there_is_code(policy: str, format_name: str) -> None:
+    prompt = saved(format_name, policy, 3, "reversed")
     for text in ("store 3 and store 1", "place", "store 0"):
         inputs = {**INPUTS, "text": text}
         expected = ours(prompt, inputs)["messages"]
@@ -209,18 +211,18 @@ def test_a_retrieving_prompt_is_refused_where_it_would_be_wrong(target: str) -> 
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(template=st.sampled_from(FORMATS), instruction=WORDS, text=WORDS, place=WORDS)
-def test_any_words_come_out_as_they_went_in(template: str, instruction: str, text: str, place: str) -> None:
-    prompt = saved(template, instruction=instruction)
+@given(format_name=st.sampled_from(FORMATS), instruction=WORDS, text=WORDS, place=WORDS)
+def test_any_words_come_out_as_they_went_in(format_name: str, instruction: str, text: str, place: str) -> None:
+    prompt = saved(format_name, instruction=instruction)
     inputs = {"text": text, "place": place}
     expected = ours(prompt, inputs)["messages"]
     for target in (of_messages, of_promptfoo, of_langchain, of_python):
         assert target(prompt, inputs) == expected
 
 
-@pytest.mark.parametrize("template", FORMATS)
-def test_a_request_body_is_the_one_that_is_posted(template: str) -> None:
-    prompt = saved(template)
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_a_request_body_is_the_one_that_is_posted(format_name: str) -> None:
+    prompt = saved(format_name)
     expected = ours(prompt, INPUTS)
     body = json.loads(export(prompt, "openai").text)
     assert {**body, "messages": of_messages(prompt, INPUTS)} == expected
@@ -229,9 +231,9 @@ def test_a_request_body_is_the_one_that_is_posted(template: str) -> None:
     assert run(export(prompt, "python").text)["request"](**INPUTS) == expected
 
 
-@pytest.mark.parametrize("template", FORMATS)
-def test_anthropics_body_says_the_same(template: str) -> None:
-    prompt = saved(template, instruction="Sort it.")
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_anthropics_body_says_the_same(format_name: str) -> None:
+    prompt = saved(format_name, instruction="Sort it.")
     body, plain = json.loads(export(prompt, "anthropic").text), json.loads(export(prompt, "messages").text)
     said = [one for one in plain if one["role"] != "system"]
     assert [one["role"] for one in body["messages"]] == [one["role"] for one in said]
@@ -245,11 +247,11 @@ def test_anthropics_body_says_the_same(template: str) -> None:
 
 
 @pytest.mark.parametrize("said", ["Metal.", "Kind: metal", "it is a fruit", '{"kind": "metal"}', "neither"])
-@pytest.mark.parametrize("template", FORMATS)
-def test_an_exported_dspy_program_reads_answers_as_ours_does(template: str, said: str) -> None:
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_an_exported_dspy_program_reads_answers_as_ours_does(format_name: str, said: str) -> None:
     import dspy
 
-    prompt = saved(template)
+    prompt = saved(format_name)
     program = run(export(prompt, "dspy").text)["program"]
     with FakeServer(lambda messages: said) as server:
         lm = dspy.LM("openai/fake", api_base=server.api_base, api_key="none", cache=False, num_retries=0)
@@ -276,9 +278,9 @@ def test_text_is_for_people() -> None:
     )
 
 
-@pytest.mark.parametrize("template", FORMATS)
-def test_promptfoo_is_told_how_the_model_is_called(template: str) -> None:
-    prompt = saved(template)
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_promptfoo_is_told_how_the_model_is_called(format_name: str) -> None:
+    prompt = saved(format_name)
     posted = ours(prompt, INPUTS)
     (provider,) = yaml.safe_load(export(prompt, "promptfoo").text)["providers"]
     assert provider["id"] == f"openai:chat:{posted['model']}"

@@ -14,24 +14,24 @@ def test_neighbouring_texts_are_joined_and_empty_ones_left_out() -> None:
     assert merged([]) == ()
 
 
-@pytest.mark.parametrize("template", FORMATS)
-def test_the_inputs_stand_in_the_tail_alone(template: str) -> None:
-    found = template_of(saved(template), ROOT)
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_the_inputs_stand_in_the_tail_alone(format_name: str) -> None:
+    found = template_of(saved(format_name), ROOT)
     slots = [piece for message in found.tail for piece in message.pieces if isinstance(piece, Slot)]
     assert slots == [Slot("text"), Slot("place")]
     for message in (*found.head, *(one for demo in found.demos for one in demo)):
         assert all(isinstance(piece, str) for piece in message.pieces)
     assert "messages" not in found.body
-    assert found.joined == (template == "block")
+    assert found.joined == (format_name == "block")
 
 
-@pytest.mark.parametrize("template", FORMATS)
-def test_a_retrieving_prompt_has_a_demo_for_each_example_of_its_pool(template: str) -> None:
-    prompt = saved(template, "nearest", 3)
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_a_retrieving_prompt_has_a_demo_for_each_example_of_its_pool(format_name: str) -> None:
+    prompt = saved(format_name, "nearest", 3)
     assert len(template_of(prompt, ROOT).demos) == len(prompt.task.train) == 5
 
 
-def test_a_joined_layout_is_one_message() -> None:
+def test_a_joined_prompt_is_one_message() -> None:
     (message,) = template_of(saved("block", instruction="Sort it."), ROOT).messages()
     assert isinstance(message, Message)
     assert str(message.pieces[0]).startswith("Sort it.\n\nText: store 0")

@@ -1,0 +1,46 @@
+"""A run's result in a few lines, as `metier run` ends with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from optimizer.report.result import Interval, Report
+
+
+def summary(report: Report) -> list[str]:
+    """Return a run's verdict, test scores with 95 % intervals, what it took, and where its prompt is."""
+    lines = [f"{report.verdict}: {report.recommendation}"]
+    for name, side in (("seed", report.seed), ("winner", report.winner)):
+        score = f"{side.test_score:.3f}  {_interval(side.test_ci95)}"
+        lines.append(f"  {name:7} {score}  {side.tokens_per_call:.0f} tokens a call")
+    gain = f"{report.difference:+.3f}  {_interval(report.difference_ci95, '+')}"
+    lines.append(f"  paired  {gain} on {report.test_examples} test examples")
+    for baseline in report.baselines:
+        score = f"{baseline.side.test_score:.3f}  {_interval(baseline.side.test_ci95)}"
+        gain = f"{baseline.difference:+.3f}  {_interval(baseline.difference_ci95, '+')}"
+        lines.append(f"  {baseline.name}, no search: {score}  winner {gain} on the same {baseline.examples}")
+    lines.append(f"  {_spent(report)}")
+    if report.lost_calls:
+        lines.append(f"  {report.lost_calls} calls were in flight when it was cut off, and were made again")
+    lines.append(f"The prompt: {report.run_dir / 'best.md'} (to run it: best.json)")
+    if report.mlflow and report.mlflow["run_id"]:
+        lines.append(f"Every trial: metier ui {report.run_dir}")
+    return lines
+
+
+def _spent(report: Report) -> str:
+    phases = {"search": report.usage, "test": report.test_usage}
+    calls = "; ".join(f"{name} {_calls(usage)}" for name, usage in phases.items())
+    dollars = sum(usage["usd"] for usage in phases.values())
+    return f"{sum(report.trials.values())} trials; {calls}; ${dollars:.4f}; {report.seconds:.0f} s"
+
+
+def _calls(usage: Mapping[str, Any]) -> str:
+    tokens = usage["input_tokens"] + usage["output_tokens"]
+    return f"{sum(usage['calls'].values()):,} calls, {tokens:,} tokens"
+
+
+def _interval(ends: Interval, sign: str = "") -> str:
+    low, high = ends
+    return f"[{low:{sign}.3f}, {high:{sign}.3f}]"

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from optimizer.cli.text import duration, echo, wrapped
+
+PATH = "/a/very/long/path/that-has-hyphens/and/fits/on/no/line"
+
+
+def test_lines_are_wrapped_at_words_and_no_word_is_cut() -> None:
+    told = wrapped(f"improved: Use the winner\n  seed   0.250  [0.100, 0.500]\nThe prompt: {PATH}", 24)
+    assert told.splitlines() == [
+        "improved: Use the winner",
+        "  seed   0.250  [0.100,",
+        "    0.500]",
+        "The prompt:",
+        f"  {PATH}",
+    ]
+    assert wrapped("a\n\n  b", 24) == "a\n\n  b"
+
+
+@pytest.mark.parametrize(("terminal", "lines"), [(False, 1), (True, 2)])
+def test_only_a_terminal_is_told_wrapped_lines(
+    terminal: bool, lines: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    echo("more than twenty characters")
+    assert len(capsys.readouterr().out.splitlines()) == lines
+
+
+def test_a_duration_is_told_in_two_units() -> None:
+    assert [duration(seconds) for seconds in (0.4, 59, 200, 7500)] == ["0 s", "59 s", "3 min 20 s", "2 h 5 min"]

@@ -35,6 +35,7 @@ from optimizer.ledger.records import (
     forget_failures,
     known_failures,
     lost_calls,
+    prompt_as_sent,
     proposers_of,
     put_examples,
     recalled_calls,
@@ -378,7 +379,7 @@ class _Job:
         note = {"run_id": report.run_id, "verdict": report.verdict, "test_score": report.winner.test_score}
         files = {
             "best.json": dump_prompt(self.task, report.winner.candidate, model, note),
-            "best.md": best_md(report),
+            "best.md": best_md(report, prompt_as_sent(ledger, report.winner.candidate.id)),
         }
         for name, text in files.items():
             write_atomically(self.run_dir / name, text)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from optimizer.report.answers import Change, Confusion, changed, class_fields, confusion, doubtful
+import pandas as pd
+
+from optimizer.report.answers import Change, changed, class_fields, confusion, doubtful
 from optimizer.report.blocks import Block, Section, Table, Text
 from optimizer.report.clean import cell
 from optimizer.report.gather import Answer, Facts
@@ -38,34 +40,40 @@ def answers_section(facts: Facts) -> Section:
 def _classes(facts: Facts, field: str) -> Section:
     before, after = (confusion(field, facts.examples, side) for side in (facts.before_answers, facts.after_answers))
     tables: list[Block | Section] = []
-    if len(before.classes) <= MATRIX:
-        tables = [Section(f"Confusion of {cell(field)}, after", [_matrix("after", after)])]
-        tables.append(Section(f"Confusion of {cell(field)}, before", [_matrix("before", before)], folded=True))
-    by_class = Section(f"By class of {cell(field)}", [_by_class(before, after)], folded=bool(tables))
-    return Section(f"Classes of {cell(field)}", [*tables, by_class])
+    if len(before) <= MATRIX:
+        names = [f"Confusion of {cell(field)}, {side}" for side in ("after", "before")]
+        tables = [
+            Section(names[0], [_matrix(names[0], after)]),
+            Section(names[1], [_matrix(names[1], before)], folded=True),
+        ]
+    by_class = Section(f"By class of {cell(field)}", [_by_class(field, before, after)], folded=bool(tables))
+    return Section(f"Classes of {cell(field)}", [*tables, by_class], columns=True)
 
 
-def _by_class(before: Confusion, after: Confusion) -> Table:
+def _by_class(field: str, before: pd.DataFrame, after: pd.DataFrame) -> Table:
+    labels = before.index.union(after.index)
+    before, after = (side.reindex(labels, fill_value=0) for side in (before, after))
     rows = [
-        (cell(label), f"{after.total(label)}", *_fate(before, label), *_fate(after, label))
-        for label in sorted({*before.classes, *after.classes})
+        (cell(label), str(after.loc[label].sum()), *_fate(before.loc[label], label), *_fate(after.loc[label], label))
+        for label in labels
     ]
     head = ("class", "examples", "right before", "mostly taken for", "right after", "mostly taken for, after")
-    return Table(f"Right and wrong by class of {cell(before.field)}", head, rows)
+    return Table(f"Right and wrong by class of {cell(field)}", head, rows)
 
 
-def _fate(side: Confusion, label: str) -> tuple[str, str]:
-    mistaken, times = side.mistaken_for(label)
-    return str(side.counts.get((label, label), 0)), f"{cell(mistaken)} ({times})" if times else "–"
+def _fate(counts: pd.Series, label: str) -> tuple[str, str]:
+    """Return how often a class was right, and what it was mostly taken for."""
+    wrong = counts.drop(label, errors="ignore")
+    mistaken = f"{cell(wrong.idxmax())} ({wrong.max()})" if wrong.any() else "–"
+    return str(counts.get(label, 0)), mistaken
 
 
-def _matrix(name: str, side: Confusion) -> Table:
+def _matrix(caption: str, counts: pd.DataFrame) -> Table:
     rows = [
-        (cell(label), *(str(side.counts.get((label, answered), 0) or "·") for answered in side.columns))
-        for label in side.classes
+        (cell(label), *(str(count or "·") for count in row))
+        for label, row in zip(counts.index, counts.to_numpy(), strict=True)
     ]
-    head = ("expected, answered as →", *map(cell, side.columns))
-    return Table(f"Confusion of {cell(side.field)}, {name}", head, rows, shaded=True)
+    return Table(caption, ("expected, answered as →", *map(cell, counts.columns)), rows, shaded=True)
 
 
 def _changes(facts: Facts, how: str, changes: Sequence[Change]) -> Section:

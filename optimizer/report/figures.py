@@ -161,6 +161,8 @@ def _adapted(text: str, key: str, title: str, description: str) -> str:
             name, _, value = (part.strip() for part in rule.partition(":"))
             if value and name != "font":  # the page's, in one size
                 element.set(name, _VARIABLES.get(value, value))
+        for name in [name for name in element.attrib if name.endswith("}href")]:  # HTML knows no namespaces
+            element.set("href", element.attrib.pop(name))
         if "_" in element.get("id", ""):  # axes_1, patch_2 …: every figure has them, and nothing refers to them
             del element.attrib["id"]
     del root.attrib["width"], root.attrib["height"]

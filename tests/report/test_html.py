@@ -129,7 +129,7 @@ def test_an_endless_line_does_not_make_an_endless_page(tmp_path: Path) -> None:
 
 
 def test_code_in_text_and_numbers_in_tables_are_marked() -> None:
-    table = Table("t", ("a", "b", "c"), [("x", "-1,200.5", "12 apples")])
+    table = Table("t", ("a", "b", "c"), [("x", "-1,200.5", "12 apples from the tree")])
     section = Section("Some: words!", [Text("run `a<b` now"), table, Code("c", "  kept\n spaces")])
     page = Page.of(report_html(Document("d", "lead", "advice", [section])))
     assert page.all("code")[0].text == "a<b"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.config.schema import ModelConfig, RunConfig, is_local
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import all_trials
+from optimizer.ledger.records import all_trials, prompt_as_sent
 from optimizer.prompt.saved import dump_prompt
 from optimizer.report.files import write_reports
 from optimizer.report.markdown import best_md
@@ -40,7 +40,7 @@ def write_files(ledger: Ledger, names: Collection[str] = FILES) -> None:
     if "best.json" in names and (prompt := ledger.meta(PROMPT)) is not None:
         write_atomically(run_dir / "best.json", prompt)
     if "best.md" in names:
-        write_atomically(run_dir / "best.md", best_md(report))
+        write_atomically(run_dir / "best.md", best_md(report, prompt_as_sent(ledger, report.winner.candidate.id)))
     if {"report.md", "report.html"} & set(names):
         write_reports(ledger, run_dir)
     write_result(report)

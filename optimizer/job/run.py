@@ -23,9 +23,6 @@ from optimizer.report.result import Report
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
 
-    def testing(self, answered: int, planned: int, what: str) -> None:
-        """So many of the planned test answers are there; `what` names the prompts that are tested."""
-
 
 def optimize(
     config: RunConfig | str | Path,

@@ -352,3 +352,41 @@ def _json(value: object) -> str:
 def _whole(text: str) -> str:
     # An answer that was cut inside an emoji holds half a surrogate pair, which SQLite refuses.
     return scrub_secrets(text.encode("utf-8", "replace").decode())
+
+
+@dataclass(frozen=True, slots=True)
+class SentPrompt:
+    """A candidate's prompt as it was sent for one example, a conversation for each call of the program.
+
+    A conversation holds messages as OpenAI's chat protocol has them, the model's answer last. `pool` names the
+    examples that demos are retrieved from: "683 training examples".
+    """
+
+    split: str
+    example: str
+    conversations: Sequence[Sequence[Mapping[str, str]]]
+    pool: str
+
+
+def prompt_as_sent(ledger: Reader, candidate: str) -> SentPrompt | None:
+    """Return a candidate's prompt for the first example that its trials paid for; None where they paid for none."""
+    numbers = [row["number"] for row in all_trials(ledger) if row["candidate"] == candidate]
+    size = (ledger.meta("identity") or {}).get("task", {}).get("train", "").partition(" examples")[0]
+    for split in ("validation", "train"):
+        for row in scores_of(ledger, candidate, split):
+            for number in numbers:
+                calls = [c for c in calls_of(ledger, "search", number, row["example"]) if c["state"] == "done"]
+                if calls:
+                    pool = f"{size} training examples".strip()
+                    return SentPrompt(split, row["example"], [_conversation(call) for call in calls], pool)
+    return None
+
+
+def _conversation(call: sqlite3.Row) -> list[dict[str, str]]:
+    request, response = json.loads(call["request"]), json.loads(call["response"])
+    system = [{"role": "system", "parts": [{"text": request["system"]}]}] if request.get("system") else []
+    answer = response.get("message", {"role": "assistant", "parts": ()})
+    return [
+        {"role": str(message["role"]), "content": "".join(str(part.get("text", "")) for part in message["parts"])}
+        for message in (*system, *request.get("messages", ()), answer)
+    ]

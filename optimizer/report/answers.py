@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from optimizer.report.gather import Answer
 from optimizer.types import canonical_json
 
@@ -14,30 +16,6 @@ Examples = Mapping[str, Mapping[str, Mapping[str, Any]]]
 MOST_CLASSES = 100
 VOTERS, AGREEMENT = 3, 0.8
 UNREADABLE, OTHER = "(unreadable)", "(other)"
-
-
-@dataclass(frozen=True)
-class Confusion:
-    """How often each expected class of a field was answered as which; a failed call is not counted."""
-
-    field: str
-    classes: Sequence[str]
-    counts: Mapping[tuple[str, str], int]
-
-    @property
-    def columns(self) -> list[str]:
-        """The classes, and what else was answered."""
-        return [*self.classes, *(name for name in (OTHER, UNREADABLE) if any(seen == name for _, seen in self.counts))]
-
-    def total(self, label: str) -> int:
-        """Return how many examples of a class were answered."""
-        return sum(count for (expected, _), count in self.counts.items() if expected == label)
-
-    def mistaken_for(self, label: str) -> tuple[str, int]:
-        """Return what a class is most often taken for, and how often; ("", 0) if never."""
-        wrong = [(count, seen) for (expected, seen), count in self.counts.items() if expected == label != seen]
-        count, seen = max(wrong, key=lambda pair: (pair[0], pair[1]), default=(0, ""))
-        return seen, count
 
 
 @dataclass(frozen=True)
@@ -73,16 +51,19 @@ def class_fields(examples: Examples, shown: Sequence[str]) -> list[str]:
     ]
 
 
-def confusion(field: str, examples: Examples, answers: Sequence[Answer]) -> Confusion:
-    """Return one candidate's confusion of a field's classes."""
+def confusion(field: str, examples: Examples, answers: Sequence[Answer]) -> pd.DataFrame:
+    """Return how often each expected class of a field, a row, was answered as which class, a column.
+
+    Columns beyond the classes are what else was answered. A failed call is not counted.
+    """
     answered = [answer for answer in answers if answer.failure is None and answer.example in examples]
     expected = [str(examples[answer.example]["outputs"][field]) for answer in answered]
     classes = sorted(set(expected))
     folded = {label.casefold(): label for label in classes}
-    counts: Counter[tuple[str, str]] = Counter()
-    for label, answer in zip(expected, answered, strict=True):
-        counts[label, _class_of(answer, field, folded)] += 1
-    return Confusion(field, classes, counts)
+    seen = [_class_of(answer, field, folded) for answer in answered]
+    columns = dict.fromkeys([*classes, *(name for name in (OTHER, UNREADABLE) if name in seen)])
+    counts = pd.crosstab(pd.Series(expected, dtype=str), pd.Series(seen, dtype=str))
+    return counts.reindex(index=classes, columns=list(columns), fill_value=0)
 
 
 def _class_of(answer: Answer, field: str, folded: Mapping[str, str]) -> str:
@@ -114,12 +95,12 @@ def doubtful(good: Mapping[str, Sequence[Answer]]) -> list[Doubt]:
         for answer in answers:
             if answer.value is not None and "unreadable" not in answer.fields:
                 votes[answer.example].append(answer)
-    found = []
-    for example, given in votes.items():
-        wrong = [answer for answer in given if answer.value == 0.0]
+    doubts = []
+    for example, voters in votes.items():
+        wrong = [answer for answer in voters if answer.value == 0.0]
         texts = Counter(canonical_json(answer.fields).casefold() for answer in wrong)
         text, count = max(texts.items(), key=lambda pair: pair[1], default=("", 0))
-        if len(given) >= VOTERS and count >= AGREEMENT * len(given):
+        if len(voters) >= VOTERS and count >= AGREEMENT * len(voters):
             answer = next(a for a in wrong if canonical_json(a.fields).casefold() == text)
-            found.append(Doubt(example, answer.fields, count, len(given)))
-    return sorted(found, key=lambda doubt: -doubt.votes / doubt.voters)
+            doubts.append(Doubt(example, answer.fields, count, len(voters)))
+    return sorted(doubts, key=lambda doubt: -doubt.votes / doubt.voters)

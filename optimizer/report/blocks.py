@@ -25,17 +25,27 @@ class Bullets:
 
 
 @dataclass(frozen=True)
+class KeyFigures:
+    """The few figures that matter most, each as (name, value, what else is known of it)."""
+
+    caption: str
+    figures: Sequence[tuple[str, str, str]]
+
+
+@dataclass(frozen=True)
 class Table:
     """Rows of cells under a head; the first cell names its row. Empty tables say `empty`.
 
-    A `folded` one is opened by its reader; Markdown, which cannot fold, names it only.
+    `links` holds the anchor that each row's first cell leads to. Of a `shaded` table, a confusion matrix, each cell
+    is as dark as its share of its row is large.
     """
 
     caption: str
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     empty: str = "None."
-    folded: bool = False
+    links: Sequence[str] = ()
+    shaded: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,15 +75,22 @@ class Difference:
     lines: Sequence[tuple[Sign, str]]
 
 
-Block = Text | Bullets | Table | Figure | Code | Difference
+Block = Text | Bullets | KeyFigures | Table | Figure | Code | Difference
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands under it; sections may hold sections."""
+    """A heading and what stands under it; sections may hold sections.
+
+    On the page a `folded` section is opened by its reader, and the parts of one in `columns` stand side by side
+    where there is room. Markdown cannot fold: it names a section that is for the `page_only`, and shows the others.
+    """
 
     title: str
     blocks: Sequence[Block | Section]
+    folded: bool = False
+    columns: bool = False
+    page_only: bool = False
 
     @property
     def anchor(self) -> str:
@@ -83,9 +100,10 @@ class Section:
 
 @dataclass(frozen=True)
 class Document:
-    """A report: its title, the verdict in a sentence, what to do, and the sections."""
+    """A report: its title, the verdict in a sentence, what to do, the reasons and the cost, and the sections."""
 
     title: str
     lead: str
     advice: str
     sections: Sequence[Section]
+    summary: Sequence[Block] = ()

@@ -1,14 +1,13 @@
 """The report's figures: drawn by matplotlib, then made to follow the page's colours and fonts.
 
 Matplotlib comes with MLflow, draws axes that are right, and writes SVG; what it does not do is dark mode and a
-Content-Security-Policy without inline styles. So colours are drawn as roles and become classes, styles become
-attributes, and each figure carries a title and a description.
+Content-Security-Policy without inline styles. So colours are drawn as roles and become the page's variables, styles
+become attributes, and each figure carries a title and a description.
 """
 
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as Tree
@@ -29,11 +28,10 @@ ROLES = {
     "page": "#000006",
 }
 WIDTH = 5.2  # inches; so narrow that its text can still be read on a phone
-_BY_COLOUR = {colour: role for role, colour in ROLES.items()}
-_SVG, _LINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+_VARIABLES = {colour: f"var(--{role})" for role, colour in ROLES.items()}
+_SVG = "http://www.w3.org/2000/svg"
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
-    "svg.hashsalt": "metier",
     "text.parse_math": False,
     "font.size": 10,
     "axes.spines.top": False,
@@ -99,30 +97,29 @@ def scatter(
     return _svg(key, draw, title, description)
 
 
-def bars(found: Sequence[Importance], title: str, description: str) -> str:
+def bars(dimensions: Sequence[Importance], title: str, description: str) -> str:
     """Return the importance of each dimension as bars, with the range over resampled trials."""
 
     def draw(axes: Axes) -> None:
-        names, shares = [one.name for one in found], [one.share for one in found]
-        away = [[max(0.0, one.share - one.low) for one in found], [max(0.0, one.high - one.share) for one in found]]
-        axes.barh(range(len(found)), shares, color=ROLES["after"], height=0.6)
-        axes.errorbar(shares, range(len(found)), xerr=away, fmt="none", color=ROLES["ink"], elinewidth=1.2, capsize=4)
-        axes.set_yticks(range(len(found)), names)
+        names, shares = [d.name for d in dimensions], [d.share for d in dimensions]
+        away = [[max(0.0, d.share - d.low) for d in dimensions], [max(0.0, d.high - d.share) for d in dimensions]]
+        axes.barh(names, shares, color=ROLES["after"], height=0.6)
+        axes.errorbar(shares, names, xerr=away, fmt="none", color=ROLES["ink"], elinewidth=1.2, capsize=4)
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
         axes.set(xlabel="share of the variance of scores", xlim=(0, 1))
 
-    return _svg("bars", draw, title, description, height=1.2 + 0.42 * len(found))
+    return _svg("bars", draw, title, description, height=1.2 + 0.42 * len(dimensions))
 
 
 def intervals(sides: Sequence[tuple[str, float, float, float]], title: str, description: str) -> str:
     """Return scores with their 95 % intervals, one line a side: (name, score, low, high)."""
 
     def draw(axes: Axes) -> None:
-        for place, (name, score, low, high) in enumerate(sides):
+        for row, (name, score, low, high) in enumerate(sides):
             role, marker = {"seed": ("before", "s"), "winner": ("after", "D")}.get(name, ("other", "o"))
-            axes.plot([low, high], [place, place], color=ROLES[role], linewidth=3, clip_on=False)
-            axes.plot([score], [place], marker, color=ROLES[role], markersize=8, clip_on=False)
+            axes.plot([low, high], [row, row], color=ROLES[role], linewidth=3, clip_on=False)
+            axes.plot([score], [row], marker, color=ROLES[role], markersize=8, clip_on=False)
         axes.set_yticks(range(len(sides)), [side[0] for side in sides])
         axes.set(xlabel="score on test examples, 95 % interval", xlim=(0, 1), ylim=(-0.6, len(sides) - 0.4))
         axes.invert_yaxis()
@@ -142,7 +139,8 @@ def _svg(key: str, draw: Callable[[Axes], None], title: str, description: str, h
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    with rc_context(_SETTINGS):
+    # The salt makes what a figure's parts refer to each other by unique on the page.
+    with rc_context({**_SETTINGS, "svg.hashsalt": key}):
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         FigureCanvasSVG(figure)
         draw(figure.add_subplot())
@@ -152,50 +150,27 @@ def _svg(key: str, draw: Callable[[Axes], None], title: str, description: str, h
 
 
 def _adapted(text: str, key: str, title: str, description: str) -> str:
-    """Return matplotlib's SVG as markup for our page: classes for colours, no styles, names of its own."""
+    """Return matplotlib's SVG as markup for our page: no styles, variables for colours, no names that repeat."""
     root = Tree.fromstring(text)  # noqa: S314 - matplotlib has just written it
     for parent in list(root.iter()):
         for child in list(parent):
             if child.tag.rpartition("}")[2] in {"metadata", "style"}:
                 parent.remove(child)
     for element in root.iter():
-        _restyle(element)
-        _rename(element, key)
-    for name in ("width", "height"):
-        root.attrib.pop(name, None)
-    root.attrib.update(
-        {"role": "img", "class": "figure", "aria-labelledby": f"{key}-title", "aria-describedby": f"{key}-desc"}
-    )
-    for place, (tag, told) in enumerate((("title", title), ("desc", description))):
+        for rule in element.attrib.pop("style", "").split(";"):
+            name, _, value = (part.strip() for part in rule.partition(":"))
+            if value and name != "font":  # the page's, in one size
+                element.set(name, _VARIABLES.get(value, value))
+        for name in [name for name in element.attrib if name.endswith("}href")]:  # HTML knows no namespaces
+            element.set("href", element.attrib.pop(name))
+        if "_" in element.get("id", ""):  # axes_1, patch_2 …: every figure has them, and nothing refers to them
+            del element.attrib["id"]
+    del root.attrib["width"], root.attrib["height"]
+    root.attrib |= {"role": "img", "class": "figure"}
+    root.attrib |= {"aria-labelledby": f"{key}-title", "aria-describedby": f"{key}-desc"}
+    for index, (tag, words) in enumerate((("title", title), ("desc", description))):
         child = Tree.Element(f"{{{_SVG}}}{tag}", {"id": f"{key}-{tag}"})
-        child.text = told
-        root.insert(place, child)
+        child.text = words
+        root.insert(index, child)
     Tree.register_namespace("", _SVG)
     return Tree.tostring(root, encoding="unicode")
-
-
-def _restyle(element: Tree.Element) -> None:
-    classes = []
-    for rule in filter(None, (part.strip() for part in element.attrib.pop("style", "").split(";"))):
-        name, _, value = (part.strip() for part in rule.partition(":"))
-        if name in {"fill", "stroke"} and value in _BY_COLOUR:
-            classes.append(f"{name}-{_BY_COLOUR[value]}")
-        elif name == "font":
-            size = re.search(r"[\d.]+px", value)
-            element.set("font-size", size.group() if size else "11px")
-        else:
-            element.set(name, value)
-    if classes:
-        element.set("class", " ".join(classes))
-
-
-def _rename(element: Tree.Element, key: str) -> None:
-    """Make names unique on the page: every figure calls its parts alike."""
-    if "id" in element.attrib:
-        element.set("id", f"{key}-{element.attrib['id']}")
-    for name, value in list(element.attrib.items()):
-        if name == f"{{{_LINK}}}href":
-            del element.attrib[name]
-            element.set("href", f"#{key}-{value.removeprefix('#')}")
-        elif value.startswith("url(#"):
-            element.set(name, f"url(#{key}-{value.removeprefix('url(#')}")

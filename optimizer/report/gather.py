@@ -10,10 +10,12 @@ from typing import Any
 
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.records import (
+    SentPrompt,
     all_trials,
     failures_by_kind,
     known_examples,
     lost_calls,
+    prompt_as_sent,
     proposers_of,
     scores_of,
     tokens_in_search,
@@ -63,8 +65,8 @@ class Facts:
 
     `planned` is how many trials are wanted, None where the budget alone ends the search; `after` is the winner, or
     the best candidate so far; `split` the examples on which it and the seed are compared in `before_answers` and
-    `after_answers`: test, once both have answered it. `good` holds the validation answers of the best candidates,
-    by id.
+    `after_answers`: test, once both have answered it. `before_sent` and `after_sent` are their prompts as they were
+    sent for one example. `good` holds the validation answers of the best candidates, by id.
     """
 
     task: str
@@ -81,6 +83,8 @@ class Facts:
     split: str
     before_answers: Sequence[Answer]
     after_answers: Sequence[Answer]
+    before_sent: SentPrompt | None
+    after_sent: SentPrompt | None
     good: Mapping[str, Sequence[Answer]]
     examples: Mapping[str, Mapping[str, Mapping[str, Any]]]
     usage: Mapping[str, Mapping[str, Usage]]
@@ -99,6 +103,7 @@ def gather(ledger: Reader, result: Mapping[str, Any] | None = None) -> Facts:
     after = _after(trials, result)
     split = "test" if result else "validation"
     sides = [answers_of(ledger, side.id, split) if side else [] for side in (before, after)]
+    sent = [prompt_as_sent(ledger, side.id) if side else None for side in (before, after)]
     identity = ledger.meta("identity") or {}
     proposers, rejected = proposers_of(ledger)
     return Facts(
@@ -116,6 +121,8 @@ def gather(ledger: Reader, result: Mapping[str, Any] | None = None) -> Facts:
         split=split,
         before_answers=sides[0],
         after_answers=sides[1],
+        before_sent=sent[0],
+        after_sent=sent[1],
         good={cid: answers_of(ledger, cid, "validation") for cid in good_candidates(trials)},
         examples=known_examples(ledger),
         usage={"search": usage_by_role(ledger, "search"), "test": usage_by_role(ledger, "test")},

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -25,7 +27,7 @@ def report_html(document: Document) -> str:
         autoescape=True, undefined=StrictUndefined, loader=FileSystemLoader(_HERE), trim_blocks=True, lstrip_blocks=True
     )
     environment.tests["number"] = lambda text: _NUMBER.fullmatch(text) is not None
-    environment.filters |= {"kind": _kind, "coded": _coded}
+    environment.filters |= {"kind": _kind, "coded": _coded, "shade": _shade}
     style = (_HERE / "report.css").read_text(encoding="utf-8")
     # Only our own markup passes unescaped: the style sheet, and what figures.py has drawn.
     environment.filters["drawn"] = lambda figure: Markup(figure.svg)  # noqa: S704
@@ -45,4 +47,10 @@ def _coded(text: str) -> Markup:
     """Return text with what stands between `backticks` as code."""
     pieces = re.split(r"`([^`]+)`", text)
     tag = Markup("<code>{}</code>")
-    return Markup("").join(tag.format(piece) if place % 2 else escape(piece) for place, piece in enumerate(pieces))
+    return Markup("").join(tag.format(piece) if index % 2 else escape(piece) for index, piece in enumerate(pieces))
+
+
+def _shade(row: Sequence[str], column: int) -> int:
+    """Return how dark a cell of a confusion matrix is, from 0 to 5: its share of its row's counts."""
+    counts = [int(text) if text.isdecimal() else 0 for text in row[1:]]
+    return math.ceil(5 * counts[column - 1] / max(1, sum(counts)))

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from optimizer.report.gather import Trial
 
 if TYPE_CHECKING:
@@ -41,11 +43,11 @@ def importances(trials: Sequence[Trial], seed: int = 0) -> list[Importance]:
     """
     import optuna
 
-    told = [trial for trial in trials if trial.value is not None and trial.state != "failed"]
-    if len(told) < FEWEST:
+    scored = [trial for trial in trials if trial.value is not None and trial.state != "failed"]
+    if len(scored) < FEWEST:
         return []
-    levels = _levels(told)
-    study = [_frozen(trial, levels) for trial in told]
+    levels = _levels(scored)
+    study = [_frozen(trial, levels) for trial in scored]
     rng = random.Random(seed)  # noqa: S311 - no secret
     samples = [rng.choices(study, k=min(MOST, len(study))) for _ in range(RESAMPLES)]
     verbosity = optuna.logging.get_verbosity()
@@ -56,9 +58,9 @@ def importances(trials: Sequence[Trial], seed: int = 0) -> list[Importance]:
         optuna.logging.set_verbosity(verbosity)
     if not whole:
         return []
-    drawn = {name: sorted(shares[name] for shares in rest if name in shares) or [whole[name]] for name in whole}
-    found = [Importance(name, share, *_ends(drawn[name])) for name, share in whole.items()]
-    return sorted(found, key=lambda one: (-one.share, one.name))
+    drawn = {name: [shares[name] for shares in rest if name in shares] or [whole[name]] for name in whole}
+    ends = {name: np.quantile(shares, (0.05, 0.95), method="nearest").tolist() for name, shares in drawn.items()}
+    return [Importance(name, share, *ends[name]) for name, share in sorted(whole.items(), key=lambda d: (-d[1], d[0]))]
 
 
 def _levels(trials: Sequence[Trial]) -> dict[str, list[str]]:
@@ -67,12 +69,12 @@ def _levels(trials: Sequence[Trial]) -> dict[str, list[str]]:
     Beyond the `MOST_LEVELS` commonest, values count as one.
     """
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
-    found = {}
+    levels = {}
     for name in names:
         counted = Counter(str(trial.params.get(name, NONE)) for trial in trials)
         common = sorted(counted, key=lambda value: (-counted[value], value))[:MOST_LEVELS]
-        found[name] = sorted(common) + [OTHER] * (len(counted) > MOST_LEVELS)
-    return {name: values for name, values in found.items() if len(values) > 1}
+        levels[name] = sorted(common) + [OTHER] * (len(counted) > MOST_LEVELS)
+    return {name: values for name, values in levels.items() if len(values) > 1}
 
 
 def _frozen(trial: Trial, levels: dict[str, list[str]]) -> optuna.trial.FrozenTrial:
@@ -105,8 +107,3 @@ def _shares(trials: Sequence[Any], seed: int) -> dict[str, float]:
             return optuna.importance.get_param_importances(study, evaluator=evaluator)
         except RuntimeError:  # every tree saw equal scores only
             return {}
-
-
-def _ends(values: Sequence[float]) -> tuple[float, float]:
-    last = len(values) - 1
-    return values[round(0.05 * last)], values[round(0.95 * last)]

@@ -5,21 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from optimizer.report.blocks import Block, Bullets, Code, Difference, Document, Figure, Section, Table, Text
+from optimizer.ledger.records import SentPrompt
+from optimizer.report.blocks import Block, Bullets, Code, Difference, Document, Figure, KeyFigures, Section, Table, Text
 from optimizer.report.result import Report
-from optimizer.report.words import demo_lines, difference, settings_of
+from optimizer.report.words import conversation_text, demo_lines, difference, headline, prompt_in_words
 from optimizer.types import Candidate, Prompt
 
 _MARKS = re.compile(r"([\\`*_\[\]<>|#~])")
 
 
-def best_md(report: Report) -> str:
-    """Return the winning prompt as a person would paste it, and what changed against the seed."""
+def best_md(report: Report, sent: SentPrompt | None = None) -> str:
+    """Return the winning prompt, as it was `sent` for one example and in its parts, and what changed."""
     seed, winner = report.seed.candidate, report.winner.candidate
-    parts = [f"# The best prompt for {report.task}", _headline(report), report.recommendation]
+    parts = [f"# The best prompt for {report.task}", f"**{report.verdict}**: {headline(report.to_json())}"]
+    parts.append(report.recommendation)
+    if sent is not None:
+        parts += [
+            "## One whole prompt, as it was sent",
+            f"For the first {sent.split} example that was paid for; the model's answer comes last.",
+            *(_fenced("text", conversation_text(messages)) for messages in sent.conversations),
+        ]
     for name, prompt in winner.prompts.items():
         parts.append(f"## {name}" if len(winner.prompts) > 1 else "## The prompt")
-        parts += _prompt(prompt)
+        parts += _prompt(prompt, *([sent.pool] if sent else []))
         lines = "\n".join(f"{sign} {line}" for sign, line in difference(seed.prompts[name], prompt))
         parts += ["### Before and after", _fenced("diff", lines)]
     return _paragraphs(parts)
@@ -36,12 +44,16 @@ def candidate_md(candidate: Candidate) -> str:
 def report_md(document: Document) -> str:
     """Return a report as Markdown: figures as tables, foreign text without any power over the page."""
     parts = [f"# {_plain(document.title)}", f"**{_plain(document.lead)}**", _plain(document.advice)]
+    for block in document.summary:
+        parts += _block(block)
     for section in document.sections:
         parts += _section(section, 2)
     return _paragraphs(parts)
 
 
 def _section(section: Section, level: int) -> list[str]:
+    if section.page_only:
+        return [f"{_plain(section.title)}: see report.html, or `metier ui`."]
     parts = [f"{'#' * level} {_plain(section.title)}"]
     for block in section.blocks:
         parts += _section(block, level + 1) if isinstance(block, Section) else _block(block)
@@ -54,6 +66,8 @@ def _block(block: Block) -> list[str]:
             return [_plain(block.text)]
         case Bullets():
             return ["\n".join(f"- {_plain(item)}" for item in block.items)]
+        case KeyFigures():
+            return _table(Table(block.caption, ("what", "value", "more"), block.figures))
         case Table():
             return _table(block)
         case Figure():
@@ -68,30 +82,21 @@ def _block(block: Block) -> list[str]:
 def _table(table: Table) -> list[str]:
     if not table.rows:
         return [_plain(table.empty)]
-    if table.folded:
-        return [f"{_plain(table.caption)}: see report.html, or `metier ui`."]
-    lines = [table.head, ["---"] * len(table.head), *([_plain(text) for text in row] for row in table.rows)]
+    head, *rows = ([_plain(text) for text in row] for row in (table.head, *table.rows))
+    lines = [head, ["---"] * len(head), *rows]
     return [f"{_plain(table.caption)}:", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
 
 
 def _plain(text: str) -> str:
     """Return text as Markdown that shows it as it is, on one line; our own `code` stays code."""
     pieces = re.split(r"(`[^`\n|]+`)", " ".join(text.split()))
-    return "".join(piece if place % 2 else _MARKS.sub(r"\\\1", piece) for place, piece in enumerate(pieces))
+    return "".join(piece if index % 2 else _MARKS.sub(r"\\\1", piece) for index, piece in enumerate(pieces))
 
 
-def _prompt(prompt: Prompt) -> list[str]:
+def _prompt(prompt: Prompt, *pool: str) -> list[str]:
     demos = demo_lines(prompt)
     shown = ["### Demos", _fenced("text", "\n".join(demos))] if demos else []
-    return [settings_of(prompt), _fenced("text", prompt.instruction), *shown]
-
-
-def _headline(report: Report) -> str:
-    low, high = report.difference_ci95
-    return (
-        f"**{report.verdict}**: {report.seed.test_score:.3f} → {report.winner.test_score:.3f} on "
-        f"{report.test_examples} test examples ({report.difference:+.3f}, 95 % interval [{low:+.3f}, {high:+.3f}])."
-    )
+    return [prompt_in_words(prompt, *pool), _fenced("text", prompt.instruction), *shown]
 
 
 def _fenced(kind: str, text: str) -> str:

@@ -1,9 +1,10 @@
-"""In words and lines: a prompt's settings and demos, what changed between two, and how calls failed."""
+"""In words: figures with their intervals, a prompt's settings and demos, what changed, and how calls failed."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.records import failures_by_kind
@@ -24,6 +25,27 @@ def at_most(planned: int | None) -> str:
     return f" of at most {planned}" if planned else ""
 
 
+def number(value: float | None, digits: int = 3) -> str:
+    """Return a figure with so many digits after the point; a dash where it is not known."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def interval(low: float | None, high: float | None, form: str = ".3f") -> str:
+    """Return an interval as [low, high]; a dash where it is not known."""
+    return "–" if low is None or high is None else f"[{low:{form}}, {high:{form}}]"
+
+
+def gain(difference: Mapping[str, Any]) -> str:
+    """Return a difference, as result.json has it, with its interval."""
+    return f"{difference['mean']:+.3f}, 95 % interval {interval(*difference['ci95'], form='+.3f')}"
+
+
+def headline(result: Mapping[str, Any]) -> str:
+    """Return the outcome of a test, as result.json has it, in one sentence."""
+    seed, winner = result["seed"]["test_score"], result["winner"]["test_score"]
+    return f"{seed:.3f} → {winner:.3f} on {result['test_examples']} test examples ({gain(result['difference'])})."
+
+
 def settings_of(prompt: Prompt) -> str:
     """Return a prompt's format and demo policy as a sentence."""
     if prompt.count == 0:
@@ -33,18 +55,31 @@ def settings_of(prompt: Prompt) -> str:
         "nearest": f"the {prompt.count} training examples nearest to the input",
         "diverse": f"{prompt.count} training examples near the input and unlike each other",
     }[prompt.policy]
-    place = ""
+    order = ""
     if prompt.policy != "static":
-        place = ", the nearest last" if prompt.order == "given" else ", the nearest first"
-    return f"Format `{prompt.format}`; {how}{place}."
+        order = ", the nearest last" if prompt.order == "given" else ", the nearest first"
+    return f"Format `{prompt.format}`; {how}{order}."
+
+
+def prompt_in_words(prompt: Prompt, pool: str = "the training examples") -> str:
+    """Return a prompt's settings, and from what `pool` its demos are retrieved, if they are."""
+    if not prompt.retrieves:
+        return settings_of(prompt)
+    return (
+        f"{settings_of(prompt)} The demos are chosen for each input, {prompt.count} of {pool}: the instruction alone "
+        "is not the prompt that was scored."
+    )
+
+
+def conversation_text(messages: Sequence[Mapping[str, str]]) -> str:
+    """Return messages, the model's answer last, as text: each under its role."""
+    roles = [*(message["role"] for message in messages[:-1]), "the model's answer"]
+    return "\n\n".join(f"[{role}]\n{message['content']}" for role, message in zip(roles, messages, strict=True))
 
 
 def demo_lines(prompt: Prompt) -> list[str]:
     """Return a static prompt's demos as the model sees them, a line each, at most `SHOWN_DEMOS`."""
-    if prompt.policy != "static":
-        return []
-    shown = prompt.shown
-    return [demo_line(demo) for demo in shown[:SHOWN_DEMOS]]
+    return [demo_line(demo) for demo in prompt.shown[:SHOWN_DEMOS]] if prompt.policy == "static" else []
 
 
 def demo_line(demo: Example) -> str:
@@ -55,14 +90,14 @@ def demo_line(demo: Example) -> str:
 def difference(before: Prompt, after: Prompt) -> list[tuple[Sign, str]]:
     """Return the lines of two prompts, settings last: ` ` for both, `-` for the first, `+` for the second."""
     old, new = _lines(before), _lines(after)
-    found: list[tuple[Sign, str]] = []
+    lines: list[tuple[Sign, str]] = []
     for tag, a, b, c, d in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if tag == "equal":
-            found += [(" ", line) for line in old[a:b]]
+            lines += [(" ", line) for line in old[a:b]]
         else:
-            found += [("-", line) for line in old[a:b]]
-            found += [("+", line) for line in new[c:d]]
-    return found
+            lines += [("-", line) for line in old[a:b]]
+            lines += [("+", line) for line in new[c:d]]
+    return lines
 
 
 def _lines(prompt: Prompt) -> Sequence[str]:

@@ -8,6 +8,7 @@ import pytest
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import (
     CallTag,
+    SentPrompt,
     all_trials,
     answered_in,
     begin_attempt,
@@ -24,6 +25,7 @@ from optimizer.ledger.records import (
     known_failures,
     lost_calls,
     outcomes,
+    prompt_as_sent,
     put_scores,
     recall_call,
     recalled_calls,
@@ -274,6 +276,24 @@ def test_calls_are_found_by_trial_and_example(ledger: Ledger) -> None:
     fail_call(ledger, in_flight, Failure("server", "down")).result(5)
     assert [row["id"] for row in failed_calls(ledger, 9)] == [failed, in_flight]
     assert [row["id"] for row in failed_calls(ledger, 1)] == [failed]
+
+
+def test_a_prompt_is_shown_as_it_was_sent_for_the_first_example_that_was_paid_for(ledger: Ledger) -> None:
+    assert prompt_as_sent(ledger, CANDIDATE.id) is None
+    ledger.put_meta("identity", {"task": {"train": "683 examples 832f"}})
+    begin_trial(ledger, 3, CANDIDATE, {}).result(5)
+    put_scores(ledger, CANDIDATE.id, "validation", 0, ["x", "y"], "m@1", [Score(1.0), Score(1.0)]).result(5)
+    assert prompt_as_sent(ledger, CANDIDATE.id) is None
+    request = {"system": "Do it.", "messages": [{"role": "user", "parts": [{"text": "a"}, {"text": "b"}]}]}
+    row = begin_call(ledger, "k", CallTag("task", "search", 3, "y"), request).result(5)
+    reply = {"message": {"role": "assistant", "parts": [{"text": "c"}]}}
+    finish_call(ledger, row, reply, Usage(1), 1).result(5)
+    said = [("system", "Do it."), ("user", "ab"), ("assistant", "c")]
+    conversation = [{"role": role, "content": content} for role, content in said]
+    assert prompt_as_sent(ledger, CANDIDATE.id) == SentPrompt(
+        "validation", "y", [conversation], "683 training examples"
+    )
+    assert prompt_as_sent(ledger, "another") is None
 
 
 def test_outcomes_are_of_the_trials_that_ended(ledger: Ledger) -> None:

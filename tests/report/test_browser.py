@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from support.browser import needed, visit
+from support.browser import browser, needed, visit
 
 from optimizer.report.files import make_reports
 
@@ -32,8 +32,10 @@ CONTRAST = """(() => {
     const parse = c => (c.match(/[\\d.]+/g) || []).map(Number);
     const lum = c => c.slice(0, 3).map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
         .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+    const parts = e => { const c = getComputedStyle(e).backgroundColor;  // color(srgb …): parts of one
+        return c.startsWith('color(') ? parse(c).map((v, i) => i < 3 ? 255 * v : v) : parse(c); };
     const behind = e => { for (; e; e = e.parentElement) {
-        const c = parse(getComputedStyle(e).backgroundColor);
+        const c = parts(e);
         if (c.length < 4 || c[3] > 0) return c; } return [255, 255, 255]; };
     let worst = 21;
     for (const e of document.body.querySelectorAll(':not(title):not(desc)')) {
@@ -88,6 +90,28 @@ def test_the_page_fits_is_drawn_and_can_be_read(real_run: Path, width: int, dark
     assert styled == "600", "the style sheet's hash is not that of the policy"
     assert found.requests == [page.resolve().as_uri()]
     assert (found.complaints, found.dialogs) == ([], 0)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_trials_score_and_reason_are_seen_and_its_number_opens_its_prompt(real_run: Path, width: int) -> None:
+    with browser(width) as page:
+        page.goto((real_run / "report.html").resolve().as_uri())
+        head = page.locator("th", has_text="why it ended").first.bounding_box()
+        assert head is not None
+        assert head["x"] + head["width"] <= width
+        prompt = page.locator("#prompt-of-trial-1")
+        assert not prompt.is_visible()
+        page.locator("a[href='#prompt-of-trial-1']").click()
+        assert prompt.is_visible()
+
+
+def test_nothing_is_folded_away_in_print(real_run: Path) -> None:
+    with browser() as page:
+        page.goto((real_run / "report.html").resolve().as_uri())
+        cost = page.locator("table", has_text="What it cost, by role")
+        assert cost.bounding_box() is None
+        page.emulate_media(media="print")
+        assert cost.bounding_box() is not None
 
 
 def test_two_hundred_hostile_strings_run_nothing_and_fetch_nothing(tmp_path: Path) -> None:

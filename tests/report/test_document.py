@@ -6,20 +6,13 @@ from pathlib import Path
 
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
-from optimizer.report.blocks import Block, Difference, Document, Section, Table, Text
+from optimizer.ledger.records import SentPrompt
+from optimizer.report.blocks import Code, Difference, Section, Text
 from optimizer.report.document import document_of
 from optimizer.report.gather import Facts, gather
 
 from .made import make_run
-
-
-def blocks(parts: Document | Section) -> list[Block]:
-    inner = parts.sections if isinstance(parts, Document) else parts.blocks
-    return [one for part in inner for one in (blocks(part) if isinstance(part, Section) else [part])]
-
-
-def table(document: Document, caption: str) -> Table:
-    return next(one for one in blocks(document) if isinstance(one, Table) and one.caption == caption)
+from .parts import blocks, tables
 
 
 def test_the_lead_is_the_verdict_in_one_sentence(facts: Facts) -> None:
@@ -41,7 +34,7 @@ def test_an_interrupted_run_says_so_and_claims_nothing(tmp_path: Path) -> None:
     assert "It stopped because: interrupted" in document.advice
     assert "metier resume RUN_DIR" in document.advice
     assert any("not been touched" in one.text for one in blocks(document) if isinstance(one, Text))
-    assert [row[0] for row in table(document, "Scores so far, on validation").rows] == ["0 (seed)", "1"]
+    assert [row[0] for row in tables(document)["Scores so far, on validation"].rows] == ["0 (seed)", "1"]
 
 
 def test_a_run_that_goes_on_says_so(facts: Facts) -> None:
@@ -77,7 +70,7 @@ def test_a_winner_that_is_the_seed_is_called_so(facts: Facts) -> None:
 
 
 def test_costs_are_told_by_role_and_summed(facts: Facts) -> None:
-    assert table(document_of(facts), "What it cost, by role").rows == [
+    assert tables(document_of(facts))["What it cost, by role"].rows == [
         ("search, task", "40", "0", "840", "40", "0.4000"),
         ("test, task", "24", "0", "336", "24", "0.2400"),
         ("together", "64", "0", "1,176", "64", "0.6400"),
@@ -86,14 +79,42 @@ def test_costs_are_told_by_role_and_summed(facts: Facts) -> None:
 
 def test_failures_and_lost_calls_are_told(facts: Facts) -> None:
     document = document_of(dataclasses.replace(facts, lost=3))
-    assert table(document, "Calls that failed for good").rows == [("server", "1", "500")]
+    assert tables(document)["Calls that failed for good"].rows == [("server", "1", "500")]
     warning = next(one for one in blocks(document) if isinstance(one, Text) and one.warning)
     assert warning.text.startswith("3 calls were in flight")
     assert not [one for one in blocks(document_of(facts)) if isinstance(one, Text) and one.warning]
 
 
 def test_every_trial_has_its_row(facts: Facts) -> None:
-    rows = table(document_of(facts), "Every trial").rows
+    rows = tables(document_of(facts))["Every trial"].rows
     assert [row[0] for row in rows] == ["0 (seed)", "1", "2", "3", "4"]
-    assert rows[3][3:8] == ("raced out", "0.250", "[0.05, 0.45]", "4", "40")
-    assert rows[4][3:] == ("failed", "–", "–", "0", "–", "failed")
+    assert rows[3][1:7] == ("0.250", "why", "[0.05, 0.45]", "4", "40", "raced out")
+    assert rows[4][1:7] == ("–", "failed", "–", "0", "–", "failed")
+
+
+def test_every_trial_leads_to_its_prompt(facts: Facts) -> None:
+    document = document_of(facts)
+    trials = next(section for section in document.sections if section.title == "Trials")
+    folded = next(part for part in trials.blocks if isinstance(part, Section))
+    assert folded.folded
+    assert folded.page_only
+    anchors = [part.anchor for part in folded.blocks if isinstance(part, Section)]
+    assert tables(document)["Every trial"].links == anchors
+    texts = [one.text for one in blocks(folded) if isinstance(one, Code)]
+    assert texts[1].startswith("Sort it well. \n\ntrain 0")
+    assert texts[2] == "Sort it fast."
+
+
+def test_the_prompt_is_shown_as_it_was_sent(facts: Facts) -> None:
+    messages = [{"role": "user", "content": "Sort it."}, {"role": "assistant", "content": "fruit"}]
+    sent = SentPrompt("validation", "e", [messages, messages], "683 training examples")
+    document = document_of(dataclasses.replace(facts, after_sent=sent))
+    codes = [one for one in blocks(document) if isinstance(one, Code) and "first validation example" in one.caption]
+    assert [code.caption[-6:] for code in codes] == ["call 1", "call 2"]
+    assert codes[0].text == "[user]\nSort it.\n\n[the model's answer]\nfruit"
+
+
+def test_what_failed_is_not_folded_away(facts: Facts) -> None:
+    for failures, lost, folded in ((facts.failures, 0, False), ((), 1, False), ((), 0, True)):
+        document = document_of(dataclasses.replace(facts, failures=failures, lost=lost))
+        assert next(part for part in document.sections if part.title == "What it cost").folded == folded

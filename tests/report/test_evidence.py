@@ -2,14 +2,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from optimizer.report.blocks import Section, Table, Text
+from optimizer.report.blocks import Text
 from optimizer.report.evidence import SHOWN, answers_section
 from optimizer.report.gather import Answer, Facts
 
-
-def tables(section: Section) -> dict[str, Table]:
-    inner = [one for part in section.blocks for one in (part.blocks if isinstance(part, Section) else [part])]
-    return {one.caption: one for one in inner if isinstance(one, Table)}
+from .parts import blocks, tables
 
 
 def test_classes_before_and_after(facts: Facts) -> None:
@@ -36,9 +33,7 @@ def test_long_lists_are_cut_and_say_so(facts: Facts) -> None:
     after = [dataclasses.replace(answer, value=1.0) for answer in before]
     section = answers_section(dataclasses.replace(facts, before_answers=before, after_answers=after))
     assert len(tables(section)["Examples fixed"].rows) == SHOWN
-    texts = [
-        one.text for part in section.blocks if isinstance(part, Section) for one in part.blocks if isinstance(one, Text)
-    ]
+    texts = [block.text for block in blocks(section) if isinstance(block, Text)]
     assert "20 of 50 are shown." in texts
 
 

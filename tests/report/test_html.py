@@ -129,10 +129,31 @@ def test_an_endless_line_does_not_make_an_endless_page(tmp_path: Path) -> None:
 
 
 def test_code_in_text_and_numbers_in_tables_are_marked() -> None:
-    table = Table("t", ("a", "b", "c"), [("x", "-1,200.5", "12 apples")])
+    table = Table("t", ("a", "b", "c"), [("x", "-1,200.5", "12 apples from the tree")])
     section = Section("Some: words!", [Text("run `a<b` now"), table, Code("c", "  kept\n spaces")])
     page = Page.of(report_html(Document("d", "lead", "advice", [section])))
     assert page.all("code")[0].text == "a<b"
     assert [one.attributes.get("class") for one in page.all("td")] == ["number", None]
     assert page.all("pre")[0].text == "  kept\n spaces"
     assert page.all("h2")[0].attributes["id"] == "some-words"
+
+
+def test_what_is_folded_opens_for_a_link_to_it() -> None:
+    """A browser opens a closed `details` for what stands in it, not for what stands in its summary."""
+    inner = Section("Prompt of trial 7", [Text("within")], folded=True)
+    table = Table("Trials", ("trial", "score"), [("7", "0.5")], links=[inner.anchor])
+    page = Page.of(report_html(Document("d", "lead", "advice", [Section("Trials", [table, inner])])))
+    (link,) = [one for one in page.all("a") if one.text == "7"]
+    (target,) = [one for one in page.elements if one.attributes.get("id") == "prompt-of-trial-7"]
+    assert link.attributes["href"] == "#prompt-of-trial-7"
+    assert target.within[-1] == "details"
+    assert "within" in target.text
+    assert [one.text for one in page.all("summary")] == ["Prompt of trial 7"]
+
+
+def test_a_confusion_matrix_is_shaded_by_the_share_of_each_row() -> None:
+    rows = [("a", "8", "·", "2"), ("b", "1", "1", "·")]
+    table = Table("t", ("expected", "a", "b", "(other)"), rows, shaded=True)
+    page = Page.of(report_html(Document("d", "lead", "advice", [Section("s", [table])])))
+    shades = [str(one.attributes["class"]).removeprefix("number ") for one in page.all("td")]
+    assert shades == ["right shade4", "wrong shade0", "wrong shade1", "wrong shade3", "right shade3", "wrong shade0"]

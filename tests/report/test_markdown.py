@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from optimizer.ledger.records import SentPrompt
 from optimizer.report.document import document_of
 from optimizer.report.gather import Facts
 from optimizer.report.markdown import best_md, candidate_md, report_md
@@ -68,7 +69,21 @@ def test_reversed_demos_are_shown_as_the_model_sees_them(report: MakeReport) -> 
     ],
 )
 def test_settings_are_told_in_words(prompt: Prompt, words: str) -> None:
+    more = f" The demos are chosen for each input, {prompt.count} of the training examples: the instruction alone "
+    more += "is not the prompt that was scored."
+    words += more if prompt.retrieves else ""
     assert candidate_md(Candidate({"predict": prompt})) == f"## predict\n\n{words}\n\n```text\ni\n```\n"
+
+
+def test_best_md_shows_a_whole_prompt_as_it_was_sent_and_where_its_demos_come_from(report: MakeReport) -> None:
+    winner = Side(Candidate({"predict": Prompt("Do it.", "turns", "nearest", 2)}), 0.75, (0.6, 0.8), 9.0)
+    messages = [("system", "Do it."), ("user", "near"), ("assistant", "x"), ("user", "asked"), ("assistant", "```y```")]
+    conversation = [{"role": role, "content": content} for role, content in messages]
+    text = best_md(report(winner=winner), SentPrompt("validation", "e", [conversation], "683 training examples"))
+    assert "The demos are chosen for each input, 2 of 683 training examples: the instruction alone is not" in text
+    sent = "[system]\nDo it.\n\n[user]\nnear\n\n[assistant]\nx\n\n[user]\nasked\n\n[the model's answer]\n```y```\n"
+    assert f"````text\n{sent}````\n" in text
+    assert text.index(sent) < text.index("## The prompt")
 
 
 def test_several_predictors_have_a_heading_each(report: MakeReport) -> None:

@@ -52,7 +52,10 @@ def test_a_front_that_was_asked_for_is_drawn(facts: Facts) -> None:
     assert "Pareto front" not in parts(facts)
     (figure,) = parts(dataclasses.replace(facts, result=result))["Pareto front"]
     assert isinstance(figure, Figure)
-    assert [row[:4] for row in figure.table.rows] == [("0", "seed", "9", "0.450"), ("1", "winner", "21", "0.800")]
+    assert [(*row[:3], row[4]) for row in figure.table.rows] == [
+        ("0", "9", "0.450", "seed"),
+        ("1", "21", "0.800", "winner"),
+    ]
     assert 'id="front-title"' in figure.svg
 
 

@@ -9,6 +9,7 @@ from optimizer.report.result import Baseline, Side
 from optimizer.report.tested import outcome_section
 
 from .conftest import SEED, WINNER
+from .parts import blocks
 from .test_result import MakeReport
 
 
@@ -33,7 +34,7 @@ def test_what_a_baseline_says_of_the_search_is_said_plainly(
     head = "Use the winner: it is better than the seed on examples that neither has seen."
     assert made.recommendation.startswith(f"{head} {advice}" if advice else head)
     assert advice or made.recommendation == head
-    found = outcome_section(made.to_json()).blocks[-1]
+    found = blocks(outcome_section(made.to_json()))[-1]
     assert isinstance(found, Text)
     assert judged in found.text
     assert found.warning == warning
@@ -41,7 +42,7 @@ def test_what_a_baseline_says_of_the_search_is_said_plainly(
 
 def test_the_table_has_every_side_with_its_own_number_of_examples(report: MakeReport) -> None:
     made = report(baselines=(baseline(0.1, -0.05, 0.2), baseline(0.3, 0.2, 0.4, name="16 random demos")))
-    figure = outcome_section(made.to_json()).blocks[1]
+    figure = blocks(outcome_section(made.to_json()))[0]
     assert isinstance(figure, Figure)
     assert [(row[0], row[4], row[5]) for row in figure.table.rows] == [
         ("seed", "40", "+0.250"),

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from optimizer.report.result import Interval, Report
+from optimizer.report.result import Report
+from optimizer.report.words import interval
 
 
 def summary(report: Report) -> list[str]:
     """Return a run's verdict, test scores with 95 % intervals, what it took, and where its prompt is."""
     lines = [f"{report.verdict}: {report.recommendation}"]
     for name, side in (("seed", report.seed), ("winner", report.winner)):
-        score = f"{side.test_score:.3f}  {_interval(side.test_ci95)}"
+        score = f"{side.test_score:.3f}  {interval(*side.test_ci95)}"
         lines.append(f"  {name:7} {score}  {side.tokens_per_call:.0f} tokens a call")
-    gain = f"{report.difference:+.3f}  {_interval(report.difference_ci95, '+')}"
+    gain = f"{report.difference:+.3f}  {interval(*report.difference_ci95, form='+.3f')}"
     lines.append(f"  paired  {gain} on {report.test_examples} test examples")
     for baseline in report.baselines:
-        score = f"{baseline.side.test_score:.3f}  {_interval(baseline.side.test_ci95)}"
-        gain = f"{baseline.difference:+.3f}  {_interval(baseline.difference_ci95, '+')}"
+        score = f"{baseline.side.test_score:.3f}  {interval(*baseline.side.test_ci95)}"
+        gain = f"{baseline.difference:+.3f}  {interval(*baseline.difference_ci95, form='+.3f')}"
         lines.append(f"  {baseline.name}, no search: {score}  winner {gain} on the same {baseline.examples}")
     lines.append(f"  {_spent(report)}")
     if report.lost_calls:
@@ -39,8 +40,3 @@ def _spent(report: Report) -> str:
 def _calls(usage: Mapping[str, Any]) -> str:
     tokens = usage["input_tokens"] + usage["output_tokens"]
     return f"{sum(usage['calls'].values()):,} calls, {tokens:,} tokens"
-
-
-def _interval(ends: Interval, sign: str = "") -> str:
-    low, high = ends
-    return f"[{low:{sign}.3f}, {high:{sign}.3f}]"

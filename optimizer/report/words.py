@@ -30,7 +30,7 @@ def number(value: float | None, digits: int = 3) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
-def interval(low: float | None, high: float | None, form: str = ".3f") -> str:
+def interval(low: float | None, high: float | None, *, form: str = ".3f") -> str:
     """Return an interval as [low, high]; a dash where it is not known."""
     return "–" if low is None or high is None else f"[{low:{form}}, {high:{form}}]"
 

@@ -78,7 +78,7 @@ def _scatter(facts: Facts) -> Block:
 
 
 def _priced(trial: Trial) -> tuple[str, str, str, str]:
-    score = interval(trial.low, trial.high, ".2f")
+    score = interval(trial.low, trial.high, form=".2f")
     return str(trial.number), number(trial.tokens, 0), number(trial.score), score
 
 
@@ -112,7 +112,7 @@ def _importance(facts: Facts) -> Sequence[Block]:
         return [Text(f"There are too few trials with different scores to tell: it takes {FEWEST}.")]
     named = [replace(dimension, name=cell(dimension.name, 60)) for dimension in dimensions]
     description = "; ".join(f"{d.name} {d.share:.2f}, from {d.low:.2f} to {d.high:.2f}" for d in named)
-    rows = [(d.name, f"{d.share:.2f}", interval(d.low, d.high, ".2f")) for d in named]
+    rows = [(d.name, f"{d.share:.2f}", interval(d.low, d.high, form=".2f")) for d in named]
     title = "Share of the variance of scores that each dimension explains"
     table = Table(f"{title}, as a table", ("dimension", "share", "5th to 95th percentile"), rows)
     note = (

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
+import notebooks
+import reference
 from mkdocs.structure.files import File, Files
 
 FOLDER = Path(__file__).parent
-sys.path.insert(0, str(FOLDER))
-
-import notebooks  # noqa: E402
-import reference  # noqa: E402
-
 _FENCE = re.compile(r"^(\s*)```(\w+) (.+)$", re.MULTILINE)
 _GENERATED = re.compile(r"^<!-- generated: ([\w-]+) -->$", re.MULTILINE)
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add a page for each notebook."""
+    """Add a page for each notebook, and the README's pictures."""
     for path in sorted((FOLDER / "notebooks").glob("*.ipynb")):
         files.append(File.generated(config, f"notebooks/{path.stem}.md", content=notebooks.to_markdown(path)))
+    for picture in sorted((FOLDER.parent / "tests" / "pictures").glob("*.png")):
+        files.append(File.generated(config, f"assets/{picture.name}", abs_src_path=str(picture)))
     return files
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 import html
 import json
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent / "notebooks"
+TICKETS = FOLDER.parent / "pages" / "tutorials" / "tickets.csv"
 
 
 def to_markdown(path: Path) -> str:
@@ -27,6 +29,7 @@ def execute(path: Path, folder: Path) -> dict[str, Any]:
     import nbformat
     from nbclient import NotebookClient
 
+    shutil.copy(TICKETS, folder)
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
     return dict(json.loads(nbformat.writes(notebook)))
@@ -46,7 +49,7 @@ def _cell(cell: dict[str, Any]) -> Iterator[str]:
             table = re.sub(r' (?:border="1"|class="dataframe"|style="[^"]*")', "", table)
             yield f'<div class="md-typeset__scrollwrap" tabindex="0">\n{re.sub(chr(10) + "+", chr(10), table)}\n</div>'
         elif text := "".join(output.get("text", data.get("text/plain", ""))):
-            yield f"<pre tabindex=\"0\"><code>{html.escape(text.rstrip())}</code></pre>"
+            yield f'<pre tabindex="0"><code>{html.escape(text.rstrip())}</code></pre>'
 
 
 def _store(path: Path) -> None:

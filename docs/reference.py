@@ -10,6 +10,7 @@ import click
 from pydantic import BaseModel
 
 Schema = Mapping[str, Any]
+WORDS = {"string": "text", "integer": "whole number", "boolean": "true or false"}
 
 
 def config_keys() -> str:
@@ -77,8 +78,10 @@ def _section(schema: Schema, whole: Schema, key: str) -> Iterator[str]:
     """Yield a heading with a table of the plain keys, then each section below."""
     below = {name: found for name, spec in schema["properties"].items() if (found := _object(spec, whole)) is not None}
     lines = [f"## `{key}`" if key else "## Top level", _line(schema.get("description", ""))]
-    rows = [_row(f"{key}.{name}" if key else name, spec, whole, name in schema.get("required", ()), name in below)
-            for name, spec in schema["properties"].items()]
+    rows = [
+        _row(f"{key}.{name}" if key else name, spec, whole, name in schema.get("required", ()), name in below)
+        for name, spec in schema["properties"].items()
+    ]
     lines.append("\n".join(["| Key | Values | Default | Meaning |", "|---|---|---|---|", *rows]))
     yield "\n\n".join(filter(None, lines))
     for name, found in below.items():
@@ -125,7 +128,7 @@ def _values(spec: Schema, whole: Schema) -> str:
     if kind == "object":
         inner = spec.get("additionalProperties")
         return f"map of {_values(inner, whole)}" if isinstance(inner, Mapping) else "map"
-    return f"{ {'string': 'text', 'integer': 'whole number', 'boolean': 'true or false'}.get(kind, kind)}{_bounds(spec)}"
+    return WORDS.get(kind, kind) + _bounds(spec)
 
 
 def _bounds(spec: Schema) -> str:

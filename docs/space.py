@@ -1,4 +1,4 @@
-"""What an installation takes, and what each dependency takes alone: `python docs/space.py` in an environment of metier's."""
+"""What an installation takes, and what each dependency takes alone: `python docs/space.py`."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from mkdocs.structure.files import File, Files
 
 FOLDER = Path(__file__).parent
 _FENCE = re.compile(r"^(\s*)```(\w+) (.+)$", re.MULTILINE)
+_SEARCH = 'data-md-component="search" role="dialog"'
 _GENERATED = re.compile(r"^<!-- generated: ([\w-]+) -->$", re.MULTILINE)
 
 
@@ -28,6 +29,11 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     """Fill the generated parts in, and leave of a fence's info string what Markdown knows."""
     filled = _GENERATED.sub(lambda match: reference.PARTS[match[1]](), markdown)
     return _FENCE.sub(_plain, filled)
+
+
+def on_post_page(output: str, **_: Any) -> str:
+    """Give the theme's search box a name for those who hear the page."""
+    return output.replace(_SEARCH, f'{_SEARCH} aria-label="Search"')
 
 
 def _plain(match: re.Match[str]) -> str:

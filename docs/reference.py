@@ -48,7 +48,7 @@ def python_api() -> str:
 
     names = [f"optimizer.{name}" for name in optimizer.__all__]
     names += [f"optimizer.interop.{name}" for name in optimizer.interop.__all__]
-    return "\n\n".join(f"::: {_home_of(name)}" for name in names)
+    return "\n\n".join(f"::: {_home_of(name)}\n    options:\n      heading: {name}" for name in names)
 
 
 PARTS: dict[str, Callable[[], str]] = {

@@ -146,10 +146,19 @@ def _commands(command: click.Command, path: str, level: int) -> Iterator[str]:
     context = click.Context(command, info_name=path)
     usage = " ".join([path, *command.collect_usage_pieces(context)])
     rows = [f"| `{names}` | {_cell(told)} |" for names, told in _options(command, context)]
-    parts = [f"{'#' * level} {path}", f"```text\n{usage}\n```", _cell(inspect.cleandoc(command.help or ""))]
+    parts = [f"{'#' * level} {path}", f"```text\n{usage}\n```", *_paragraphs(inspect.cleandoc(command.help or ""))]
     if rows:
         parts.append("\n".join(["| Option | Meaning |", "|---|---|", *rows]))
     yield "\n\n".join(parts)
+
+
+def _paragraphs(text: str) -> Iterator[str]:
+    """Yield the paragraphs of a command's help; what click must not wrap is shown as it stands."""
+    for paragraph in text.split("\n\n"):
+        if paragraph.startswith("\b\n"):
+            yield f"```text\n{paragraph[2:]}\n```"
+        else:
+            yield _cell(paragraph)
 
 
 def _options(command: click.Command, context: click.Context) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import dspy
 import pytest
 
 from docs.blocks import LANGUAGES, ROOT, blocks_of, marks_of, pages
@@ -31,14 +32,16 @@ def fake() -> Iterator[FakeServer]:
 
 
 @pytest.fixture
-def whole_config() -> Iterator[None]:
+def as_before() -> Iterator[None]:
+    """What a page changed in this process is changed back: a default of the config, and DSPy's model."""
     yield
-    RunConfig.model_rebuild(force=True)  # the workshop changed a default, which is back by now
+    RunConfig.model_rebuild(force=True)
+    dspy.configure(lm=None)
 
 
 @pytest.mark.parametrize("page", RUN, ids=named)
 def test_the_blocks_of_a_page_run(
-    page: Path, tmp_path: Path, fake: FakeServer, whole_config: None, monkeypatch: pytest.MonkeyPatch
+    page: Path, tmp_path: Path, fake: FakeServer, as_before: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workshop = Workshop(tmp_path, fake, monkeypatch, mlflow=False)
     for block in BLOCKS[page]:
@@ -49,7 +52,7 @@ def test_the_blocks_of_a_page_run(
 @pytest.mark.slow
 @pytest.mark.parametrize("page", SLOW, ids=named)
 def test_the_slow_blocks_of_a_page_run(
-    page: Path, tmp_path: Path, fake: FakeServer, monkeypatch: pytest.MonkeyPatch
+    page: Path, tmp_path: Path, fake: FakeServer, as_before: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workshop = Workshop(tmp_path, fake, monkeypatch, mlflow=True)
     for block in BLOCKS[page]:

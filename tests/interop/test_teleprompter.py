@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
-import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import dspy
 import pytest
-from support.jobs import ROOT, light_embeddings
+from support.jobs import light_embeddings
 
 from interop.shapes import TEXTS, TRUTH, Two, answer
 from optimizer.errors import ConfigError, TaskError
 from optimizer.interop import PromptSearch, TunedProgram
 from optimizer.prompt.demos import DemoPool
-from optimizer.testing.fake_server import FakeServer, Messages
+from optimizer.testing.fake_server import FakeServer
 from optimizer.types import Candidate, Example, Prompt
 
 EXAMPLES = [dspy.Example(text=text, kind=TRUTH[text.split()[-1]]).with_inputs("text") for text in TEXTS]
@@ -105,27 +103,3 @@ def test_a_program_with_retrieved_demos_carries_them(
     assert "pool" not in json.loads((tmp_path / "tuned.json").read_text())["prompts"]["find"]
     with pytest.raises(TaskError, match="the program that was optimized"):
         TunedProgram(dspy.Predict("text -> kind")).load(str(tmp_path / "tuned.json"))
-
-
-def test_the_readmes_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    light_embeddings(monkeypatch.setattr)
-    monkeypatch.chdir(tmp_path)
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"^```python dspy\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-
-    def sums(messages: Messages) -> str:
-        number = int(re.findall(r"(\d+) \+ \d+\?", str(messages[-1]["content"]))[-1])
-        said = 2 * number if len(messages) > 2 else 7
-        return f"[[ ## reasoning ## ]]\nadded\n\n[[ ## answer ## ]]\n{said}\n\n[[ ## completed ## ]]"
-
-    with FakeServer(sums) as server:
-        lm = f'dspy.LM("openai/fake", api_base="{server.api_base}", api_key="none")'
-        code = code.replace('dspy.LM("openai/gpt-4.1-mini")', lm).replace(
-            "budget=200", 'budget=60, tracking={"mlflow": None}'
-        )
-        script = tmp_path / "example.py"
-        script.write_text(code, encoding="utf-8")
-        runpy.run_path(str(script))
-    assert list((tmp_path / "runs" / "sums").glob("result.json"))
-    assert (tmp_path / "better.json").exists()
-    dspy.configure(lm=None)

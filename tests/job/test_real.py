@@ -1,12 +1,10 @@
-"""The real thing in small: SmolLM2 from the store, MLflow, the saved prompt, the README's Python."""
+"""The real thing in small: SmolLM2 from the store, MLflow, the saved prompt."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import re
 import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from support.jobs import BagOfWords
 
 from optimizer.cli.main import cli
 from optimizer.config.load import load_config
-from optimizer.config.schema import BudgetConfig, Failures, ModelConfig, RunConfig
+from optimizer.config.schema import BudgetConfig, Failures, ModelConfig
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door
 from optimizer.door.engine import language_model
@@ -34,19 +32,13 @@ from optimizer.prompt.program import ROOT as PREDICTOR
 from optimizer.prompt.program import Programs
 from optimizer.report.result import Report
 from optimizer.task.load import load_task
-from optimizer.task.schema import TaskFile
 from optimizer.task.task import Task
 from optimizer.types import Candidate, Prompt
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and SQLAlchemy deprecate things of each other
 ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 NEAREST = {"policies": ["nearest"], "counts": [4]}
 SMALL = ("budget.calls=60", "search.trials=4", f"search.demos={NEAREST}", "search.formats=[turns]")
-
-
-def blocks(kind: str) -> list[str]:
-    return re.findall(rf"^```{kind}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="session")
@@ -139,48 +131,6 @@ def test_an_answer_does_not_depend_on_what_was_asked_before() -> None:
     assert answers[0] == answers[1]
 
 
-@pytest.mark.real
-@pytest.mark.slow
-def test_the_readmes_python_runs(tmp_path: Path) -> None:
-    (code,) = blocks("python")
-    (tmp_path / "task").mkdir()
-    task = cut_task(tmp_path / "task", 60)
-    config = tmp_path / "small.yaml"
-    config.write_text(
-        yaml.safe_dump(
-            {
-                "task": str(task),
-                "budget": {"calls": 20},
-                "tracking": {"mlflow": None},
-                "search": {"trials": 2, "formats": ["turns"], "demos": NEAREST},
-            }
-        )
-    )
-    code = code.replace("configs/quickstart.yaml", str(config)).replace("tasks/support_intent", str(task))
-    script = tmp_path / "readme.py"
-    script.write_text(code, encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, cwd=tmp_path, env=_environment(), check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split()[0] in {"improved", "inconclusive", "worse"}
-
-
-def test_the_readmes_yaml_is_valid() -> None:
-    (task,), (config,) = blocks("yaml task"), blocks("yaml config")
-    TaskFile.model_validate(yaml.safe_load(task))
-    RunConfig.model_validate(yaml.safe_load(config))
-
-
-def test_the_readmes_commands_exist() -> None:
-    commands = [line for block in blocks("console") for line in block.splitlines() if line.startswith("$ metier")]
-    assert commands
-    for line in commands:
-        command = line.removeprefix("$ metier ").split()[0]
-        done = subprocess.run([sys.executable, "-m", "optimizer", command, "--help"], cwd=ROOT, check=False)
-        assert done.returncode == 0
-
-
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
 def test_the_shipped_configs_are_valid(path: Path) -> None:
     config = load_config(path)
@@ -223,9 +173,3 @@ def _ask(server: EmbeddedServer, prompt: str) -> list[dict[str, object]]:
     body = {"messages": [preamble, {"role": "user", "content": prompt}], "max_tokens": 12, "logprobs": True}
     answer = httpx.post(f"{server.address}/v1/chat/completions", json={**body, "temperature": 0}, timeout=60)
     return list(answer.raise_for_status().json()["choices"][0]["logprobs"]["content"])
-
-
-def _environment() -> dict[str, str]:
-    import os
-
-    return {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -1,0 +1,154 @@
+"""A folder in which a page's blocks are run: the bundled tasks and configs, tickets.csv, and a provider that is fake.
+
+What differs from a reader's machine, and nothing else does:
+
+- OPENAI_API_BASE points to a fake provider, which knows the right answers and gives them to prompts that name the
+  labels or show examples; local/… models are named openai/fake.
+- Embeddings are bags of words (`support.jobs.lighten`).
+- MLflow is off, where the page is not slow.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+from click.testing import CliRunner
+from support.jobs import lighten
+
+from docs.blocks import ROOT, Block
+from optimizer.cli.main import cli
+from optimizer.config.schema import RunConfig, Tracking
+from optimizer.task.schema import TaskFile
+from optimizer.testing.fake_server import FakeServer, Messages, text_of
+
+HARMLESS = {"mkdir", "cp", "ls"}
+TICKETS = ROOT / "docs" / "pages" / "tutorials" / "tickets.csv"
+
+
+class Workshop:
+    """Runs blocks, one after the other; `folder` is where a reader would stand."""
+
+    def __init__(self, folder: Path, provider: FakeServer, patch: pytest.MonkeyPatch, mlflow: bool) -> None:
+        self.folder, self.names = folder, dict[str, Any](__name__="__main__")
+        (folder / "configs").mkdir()
+        for path in (ROOT / "configs").glob("*.yaml"):
+            (folder / "configs" / path.name).write_text(faked(path.read_text(encoding="utf-8")), encoding="utf-8")
+        (folder / "tasks").symlink_to(ROOT / "tasks")
+        (folder / "tickets.csv").write_bytes(TICKETS.read_bytes())
+        patch.chdir(folder)
+        patch.setenv("OPENAI_API_KEY", "not-a-key")
+        patch.setenv("OPENAI_API_BASE", provider.api_base)
+        patch.setenv("METIER_CACHE", str(folder / "cache"))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        lighten(patch.setattr)
+        if not mlflow:
+            patch.setattr(RunConfig.model_fields["tracking"], "default", Tracking(mlflow=None))
+            RunConfig.model_rebuild(force=True)
+
+    def run(self, block: Block) -> None:
+        """Run one block as its marks say."""
+        getattr(self, f"_{block.language}")(block)
+
+    def _text(self, block: Block) -> None:
+        """Output is not run."""
+
+    def _python(self, block: Block) -> None:
+        if self._written(block):
+            return
+        # Blank lines before it, so that a traceback names the page's line.
+        code = compile("\n" * block.line + faked(block.text), str(block.page), "exec")
+        before = set(self.names)
+        exec(code, self.names)
+        for name in set(self.names) - before:
+            if name.startswith("Test"):
+                for test in [method for method in dir(self.names[name]) if method.startswith("test_")]:
+                    getattr(self.names[name](), test)()
+
+    def _yaml(self, block: Block) -> None:
+        self._written(block)
+        data = yaml.safe_load(block.text)
+        if "task" in block.marks:
+            TaskFile.model_validate(data)
+        elif "config" in block.marks:
+            RunConfig.model_validate(data)
+        else:
+            RunConfig.model_validate({"task": "tickets", block.marks["section"]: data})
+
+    def _console(self, block: Block) -> None:
+        for line in block.commands:
+            words = shlex.split(faked(line) if "models" not in line.split()[:2] else line, comments=True)
+            if words[0] == "metier":
+                done = CliRunner().invoke(cli, words[1:], catch_exceptions=False)
+                code, output = done.exit_code, done.output
+            else:
+                assert words[0] in HARMLESS, f"{block.place}: run `{line}` in the workshop, or say why it is skipped"
+                ran = subprocess.run(words, capture_output=True, text=True, check=False)
+                code, output = ran.returncode, ran.stdout + ran.stderr
+            assert code == int(block.marks.get("exit", 0)), f"{block.place}: {line}\n{output}"
+
+    def _written(self, block: Block) -> bool:
+        """Write a block with a file's name there."""
+        if (name := block.marks.get("file")) is None:
+            return False
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(faked(block.text), encoding="utf-8")
+        return True
+
+
+def faked(text: str) -> str:
+    """Return a text in which local models are the fake provider's."""
+    return re.sub(r"\blocal/[\w.-]+", "openai/fake", text)
+
+
+def parse(line: str) -> None:
+    """Raise click.UsageError where a command of ours has no such subcommand, argument or option."""
+    words = shlex.split(line, comments=True)
+    command: click.Command = cli
+    context = cli.make_context("metier", words[1:])
+    while isinstance(command, click.Group):
+        name, found, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+        assert found is not None
+        command, context = found, found.make_context(name, rest, parent=context)
+
+
+def answers() -> dict[str, str]:
+    """Return the right answer to each input of tickets.csv and of the bundled tasks with one input."""
+    with TICKETS.open(encoding="utf-8", newline="") as file:
+        known = {row["message"]: row["team"] for row in csv.DictReader(file)}
+    for name in ("support_intent", "tickets_fr"):
+        for line in (ROOT / "tasks" / name / "examples.jsonl").read_text(encoding="utf-8").splitlines():
+            message, label = json.loads(line).values()
+            known[message] = label
+    return known
+
+
+def provider(messages: Messages, known: dict[str, str]) -> str:
+    """Answer rightly where the prompt shows examples or names the labels; in DSPy's chat format, too."""
+    text = "\n".join(text_of(message) for message in messages)
+    if "[[ ## " in text:
+        sums = re.findall(r"(\d+) \+ \d+\?", text)
+        said = str(2 * int(sums[-1])) if sums and len(messages) > 2 else "7"
+        fields = re.findall(r"`\[\[ ## (\w+) ## \]\]`", text_of(messages[-1])) or ["answer"]
+        parts = [f"[[ ## {field} ## ]]\n{said}" for field in fields if field != "completed"]
+        return "\n\n".join([*parts, "[[ ## completed ## ]]"])
+    asked = text_of(messages[-1])
+    there = [message for message in known if message in asked]
+    found = max(there, key=lambda message: (asked.rfind(message), len(message)), default="")
+    labels = {label for label in known.values() if label in text}
+    return known[found] if found and len(labels) > 1 else "I do not know"
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a process that imports this checkout."""
+    return {**os.environ, "PYTHONPATH": str(ROOT)}

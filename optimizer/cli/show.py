@@ -39,14 +39,14 @@ def show(run_dir: Path, number: int | None, example: int | None, as_json: bool) 
       metier show
       metier show runs/mine --trial 7 --example 3
     """
-    from optimizer.job.export import find_trial, find_winner, rendered
+    from optimizer.job.export import find_trial, find_winner, messages_for
     from optimizer.ledger.reader import Reader
     from optimizer.report.trial import shown_trial
 
     trial = find_winner(run_dir) if number is None else find_trial(run_dir, number)
     with closing(Reader(run_dir / "ledger.db")) as ledger:
         shown = shown_trial(ledger, trial, example)
-    messages = rendered(run_dir, trial, shown.inputs) if shown.inputs else []
+    messages = messages_for(run_dir, trial, shown.first, shown.inputs) if shown.inputs else []
     if as_json:
         click.echo(json.dumps({**shown.to_json(), "messages": messages}, ensure_ascii=False, indent=2))
     else:
@@ -69,6 +69,8 @@ def _lines(shown: Shown, messages: list[dict[str, Any]]) -> list[str]:
     ]
     if messages:
         lines.append(f"Messages for example {shown.first}:")
+    elif shown.inputs:
+        lines.append("The messages are not known: the task cannot be loaded, and the call was made for another trial.")
     for message in messages:
         lines += [f"  --- {message['role']}", *(f"  {line}" for line in visible(message["content"]).split("\n"))]
     lines.append("Answers (score, input, expected → answer):")

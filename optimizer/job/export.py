@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from optimizer.errors import LedgerError
+from optimizer.errors import ConfigError, LedgerError, TaskError
 from optimizer.export.targets import Export, Retrieves, export
 from optimizer.export.template import first_request, openai_body
 from optimizer.job.finish import model_of
 from optimizer.job.resume import stored_config
 from optimizer.ledger.reader import Reader
+from optimizer.ledger.records import calls_of
 from optimizer.prompt.saved import SavedPrompt, carried, load_prompt
-from optimizer.report.gather import Trial, trials_of
+from optimizer.report.gather import Trial, answers_of, trials_of
 from optimizer.task.load import load_task
+from optimizer.track.content import messages_of
 from optimizer.types import Candidate
 
 
@@ -90,8 +95,22 @@ def _best_static(run_dir: Path) -> str:
     )
 
 
-def rendered(run_dir: Path, trial: Trial, inputs: dict[str, object]) -> list[dict[str, object]]:
-    """Return the chat messages of the first call that a trial's prompt makes for some inputs; nothing is sent."""
-    saved = _trial_prompt(run_dir, trial.candidate)
+def messages_for(run_dir: Path, trial: Trial, position: int, inputs: Mapping[str, object]) -> list[dict[str, Any]]:
+    """Return the chat messages of a trial's first call for the validation example at a position, with these inputs.
+
+    Nothing is sent. Where the task cannot be loaded (a program that was optimized as an object, say) they are the
+    messages that the ledger holds, or [] where the same call had been made for another trial.
+    """
+    try:
+        saved = _trial_prompt(run_dir, trial.candidate)
+    except (TaskError, ConfigError):
+        return _recorded_messages(run_dir, trial, position)
     body = openai_body(saved.model, first_request(saved.program, saved.model, inputs))
     return list(body["messages"])
+
+
+def _recorded_messages(run_dir: Path, trial: Trial, position: int) -> list[dict[str, Any]]:
+    with closing(Reader(run_dir / "ledger.db")) as ledger:
+        example = answers_of(ledger, trial.candidate.id, "validation")[position].example
+        calls = calls_of(ledger, "search", trial.number, example)
+    return list(messages_of(json.loads(calls[0]["request"]))) if calls else []

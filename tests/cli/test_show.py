@@ -9,6 +9,7 @@ from support.bench import Bench
 from support.jobs import lighten
 
 from optimizer.cli.main import cli
+from optimizer.errors import TaskError
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -37,6 +38,23 @@ def test_a_trial_is_shown_with_the_messages_that_were_sent(finished: Bench, monk
     told = invoke(run, "--trial", 0).stdout
     for text in ("trial 0: ", "from seed", "predict.format: turns", "--- system\n  Sort it.", "→ fruit"):
         assert text in told
+
+
+def test_where_the_task_cannot_be_loaded_the_messages_come_from_the_ledger(
+    finished: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: object) -> None:
+        raise TaskError(f"{path}: no such task")
+
+    lighten(monkeypatch.setattr)
+    run = finished.folder / "out"
+    by_trial = [invoke(run, "--trial", number, "--json").stdout for number in range(3)]
+    monkeypatch.setattr("optimizer.job.export.load_task", refuse)
+    assert [invoke(run, "--trial", number, "--json").stdout for number in range(3)] == by_trial
+    monkeypatch.setattr("optimizer.job.export.calls_of", lambda *_: [])
+    told = invoke(run, "--trial", 0)
+    assert told.exit_code == 0
+    assert "The messages are not known" in told.stdout
 
 
 def test_without_a_trial_it_is_the_winner(finished: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,12 +10,11 @@ from scipy.special import ndtr
 
 from optimizer.prompt.program import MARKERS
 from optimizer.prompt.values import render
-from optimizer.search.features import KINDS
+from optimizer.search.features import KINDS, columns_of
 from optimizer.search.space import Pool, Space
 
 if TYPE_CHECKING:
     from optimizer.search.features import Floats, Levels
-    from optimizer.types import Example
 
 # In tokens of fresh input: one that a cached prefix holds, and one that is generated. Bytes to a token.
 CACHED, GENERATED, BYTES = 0.1, 4.0, 4.0
@@ -49,12 +48,12 @@ def front_improvement(mean: Floats, deviation: Floats, tokens: Floats, known: tu
 
 
 def pareto(scores: Floats, tokens: Floats) -> list[int]:
-    """Return the places of those that no other beats in both score and tokens, the cheapest first."""
-    found: list[int] = []
-    for place in np.lexsort((-scores, tokens)).tolist():
-        if not found or scores[place] > scores[found[-1]]:
-            found.append(place)
-    return found
+    """Return the indices of those that no other beats in both score and tokens, the cheapest first."""
+    front: list[int] = []
+    for index in np.lexsort((-scores, tokens)).tolist():
+        if not front or scores[index] > scores[front[-1]]:
+            front.append(index)
+    return front
 
 
 class Cost:
@@ -71,18 +70,17 @@ class Cost:
     def of(self, levels: Levels) -> Floats:
         """Return the cost of each row of levels (see Features)."""
         total = np.zeros(len(levels))
-        for place, (pool, lengths) in enumerate(zip(self._space.pools.values(), self._predictors, strict=True)):
-            mine = levels[:, place * len(KINDS) : (place + 1) * len(KINDS)]
-            total += self._one(pool, lengths, mine)
+        for index, (pool, lengths) in enumerate(zip(self._space.pools.values(), self._predictors, strict=True)):
+            total += self._of_predictor(pool, lengths, levels[:, columns_of(index)])
         return total
 
-    def _one(self, pool: Pool, lengths: tuple[Floats, float, float], levels: Levels) -> Floats:
-        instructions, given, answer = lengths
+    def _of_predictor(self, pool: Pool, lengths: tuple[Floats, float, float], levels: Levels) -> Floats:
+        instructions, inputs, answer = lengths
         retrieved = np.array([0.0, *(policy != "static" for policy in self._space.demos.policies)])[levels[:, 3]]
-        demos = np.array(self._space.counts(pool), dtype=float)[levels[:, 2]] * (given + answer)
-        frame = np.array([MARKERS[layout] for layout in self._space.formats], dtype=float)[levels[:, 1]]
+        demos = np.array(self._space.counts(pool), dtype=float)[levels[:, 2]] * (inputs + answer)
+        frame = np.array([MARKERS[name] for name in self._space.formats], dtype=float)[levels[:, 1]]
         prefix = instructions[levels[:, 0]] + demos * (1 - retrieved)
-        return np.asarray(self._cached * prefix + demos * retrieved + given + self._generated * (answer + frame))
+        return np.asarray(self._cached * prefix + demos * retrieved + inputs + self._generated * (answer + frame))
 
 
 class Tokens:
@@ -112,13 +110,11 @@ class Tokens:
 def _lengths(pool: Pool) -> tuple[Floats, float, float]:
     """Return the tokens of each instruction, and of a typical example's inputs and outputs."""
     shown = [example for demos in pool.sets for example in demos]
-    given, answer = (
-        float(np.mean([_tokens(e, side) for e in shown])) if shown else 0.0 for side in ("inputs", "outputs")
-    )
-    texts = [proposal.text for proposal in pool.instructions]
-    return np.array([len(text.encode()) for text in texts]) / BYTES, given, answer
+    inputs, outputs = (_tokens([getattr(example, side) for example in shown]) for side in ("inputs", "outputs"))
+    return np.array([len(proposal.text.encode()) for proposal in pool.instructions]) / BYTES, inputs, outputs
 
 
-def _tokens(example: Example, side: str) -> float:
-    values: Sequence[Any] = list(getattr(example, side).values())
-    return sum(len(render(value).encode()) for value in values) / BYTES
+def _tokens(rows: Sequence[Mapping[str, Any]]) -> float:
+    """Return the mean number of tokens of some fields' values."""
+    sizes = [sum(len(render(value).encode()) for value in row.values()) / BYTES for row in rows]
+    return float(np.mean(sizes)) if sizes else 0.0

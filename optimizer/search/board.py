@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from optimizer.evaluate.shrinkage import Shrunken, shrink
+from optimizer.evaluate.shrinkage import shrink
 from optimizer.evaluate.statistics import mean
 from optimizer.types import Candidate, Failure, Score
 
@@ -27,7 +27,7 @@ class Board:
         self.costs: dict[str, float] = {}
 
     def enter(self, candidate: Candidate) -> None:
-        """Give a candidate its place, which settles ties, before the network settles whose results come first."""
+        """List a candidate; ties go to the one that was listed first, whoever's results come first."""
         self.candidates.setdefault(candidate.id, candidate)
         self._results.setdefault(candidate.id, [])
         self._numbers.setdefault(candidate.id, [])
@@ -36,9 +36,9 @@ class Board:
         """Append the next block of a candidate's results."""
         self.enter(candidate)
         self._results[candidate.id].extend(results)
-        numbers = [r.value if isinstance(r, Score) else math.nan for r in results]
-        self._numbers[candidate.id].extend(numbers)
-        self._failures[candidate.id] = self.failures(candidate.id) + sum(map(math.isnan, numbers))
+        self._numbers[candidate.id].extend(r.value if isinstance(r, Score) else math.nan for r in results)
+        failed = sum(not isinstance(result, Score) for result in results)
+        self._failures[candidate.id] = self.failures(candidate.id) + failed
 
     def results(self, candidate_id: str) -> list[Result]:
         """Return a candidate's results in order."""
@@ -82,8 +82,8 @@ class Board:
         """
         if reference is None or reference == candidate_id:
             return mean(self.scores(candidate_id))
-        mine, theirs = self.paired(candidate_id, reference)
-        return mean(mine) + mean(self.scores(reference)) - mean(theirs)
+        own, others = self.paired(candidate_id, reference)
+        return mean(own) + mean(self.scores(reference)) - mean(others)
 
     def leader(self, length: int) -> str | None:
         """Return the best of those that have seen at least `length` examples, example by example."""
@@ -103,9 +103,9 @@ class Board:
         best = [cid for cid in map(self._best, peers.values()) if cid is not None]
         if len(best) < 2:
             return best[0] if best else None
-        found, rows = self._shrunken, {cid: row for row, cid in enumerate(self._sound())}
-        sure = (found.mean - found.deviation).round(9).tolist()
-        return max(best, key=lambda cid: (sure[rows[cid]], len(self._results[cid])))
+        estimates = shrink(*self.table(ranked := self.ranked()))
+        sure = dict(zip(ranked, (estimates.mean - estimates.deviation).round(9).tolist(), strict=True))
+        return max(best, key=lambda cid: (sure[cid], len(self._results[cid])))
 
     def shrunken(self, candidate_id: str) -> float:
         """Return what a candidate is expected to score on new examples, given what all have scored.
@@ -113,43 +113,41 @@ class Board:
         The mean of the one that was chosen for its mean is too high; this is not (`shrinkage.shrink`). A
         candidate that cannot be ranked has its mean.
         """
-        sound = self._sound()
-        if candidate_id not in sound:
-            return mean(self.scores(candidate_id))
-        return float(self._shrunken.mean[sound.index(candidate_id)])
+        return self.estimates().get(candidate_id, mean(self.scores(candidate_id)))
+
+    def estimates(self) -> dict[str, float]:
+        """Return the shrunken estimate of every candidate that can be ranked."""
+        ranked = self.ranked()
+        return dict(zip(ranked, shrink(*self.table(ranked)).mean.tolist(), strict=True)) if ranked else {}
 
     def table(self, candidates: Sequence[str], length: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return (values, answered), candidate × example, of the first `length` examples; 0 where unanswered."""
         rows = [self._numbers.get(cid, [])[:length] for cid in candidates]
         table = np.full((len(rows), max(map(len, rows), default=0)), np.nan)
-        for place, row in enumerate(rows):
-            table[place, : len(row)] = row
+        for index, row in enumerate(rows):
+            table[index, : len(row)] = row
         missing = np.isnan(table)
         return np.where(missing, 0.0, table), 1.0 - missing
 
-    def _sound(self) -> list[str]:
+    def ranked(self) -> list[str]:
+        """Return the candidates that can be ranked, in the order in which they were listed."""
         return [cid for cid in self._results if self._may_rank(cid)]
 
     def _may_rank(self, candidate_id: str) -> bool:
         return bool(self.scores(candidate_id)) and not self.too_many_failures(candidate_id)
 
-    @property
-    def _shrunken(self) -> Shrunken:
-        return shrink(*self.table(self._sound()))
-
     def _best(self, candidates: Sequence[str]) -> str | None:
         """Return the minimax winner: whose worst paired margin is the best; ties to the cheaper, then older.
 
-        What nobody has paid for yet costs nothing here: in a race a newcomer goes before an incumbent that it ties.
+        Of equals, a candidate with unknown cost comes first, because its calls are not paid yet.
 
         A mean over what was answered would reward a candidate for failing on hard examples. Margins on
         the same examples can form a cycle, which minimax resolves (Simpson 1969, Kramer 1977).
         """
-        sound = [cid for cid in candidates if self._may_rank(cid)]
-        if not sound:
+        rivals = [cid for cid in candidates if self._may_rank(cid)]
+        if not rivals:
             return None
-        values, answered = self.table(sound)
+        values, answered = self.table(rivals)
         sums = values @ answered.T
         worst = ((sums - sums.T) / np.maximum(answered @ answered.T, 1.0)).min(axis=1).round(9)
-        ranked = [(worst[place], -self.costs.get(cid, 0.0), -place, cid) for place, cid in enumerate(sound)]
-        return max(ranked)[3]
+        return max((worst[age], -self.costs.get(cid, 0.0), -age, cid) for age, cid in enumerate(rivals))[3]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from optimizer.search.features import KINDS
+from optimizer.search.features import columns_of
 from optimizer.search.space import Space
 
 if TYPE_CHECKING:
@@ -20,14 +20,14 @@ NEAR = 2
 
 
 class Rows(Protocol):
-    """Rows of levels (see Features) by their places: an array, or what is worked out when it is asked for."""
+    """Rows of levels (see Features) by index: an array, or what is worked out when it is asked for."""
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, places: NDArray[np.intp]) -> Levels: ...
+    def __getitem__(self, indices: NDArray[np.intp]) -> Levels: ...
 
     def near(self, row: Levels, most: int) -> NDArray[np.intp]:
-        """Return the places, ascending, of the rows that differ from one in at most so many dimensions."""
+        """Return the indices, ascending, of the rows that differ from one in at most so many dimensions."""
 
 
 class Grid:
@@ -43,19 +43,19 @@ class Grid:
     def __len__(self) -> int:
         return self._heads[0] * self._heads[1] * len(self._tails)
 
-    def __getitem__(self, places: NDArray[np.intp]) -> Levels:
-        heads, tails = np.divmod(places, len(self._tails))
+    def __getitem__(self, indices: NDArray[np.intp]) -> Levels:
+        heads, tails = np.divmod(indices, len(self._tails))
         return np.concatenate([np.stack(np.divmod(heads, self._heads[1]), -1), self._tails[tails]], axis=-1)
 
     def near(self, row: Levels, most: int) -> NDArray[np.intp]:
-        """Return the places of the rows near one; see Rows."""
-        text, layout = (np.arange(count) != level for count, level in zip(self._heads, row[:2], strict=True))
-        heads, tails = np.add.outer(text.astype(int), layout).ravel(), (self._tails != row[2:]).sum(axis=1)
-        found = [
-            np.add.outer(np.flatnonzero(heads == gone) * len(tails), np.flatnonzero(tails <= most - gone)).ravel()
-            for gone in range(most + 1)
+        """Return the indices of the rows near one; see Rows."""
+        text, style = (np.arange(count) != level for count, level in zip(self._heads, row[:2], strict=True))
+        heads, tails = np.add.outer(text.astype(int), style).ravel(), (self._tails != row[2:]).sum(axis=1)
+        indices = [
+            np.add.outer(np.flatnonzero(heads == other) * len(tails), np.flatnonzero(tails <= most - other)).ravel()
+            for other in range(most + 1)
         ]
-        return np.sort(np.concatenate(found))
+        return np.sort(np.concatenate(indices))
 
     def all(self) -> Levels:
         """Return all rows as an array, shape (configurations, 6); it may be large."""
@@ -68,13 +68,13 @@ def rows_of(space: Space, predictor: str) -> Grid:
     counts = space.counts(pool)
     sets = range(1, 1 + len(pool.sets))
     shown = [
-        (count, policy, order, place)
+        (count, policy, order, chosen)
         for count, wanted in enumerate(counts)
         if wanted
         for policy, name in enumerate(demos.policies, 1)
-        for order, way in enumerate(demos.orders, 1)
-        if space.manner(wanted, name, way) == (name, way)
-        for place in (sets if name == "static" else [0])
+        for order, order_name in enumerate(demos.orders, 1)
+        if space.canonical(wanted, name, order_name) == (name, order_name)
+        for chosen in (sets if name == "static" else [0])
     ]
     tails = [(count, 0, 0, 0) for count, wanted in enumerate(counts) if not wanted] + shown
     return Grid(len(pool.instructions), len(space.formats), np.array(tails, dtype=np.intp))
@@ -87,24 +87,24 @@ def candidates(parts: Sequence[Rows], best: Levels, rng: np.random.Generator) ->
     in at most two dimensions.
     """
     if np.prod([float(len(part)) for part in parts]) <= MOST:
-        places = np.indices([len(part) for part in parts]).reshape(len(parts), -1)
-        return np.hstack([part[place] for part, place in zip(parts, places, strict=True)])
+        indices = np.indices([len(part) for part in parts]).reshape(len(parts), -1)
+        return np.hstack([part[rows] for part, rows in zip(parts, indices, strict=True)])
     drawn = [part[rng.integers(len(part), size=MOST // 2)] for part in parts]
     return np.vstack([np.hstack(drawn), _neighbours(parts, best, MOST // 2, rng)])
 
 
 def _neighbours(parts: Sequence[Rows], best: Levels, size: int, rng: np.random.Generator) -> Levels:
-    found = [best[:0]]
+    neighbours = [best[:0]]
     share = size // max(1, len(best) * len(parts))
     for row in best:
-        for place, part in enumerate(parts):
-            mine = slice(place * len(KINDS), (place + 1) * len(KINDS))
-            near = part.near(row[mine], NEAR)
+        for index, part in enumerate(parts):
+            columns = columns_of(index)
+            near = part.near(row[columns], NEAR)
             near = near[rng.permutation(len(near))[:share]]
             changed = np.repeat(row[None, :], len(near), axis=0)
-            changed[:, mine] = part[near]
-            found.append(changed)
-    return np.vstack(found)
+            changed[:, columns] = part[near]
+            neighbours.append(changed)
+    return np.vstack(neighbours)
 
 
 def without(rows: Levels, known: Levels) -> Levels:

@@ -20,6 +20,11 @@ KINDS = ("instruction", "format", "count", "policy", "order", "set")
 FARTHEST_COUNT = 2.0
 
 
+def columns_of(predictor: int) -> slice:
+    """Return the columns of a row of levels that are those of a predictor, given its index."""
+    return slice(predictor * len(KINDS), (predictor + 1) * len(KINDS))
+
+
 class Features:
     """The dimensions of a space: `tables[d][i, j]` is the squared distance of levels i and j of dimension d.
 
@@ -39,7 +44,7 @@ class Features:
                 self._levels.append((f"{name}.{kind}", levels))
                 self.tables.append(squared_distances(points))
         self._beliefs = [_beliefs(space, pool) for pool in space.pools.values()]
-        self._places = [{level: place for place, level in enumerate(levels)} for _, levels in self._levels]
+        self._indices = [{level: index for index, level in enumerate(levels)} for _, levels in self._levels]
 
     def encode(self, params: Sequence[Params]) -> Levels:
         """Return the levels of some parameters, shape (len(params), dimensions); what means nothing is level 0."""
@@ -48,28 +53,25 @@ class Features:
 
     def params(self, row: Sequence[int]) -> dict[str, Any]:
         """Return the parameters of one row of levels; those that mean nothing are left out."""
-        found = {}
-        for (name, levels), level in zip(self._levels, row, strict=True):
-            if levels[level] is not None:
-                found[name] = levels[level]
-        return found
+        values = {name: levels[level] for (name, levels), level in zip(self._levels, row, strict=True)}
+        return {name: value for name, value in values.items() if value is not None}
 
     def beliefs(self, levels: Levels) -> Floats:
         """Return how good the space's prior expects each row of levels to be, shape (rows,)."""
-        found = np.zeros(len(levels))
-        for place, table in enumerate(self._beliefs):
-            _, layout, count, policy, *_ = levels[:, place * len(KINDS) : (place + 1) * len(KINDS)].T
-            found += table[layout, count, policy] / len(self._beliefs)
-        return found
+        total = np.zeros(len(levels))
+        for index, table in enumerate(self._beliefs):
+            _, format_level, count, policy, *_ = levels[:, columns_of(index)].T
+            total += table[format_level, count, policy] / len(self._beliefs)
+        return total
 
     def _level(self, params: Params, dimension: int) -> int:
         name, levels = self._levels[dimension]
         predictor, kind = name.rsplit(".", 1)
-        known = params.get(name, levels[0])
+        value = params.get(name, levels[0])
         if kind in ("policy", "order", "set"):
             shown = params.get(f"{predictor}.count", 0) > 0
-            known = known if shown and (kind != "set" or params.get(f"{predictor}.policy") == "static") else None
-        return self._places[dimension][known]
+            value = value if shown and (kind != "set" or params.get(f"{predictor}.policy") == "static") else None
+        return self._indices[dimension][value]
 
 
 def _dimensions(space: Space, pool: Pool, embed: Embed | None) -> list[tuple[str, list[Any], Floats]]:
@@ -80,10 +82,10 @@ def _dimensions(space: Space, pool: Pool, embed: Embed | None) -> list[tuple[str
     scale = FARTHEST_COUNT / np.log2(1 + max(1, *counts))
     return [
         ("instruction", list(range(len(instructions))), _points([[text] for text in instructions], embed)),
-        ("format", list(space.formats), _apart(len(space.formats))),
+        ("format", list(space.formats), _corners(len(space.formats))),
         ("count", list(counts), np.log2(1 + np.array(counts, dtype=float))[:, None] * scale),
-        ("policy", [None, *demos.policies], _with_absent(_apart(len(demos.policies)))),
-        ("order", [None, *demos.orders], _with_absent(_apart(len(demos.orders)))),
+        ("policy", [None, *demos.policies], _with_absent(_corners(len(demos.policies)))),
+        ("order", [None, *demos.orders], _with_absent(_corners(len(demos.orders)))),
         ("set", [None, *range(len(sets))], _with_absent(_points(sets, embed))),
     ]
 
@@ -91,15 +93,14 @@ def _dimensions(space: Space, pool: Pool, embed: Embed | None) -> list[tuple[str
 def _beliefs(space: Space, pool: Pool) -> Floats:
     """Return the prior's belief for each level of format, count and policy."""
     counts, policies = space.counts(pool), [None, *space.demos.policies]
-    found = np.zeros((len(space.formats), len(counts), len(policies)))
+    table = np.zeros((len(space.formats), len(counts), len(policies)))
     if space.prior is not None:
-        for place in np.ndindex(*found.shape):
-            layout, count, policy = place
-            found[place] = space.prior.of(space.formats[layout], counts[count], policies[policy])
-    return found
+        for at in np.ndindex(*table.shape):
+            table[at] = space.prior.of(space.formats[at[0]], counts[at[1]], policies[at[2]])
+    return table
 
 
-def _apart(levels: int) -> Floats:
+def _corners(levels: int) -> Floats:
     """Return points that are all 1 apart."""
     return np.asarray(np.eye(levels) / np.sqrt(2))
 
@@ -111,12 +112,11 @@ def _with_absent(points: Floats) -> Floats:
 
 def _points(texts: Sequence[Sequence[str]], embed: Embed | None) -> Floats:
     """Return a point for each group of texts: half the mean embedding, half a corner of its own."""
-    names = _apart(len(texts))
+    names = _corners(len(texts))
     if embed is None or len(texts) < 2 or not all(texts):
         return names
     vectors = np.stack([np.asarray(embed(list(group)), dtype=float).mean(axis=0) for group in texts])
-    apart = squared_distances(vectors)
-    typical = apart.sum() / (len(texts) * (len(texts) - 1))
+    typical = squared_distances(vectors).sum() / (len(texts) * (len(texts) - 1))
     if typical < 1e-9:
         return names
     return np.asarray(np.hstack([vectors / np.sqrt(typical), names]) / np.sqrt(2))
@@ -126,6 +126,6 @@ def squared_distances(points: Floats) -> Floats:
     """Return the squared distance of each two points, to three places: no noise of the encoder's arithmetic."""
     # By products: an array of all gaps would take 200 MB for 200 demo sets.
     squares = (points**2).sum(axis=1)
-    found = np.maximum(squares[:, None] + squares - 2 * points @ points.T, 0.0).round(3)
-    np.fill_diagonal(found, 0.0)
-    return np.asarray(found)
+    distances = np.maximum(squares[:, None] + squares - 2 * points @ points.T, 0.0).round(3)
+    np.fill_diagonal(distances, 0.0)
+    return np.asarray(distances)

@@ -29,25 +29,25 @@ class Suggests(Protocol):
 class Pool:
     """What one predictor can be given: instructions, static demo sets, and examples to retrieve.
 
-    `drawn` are the last of the sets as they were proposed during the search: who drew them, and from whom.
+    `proposed` are the last of the sets as they were proposed during the search: by whom, and from which parents.
     """
 
     instructions: tuple[Proposal, ...]
     sets: tuple[tuple[Example, ...], ...]
     retrievable: int
-    drawn: tuple[Proposal, ...] = ()
+    proposed: tuple[Proposal, ...] = ()
 
-    def drawer(self, place: int) -> Proposal | None:
-        """Return the proposal of a demo set, given its place; None for one that was there from the start."""
-        late = place - (len(self.sets) - len(self.drawn))
-        return self.drawn[late] if late >= 0 else None
+    def proposal_of(self, index: int) -> Proposal | None:
+        """Return the proposal of a demo set, given its index; None for one that was there from the start."""
+        late = index - (len(self.sets) - len(self.proposed))
+        return self.proposed[late] if late >= 0 else None
 
 
 @dataclass(frozen=True)
 class Space:
     """Instruction × format × demo policy × count × order (× static set), for each predictor.
 
-    Instructions and sets are asked for by their place in the pool, as integers: Optuna refuses categories
+    Instructions and sets are asked for by their index in the pool, as integers: Optuna refuses categories
     that change within a study, and pools grow. `prior` is what is believed of a candidate before it is tried.
     """
 
@@ -67,21 +67,21 @@ class Space:
         return Candidate(prompts, "+".join(dict.fromkeys(one.origin for one in used if one.origin)), tuple(parents))
 
     def _prompt(self, trial: Suggests, name: str, pool: Pool, instruction: str, used: list[Proposal]) -> Prompt:
-        layout = trial.suggest_categorical(f"{name}.format", list(self.formats))
+        format_name = trial.suggest_categorical(f"{name}.format", list(self.formats))
         count = trial.suggest_categorical(f"{name}.count", self.counts(pool))
         if count == 0:
-            return Prompt(instruction, layout)
+            return Prompt(instruction, format_name)
         policy: Policy = trial.suggest_categorical(f"{name}.policy", list(self.demos.policies))
         order: Order = trial.suggest_categorical(f"{name}.order", list(self.demos.orders))
-        policy, order = self.manner(count, policy, order)
+        policy, order = self.canonical(count, policy, order)
         if policy != "static":
-            return Prompt(instruction, layout, policy, count, order)
+            return Prompt(instruction, format_name, policy, count, order)
         chosen = trial.suggest_int(f"{name}.set", 0, len(pool.sets) - 1)
-        if (drawer := pool.drawer(chosen)) is not None:
-            used.append(drawer)
-        return Prompt(instruction, layout, policy, count, order, pool.sets[chosen][:count])
+        if (proposal := pool.proposal_of(chosen)) is not None:
+            used.append(proposal)
+        return Prompt(instruction, format_name, policy, count, order, pool.sets[chosen][:count])
 
-    def manner(self, count: int, policy: Policy, order: Order) -> tuple[Policy, Order]:
+    def canonical(self, count: int, policy: Policy, order: Order) -> tuple[Policy, Order]:
         """Return the policy and the order that stand for all which make the same prompt with so many demos.
 
         One demo has no order, and the nearest is the first of diverse ones, too.
@@ -97,24 +97,24 @@ class Space:
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """Return the distribution of every parameter that a trial may be asked for, as `suggest` asks for it."""
-        found: dict[str, BaseDistribution] = {}
+        made: dict[str, BaseDistribution] = {}
         for name, pool in self.pools.items():
-            found[f"{name}.instruction"] = IntDistribution(0, len(pool.instructions) - 1)
-            found[f"{name}.format"] = CategoricalDistribution(list(self.formats))
-            found[f"{name}.count"] = CategoricalDistribution(self.counts(pool))
-            found[f"{name}.policy"] = CategoricalDistribution(list(self.demos.policies))
-            found[f"{name}.order"] = CategoricalDistribution(list(self.demos.orders))
-            found[f"{name}.set"] = IntDistribution(0, max(0, len(pool.sets) - 1))
-        return found
+            made[f"{name}.instruction"] = IntDistribution(0, len(pool.instructions) - 1)
+            made[f"{name}.format"] = CategoricalDistribution(list(self.formats))
+            made[f"{name}.count"] = CategoricalDistribution(self.counts(pool))
+            made[f"{name}.policy"] = CategoricalDistribution(list(self.demos.policies))
+            made[f"{name}.order"] = CategoricalDistribution(list(self.demos.orders))
+            made[f"{name}.set"] = IntDistribution(0, max(0, len(pool.sets) - 1))
+        return made
 
     def params_of(self, candidate: Candidate) -> dict[str, Any] | None:
         """Return the parameters that describe a candidate; None for one that is not in this space."""
         params: dict[str, Any] = {}
         for name, pool in self.pools.items():
-            found = self._params_of(candidate.prompts[name], pool)
-            if found is None:
+            values = self._params_of(candidate.prompts[name], pool)
+            if values is None:
                 return None
-            params |= {f"{name}.{key}": value for key, value in found.items()}
+            params |= {f"{name}.{key}": value for key, value in values.items()}
         return params
 
     def _params_of(self, prompt: Prompt, pool: Pool) -> dict[str, Any] | None:
@@ -135,7 +135,7 @@ class Space:
     def grown(
         self, name: str, instructions: Sequence[Proposal] = (), sets: Sequence[tuple[Example, ...] | Proposal] = ()
     ) -> Space:
-        """Return this space with more to choose from for one predictor; what it had keeps its place.
+        """Return this space with more to choose from for one predictor; what it had keeps its index.
 
         A demo set comes as examples, or as the proposal of somebody who is to be named.
         """
@@ -145,6 +145,6 @@ class Space:
             pool,
             instructions=(*pool.instructions, *instructions),
             sets=(*pool.sets, *(one.demos for one in named)),
-            drawn=(*pool.drawn, *named) if sets else pool.drawn,
+            proposed=(*pool.proposed, *named),
         )
         return replace(self, pools={**self.pools, name: wider})

@@ -35,7 +35,7 @@ def spread(space: Space, size: int, seed: int) -> list[dict[str, Any]]:
     first = (space.demos.policies[0], 0, space.demos.orders[0])
     # Without demos their policy and order mean nothing: one trial a format will do.
     open_trials = [t for t in itertools.product(*levels) if t[2] > 0 or t[1:] == first]
-    open_trials = [(f, p, c, o) for f, p, c, o in open_trials if space.manner(c, p, o) == (p, o)]
+    open_trials = [(f, p, c, o) for f, p, c, o in open_trials if space.canonical(c, p, o) == (p, o)]
     chance = random.Random(seed)  # noqa: S311
     chance.shuffle(open_trials)
     weight = {trial: math.exp(TRUST * _belief(space, trial)) for trial in open_trials}
@@ -64,24 +64,24 @@ def spread(space: Space, size: int, seed: int) -> list[dict[str, Any]]:
 def _by_hand(space: Space, counts: Sequence[int]) -> list[Levels]:
     """Return what one would try by hand: first the policies of which the most is believed."""
     some = [count for count in counts if count]
-    middle = dict.fromkeys(some[place] for place in ((len(some) - 1) // 2, len(some) // 2) if some)
-    layout = max(space.formats, key=lambda name: _belief(space, (name, None, 0, None)))
-    found = itertools.product([layout], space.demos.policies, middle, space.demos.orders[:1])
-    return sorted(found, key=lambda levels: (levels[2], -_belief(space, levels)))
+    middle = dict.fromkeys(some[index] for index in ((len(some) - 1) // 2, len(some) // 2) if some)
+    likeliest = max(space.formats, key=lambda name: _belief(space, (name, None, 0, None)))
+    trials = itertools.product([likeliest], space.demos.policies, middle, space.demos.orders[:1])
+    return sorted(trials, key=lambda levels: (levels[2], -_belief(space, levels)))
 
 
 def _belief(space: Space, levels: Levels) -> float:
-    layout, policy, count, _ = levels
-    return 0.0 if space.prior is None else space.prior.of(layout, count, policy)
+    format_name, policy, count, _ = levels
+    return 0.0 if space.prior is None else space.prior.of(format_name, count, policy)
 
 
 def _params(space: Space, levels: Levels, number: int) -> dict[str, Any]:
-    layout, policy, count, order = levels
+    format_name, policy, count, order = levels
     params: dict[str, Any] = {}
     for name, pool in space.pools.items():
         # A predictor may have fewer examples than the one for which the levels were chosen.
         allowed = max((c for c in space.counts(pool) if c <= count), default=space.counts(pool)[0])
-        params |= {f"{name}.format": layout, f"{name}.policy": policy, f"{name}.count": allowed}
+        params |= {f"{name}.format": format_name, f"{name}.policy": policy, f"{name}.count": allowed}
         params[f"{name}.order"] = order
         params[f"{name}.instruction"] = number % len(pool.instructions)
         params[f"{name}.set"] = number % max(1, len(pool.sets))

@@ -35,35 +35,10 @@ class Method:
     training: Callable[[int], int] | None = None
 
 
-def _labeled(calls: int) -> Settings:
-    return {"k": 16}
-
-
-def _bootstrap(calls: int) -> Settings:
-    return {}
-
-
-def _random_search(calls: int) -> Settings:
-    # It evaluates three sets of demos more, each on a tenth of the budget; the rest is for bootstrapping them.
-    return {"num_candidate_programs": 4}
-
-
-def _mipro(calls: int) -> Settings:
-    # Scaled down from auto='light', which is 671 calls with 200 training and 100 validation examples.
-    return {"auto": None, "num_candidates": 4, "num_trials": 7, "minibatch": False}
-
-
-def _gepa(calls: int) -> Settings:
-    # It counts metric calls only, and asks the prompt model besides.
-    return {"max_metric_calls": calls * 85 // 100}
-
-
-def _copro(calls: int) -> Settings:
-    return {"breadth": 5, "depth": 2}
-
-
-def _simba(calls: int) -> Settings:
-    return {"bsize": max(2, calls // 25), "num_candidates": 3, "max_steps": 2}
+# The part of a budget that one evaluation takes, where the sizes are ours.
+SHARE = 10
+# Where no calls are counted, the settings are those for as many.
+CALLS = 500
 
 
 def _two_shares(calls: int) -> int:
@@ -71,28 +46,34 @@ def _two_shares(calls: int) -> int:
     return max(4, calls // SHARE * 2)
 
 
-# The part of a budget that one evaluation takes, where the sizes are ours.
-SHARE = 10
-# Where no calls are counted, the settings are those for as many.
-CALLS = 500
 METHODS: dict[str, Method] = {
-    "LabeledFewShot": Method(_labeled, None, ("trainset", None)),
-    "BootstrapFewShot": Method(_bootstrap, "score", ("trainset", None)),
-    "BootstrapFewShotWithRandomSearch": Method(_random_search, sizes=("num_candidate_programs",), training=_two_shares),
+    "LabeledFewShot": Method(lambda calls: {"k": 16}, None, ("trainset", None)),
+    "BootstrapFewShot": Method(lambda calls: {}, "score", ("trainset", None)),
+    # It evaluates three sets of demos more, each on a tenth of the budget; the rest is for bootstrapping them.
+    "BootstrapFewShotWithRandomSearch": Method(
+        lambda calls: {"num_candidate_programs": 4}, sizes=("num_candidate_programs",), training=_two_shares
+    ),
+    # Scaled down from auto='light', which is 671 calls with 200 training and 100 validation examples.
     "MIPROv2": Method(
-        _mipro,
+        lambda calls: {"auto": None, "num_candidates": 4, "num_trials": 7, "minibatch": False},
         models=(("prompt_model", "prompt"), ("task_model", "task")),
         sizes=("auto", "num_candidates", "num_trials"),
         training=_two_shares,
     ),
+    # It counts metric calls only, and asks the prompt model besides.
     "GEPA": Method(
-        _gepa, "feedback", models=(("reflection_lm", "prompt"),), sizes=("auto", "max_full_evals", "max_metric_calls")
+        lambda calls: {"max_metric_calls": calls * 85 // 100},
+        "feedback",
+        models=(("reflection_lm", "prompt"),),
+        sizes=("auto", "max_full_evals", "max_metric_calls"),
     ),
     # What it selects on is what it is given to train on: the validation examples.
-    "COPRO": Method(_copro, examples=(None, "trainset"), models=(("prompt_model", "prompt"),)),
+    "COPRO": Method(
+        lambda calls: {"breadth": 5, "depth": 2}, examples=(None, "trainset"), models=(("prompt_model", "prompt"),)
+    ),
     # At its end it evaluates its best programs on all that it was given.
     "SIMBA": Method(
-        _simba,
+        lambda calls: {"bsize": max(2, calls // 25), "num_candidates": 3, "max_steps": 2},
         examples=("trainset", None),
         models=(("prompt_model", "prompt"),),
         sizes=("bsize", "max_steps"),
@@ -110,9 +91,14 @@ def settings_of(name: str, options: Settings, calls: int) -> dict[str, Any]:
     return {**fitted, **options}
 
 
+def parameters_of(optimizer: type[Teleprompter]) -> tuple[set[str], set[str]]:
+    """Return the names of what an optimizer's constructor takes, and of what its compile takes."""
+    return set(inspect.signature(optimizer).parameters), set(inspect.signature(optimizer.compile).parameters)
+
+
 def parted(optimizer: type[Teleprompter], options: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return (what its constructor takes, what its compile takes); raises ConfigError for what neither does."""
-    made, compiled = (set(inspect.signature(part).parameters) for part in (optimizer, optimizer.compile))
+    made, compiled = parameters_of(optimizer)
     for key in options:
         if key not in made | compiled:
             hint = did_you_mean(key, (made | compiled) - {"self", "student", "metric", "trainset", "valset"})

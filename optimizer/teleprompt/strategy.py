@@ -18,7 +18,7 @@ from optimizer.search.board import Board
 from optimizer.search.proposals import Grows, NoProposals
 from optimizer.search.schedule import Schedule
 from optimizer.search.trials import Event
-from optimizer.teleprompt.methods import CALLS, MAX_ERRORS, METHODS, SHARE, parted, settings_of
+from optimizer.teleprompt.methods import CALLS, MAX_ERRORS, METHODS, SHARE, parameters_of, parted, settings_of
 from optimizer.teleprompt.models import Gate, RolloutLM, Stopped, rolling
 from optimizer.teleprompt.quiet import quiet
 from optimizer.teleprompt.record import TrialRecord
@@ -64,8 +64,8 @@ class DspySearch:
         calls = self.door.budget.limits.calls
         self._calls = CALLS if calls is None else calls
         if not any(size in self.optimizer.options for size in METHODS[self.optimizer.name].sizes):
-            kept = self.examples[: max(self.schedule.block, self._calls // SHARE)]
-            self.schedule = replace(self.schedule, examples=kept)
+            affordable = self.examples[: max(self.schedule.block, self._calls // SHARE)]
+            self.schedule = replace(self.schedule, examples=affordable)
 
     @property
     def examples(self) -> list[Example]:
@@ -145,12 +145,14 @@ class DspySearch:
         program: TrackedStudent = kind(**made).compile(student, **compiled)
         return program
 
-    def _add_usual(self, kind: type, made: dict[str, Any], compiled: dict[str, Any]) -> None:
+    def _add_usual(self, kind: Any, made: dict[str, Any], compiled: dict[str, Any]) -> None:
         """Add threads, errors and seed for an optimizer that takes them; MIPROv2 takes a seed of 0 for none."""
         usual = {"num_threads": self.evaluator.concurrency, "max_errors": MAX_ERRORS, "seed": self.optimizer.seed + 1}
-        wanted = {key: value for key, value in usual.items() if _takes(kind, key) and key not in {*made, *compiled}}
-        for part, more in zip((made, compiled), parted(kind, wanted), strict=True):
-            part.update(more)
+        for key in usual.keys() - made.keys() - compiled.keys():
+            for part, names in zip((made, compiled), parameters_of(kind), strict=True):
+                if key in names:
+                    part[key] = usual[key]
+                    break
 
     def _train(self) -> Sequence[Example]:
         """Return the training examples, as many as fit where the optimizer's sizes are ours."""
@@ -160,16 +162,15 @@ class DspySearch:
         return self.programs.task.train[: method.training(self._calls)]
 
     def _score_of(self, gold: dspy.Example, said: Any, trace: Any = None) -> float:
-        return self._feedback_of(gold, said).score  # type: ignore[no-any-return]
+        return float(self._feedback_of(gold, said).score)
 
     def _feedback_of(
         self, gold: dspy.Example, said: Any, trace: Any = None, pred_name: Any = None, pred_trace: Any = None
     ) -> dspy.Prediction:
         """Return the task's metric of an answer, and what it says; what is no answer scores 0."""
-        example = Example(gold.inputs().toDict(), gold.labels().toDict())
         if not isinstance(said, dspy.Prediction):
             return dspy.Prediction(score=0.0, feedback="the answer could not be read")
-        result = self.evaluator.scored(said, example)
+        result = self.evaluator.scored(said, Example(gold.inputs().toDict(), gold.labels().toDict()))
         return dspy.Prediction(score=result.value, feedback=result.feedback)
 
     async def _score(self, candidate: Candidate, record: TrialRecord) -> None:
@@ -187,14 +188,6 @@ class DspySearch:
             start += len(block)
         for example, result in zip(self.examples, self.board.results(candidate.id), strict=False):
             record.put(candidate, example, result)
-
-
-def _takes(kind: type, name: str) -> bool:
-    try:
-        parted(kind, {name: None})
-    except ConfigError:
-        return False
-    return True
 
 
 def _dspy_example(example: Example) -> dspy.Example:

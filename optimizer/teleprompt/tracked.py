@@ -73,6 +73,7 @@ class Scorer:
         return prediction
 
 
+# MIPROv2 shows this class's source to the model that writes instructions: whoever changes it changes what is asked.
 class TrackedStudent(dspy.Module):
     """A task's program under an optimizer of DSPy's."""
 

@@ -114,10 +114,10 @@ class Prior(Strict):
     policies: dict[Policy, float] = Field({"nearest": 0.1, "diverse": 0.1}, description="of one over another")
     demos: float = Field(0.1, description="of the first few demos over none")
 
-    def of(self, layout: str, count: int, policy: str | None) -> float:
+    def of(self, format_name: str, count: int, policy: str | None) -> float:
         """Return the belief of one predictor's format and demos, 0.0 for what it says nothing of."""
         shown = self.demos + {**self.policies}.get(policy, 0.0) if count else 0.0  # type: ignore[call-overload]
-        return float({**self.formats}.get(layout, 0.0) + shown)  # type: ignore[call-overload]
+        return float({**self.formats}.get(format_name, 0.0) + shown)  # type: ignore[call-overload]
 
 
 class SearchConfig(Strict):
@@ -301,7 +301,9 @@ class RunConfig(Strict):
 
     def few_calls(self, calls_each: int = 1) -> tuple[str, str] | None:
         """Return (what is wrong, what to do) where the calls do not let two prompts see one block, else None."""
-        block = self.search.block or (10 if self.search.race == "careful" else 5)  # the least that search/layout.py has
+        block = self.search.block or (
+            10 if self.search.race == "careful" else 5
+        )  # the least that search/schedule.py has
         least = 2 * block * calls_each
         if self.budget.calls is None or self.budget.calls >= least:
             return None

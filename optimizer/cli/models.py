@@ -90,5 +90,5 @@ def serve(name: str, port: int) -> None:
     if name in CATALOGUE:
         model = reencoded(model)  # as a run does, so that both give the same answers
     serve_forever(
-        model, name, port, ready=lambda address: click.echo(f"{name} answers at {address}/v1 (Ctrl-C ends it)")
+        model, name, port=port, ready=lambda address: click.echo(f"{name} answers at {address}/v1 (Ctrl-C ends it)")
     )

@@ -21,19 +21,17 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     """Read a run's YAML file, apply `key=value` overrides, and validate the whole.
 
     A task's folder or task.yaml gives a run of that task with the defaults. A relative `task` that is not
-    found from the current folder is taken from the config file's. Raises ConfigError with the place and
-    the remedy.
+    found from the current folder is taken from the config file's. Raises ConfigError with the line and the remedy.
     """
     source = Path(path)
     data = _read(source)
     for override in overrides:
         data = apply_override(data, override)
     # What --set changed has no line in the file.
-    place = f"{source} with --set" if overrides else str(source)
-    config = validate(RunConfig, data, place, ConfigError)
-    beside = source.parent / config.task
-    if not Path(config.task).exists() and beside.exists():
-        return config.model_copy(update={"task": str(beside)})
+    config = validate(RunConfig, data, f"{source} with --set" if overrides else str(source), ConfigError)
+    by_the_config = source.parent / config.task
+    if not Path(config.task).exists() and by_the_config.exists():
+        return config.model_copy(update={"task": str(by_the_config)})
     return config
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 class Preset:
     """Who writes instructions, who picks the next candidates, who leaves the race, and whether demos are shown.
 
-    `race` is `auto`, that of the layout, or `none`: nobody leaves. Proposers are names of `search.proposers`;
+    `race` is `auto`, that of the schedule, or `none`: nobody leaves. Proposers are names of `search.proposers`;
     None leaves the run's own.
     """
 

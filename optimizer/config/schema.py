@@ -78,9 +78,7 @@ class Models(Strict):
     @classmethod
     def _not_built(cls, value: object) -> None:
         if value is not None:
-            raise ValueError(
-                "this version has no metric that asks a judge, so the model would never be called; leave it out"
-            )
+            raise ValueError("this version has no metric that asks a judge, so it would never be called; leave it out")
 
     @property
     def by_role(self) -> dict[Role, ModelConfig]:
@@ -96,13 +94,11 @@ class Demos(Strict):
     counts: tuple[Annotated[int, Field(ge=0, le=64)], ...] = Field((0, 2, 4, 8, 16), min_length=1)
     orders: tuple[Order, ...] = Field(("given", "reversed"), min_length=1)
     sets: Positive = Field(4, description="static demo sets to draw")
-    bootstrapped: int = Field(
-        12, ge=0, description="training examples that the seed answers, to be demos where the data have none"
-    )
+    bootstrapped: int = Field(12, ge=0, description="examples that the seed answers, for demos that the data lack")
 
 
 class Prior(Strict):
-    """What is believed of a candidate before anything was tried, in units of the score; a few trials outweigh it.
+    """What is believed of a candidate before any trial, in units of the score; a few trials outweigh it.
 
     The figures are a small part of what was measured on ten-intent classification with SmolLM2-135M and
     Qwen2.5-Coder-1.5B: plain turns before one block of text (with the small model 23 to 52 % against 0) and
@@ -114,40 +110,34 @@ class Prior(Strict):
     policies: dict[Policy, float] = Field({"nearest": 0.1, "diverse": 0.1}, description="of one over another")
     demos: float = Field(0.1, description="of the first few demos over none")
 
-    def of(self, layout: str, count: int, policy: str | None) -> float:
-        """Return the belief of one predictor's format and demos, 0.0 for what it says nothing of."""
+    def of(self, format_name: str, count: int, policy: str | None) -> float:
+        """Return the belief in one predictor's format and demos; 0.0 for those that it does not name."""
         shown = self.demos + {**self.policies}.get(policy, 0.0) if count else 0.0  # type: ignore[call-overload]
-        return float({**self.formats}.get(layout, 0.0) + shown)  # type: ignore[call-overload]
+        return float({**self.formats}.get(format_name, 0.0) + shown)  # type: ignore[call-overload]
 
 
 class SearchConfig(Strict):
     """How candidates are searched."""
 
     strategy: str = Field("default", description=f"how candidates are found: {', '.join(STRATEGIES)}")
-    options: dict[str, Any] = Field(
-        {}, description="those of DSPy's optimizer, where the strategy is one: {auto: light}"
-    )
+    options: dict[str, Any] = Field({}, description="of DSPy's optimizer, if the strategy is one: {auto: light}")
     objective: tuple[Literal["score", "tokens"], ...] = Field(
         ("score",), description="score, or {score, tokens}: the Pareto front of score and tokens a call"
     )
     prefer: str = Field("best", description="the winner: best, or 'cheapest-within MARGIN' of the best score")
     prior: Prior | None = Field(Prior(), description="what is believed beforehand; null: nothing")
-    trials: Positive | None = Field(
-        None, description=f"at most; null: as many as the budget pays, {USUAL_TRIALS} where there is none"
-    )
+    trials: Positive | None = Field(None, description=f"at most; null: what the budget pays, else {USUAL_TRIALS}")
     formats: tuple[FormatName, ...] = Field(("turns", "block", "chat", "json", "xml"), min_length=1)
     demos: Demos = Demos()
-    round: Positive | None = Field(
-        None, description="candidates that race each other after the first round; null: 16, fewer where calls are few"
-    )
+    round: Positive | None = Field(None, description="candidates of a later round; null: 16, fewer if calls are few")
     race: Literal["auto", "careful", "quick"] = Field(
         "auto", description="careful: seldom loses the best; quick: more candidates for the calls; auto: by the budget"
     )
     block: Positive | None = Field(
-        None, description="examples before the race's first decision; null: 10 if careful, 5 to 10 by calls if quick"
+        None, description="examples before the race first decides; null: 10, or 5 to 10 if quick"
     )
     instructions: Positive | None = Field(
-        None, description="in the pool at first, the seed's included; default 8, or 16 where nothing else is searched"
+        None, description="in the first pool; null: 8, or 16 if only they are searched"
     )
     proposers: tuple[ProposerName, ...] | None = Field(
         None, description="who proposes instructions and demo sets; null: all, those without a model only late"
@@ -193,9 +183,7 @@ class SearchConfig(Strict):
     @model_validator(mode="after")
     def _options_have_a_reader(self) -> SearchConfig:
         if self.options and not self.strategy.startswith(DSPY):
-            raise ValueError(
-                f"options are those of DSPy's optimizers, and the strategy is {self.strategy}; leave them out"
-            )
+            raise ValueError(f"options are of DSPy's optimizers, and the strategy is {self.strategy}; leave them out")
         return self
 
 
@@ -222,11 +210,9 @@ class BudgetConfig(Strict):
 
 
 class FinalTest(Strict):
-    """What is measured on the test examples beside the seed and the winner."""
+    """What is measured on the test examples besides the seed and the winner."""
 
-    baselines: int = Field(
-        100, ge=0, description="test examples on which random and nearest demos without a search are measured; 0: none"
-    )
+    baselines: int = Field(100, ge=0, description="test examples for demos without a search; 0: none")
 
 
 class Failures(Strict):
@@ -256,7 +242,7 @@ class Tracking(Strict):
 
 
 class Notify(Strict):
-    """A webhook that is told how the run ended; Slack's take it as it is. Its address is not kept with the run."""
+    """A webhook to call when the run ends; Slack's work as they are. Its address is not kept with the run."""
 
     url: str | None = Field(None, description="where a JSON body is posted")
     url_env: str | None = Field(None, description="the environment variable that holds the address, often a secret")
@@ -300,8 +286,8 @@ class RunConfig(Strict):
         return self.planned or MOST_TRIALS
 
     def few_calls(self, calls_each: int = 1) -> tuple[str, str] | None:
-        """Return (what is wrong, what to do) where the calls do not let two prompts see one block, else None."""
-        block = self.search.block or (10 if self.search.race == "careful" else 5)  # the least that search/layout.py has
+        """Return (what is wrong, what to do) if the calls are too few for two prompts to see one block, else None."""
+        block = self.search.block or (10 if self.search.race == "careful" else 5)  # the least of search/schedule.py
         least = 2 * block * calls_each
         if self.budget.calls is None or self.budget.calls >= least:
             return None

@@ -25,7 +25,7 @@ Model = TypeVar("Model", bound=Strict)
 def validate(model: type[Model], data: Mapping[str, Any], source: str, error: type[MetierError]) -> Model:
     """Return `data` as `model`; raises `error` naming each wrong key, its value and the remedy.
 
-    Where `source` is the path of a YAML file, the key's line is told as well.
+    Where `source` is the path of a YAML file, the message has the key's line.
     """
     try:
         return model.model_validate(data)
@@ -42,15 +42,15 @@ def _where(source: str, keys: tuple[int | str, ...]) -> str:
 
 
 def _describe(model: type[BaseModel], detail: ErrorDetails) -> tuple[str, str]:
-    place = ".".join(str(part) for part in detail["loc"])
+    key = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
         known = list(_known_keys(model, detail["loc"][:-1]))
-        return f"unknown key '{place}'", f"In '{place}': {did_you_mean(str(detail['loc'][-1]), known)}".rstrip()
+        return f"unknown key '{key}'", f"In '{key}': {did_you_mean(str(detail['loc'][-1]), known)}".rstrip()
     if detail["type"] == "missing":
-        return f"'{place}' is missing", f"Add '{place}' to the file."
+        return f"'{key}' is missing", f"Add '{key}' to the file."
     reason = detail["msg"].removeprefix("Value error, ")
     seen = "" if isinstance(detail["input"], dict) else f" (got {detail['input']!r})"
-    return f"'{place}': {reason}{seen}" if place else reason, f"Correct '{place}'." if place else ""
+    return f"'{key}': {reason}{seen}" if key else reason, f"Correct '{key}'." if key else ""
 
 
 def _known_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> Iterator[str]:
@@ -58,8 +58,8 @@ def _known_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> Iterator
     models = [model]
     for part in path:
         models = [m for parent in models for m in _children(parent, part)] or models
-    for found in models:
-        yield from (field.alias or name for name, field in found.model_fields.items())
+    for known in models:
+        yield from (field.alias or name for name, field in known.model_fields.items())
 
 
 def _children(model: type[BaseModel], part: int | str) -> Iterator[type[BaseModel]]:

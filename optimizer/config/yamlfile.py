@@ -1,4 +1,4 @@
-"""Reads a user's YAML file: UTF-8, one mapping, no key twice; and tells on which line a key stands."""
+"""Reads a user's YAML file: UTF-8, one mapping, no key twice; and finds the line of a key."""
 
 from __future__ import annotations
 
@@ -9,22 +9,19 @@ from typing import Any
 import yaml
 
 from optimizer.errors import MetierError
+from optimizer.system.files import unreadable
 
 
 def read_text(path: Path, error: type[MetierError]) -> str:
     """Return a UTF-8 file's text; raises `error` where it is missing, a folder, or not UTF-8."""
     try:
         return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise error(f"{path}: no such file", "Check the path; it is taken from the current folder.") from None
-    except IsADirectoryError:
-        raise error(f"{path}: is a folder, not a file", "Name the file inside it.") from None
     except UnicodeDecodeError as problem:
         line = problem.object[: problem.start].count(b"\n") + 1
         remedy = f"Save it as UTF-8, for example: iconv -f latin1 -t utf-8 {path.name}"
         raise error(f"{path}:{line}: not valid UTF-8 (byte 0x{problem.object[problem.start]:02x})", remedy) from None
     except OSError as problem:
-        raise error(f"{path}: cannot be read ({problem.strerror})", "Check its permissions.") from None
+        raise unreadable(path, problem, error) from None
 
 
 def read_yaml(path: Path, error: type[MetierError]) -> dict[str, Any]:
@@ -52,10 +49,10 @@ def line_of(path: Path, keys: Sequence[int | str]) -> int | None:
         return None
     line = None
     for key in keys:
-        found = [pair for pair in _pairs(node) if pair[0].value == str(key)]
-        if not found:
+        pair = next((pair for pair in _pairs(node) if pair[0].value == str(key)), None)
+        if pair is None:
             break
-        line, node = found[0][0].start_mark.line + 1, found[0][1]
+        line, node = pair[0].start_mark.line + 1, pair[1]
     return line
 
 
@@ -65,7 +62,7 @@ def _refuse_repeated_keys(text: str, path: Path, error: type[MetierError]) -> No
     while left:
         node = left.pop()
         if id(node) in visited:
-            continue  # an alias, which may lead back to where it stands
+            continue  # an alias, which may lead back to a mapping that holds it
         visited.add(id(node))
         seen: dict[tuple[str, str], int] = {}
         for key, value in _pairs(node):

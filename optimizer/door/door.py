@@ -18,7 +18,7 @@ from optimizer.door.budget import Budget
 from optimizer.door.charges import Charge, most_of
 from optimizer.door.connection import Connection
 from optimizer.door.delivery import Delivery
-from optimizer.door.keys import call_key, request_json, response_from_json, response_json
+from optimizer.door.keys import call_key, response_json
 from optimizer.door.limiter import Limiter
 from optimizer.errors import BudgetSpent, CallError
 from optimizer.ledger.clock import rebook_lost
@@ -37,6 +37,7 @@ from optimizer.ledger.records import (
 from optimizer.ledger.shared import SharedCache
 from optimizer.models.prices import Price, metered
 from optimizer.models.providers import Endpoint
+from optimizer.system.dspy_private import request_to_dict, response_from_dict
 from optimizer.types import Failure, Role
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class Door:
     async def _complete(
         self, role: Role, request: Request, tag: CallTag, repetition: int, counting: list[int] | None
     ) -> Response:
-        data = request_json(request)
+        data = request_to_dict(request)
         key = call_key(self._endpoints[role].identity, data, repetition)
         answer = await self._answer(role, request, data, key, replace(tag, role=role))
         if counting is not None:
@@ -147,7 +148,7 @@ class Door:
         if known is not None:
             row, response, tokens = known
             await self._delivery.wait(count_hit(self.ledger, row))
-            return Answer(row, response_from_json(response), tokens)
+            return Answer(row, response_from_dict(response), tokens)
         while key in self._in_flight:
             try:
                 answer = await asyncio.shield(self._in_flight[key])
@@ -176,7 +177,7 @@ class Door:
         if self._shared is None or known is None:
             return None
         try:
-            response = response_from_json(known[0])
+            response = response_from_dict(known[0])
         except (KeyError, TypeError, ValueError, AttributeError) as problem:
             self._shared.give_up(f"an answer in it cannot be read: {problem}")
             return None

@@ -8,12 +8,7 @@ from optimizer.system import dspy_private
 from optimizer.types import digest
 
 if TYPE_CHECKING:
-    from dspy.lm15 import Request, Response
-
-
-def request_json(request: Request) -> dict[str, Any]:
-    """Return a request as plain JSON data: messages, system, tools and sampling."""
-    return dspy_private.request_to_dict(request)
+    from dspy.lm15 import Response
 
 
 def response_json(response: Response) -> dict[str, Any]:
@@ -21,11 +16,6 @@ def response_json(response: Response) -> dict[str, Any]:
     data = dspy_private.response_to_dict(response)
     data.pop("provider_data", None)
     return data
-
-
-def response_from_json(data: dict[str, Any]) -> Response:
-    """Rebuild what `response_json` gave."""
-    return dspy_private.response_from_dict(data)
 
 
 def call_key(identity: str, request: dict[str, Any], repetition: int = 0) -> str:

@@ -1,4 +1,4 @@
-"""The two chat protocols that our wire speaks: their messages are lm15's, what is no answer is told here."""
+"""The two chat protocols that our wire speaks: lm15 writes and reads their messages, we refuse what is no answer."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def dialect(provider: str, api_base: str, api_key: str) -> Dialect:
 
 
 class _NoTransport:
-    """Takes the place of lm15's connections, which are never opened here."""
+    """Stands in for lm15's connections, which are never opened here."""
 
     def stream(self, request: object) -> None:
         raise RuntimeError("HttpWire sends its requests itself")

@@ -18,10 +18,10 @@ def write(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def disk_error(name: str, place: Path, problem: OSError) -> ModelError:
-    """Return what to tell the user when the store's disk refuses."""
+def disk_error(name: str, path: Path, problem: OSError) -> ModelError:
+    """Return the error to raise when the store's disk refuses."""
     if problem.errno in (errno.ENOSPC, errno.EDQUOT):
         remedy = "Free space there, or set METIER_CACHE to a folder on another disk; what was fetched is kept."
-        return ModelError(f"{name}: the disk of {place} is full", remedy)
-    what = f"{name}: cannot write to {place} ({problem.strerror or problem})"
+        return ModelError(f"{name}: the disk of {path} is full", remedy)
+    what = f"{name}: cannot write to {path} ({problem.strerror or problem})"
     return ModelError(what, "Check its permissions, or set METIER_CACHE to a folder of yours.")

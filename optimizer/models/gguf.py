@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from optimizer.errors import ModelError
+from optimizer.system.files import unreadable
 
 MAGIC = b"GGUF"
 
@@ -14,14 +15,8 @@ def check(path: Path) -> None:
     try:
         with path.open("rb") as file:
             seen = file.read(len(MAGIC))
-    except FileNotFoundError:
-        raise ModelError(
-            f"{path}: no such model file", "Check the path; it is taken from the current folder."
-        ) from None
-    except IsADirectoryError:
-        raise ModelError(f"{path}: is a folder, not a model file", "Name the .gguf file inside it.") from None
     except OSError as problem:
-        raise ModelError(f"{path}: cannot be read ({problem.strerror})", "Check its permissions.") from None
+        raise unreadable(path, problem, ModelError, "model file") from None
     if seen != MAGIC:
         what = f"{path}: not a GGUF model file (it begins with {seen!r}, not {MAGIC!r})"
         raise ModelError(what, "Name a .gguf file; other formats must be converted with llama.cpp's tools first.")

@@ -32,16 +32,16 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 def allowances(headers: Mapping[str, str]) -> dict[str, Allowance]:
     """Return the limits on 'requests' and 'tokens' in OpenAI's or Anthropic's headers."""
-    found = {}
+    limits = {}
     for unit in ("requests", "tokens"):
         for pattern in ("x-ratelimit-{}-" + unit, f"anthropic-ratelimit-{unit}-{{}}"):
             if pattern.format("limit") in headers or pattern.format("remaining") in headers:
-                found[unit] = Allowance(
+                limits[unit] = Allowance(
                     _number(headers.get(pattern.format("limit"))),
                     _number(headers.get(pattern.format("remaining"))),
                     _seconds(headers.get(pattern.format("reset"))),
                 )
-    return found
+    return limits
 
 
 def _number(text: str | None) -> float | None:

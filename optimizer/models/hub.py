@@ -61,14 +61,14 @@ def default_endpoint() -> str:
     return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
 
 
-def fetch(wanted: HubFile, target: Path, endpoint: str, progress: Progress = silent) -> str:
+def fetch(wanted: HubFile, target: Path, progress: Progress = silent) -> str:
     """Download `wanted` to `target` and return its sha256; a cut download goes on where it stopped.
 
     Raises ModelError where the hub cannot be reached, refuses, or sends other bytes than it announced.
     """
     import httpx
 
-    url = f"{endpoint}/{wanted.owner}/{wanted.repo}/resolve/main/{quote(wanted.file)}"
+    url = f"{default_endpoint()}/{wanted.owner}/{wanted.repo}/resolve/main/{quote(wanted.file)}"
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f"{target.name}.partial")
     with httpx.Client(timeout=TIMEOUT_SECONDS, headers={"Accept-Encoding": "identity"}) as client:

@@ -22,9 +22,9 @@ class LMEndpoint(Endpoint):
     lm: dspy.LM = None
     plain: bool = True
 
-    def dial(self, heard: OnHeaders) -> Wire:
+    def dial(self, on_headers: OnHeaders) -> Wire:
         """Return what makes one attempt a call."""
-        return super().dial(heard) if self.plain else self.connect()
+        return super().dial(on_headers) if self.plain else self.connect()
 
     def connect(self, temperature: float | None = None) -> dspy.LM:
         """Return the LM without cache and retries of its own; its sampling settings stay, whatever `temperature`."""

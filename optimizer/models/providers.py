@@ -35,19 +35,19 @@ class Endpoint:
 
     @property
     def account(self) -> str:
-        """A digest of provider, place and key: whose requests the provider counts together."""
+        """A digest of provider, address and key: the provider counts the requests of one together."""
         return digest([self.model.partition("/")[0], self.api_base, self.api_key])
 
-    def dial(self, heard: OnHeaders) -> Wire:
-        """Return what makes one attempt a call: ours where an address is given that speaks a protocol of KEYS.
+    def dial(self, on_headers: OnHeaders) -> Wire:
+        """Return what makes one attempt a call: our wire at an address that speaks a protocol of KEYS, else DSPy's.
 
-        Else it is DSPy's. `heard` is told the headers of replies, where the wire shows them. Raises
-        ModelError if nothing knows how to reach the model.
+        `on_headers` is called with the headers of replies, where the wire shows them. Raises ModelError if
+        DSPy does not know how to reach the model.
         """
         provider, _, name = self.model.partition("/")
         key = self.api_key or os.environ.get(KEYS.get(provider, ""))
         if provider in KEYS and self.api_base is not None and key:
-            return HttpWire(name, provider, self.api_base, key, heard)
+            return HttpWire(name, provider, self.api_base, key, on_headers)
         wire: Wire = self.connect()
         return wire
 

@@ -26,7 +26,7 @@ HOST = "127.0.0.1"
 
 
 def physical_cores(cpuinfo: Path = Path("/proc/cpuinfo")) -> int:
-    """Return how many physical cores this process may use; logical ones where that is not told."""
+    """Return how many physical cores this process may use; logical ones where the system does not say."""
     cores, package = set(), ""
     with contextlib.suppress(OSError):
         for line in cpuinfo.read_text(encoding="utf-8").splitlines():
@@ -40,7 +40,7 @@ def physical_cores(cpuinfo: Path = Path("/proc/cpuinfo")) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Load the model, print the address, serve until standard input ends (if watched) or a signal comes."""
+    """Load the model, print the address, serve until a signal, or the end of standard input (--watch-stdin)."""
     options = _parse(arguments)
     out = _claim_stdout()
     # Python's handlers wait for the interpreter, which a loading model holds; and on a busy machine two of

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, Self, TypedDict, Unpack
 
 from optimizer.errors import ModelError
 from optimizer.system.process import environment
@@ -22,30 +22,27 @@ START_SECONDS = 120.0
 STOP_SECONDS = 5.0
 # llama.cpp's threads spin while they wait for each other, also for one that another program has pushed off
 # its core: on a busy machine that made calls several times slower (experiments/reproducible).
-_MANNERS = {"GOMP_SPINCOUNT": "1000"}
+_THREADING = {"GOMP_SPINCOUNT": "1000"}
+
+
+class Options(TypedDict, total=False):
+    """The options of `python -m optimizer.models.serve`, which has their defaults."""
+
+    slots: int
+    context: int
+    port: int
+    threads: int
 
 
 class EmbeddedServer:
     """One model served on 127.0.0.1 in OpenAI's and Anthropic's protocol; use it in a `with` statement.
 
-    `context` is in tokens and for each of the `slots`. A `port` of 0 is a free one; `threads` of 0
-    is one for each physical core. llama.cpp's messages are appended to `log_path`, if given.
+    llama.cpp's messages are appended to `log_path`, if given.
     """
 
-    def __init__(
-        self,
-        model_path: Path,
-        alias: str,
-        *,
-        slots: int = 1,
-        context: int = 8192,
-        port: int = 0,
-        threads: int = 0,
-        log_path: Path | None = None,
-    ) -> None:
+    def __init__(self, model_path: Path, alias: str, log_path: Path | None = None, **options: Unpack[Options]) -> None:
         self.model_path, self.alias = model_path, alias
-        self._options = {"slots": slots, "context": context, "port": port, "threads": threads}
-        self._log_path = log_path
+        self._options, self._log_path = options, log_path
         self._child: subprocess.Popen[bytes] | None = None
         self._address = ""
 
@@ -89,7 +86,7 @@ class EmbeddedServer:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=environment(**_MANNERS),
+                env=environment(**_THREADING),
                 start_new_session=True,
             )
             undo.callback(self.stop)
@@ -140,25 +137,18 @@ class EmbeddedServer:
         reasons = re.findall(r"error loading model: (.+)", text)
         default = f"{self.alias}: the model server ended before it was ready (exit code {code})"
         what = str(message.get("error") or default) + (f": {reasons[-1]}" if reasons else "")
-        place = f" llama.cpp's messages are in {self._log_path}." if self._log_path else ""
-        raise ModelError(what, str(message.get("remedy", "Check that there is memory for the model.")) + place)
+        log_note = f" llama.cpp's messages are in {self._log_path}." if self._log_path else ""
+        raise ModelError(what, str(message.get("remedy", "Check that there is memory for the model.")) + log_note)
 
 
 def serve_forever(
-    model_path: Path,
-    alias: str,
-    port: int,
-    *,
-    slots: int = 1,
-    context: int = 8192,
-    threads: int = 0,
-    ready: Callable[[str], None] | None = None,
+    model_path: Path, alias: str, ready: Callable[[str], None] | None = None, **options: Unpack[Options]
 ) -> None:
-    """Serve a model in the foreground until Ctrl-C; `ready` is told the address once it answers.
+    """Serve a model in the foreground until Ctrl-C; `ready` is called with the address once it answers.
 
     Raises ModelError if the model or the port cannot be used, or if the server dies.
     """
-    server = EmbeddedServer(model_path, alias, slots=slots, context=context, port=port, threads=threads)
+    server = EmbeddedServer(model_path, alias, **options)
     with contextlib.suppress(KeyboardInterrupt), server:
         if ready is not None:
             ready(server.address)
@@ -177,8 +167,9 @@ def _end(child: subprocess.Popen[bytes]) -> int:
 
 def _first_message(child: subprocess.Popen[bytes]) -> dict[str, Any]:
     """Return the child's JSON line, or an empty one if it ended without; it has 120 s."""
-    lines: list[bytes] = []
-    reader = threading.Thread(target=lambda: lines.append(_read_line(child)), daemon=True)
+    assert child.stdout is not None  # noqa: S101 - it is a pipe
+    read, lines = child.stdout.readline, list[bytes]()
+    reader = threading.Thread(target=lambda: lines.append(read()), daemon=True)
     reader.start()
     reader.join(START_SECONDS)
     if reader.is_alive():
@@ -186,7 +177,3 @@ def _first_message(child: subprocess.Popen[bytes]) -> dict[str, Any]:
         reader.join()
         return {"error": f"the model server was not ready after {START_SECONDS:.0f} s"}
     return dict(json.loads(lines[0])) if lines[0] else {}
-
-
-def _read_line(child: subprocess.Popen[bytes]) -> bytes:
-    return child.stdout.readline() if child.stdout is not None else b""

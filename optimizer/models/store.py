@@ -63,18 +63,18 @@ class Store:
         """
         entry = find(name, self._catalogue)
         for file in entry.files:
-            place = self.root / entry.slug / file.name
-            if not place.exists():
+            path = self.root / entry.slug / file.name
+            if not path.exists():
                 return None
             if not self._is_sound(entry, file):
-                what = f"{place} is damaged: its sha256 is not {file.sha256}"
+                what = f"{path} is damaged: its sha256 is not {file.sha256}"
                 raise ModelError(what, f"Run `metier models pull {name}`, which replaces it.")
         return self.location(name)
 
     def pull(self, name: str, progress: Progress | None = None, say: Say = say_nothing) -> Path:
         """Return a model's path, after fetching what is missing or damaged of it.
 
-        `progress` is told the bytes done and in all; `say` is told when another process is ahead.
+        `say` is called with a note when another process is pulling it already.
         Raises ModelError where it cannot be fetched, verified or written.
         """
         entry = find(name, self._catalogue)
@@ -114,7 +114,7 @@ class Store:
             return target
         with self._alone(target.with_name(f"{target.name}.lock"), str(wanted), say):
             if not self._has(target, seals):
-                sha256 = hub.fetch(wanted, target, hub.default_endpoint(), progress or silent)
+                sha256 = hub.fetch(wanted, target, progress or silent)
                 seals.put(target, sha256)
         return target
 
@@ -130,8 +130,8 @@ class Store:
         return True
 
     def _is_sound(self, entry: Entry, file: File) -> bool:
-        place = self.root / entry.slug / file.name
-        return place.is_file() and place.stat().st_size == file.size and self._seals(entry).holds(place, file.sha256)
+        path = self.root / entry.slug / file.name
+        return path.is_file() and path.stat().st_size == file.size and self._seals(entry).holds(path, file.sha256)
 
     def _seals(self, entry: Entry) -> Seals:
         return Seals(self.root / entry.slug / "seals.json")

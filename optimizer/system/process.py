@@ -11,8 +11,8 @@ _HOME = Path(__file__).resolve().parents[2]
 
 def environment(**defaults: str) -> dict[str, str]:
     """Return our environment over `defaults`, with a source tree on the child's path if we run from one."""
-    found = {**defaults, **os.environ}
+    variables = {**defaults, **os.environ}
     if str(_HOME) == sysconfig.get_path("purelib"):
-        return found  # an installed package is on its path already
+        return variables  # an installed package is on its path already
     paths = [str(_HOME), os.environ.get("PYTHONPATH", "")]
-    return {**found, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    return {**variables, "PYTHONPATH": os.pathsep.join(filter(None, paths))}

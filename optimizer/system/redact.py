@@ -15,14 +15,14 @@ _PATTERNS = (
     re.compile(r"(?<=[Bb]earer )[\w.~+/=-]{8,}"),
     re.compile(r"\bsk-[\w-]{16,}"),
 )
-_told: set[str] = set()
+_noted: set[str] = set()
 _environment: tuple[dict[object, object] | None, frozenset[str]] = (None, frozenset())  # as last seen; its secrets
 
 
 def hide(secret: str | None) -> None:
     """Take note of a secret; a very short one would hide words, and is left."""
     if secret is not None and len(secret) >= SHORTEST:
-        _told.add(secret)
+        _noted.add(secret)
 
 
 def hide_credentials(url: str | None) -> None:
@@ -66,7 +66,7 @@ class ScrubbingFormatter(logging.Formatter):
 
 def _secrets() -> list[str]:
     """Return the secrets that are known, the longest first: one may be a part of another."""
-    return sorted(_in_environment() | _told, key=len, reverse=True)
+    return sorted(_in_environment() | _noted, key=len, reverse=True)
 
 
 def _in_environment() -> frozenset[str]:
@@ -75,9 +75,9 @@ def _in_environment() -> frozenset[str]:
     # keeps them in can be compared at once.
     raw = getattr(os.environ, "_data", None)
     if raw is None or raw != _environment[0]:
-        found = (value for name, value in os.environ.items() if any(word in name.upper() for word in _NAMES))
+        values = (value for name, value in os.environ.items() if any(word in name.upper() for word in _NAMES))
         _environment = (
             None if raw is None else dict(raw),
-            frozenset(value for value in found if len(value) >= SHORTEST),
+            frozenset(value for value in values if len(value) >= SHORTEST),
         )
     return _environment[1]

@@ -1,4 +1,4 @@
-"""Readers of .jsonl, .json, .csv, .tsv and .parquet files: rows, each with its place."""
+"""Readers of .jsonl, .json, .csv, .tsv and .parquet files: rows, each with its origin."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from optimizer.task.text import no_such_file, parse_json, shorten
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One record as read: values by column, and its place, such as 'examples.jsonl:12'."""
+    """One record as read: values by column, and its origin, such as 'examples.jsonl:12'."""
 
     values: Mapping[str, Any]
     origin: str
@@ -46,8 +47,8 @@ def _read_json_lines(path: Path, label: str) -> list[Row]:
     # Not splitlines(): JSON text may hold U+2028 and other characters that it would cut at.
     for number, line in enumerate(read_text(path, TaskError).split("\n"), 1):
         if line.strip():
-            place = f"{label}:{number}"
-            rows.append(Row(_object(_parsed(line, place), place), place))
+            origin = f"{label}:{number}"
+            rows.append(Row(_object(_parsed(line, origin), origin), origin))
     return rows
 
 
@@ -57,25 +58,25 @@ def _read_json(path: Path, label: str) -> list[Row]:
     if not isinstance(records, list):
         what = f"{label}: must be a list of objects, not {shorten(records)}"
         raise TaskError(what, "Wrap the examples in [ ]; or write one object a line and call it .jsonl.")
-    places = [f"{label} item {number}" for number in range(1, len(records) + 1)]
-    return [Row(_object(record, place), place) for record, place in zip(records, places, strict=True)]
+    origins = [f"{label} item {number}" for number in range(1, len(records) + 1)]
+    return [Row(_object(record, origin), origin) for record, origin in zip(records, origins, strict=True)]
 
 
-def _parsed(text: str, place: str) -> Any:
+def _parsed(text: str, origin: str) -> Any:
     try:
         return parse_json(text)
     except json.JSONDecodeError as problem:
-        # A file of one line has its line in the place already.
-        where = f":{problem.lineno}" if "\n" in text else ""
+        # The origin of a single line holds its number already.
+        line = f":{problem.lineno}" if "\n" in text else ""
         detail = f"{problem.msg} at column {problem.colno}, near {shorten(text[problem.pos :][:20])}"
-        raise TaskError(f"{place}{where}: not valid JSON ({detail})", "Correct the line.") from None
+        raise TaskError(f"{origin}{line}: not valid JSON ({detail})", "Correct the line.") from None
     except ValueError as problem:
-        raise TaskError(f"{place}: not valid JSON ({problem})", "Correct the value or remove the example.") from None
+        raise TaskError(f"{origin}: not valid JSON ({problem})", "Correct the value or remove the example.") from None
 
 
-def _object(record: Any, place: str) -> dict[str, Any]:
+def _object(record: Any, origin: str) -> dict[str, Any]:
     if not isinstance(record, dict):
-        what = f"{place}: must be an object, not {shorten(record)}"
+        what = f"{origin}: must be an object, not {shorten(record)}"
         raise TaskError(what, 'Write each example as {"column": value, …}.')
     return record
 
@@ -87,38 +88,29 @@ def _read_table(path: Path, label: str, delimiter: str) -> list[Row]:
     start = 1
     try:
         for cells in reader:
-            place, start = f"{label}:{start}", reader.line_num + 1
+            origin, start = f"{label}:{start}", reader.line_num + 1
             if not cells:
                 continue
             if not header:
-                header = _header(cells, place)
+                header = _header(cells, origin)
                 continue
             if len(cells) != len(header):
-                what = f"{place}: has {len(cells)} cells where the header has {len(header)}: {shorten(cells)}"
+                what = f"{origin}: has {len(cells)} cells where the header has {len(header)}: {shorten(cells)}"
                 raise TaskError(what, f'Put a cell with {delimiter!r} or a line end between quotes: "…".')
-            rows.append(Row(dict(zip(header, cells, strict=True)), place))
+            rows.append(Row(dict(zip(header, cells, strict=True)), origin))
     except csv.Error as problem:
         what = f"{label}:{start}: not a valid table ({problem})"
-        raise TaskError(
-            what, 'Double the quotes inside a quoted cell ("") and close each one; or use .jsonl.'
-        ) from None
+        remedy = 'Double the quotes inside a quoted cell ("") and close each one; or use .jsonl.'
+        raise TaskError(what, remedy) from None
     return rows
 
 
-def _header(cells: list[str], place: str) -> list[str]:
+def _header(cells: list[str], origin: str) -> list[str]:
     names = [cell.strip() for cell in cells]
     twice = [name for name in names if name and names.count(name) > 1]
     if twice:
-        raise TaskError(f"{place}: the column '{twice[0]}' is there twice", "Rename or remove one of them.")
+        raise TaskError(f"{origin}: the column '{twice[0]}' is there twice", "Rename or remove one of them.")
     return names
-
-
-def _read_csv(path: Path, label: str) -> list[Row]:
-    return _read_table(path, label, ",")
-
-
-def _read_tsv(path: Path, label: str) -> list[Row]:
-    return _read_table(path, label, "\t")
 
 
 def _read_parquet(path: Path, label: str) -> list[Row]:
@@ -138,7 +130,7 @@ def _read_parquet(path: Path, label: str) -> list[Row]:
 _READERS: Mapping[str, Callable[[Path, str], list[Row]]] = {
     ".jsonl": _read_json_lines,
     ".json": _read_json,
-    ".csv": _read_csv,
-    ".tsv": _read_tsv,
+    ".csv": partial(_read_table, delimiter=","),
+    ".tsv": partial(_read_table, delimiter="\t"),
     ".parquet": _read_parquet,
 }

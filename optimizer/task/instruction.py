@@ -28,12 +28,12 @@ def read_instruction(data: Mapping[str, Any], source: Path) -> dict[str, Any]:
 
     Raises TaskError where the file is missing, empty or not UTF-8.
     """
-    given = data.get("instruction")
-    if not isinstance(given, dict):
+    reference = data.get("instruction")
+    if not isinstance(reference, dict):
         return dict(data)
-    path = source.parent / validate(InstructionFile, given, f"{source}: instruction", TaskError).file
+    path = source.parent / validate(InstructionFile, reference, f"{source}: instruction", TaskError).file
     if not path.exists():
-        raise no_such_file(path, f"{source}: instruction: {given['file']}", (".txt", ".md", ""))
+        raise no_such_file(path, f"{source}: instruction: {reference['file']}", (".txt", ".md", ""))
     text = read_text(path, TaskError).strip()
     if not text:
         raise TaskError(f"{path}: is empty", "Write the seed prompt into it; one sentence is enough.")

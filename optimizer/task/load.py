@@ -67,19 +67,19 @@ def load_task_file(path: str | Path) -> tuple[TaskFile, Path]:
 
 def find_task(path: str | Path) -> Path:
     """Return the YAML file of the task at `path`; raises TaskError with the nearest names."""
-    place = Path(path)
-    if not place.exists() and not re.search(r"[/\\]", str(path)) and (_TASKS / place / TASK_FILE).is_file():
-        return _TASKS / place / TASK_FILE
-    if place.is_file():
-        return place
-    if place.is_dir():
-        if (place / TASK_FILE).is_file():
-            return place / TASK_FILE
-        others = sorted(found.name for found in place.glob("*.y*ml"))
-        remedy = f"Name the file itself: {place / others[0]}" if others else f"Write {place / TASK_FILE}."
-        raise TaskError(f"{place}: the folder has no {TASK_FILE}", remedy)
-    known = [found.parent.name for found in _TASKS.glob(f"*/{TASK_FILE}")]
-    hint = f" In ./tasks: {did_you_mean(place.name, known)}" if known else ""
+    folder = Path(path)
+    if not folder.exists() and not re.search(r"[/\\]", str(path)) and (_TASKS / folder / TASK_FILE).is_file():
+        return _TASKS / folder / TASK_FILE
+    if folder.is_file():
+        return folder
+    if folder.is_dir():
+        if (folder / TASK_FILE).is_file():
+            return folder / TASK_FILE
+        others = sorted(other.name for other in folder.glob("*.y*ml"))
+        remedy = f"Name the file itself: {folder / others[0]}" if others else f"Write {folder / TASK_FILE}."
+        raise TaskError(f"{folder}: the folder has no {TASK_FILE}", remedy)
+    known = [file.parent.name for file in _TASKS.glob(f"*/{TASK_FILE}")]
+    hint = f" In ./tasks: {did_you_mean(folder.name, known)}" if known else ""
     raise TaskError(f"{path}: no such task", f"Give a folder with a {TASK_FILE}, or a YAML file.{hint}")
 
 
@@ -104,5 +104,5 @@ def _check_expected(metric: Metric, examples: Sequence[Example]) -> None:
     # The user's own function is not asked: it may be slow, or cost money.
     if isinstance(metric, FieldMetric):
         scored = ((example, *metric(example, example.outputs)) for example in examples)
-        problems = [f"{example.origin}: {metric.name}: {told}" for example, score, told in scored if score < 1]
+        problems = [f"{example.origin}: {metric.name}: {feedback}" for example, score, feedback in scored if score < 1]
         refuse(problems, "The metric refuses the expected answer itself: correct it, or choose another metric.")

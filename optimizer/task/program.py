@@ -26,23 +26,23 @@ _WANTED = "Return an instance of dspy.Module which holds at least one dspy.Predi
 
 
 def build_program(task: Task) -> dspy.Module:
-    """Return the task's program: a module it was given, `program.py:build`, or dspy.Predict over its fields.
+    """Return the task's program: its module, `program.py:build`, or dspy.Predict over its fields.
 
     Raises TaskError where the user's function is missing, fails, or returns no module with a predictor.
     """
     import dspy
 
     if task.module is not None:
-        given: dspy.Module = task.module
-        return given
+        module: dspy.Module = task.module
+        return module
     if task.program is None:
         return dspy.Predict(build_signature(task))
     build = load_function(task.program, task.folder, "program")
     program = build.call(*([task] if _takes_task(build) else []))
     if not isinstance(program, dspy.Module):
-        raise TaskError(f"{build.place}: returned {shorten(program)}, which is not a dspy.Module", _WANTED)
+        raise TaskError(f"{build.label}: returned {shorten(program)}, which is not a dspy.Module", _WANTED)
     if not program.named_predictors():
-        raise TaskError(f"{build.place}: the {type(program).__name__} it returned has no predictor", _WANTED)
+        raise TaskError(f"{build.label}: the {type(program).__name__} it returned has no predictor", _WANTED)
     return program
 
 
@@ -79,5 +79,5 @@ def _takes_task(build: UserFunction) -> bool:
     if len(needed) > 1 or any(p.kind is p.KEYWORD_ONLY for p in needed):
         names = ", ".join(p.name for p in needed)
         remedy = f"Define it as: def {build.name}(): … or def {build.name}(task): …"
-        raise TaskError(f"{build.place}: needs the arguments {names}", remedy)
+        raise TaskError(f"{build.label}: needs the arguments {names}", remedy)
     return bool(positional)

@@ -80,10 +80,10 @@ class DataSpec(Strict):
     hf: str | None = None
 
     @model_validator(mode="after")
-    def _one_way_only(self) -> DataSpec:
-        given = tuple(name for name in ("path", "train", "validation", "test", "hf") if getattr(self, name) is not None)
-        if given not in {("path",), ("hf",), ("train", "test"), ("train", "validation", "test")}:
-            seen = ", ".join(given) or "nothing"
+    def _one_form_only(self) -> DataSpec:
+        keys = tuple(name for name in ("path", "train", "validation", "test", "hf") if getattr(self, name) is not None)
+        if keys not in {("path",), ("hf",), ("train", "test"), ("train", "validation", "test")}:
+            seen = ", ".join(keys) or "nothing"
             raise ValueError(f"give path alone, or hf alone, or train and test (and validation), not {seen}")
         return self
 

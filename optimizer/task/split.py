@@ -7,7 +7,7 @@ on the order of the file's lines, on Python's version or on a random generator's
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from optimizer.errors import TaskError
@@ -46,7 +46,7 @@ def make_splits(
     notes: list[str] = []
     if "all" in parts:
         pool = tuple(parts["all"])
-        refuse(_repeated_inputs(pool), _REMOVE)
+        refuse([_pair(twin, example) for _, twin, _, example in _same_inputs({"all": pool})], _REMOVE)
         train, validation, test = _three(pool, spec, stratum_of(pool, outputs))
     else:
         train, test = tuple(parts["train"]), tuple(parts["test"])
@@ -59,7 +59,12 @@ def make_splits(
             notes.append(f"validation: {len(validation)} examples cut from train, which keeps {len(train)}")
     splits = {"train": train, "validation": validation, "test": test}
     _check_sizes(splits, sum(len(part) for part in parts.values()), spec, tuple(parts), label)
-    refuse(_shared_inputs(splits), _REMOVE)
+    shared = [
+        f"{_pair(twin, example)}; the first is in {other}, the second in {name}"
+        for other, twin, name, example in _same_inputs(splits)
+        if other != name
+    ]
+    refuse(shared, _REMOVE)
     return Splits(train, validation, test, (*notes, *_remarks(splits, outputs)))
 
 
@@ -94,17 +99,17 @@ def cut(examples: Sequence[Example], share: float, seed: int, stratum: Stratum) 
 def interleaved(examples: Sequence[Example], seed: int, stratum: Stratum) -> list[Example]:
     """Return the examples in an order by the seed whose every beginning holds its share of each stratum, nearly.
 
-    The members of a stratum lie evenly spaced, from a first place drawn by the seed: systematic sampling in
+    The members of a stratum are evenly spaced, from a first position drawn by the seed: systematic sampling in
     proportion (Cochran 1977, Sampling Techniques, chapter 8). Without strata it is a shuffle.
     """
     groups: dict[str, list[Example]] = {}
     for example in sorted(examples, key=lambda example: digest([seed, example.id])):
         groups.setdefault(stratum(example), []).append(example)
-    places = []
+    placed = []
     for key, group in groups.items():
         first = int(digest([seed, key]), 16) / 16**16
-        places += [((first + turn) / len(group), example) for turn, example in enumerate(group)]
-    return [example for _, example in sorted(places, key=lambda place: place[0])]
+        placed += [((first + turn) / len(group), example) for turn, example in enumerate(group)]
+    return [example for _, example in sorted(placed, key=lambda pair: pair[0])]
 
 
 def _three(pool: Examples, spec: SplitSpec, stratum: Stratum) -> tuple[Examples, Examples, Examples]:
@@ -121,26 +126,15 @@ def _input_key(example: Example) -> str:
     return canonical_json(fold_all(dict(example.inputs)))
 
 
-def _repeated_inputs(pool: Examples) -> list[str]:
-    first: dict[str, Example] = {}
-    problems = []
-    for example in pool:
-        key = _input_key(example)
-        if key in first:
-            problems.append(_pair(first[key], example))
-        first.setdefault(key, example)
-    return problems
-
-
-def _shared_inputs(splits: Mapping[str, Examples]) -> list[str]:
+def _same_inputs(splits: Mapping[str, Examples]) -> Iterator[tuple[str, Example, str, Example]]:
+    """Yield (split, first example with an input, split, further example with it)."""
     first: dict[str, tuple[str, Example]] = {}
-    problems = []
     for name, examples in splits.items():
         for example in examples:
-            other, twin = first.setdefault(_input_key(example), (name, example))
-            if other != name:
-                problems.append(f"{_pair(twin, example)}; the first is in {other}, the second in {name}")
-    return problems
+            if (known := first.get(key := _input_key(example))) is not None:
+                yield *known, name, example
+            else:
+                first[key] = name, example
 
 
 def _pair(one: Example, two: Example) -> str:
@@ -150,19 +144,19 @@ def _pair(one: Example, two: Example) -> str:
 
 
 def _without_copies(train: Examples, notes: list[str]) -> Examples:
-    kept = {(_input_key(e), canonical_json(dict(e.outputs))): e for e in reversed(train)}
-    if dropped := len(train) - len(kept):
+    distinct = {(_input_key(e), canonical_json(dict(e.outputs))): e for e in reversed(train)}
+    if dropped := len(train) - len(distinct):
         notes.append(f"train: {dropped} exact copies dropped, so that none could land in validation")
-    return tuple(reversed(kept.values()))
+    return tuple(reversed(distinct.values()))
 
 
 def _check_sizes(
-    splits: Mapping[str, Examples], total: int, spec: SplitSpec, given: tuple[str, ...], label: str
+    splits: Mapping[str, Examples], total: int, spec: SplitSpec, parts: tuple[str, ...], label: str
 ) -> None:
     if min(len(examples) for examples in splits.values()) >= SMALLEST:
         return
     sizes = ", ".join(f"{name} {len(examples)}" for name, examples in splits.items())
-    if given == ("all",):
+    if parts == ("all",):
         needed = math.ceil(SMALLEST / min(spec.train, spec.validation, spec.test) - _EPSILON)
         remedy = f"Give at least {needed} examples, or more even shares under 'split'."
     else:

@@ -17,7 +17,7 @@ from optimizer.types import Example, digest
 
 @dataclass(frozen=True)
 class Task:
-    """A task that was read and checked; `notes` is what its reader should tell the user."""
+    """A task that was read and checked; `notes` are for the user."""
 
     name: str
     description: str
@@ -30,7 +30,7 @@ class Task:
     metric: Metric
     folder: Path
     program: str | None = None
-    module: Any = None  # a dspy.Module that is given as it is, in the place of a file
+    module: Any = None  # a dspy.Module that is given as it is, instead of a file
     notes: tuple[str, ...] = ()
 
     @cached_property
@@ -44,7 +44,7 @@ class Task:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What makes a run of this task the same run, by name: a change can be told.
+        """What makes a run of this task the same run, by name: so that a change can be named.
 
         Raises TaskError without a program's file.
         """

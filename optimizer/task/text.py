@@ -33,7 +33,7 @@ def fold_all(value: object) -> Any:
 
 
 def equal(one: object, two: object) -> bool:
-    """Whether two JSON-like values are equal: text folded, numbers to nine digits, true apart from 1."""
+    """Whether two JSON-like values are equal: text folded, numbers to nine digits, but true is not 1."""
     if isinstance(one, dict) and isinstance(two, dict):
         return one.keys() == two.keys() and all(equal(one[key], two[key]) for key in one)
     if isinstance(one, list) and isinstance(two, list):

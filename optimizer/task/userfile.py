@@ -1,4 +1,4 @@
-"""The user's own Python: program.py and metric.py, imported by path, and blamed by name for their errors."""
+"""The user's own Python: program.py and metric.py, imported by path; errors in them name the file and the line."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class UserFunction:
     sha256: str
 
     @property
-    def place(self) -> str:
-        """Where it is, such as 'metric.py:score'."""
+    def label(self) -> str:
+        """How messages name it: 'metric.py:score'."""
         return f"{self.path.name}:{self.name}"
 
     def call(self, *arguments: Any, about: str = "") -> Any:
-        """Call it; whatever it raises becomes a TaskError that names the place, the line and `about`."""
-        with _blamed(self.path, self.place, about):
+        """Call it; whatever it raises becomes a TaskError that names it, the line and `about`."""
+        with _naming(self.path, self.label, about):
             return self.function(*arguments)
 
 
@@ -91,7 +91,7 @@ def _import(path: Path, source: str) -> Any:
     sys.modules[name] = module
     sys.path.insert(0, folder)
     try:
-        with _blamed(path, f"{source}: {path.name}", "while it was imported"):
+        with _naming(path, f"{source}: {path.name}", "while it was imported"):
             spec.loader.exec_module(module)
     finally:
         sys.path.remove(folder)
@@ -99,7 +99,7 @@ def _import(path: Path, source: str) -> Any:
 
 
 @contextmanager
-def _blamed(path: Path, place: str, about: str) -> Iterator[None]:
+def _naming(path: Path, label: str, about: str) -> Iterator[None]:
     try:
         yield
     except MetierError:
@@ -107,7 +107,7 @@ def _blamed(path: Path, place: str, about: str) -> Iterator[None]:
     except (Exception, SystemExit) as problem:
         # The one place with a broad except: the user's code may raise anything at all.
         lines = [f.lineno for f in traceback.extract_tb(problem.__traceback__) if f.filename == str(path)]
-        line = problem.lineno if isinstance(problem, SyntaxError) else lines[-1] if lines else None
+        line = problem.lineno if isinstance(problem, SyntaxError) else next(reversed(lines), None)
         where = f" (line {line})" if line else ""
-        what = f"{place}{where} raised {type(problem).__name__}: {problem} {about}".rstrip()
+        what = f"{label}{where} raised {type(problem).__name__}: {problem} {about}".rstrip()
         raise TaskError(what, f"Correct {path}.") from problem

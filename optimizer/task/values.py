@@ -1,4 +1,4 @@
-"""From rows to examples: columns found, every value checked against its field and brought to its type."""
+"""From rows to examples: every value is checked against its field and brought to its type."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def to_examples(
     _find_columns(rows, [*inputs, *outputs], columns, label)
     examples, problems = [], []
     for row in rows:
-        given, wrong_in = _values(row, inputs, columns)
+        asked, wrong_in = _values(row, inputs, columns)
         expected, wrong_out = _values(row, outputs, columns)
         blank = [f"'{columns.get(name, name)}' is empty" for name, value in expected.items() if _is_blank(value)]
-        if not wrong_in and all(map(_is_blank, given.values())):
+        if not wrong_in and all(map(_is_blank, asked.values())):
             blank.append(f"the input {', '.join(inputs)} is empty")
         problems += [f"{row.origin}: {what}" for what in (*wrong_in, *wrong_out, *blank)]
-        examples.append(Example(given, expected, row.origin))
+        examples.append(Example(asked, expected, row.origin))
     refuse(problems, "Correct these in the file, or the field's type or choices in the task's YAML.")
     return tuple(examples)
 
@@ -143,16 +143,16 @@ def _list(value: Any) -> list[str]:
 
 
 def _json(value: Any) -> Any:
-    found = value
+    parsed = value
     try:
         if isinstance(value, str):
-            found = parse_json(value)
-        check_depth(found)
-        json.dumps(found, allow_nan=False)
+            parsed = parse_json(value)
+        check_depth(parsed)
+        json.dumps(parsed, allow_nan=False)
     except (ValueError, TypeError) as problem:
         raise ValueError(f"is {shorten(value)}, which is not JSON ({problem})") from None
-    if isinstance(found, (dict, list)):
-        return found
+    if isinstance(parsed, (dict, list)):
+        return parsed
     raise ValueError(f"is {shorten(value)}, {_kind(value)}, not a JSON object or array")
 
 

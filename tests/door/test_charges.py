@@ -12,11 +12,11 @@ from optimizer.config.schema import BudgetConfig
 from optimizer.door.budget import Budget
 from optimizer.door.charges import TEMPLATE, TOOLS, Charge, maybe_charged, most_of
 from optimizer.door.failures import classify
-from optimizer.door.keys import request_json
 from optimizer.errors import BudgetSpent
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import CallTag, usage_by_role
 from optimizer.models.prices import Price
+from optimizer.system.dspy_private import request_to_dict
 from optimizer.types import Usage
 
 from .conftest import FakeEndpoint, FakeWire, MakeDoor, request
@@ -27,27 +27,27 @@ TAG = CallTag("task", "search", 0)
 
 @pytest.mark.parametrize("text", ["hello", "你好世界" * 50, "👩‍👩‍👧‍👦" * 40, "ﷺ", "\x00\x01", '"\\\n' * 30, "a" * 4000])
 def test_a_request_is_bounded_by_its_bytes_in_any_script(text: str) -> None:
-    most = most_of(request_json(request(text)), Price())
+    most = most_of(request_to_dict(request(text)), Price())
     assert most.input_tokens >= len(text.encode()) + TEMPLATE
     assert most.input_tokens < 6 * len(text.encode()) + 400
     assert most.output_tokens == 10
 
 
 def test_everything_that_is_sent_counts() -> None:
-    plain = most_of(request_json(request()), Price()).input_tokens
+    plain = most_of(request_to_dict(request()), Price()).input_tokens
     schema = {"type": "json_schema", "name": "answer", "schema": {"title": "x" * 500}}
-    assert most_of(request_json(request(response_format=schema)), Price()).input_tokens > plain + 500
+    assert most_of(request_to_dict(request(response_format=schema)), Price()).input_tokens > plain + 500
     tool = FunctionTool(name="f", description="y" * 300, parameters={"type": "object", "properties": {}})
     with_tool = Request("m", (Message.user("hello"),), system="z" * 200, tools=(tool,))
-    assert most_of(request_json(with_tool), Price()).input_tokens > plain + 500 + TOOLS
+    assert most_of(request_to_dict(with_tool), Price()).input_tokens > plain + 500 + TOOLS
 
 
 def test_an_answer_without_a_limit_is_as_long_as_the_model_writes() -> None:
-    assert most_of(request_json(request(max_tokens=None)), Price(longest=777)).output_tokens == 777
+    assert most_of(request_to_dict(request(max_tokens=None)), Price(longest=777)).output_tokens == 777
 
 
 def test_the_bound_is_priced_at_the_dearest_way_to_book_an_input_token() -> None:
-    most = most_of(request_json(request()), Price(0.5, 2.0, cached=0.1, written=0.75))
+    most = most_of(request_to_dict(request()), Price(0.5, 2.0, cached=0.1, written=0.75))
     assert most.usd == pytest.approx(0.75 * most.input_tokens + 20.0)
 
 
@@ -120,7 +120,7 @@ def test_an_answer_that_cannot_be_used_is_booked_at_its_own_bill() -> None:
 def test_a_kill_after_a_lost_attempt_leaves_both_booked_until_the_call_is_answered(
     make_door: MakeDoor, ledger: Ledger
 ) -> None:
-    most = most_of(request_json(request()), PRICE)
+    most = most_of(request_to_dict(request()), PRICE)
     repeating = threading.Event()
     cut = FakeWire([dspy_errors.LMTransportError("cut"), "too late"])
     cut.before = lambda: (setattr(cut, "delay", 60.0), repeating.set()) if cut.calls else None  # type: ignore[assignment]
@@ -156,7 +156,7 @@ def test_failures_that_cost_nothing_need_no_further_room() -> None:
 
 def test_a_small_token_budget_is_used_to_its_last_bound(make_door: MakeDoor, ledger: Ledger) -> None:
     """At 16 in flight the bounds exceed the budget tenfold; they take turns instead of ending the search."""
-    bound = most_of(request_json(request("00")), Price()).tokens
+    bound = most_of(request_to_dict(request("00")), Price()).tokens
     endpoint = FakeEndpoint(FakeWire(delay=0.002))
     door = make_door(endpoint, tokens=2 * bound)
     futures = [door.submit("task", request(f"{n:02}")) for n in range(60)]
@@ -169,7 +169,7 @@ def test_a_small_token_budget_is_used_to_its_last_bound(make_door: MakeDoor, led
 
 def test_a_retry_that_the_budget_has_no_room_for_is_not_made(make_door: MakeDoor, ledger: Ledger) -> None:
     wire = FakeWire([TimeoutError(), "late"])
-    most = most_of(request_json(request()), PRICE)
+    most = most_of(request_to_dict(request()), PRICE)
     door = make_door(FakeEndpoint(wire), price=PRICE, usd=1.5 * most.usd)
     assert door.submit("task", request()).exception(10) is not None
     assert len(wire.calls) == 1
@@ -181,7 +181,7 @@ def test_a_call_cut_by_the_end_of_the_job_is_booked_and_told(make_door: MakeDoor
     door = make_door(FakeEndpoint(FakeWire(delay=30)), price=PRICE, seconds=1.0)
     assert isinstance(door.submit("task", request()).exception(10), BudgetSpent)
     row = ledger.read("SELECT state, usd FROM calls")[0]
-    assert tuple(row) == ("failed", pytest.approx(most_of(request_json(request()), PRICE).usd))
+    assert tuple(row) == ("failed", pytest.approx(most_of(request_to_dict(request()), PRICE).usd))
 
 
 def test_a_call_in_flight_is_booked_at_its_bound_until_it_ends(make_door: MakeDoor, ledger: Ledger) -> None:
@@ -189,5 +189,5 @@ def test_a_call_in_flight_is_booked_at_its_bound_until_it_ends(make_door: MakeDo
     wire = FakeWire()
     wire.before = lambda: seen.append(usage_by_role(ledger, "search")["task"].usd)
     make_door(FakeEndpoint(wire), price=PRICE).submit("task", request()).result(10)
-    assert seen == [pytest.approx(most_of(request_json(request()), PRICE).usd)]
+    assert seen == [pytest.approx(most_of(request_to_dict(request()), PRICE).usd)]
     assert usage_by_role(ledger, "search")["task"].usd == PRICE.of(7, 3)

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.config.schema import ModelConfig
-from optimizer.door.keys import call_key, request_json, response_from_json, response_json, samples
+from optimizer.door.keys import call_key, response_json, samples
 from optimizer.models.providers import remote
+from optimizer.system.dspy_private import request_to_dict, response_from_dict
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 data = st.dictionaries(words, words | st.integers() | st.lists(words, max_size=3), max_size=4)
@@ -20,7 +21,7 @@ def asked(text: str = "hello", system: str | None = "Be kind.", model: str = "m"
 
 
 def key(request: Request, identity: str = "m@here", repetition: int = 0) -> str:
-    return call_key(identity, request_json(request), repetition)
+    return call_key(identity, request_to_dict(request), repetition)
 
 
 @given(words, data)
@@ -77,7 +78,7 @@ def test_a_role_of_a_message_changes_the_key() -> None:
 def test_a_response_survives_json(text: str, sent: int, made: int) -> None:
     usage = Usage(input_tokens=sent, output_tokens=made, cache_read_tokens=1)
     response = Response("id", "m", Message.assistant(text), "length", usage)
-    again = response_from_json(response_json(response))
+    again = response_from_dict(response_json(response))
     assert again == response
     assert again.message.text == text
 

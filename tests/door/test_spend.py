@@ -20,12 +20,12 @@ from optimizer.door import breaker, connection
 from optimizer.door.budget import Budget
 from optimizer.door.charges import most_of
 from optimizer.door.door import Door, tag_of_call
-from optimizer.door.keys import request_json
 from optimizer.door.limiter import Limiter
 from optimizer.errors import BudgetSpent, CallError
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import CallTag, usage_by_role
 from optimizer.models.prices import Price
+from optimizer.system.dspy_private import request_to_dict
 from optimizer.types import Usage
 
 from .conftest import FakeEndpoint, request
@@ -66,7 +66,7 @@ class Provider:
 
     def _charge(self, asked: Request) -> Reported:
         text = str(asked.messages[0].text)
-        most = most_of(request_json(asked), self.price)
+        most = most_of(request_to_dict(asked), self.price)
         sent = self.inputs.setdefault(text, self.rng.randint(1, most.input_tokens))
         cached, made = self.rng.randint(0, sent), self.rng.randint(1, most.output_tokens)
         self.usd += self.price.of(sent, made, cached)
@@ -94,7 +94,7 @@ class Run:
             request(f"{n} {rng.choice(SCRIPTS) * rng.randint(1, 20)}", max_tokens=rng.randint(1, 60))
             for n in range(rng.randint(5, 50))
         ]
-        bound = sum((most_of(request_json(one), self.price) for one in self.asked), Usage())
+        bound = sum((most_of(request_to_dict(one), self.price) for one in self.asked), Usage())
         limits: dict[str, Any] = {
             "calls": rng.randint(1, len(self.asked)),
             "tokens": max(1, int(bound.tokens * rng.random())),

@@ -193,7 +193,7 @@ def test_serve_forever_ends_with_ctrl_c(smollm2_path):
         assert httpx.get(f"{address}/health").status_code == 200
         signal.raise_signal(signal.SIGINT)
 
-    serve_forever(smollm2_path, "front", 0, context=512, threads=1, ready=interrupt)
+    serve_forever(smollm2_path, "front", context=512, threads=1, ready=interrupt)
 
 
 @pytest.mark.real
@@ -201,4 +201,4 @@ def test_serve_forever_tells_when_the_server_dies(smollm2_path, monkeypatch):
     started: list[EmbeddedServer] = []
     monkeypatch.setattr(EmbeddedServer, "__enter__", lambda self: started.append(self) or self.start())
     with pytest.raises(ModelError, match=r"ended by itself \(exit code -9\)"):
-        serve_forever(smollm2_path, "front", 0, threads=1, ready=lambda _: os.kill(started[0].pid, signal.SIGKILL))
+        serve_forever(smollm2_path, "front", threads=1, ready=lambda _: os.kill(started[0].pid, signal.SIGKILL))

@@ -22,7 +22,7 @@ def test_loads_a_function_with_its_hash_and_leaves_no_trace(tmp_path: Path) -> N
     path_before = list(sys.path)
     function = load_function("own.py:go", tmp_path, "task.yaml")
     assert function.call(1) == 11
-    assert function.place == "own.py:go"
+    assert function.label == "own.py:go"
     assert function.sha256 == hashlib.sha256(code.encode()).hexdigest()
     assert sys.path == path_before
     assert not list(tmp_path.glob("__pycache__/own*"))

@@ -32,12 +32,12 @@ class NumericOptions(Strict):
 
 def numeric(options: NumericOptions, spec: FieldSpec, expected: Any, seen: Any) -> tuple[float, str]:
     """Score 1 where the answer's last number is within the tolerance of the expected one's."""
-    wanted, found = last_number(expected), last_number(seen)
-    if wanted is None or found is None:
+    wanted, answered = last_number(expected), last_number(seen)
+    if wanted is None or answered is None:
         return 0.0, "no number in it"
     room = options.tolerance * (abs(wanted) if options.relative else 1.0)
-    right = math.isclose(wanted, found, rel_tol=1e-9, abs_tol=room)
-    return float(right), "" if right else f"read as {found:g}, off by {abs(found - wanted):g}"
+    right = math.isclose(wanted, answered, rel_tol=1e-9, abs_tol=room)
+    return float(right), "" if right else f"read as {answered:g}, off by {abs(answered - wanted):g}"
 
 
 def last_number(value: Any) -> float | None:
@@ -55,11 +55,11 @@ def last_number(value: Any) -> float | None:
 
 def set_f1(spec: FieldSpec, expected: Any, seen: Any) -> tuple[float, str]:
     """Score the F1 of the answer's items against the expected ones; order and case do not count."""
-    wanted, found = _items(expected), _items(seen)
-    if not wanted and not found:
+    wanted, answered = _items(expected), _items(seen)
+    if not wanted and not answered:
         return 1.0, ""
-    score = 2 * len(wanted & found) / (len(wanted) + len(found))
-    named = {"missing": wanted - found, "too many": found - wanted}
+    score = 2 * len(wanted & answered) / (len(wanted) + len(answered))
+    named = {"missing": wanted - answered, "too many": answered - wanted}
     return score, "; ".join(f"{what}: {', '.join(sorted(items))}" for what, items in named.items() if items)
 
 
@@ -68,10 +68,10 @@ def json_fields(spec: FieldSpec, expected: Any, seen: Any) -> tuple[float, str]:
     if spec.type != "json" or not isinstance(expected, dict) or not expected:
         return float(same(spec, expected, seen)), ""
     try:
-        found = coerce(spec, seen)
+        answered = coerce(spec, seen)
     except ValueError as problem:
         return 0.0, f"it {problem}"
-    checks = dict(_leaves(expected, found, ""))
+    checks = dict(_leaves(expected, answered, ""))
     wrong = [path for path, right in checks.items() if not right]
     return 1 - len(wrong) / len(checks), f"wrong or missing: {', '.join(wrong)}" if wrong else ""
 
@@ -81,8 +81,8 @@ def _items(value: Any) -> set[str]:
     return {folded for item in items if (folded := fold(str(item)))}
 
 
-def _leaves(expected: dict[str, Any], found: Any, prefix: str) -> Iterator[tuple[str, bool]]:
-    there = found if isinstance(found, dict) else {}
+def _leaves(expected: dict[str, Any], answered: Any, prefix: str) -> Iterator[tuple[str, bool]]:
+    there = answered if isinstance(answered, dict) else {}
     for key, value in expected.items():
         path = f"{prefix}{key}"
         if isinstance(value, dict) and value:

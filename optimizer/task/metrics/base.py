@@ -51,8 +51,8 @@ class FieldMetric:
             scores.append(score)
             if score < 1:
                 got = "nothing" if seen is None else shorten(seen, WIDTH)
-                told = f"expected {field} = {shorten(expected, WIDTH)}, got {got}"
-                remarks.append(f"{told} ({remark})" if remark else told)
+                what = f"expected {field} = {shorten(expected, WIDTH)}, got {got}"
+                remarks.append(f"{what} ({remark})" if remark else what)
         score = sum(scores) / len(scores) if self.partial else min(scores)
         return score, "; ".join(remarks) or f"correct: {_expected(example.outputs, self.outputs)}"
 

@@ -19,10 +19,10 @@ def choice(spec: FieldSpec, expected: Any, seen: Any) -> tuple[float, str]:
     """Score 1 where the answer starts with the expected label, or holds it and no other label."""
     if spec.choices is None:
         return exact_match(spec, expected, seen)
-    found = named_labels(str(seen), spec.choices)
-    if len(found) == 1:
-        return float(found[0] == expected), "" if found[0] == expected else f"read as {found[0]!r}"
-    return 0.0, f"names several labels: {', '.join(found)}" if found else "names no label"
+    labels = named_labels(str(seen), spec.choices)
+    if len(labels) == 1:
+        return float(labels[0] == expected), "" if labels[0] == expected else f"read as {labels[0]!r}"
+    return 0.0, f"names several labels: {', '.join(labels)}" if labels else "names no label"
 
 
 def contains(spec: FieldSpec, expected: Any, seen: Any) -> tuple[float, str]:
@@ -55,8 +55,8 @@ def named_labels(answer: str, choices: tuple[str, ...]) -> list[str]:
     text = strip(answer)
     if start := pattern.match(text.lstrip("\"'`*([ ")):
         return [by_text[start.group()]]
-    found = {by_text[label] for label in pattern.findall(text)}
-    return [label for label in choices if label in found]
+    named = {by_text[label] for label in pattern.findall(text)}
+    return [label for label in choices if label in named]
 
 
 def _words(text: str) -> str:

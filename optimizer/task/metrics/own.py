@@ -37,7 +37,7 @@ class PythonMetric:
         known = copy.deepcopy({**example.inputs, **example.outputs})
         about = f"on {example.origin or example.id} with the answer {shorten(dict(answer))}"
         result = self.function.call(known, copy.deepcopy(dict(answer)), about=about)
-        return as_score(result, f"{self.function.place}:", about, _WANTED)
+        return as_score(result, f"{self.function.label}:", about, _WANTED)
 
 
 def as_score(result: Any, metric: str, about: str, wanted: str) -> tuple[float, str]:
@@ -62,20 +62,20 @@ def python_metric(reference: str, folder: Path, source: str) -> PythonMetric:
         inspect.signature(function.function).bind({}, {})
     except TypeError:
         remedy = f"Define it as: def {function.name}(example, answer): …"
-        raise TaskError(f"{function.place}: must take two arguments", remedy) from None
+        raise TaskError(f"{function.label}: must take two arguments", remedy) from None
     return PythonMetric(f"python:{reference}", function.sha256, function)
 
 
 def unpacked(result: Any) -> tuple[Any, str]:
     """Return (value, feedback) of what a metric returned: a pair, an object with a score, or a bare value."""
     if isinstance(result, tuple) and len(result) == 2:
-        return result[0], _told(result[1])
+        return result[0], _text(result[1])
     if hasattr(result, "score"):
-        return result.score, _told(getattr(result, "feedback", ""))
+        return result.score, _text(getattr(result, "feedback", ""))
     return result, ""
 
 
-def _told(feedback: Any) -> str:
+def _text(feedback: Any) -> str:
     return "" if feedback is None else str(feedback)
 
 

@@ -16,7 +16,7 @@ from optimizer.job.folder import Job, make_run_dir, mlflow_uri
 from optimizer.job.mirror import catch_up
 from optimizer.job.notify import finished, notify, stopped
 from optimizer.job.resume import Claim, claim_run, hide_keys
-from optimizer.job.watcher import Watcher
+from optimizer.job.watcher import Logged, Watcher
 from optimizer.ledger.ledger import Ledger
 from optimizer.models.providers import ModelSet
 from optimizer.report.result import Report
@@ -40,7 +40,7 @@ def optimize(
     are harmless. Raises MetierError: ConfigError, TaskError, ModelError, LedgerError, StoppedByFailures, Interrupted.
     """
     config = config if isinstance(config, RunConfig) else load_config(config)
-    job = _job(config, watcher or Watcher(), task, models)
+    job = _job(config, Logged(watcher or Watcher()), task, models)
     with closing(Ledger(job.run_dir / "ledger.db", wait=wait)) as ledger:
         claim = claim_run(ledger, config, job.task, accept_changes)
         if claim.finished:

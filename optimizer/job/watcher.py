@@ -1,7 +1,8 @@
-"""What a caller may follow of a run."""
+"""What a caller may follow of a run, and the log of it."""
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from optimizer.ledger.ledger import Ledger
     from optimizer.search.trials import Event
     from optimizer.task.task import Task
+
+
+_logger = logging.getLogger("optimizer.job")
 
 
 class Watcher:
@@ -33,3 +37,46 @@ class Watcher:
 
     def testing(self, answered: int, planned: int, what: str) -> None:
         """So many of the planned test answers are there; `what` says in words which prompts are tested."""
+
+
+class Logged(Watcher):
+    """Writes what happens into the run's log, and passes it on to another watcher."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher = watcher
+
+    def say(self, text: str) -> None:
+        """Log a message."""
+        _logger.info("%s", text)
+        self._watcher.say(text)
+
+    def begin(self, config: RunConfig, task: Task, budget: Budget, ledger: Ledger) -> None:
+        """Log the sizes of the splits."""
+        _logger.info("search on %s: %d train, %d validation", task.name, len(task.train), len(task.validation))
+        self._watcher.begin(config, task, budget, ledger)
+
+    def connected(self, door: Door) -> None:
+        """Pass on the door."""
+        self._watcher.connected(door)
+
+    def event(self, event: Event) -> None:
+        """Log a trial that ended."""
+        if event.kind == "ended":
+            score = sum(event.scores) / len(event.scores) if event.scores else 0.0
+            examples, candidate = len(event.scores), event.candidate
+            message = "trial %d %s: %.3f on %d examples, candidate %s from %s (%s)"
+            _logger.info(
+                message, event.number, event.state, score, examples, candidate.id, candidate.origin, event.reason
+            )
+        self._watcher.event(event)
+
+    def end(self) -> None:
+        """Log that the search is over."""
+        _logger.info("the search is over")
+        self._watcher.end()
+
+    def testing(self, answered: int, planned: int, what: str) -> None:
+        """Log the end of a test."""
+        if answered == planned:
+            _logger.info("%s: %d test answers", what, planned)
+        self._watcher.testing(answered, planned, what)

@@ -93,6 +93,9 @@ def test_a_run_finds_the_better_prompt_and_writes_its_files(run: Run, server: Fa
         assert one["winner_score"] == data["winner"]["test_score"]
         assert one["winner_score"] - one["test_score"] == pytest.approx(one["difference"]["mean"])
         assert one["tokens_per_call"] > data["seed"]["tokens_per_call"]
+    log = (report.run_dir / "run.log").read_text()
+    assert "search on sorting" in log
+    assert all(f"INFO optimizer.job: trial {number} " in log for number in range(sum(data["trials"].values())))
     for name in ("best.md", "report.md", "report.html"):
         assert "improved" in (report.run_dir / name).read_text()
     assert "Not told apart from the winner: 2 nearest demos" in (report.run_dir / "report.md").read_text()

@@ -63,11 +63,8 @@ class Logged(Watcher):
         """Log a trial that ended."""
         if event.kind == "ended":
             score = sum(event.scores) / len(event.scores) if event.scores else 0.0
-            examples, candidate = len(event.scores), event.candidate
-            message = "trial %d %s: %.3f on %d examples, candidate %s from %s (%s)"
-            _logger.info(
-                message, event.number, event.state, score, examples, candidate.id, candidate.origin, event.reason
-            )
+            what = f"trial {event.number} {event.state}: {score:.3f} on {len(event.scores)} examples"
+            _logger.info("%s, candidate %s from %s (%s)", what, event.candidate.id, event.candidate.origin, event.reason)
         self._watcher.event(event)
 
     def end(self) -> None:

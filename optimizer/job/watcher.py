@@ -64,7 +64,9 @@ class Logged(Watcher):
         if event.kind == "ended":
             score = sum(event.scores) / len(event.scores) if event.scores else 0.0
             what = f"trial {event.number} {event.state}: {score:.3f} on {len(event.scores)} examples"
-            _logger.info("%s, candidate %s from %s (%s)", what, event.candidate.id, event.candidate.origin, event.reason)
+            _logger.info(
+                "%s, candidate %s from %s (%s)", what, event.candidate.id, event.candidate.origin, event.reason
+            )
         self._watcher.event(event)
 
     def end(self) -> None:

@@ -86,9 +86,9 @@ async def prepare(
     if "task" in session.prices:
         forecast = await forecast_by_length(session.config, programs, schedule, session.prices)
         watcher.say(forecast.text())
-    baselines = baseline_runs(programs, session.config) * predictors
+    baseline_calls = baseline_runs(programs, session.config) * predictors
     concurrency = session.models.endpoints["task"].concurrency
-    session.budget.begin(session.ledger, 2 * len(task.test) * predictors, concurrency, baselines)
+    session.budget.begin(session.ledger, 2 * len(task.test) * predictors, concurrency, baseline_calls)
     strategy = await make_strategy(session, claim.first_config, schedule, watch)
     seed = programs.seed(session.config.search.formats[0])
     return Prepared(seed, strategy, affordable_answers(claim.first_config, predictors))

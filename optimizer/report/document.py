@@ -70,8 +70,7 @@ def _so_far(facts: Facts) -> Section:
     best = best_of(facts.trials)
     scored = [trial for trial in facts.trials[:1] if trial.score is not None]
     scored += [best] if best is not None and best.number else []
-    rows = [(_name(t), number(t.score), interval(t.low, t.high, form=".2f"), str(t.seen)) for t in scored]
-    table = Table("Scores so far, on validation", ("trial", "score", "95 % interval", "examples seen"), rows)
+    table = _table("Scores so far, on validation", scored)
     return Section("Scores", [Text("The test examples have not been touched."), table])
 
 

@@ -20,15 +20,13 @@ def answers_section(facts: Facts) -> Section:
     both = facts.before is not None and facts.after is not None and facts.before_answers and facts.after_answers
     if not both:
         return Section("Answers", [Text("No two candidates have answered the same examples yet.")])
-    where = (
-        f"On the {facts.split} examples; before is the seed, after the {'winner' if facts.result else 'best so far'}."
-    )
+    after = "winner" if facts.result else "best so far"
     fixed, broken = changed(facts.before_answers, facts.after_answers)
     fields = class_fields(facts.examples, [answer.example for answer in facts.before_answers])
     return Section(
         "Answers",
         [
-            Text(where),
+            Text(f"On the {facts.split} examples; before is the seed, after the {after}."),
             *(_classes(facts, field) for field in fields),
             _changes(facts, "fixed", fixed),
             _changes(facts, "broken", broken),

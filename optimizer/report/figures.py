@@ -19,14 +19,8 @@ if TYPE_CHECKING:
     from optimizer.report.importance import Importance
 
 # What a colour means; the page's style sheet says what it is, in light and in dark.
-ROLES = {
-    "ink": "#000001",
-    "grid": "#000002",
-    "after": "#000003",
-    "before": "#000004",
-    "other": "#000005",
-    "page": "#000006",
-}
+ROLES = {role: f"#{n:06}" for n, role in enumerate(("ink", "grid", "after", "before", "other"), 1)}
+_SIDES = {"seed": ("before", "s"), "winner": ("after", "D")}  # role and marker; everything else is ("other", "o")
 WIDTH = 5.2  # inches; so narrow that its text can still be read on a phone
 _VARIABLES = {colour: f"var(--{role})" for role, colour in ROLES.items()}
 _SVG = "http://www.w3.org/2000/svg"
@@ -68,26 +62,23 @@ def scatter(
     """Return score against tokens a call, with the Pareto front; `marked` names candidates by id, `key` the figure."""
 
     def draw(axes: Axes) -> None:
-        axes.step(
-            [t.tokens or 0.0 for t in front],
-            [t.score or 0.0 for t in front],
-            where="post",
-            color=ROLES["other"],
-            label="Pareto front",
-        )
+        costs, scores = [t.tokens or 0.0 for t in front], [t.score or 0.0 for t in front]
+        axes.step(costs, scores, where="post", color=ROLES["other"], label="Pareto front")
         for trial in trials:
+            name = marked.get(trial.candidate.id)
+            role, marker = _SIDES.get(name or "", ("other", "o"))
             score, low, high = trial.score or 0.0, trial.low or 0.0, trial.high or 1.0
-            role = {"seed": "before", "winner": "after"}.get(marked.get(trial.candidate.id, ""), "other")
-            marker, size = {"before": ("s", 7), "after": ("D", 7)}.get(role, ("o", 4))
+            away = [[max(0.0, score - low)], [max(0.0, high - score)]]
+            size, line = (4, 0.8) if role == "other" else (7, 1.6)
             axes.errorbar(
                 [trial.tokens or 0.0],
                 [score],
-                yerr=[[max(0.0, score - low)], [max(0.0, high - score)]],
+                yerr=away,
                 fmt=marker,
                 markersize=size,
+                elinewidth=line,
                 color=ROLES[role],
-                elinewidth=0.8 if role == "other" else 1.6,
-                label=marked.get(trial.candidate.id),
+                label=name,
                 clip_on=False,
             )
         axes.set(xlabel="tokens a call", ylabel="validation score, 95 % interval", xlim=(0, None))
@@ -117,7 +108,7 @@ def intervals(sides: Sequence[tuple[str, float, float, float]], title: str, desc
 
     def draw(axes: Axes) -> None:
         for row, (name, score, low, high) in enumerate(sides):
-            role, marker = {"seed": ("before", "s"), "winner": ("after", "D")}.get(name, ("other", "o"))
+            role, marker = _SIDES.get(name, ("other", "o"))
             axes.plot([low, high], [row, row], color=ROLES[role], linewidth=3, clip_on=False)
             axes.plot([score], [row], marker, color=ROLES[role], markersize=8, clip_on=False)
         axes.set_yticks(range(len(sides)), [side[0] for side in sides])

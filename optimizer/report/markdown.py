@@ -35,10 +35,7 @@ def best_md(report: Report, sent: SentPrompt | None = None) -> str:
 
 def candidate_md(candidate: Candidate) -> str:
     """Return one candidate's prompts as a person would read them (a trial's artifact)."""
-    parts = []
-    for name, prompt in candidate.prompts.items():
-        parts += [f"## {name}", *_prompt(prompt)]
-    return _paragraphs(parts)
+    return _paragraphs([p for name, prompt in candidate.prompts.items() for p in (f"## {name}", *_prompt(prompt))])
 
 
 def report_md(document: Document) -> str:

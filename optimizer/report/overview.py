@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Set
 from typing import Any
 
 from optimizer.report.answers import changed, class_fields
@@ -70,36 +70,28 @@ def _changes(facts: Facts) -> list[str]:
 def _seed_without_labels(facts: Facts) -> list[Text]:
     """Return a warning where most of the seed's answers are none of the labels: to beat such a seed proves little."""
     answered = [answer for answer in facts.before_answers if answer.failure is None]
-    fields = class_fields(facts.examples, list(facts.examples))
-    for field in fields:
-        labels = {_folded(example["outputs"][field]) for example in facts.examples.values()}
-        mute = sum(_folded(answer.fields.get(field)) not in labels for answer in answered)
-        if 2 * mute > len(answered):
-            counted = f"{mute} of its {len(answered)} answers on the {facts.split} examples are none of the "
-            counted += f"{len(labels)} labels of {cell(field)}"
-            named = _named(facts, labels)
-            if named == 0:
-                unfair = (
-                    "The model could not know them, so beating this seed proves little; prompts with demos show more."
-                )
-                return [Text(f"The seed's prompt does not name the choices: {counted}. {unfair}", warning=True)]
-            return [Text(f"The seed scores low because {counted}.", warning=True)]
-    unreadable = sum("unreadable" in answer.fields for answer in answered)
-    if not fields and 2 * unreadable > len(answered):
-        counted = f"{unreadable} of its {len(answered)} answers on the {facts.split} examples cannot be read"
-        return [Text(f"The seed scores low because {counted}.", warning=True)]
-    return []
+    field = next(iter(class_fields(facts.examples, list(facts.examples))), None)
+    labels = {_folded(example["outputs"][field]) for example in facts.examples.values()} if field else set()
+    wrong = [a for a in answered if (_folded(a.fields.get(field)) not in labels if field else "unreadable" in a.fields)]
+    if 2 * len(wrong) <= len(answered):
+        return []
+    how = f"are none of the {len(labels)} labels of {cell(field)}" if field else "cannot be read"
+    counted = f"{len(wrong)} of its {len(answered)} answers on the {facts.split} examples {how}."
+    if not field or _names_any(facts, labels):
+        return [Text(f"The seed scores low because {counted}", warning=True)]
+    unfair = "The model could not know them, so beating this seed proves little; prompts with demos show more."
+    return [Text(f"The seed's prompt does not name the choices: {counted} {unfair}", warning=True)]
 
 
-def _named(facts: Facts, labels: Sequence[str] | set[str]) -> int | None:
-    """Return how many labels the seed's prompt names, its input apart; None where it is not recorded."""
+def _names_any(facts: Facts, labels: Set[str]) -> bool:
+    """Tell whether the seed's prompt, its input apart, names a label; so it is where it is not recorded."""
     sent = facts.before_sent
     if sent is None:
-        return None
+        return True
     text = "\n".join(message["content"] for messages in sent.conversations for message in messages[:-1])
     for value in facts.examples.get(sent.example, {}).get("inputs", {}).values():
         text = text.replace(str(value), "")
-    return sum(label in text.casefold() for label in labels)
+    return any(label in text.casefold() for label in labels)
 
 
 def _folded(value: object) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.records import failures_by_kind
 from optimizer.report.blocks import Sign
-from optimizer.types import Example, Prompt
+from optimizer.types import Prompt
 
 SHOWN_DEMOS = 32
 
@@ -78,13 +78,9 @@ def conversation_text(messages: Sequence[Mapping[str, str]]) -> str:
 
 
 def demo_lines(prompt: Prompt) -> list[str]:
-    """Return a static prompt's demos as the model sees them, a line each, at most `SHOWN_DEMOS`."""
-    return [demo_line(demo) for demo in prompt.shown[:SHOWN_DEMOS]] if prompt.policy == "static" else []
-
-
-def demo_line(demo: Example) -> str:
-    """Return an example as one line: inputs → outputs."""
-    return " | ".join(map(str, demo.inputs.values())) + " → " + " | ".join(map(str, demo.outputs.values()))
+    """Return a static prompt's demos as the model sees them, at most `SHOWN_DEMOS`, a line each: inputs → outputs."""
+    demos = prompt.shown[:SHOWN_DEMOS] if prompt.policy == "static" else ()
+    return [" → ".join(" | ".join(map(str, side.values())) for side in (demo.inputs, demo.outputs)) for demo in demos]
 
 
 def difference(before: Prompt, after: Prompt) -> list[tuple[Sign, str]]:

@@ -1,1 +1,1 @@
-"""What a run may be told, checked."""
+"""A run's settings: their schema, their defaults, and the YAML that they are read from."""

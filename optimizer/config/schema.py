@@ -82,9 +82,14 @@ class Models(Strict):
 
     @property
     def by_role(self) -> dict[Role, ModelConfig]:
-        """The models that are named, by role."""
+        """The models that are named, by role, each with the endpoint that it is reached at."""
         named: dict[Role, ModelConfig | None] = {"task": self.task, "prompt": self.prompt}
-        return {role: model for role, model in named.items() if model is not None}
+        return {role: self._reached(model) for role, model in named.items() if model is not None}
+
+    def _reached(self, model: ModelConfig) -> ModelConfig:
+        return (
+            model if model.api_base or is_local(model.model) else model.model_copy(update={"api_base": self.api_base})
+        )
 
 
 class Demos(Strict):

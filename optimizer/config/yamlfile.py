@@ -57,7 +57,7 @@ def line_of(path: Path, keys: Sequence[int | str]) -> int | None:
 
 
 def _refuse_repeated_keys(text: str, path: Path, error: type[MetierError]) -> None:
-    """Raise `error` for a key that stands twice in a mapping: PyYAML would drop the first silently."""
+    """Raise `error` for a key that is twice in a mapping: PyYAML would drop the first silently."""
     left, visited = [yaml.compose(text, Loader=yaml.SafeLoader)], set()
     while left:
         node = left.pop()
@@ -68,8 +68,8 @@ def _refuse_repeated_keys(text: str, path: Path, error: type[MetierError]) -> No
         for key, value in _pairs(node):
             name, line = (key.tag, str(key.value)), key.start_mark.line + 1
             if name in seen:
-                remedy = f"It was given on line {seen[name]} already; keep one of the two."
-                raise error(f"{path}:{line}: '{key.value}' stands here a second time", remedy)
+                remedy = f"The first is on line {seen[name]}; keep one of the two."
+                raise error(f"{path}:{line}: '{key.value}' is given a second time", remedy)
             seen[name] = line
             left.append(value)
         if isinstance(node, yaml.SequenceNode):

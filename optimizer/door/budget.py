@@ -127,8 +127,8 @@ class Budget:
         left = self._deadline - self._clock()
         if phase == "test":
             return left
-        kept = self._forecast.seconds(self._deadline - self._start + self._earlier)
-        return left - kept + (self._forecast.in_flight() if in_flight else 0.0)
+        reserved = self._forecast.seconds(self._deadline - self._start + self._earlier)
+        return left - reserved + (self._forecast.in_flight() if in_flight else 0.0)
 
     def calls_left(self) -> float:
         """Return how many of the search's calls are neither spent nor held; infinity without a limit."""

@@ -74,7 +74,7 @@ class Charge:
         self._lost += maybe_charged(problem, kind)
 
     def waste(self, usage: Usage) -> None:
-        """Take note of an answer that cannot be used; it was charged, and tells what it cost."""
+        """Take note of an answer that cannot be used: it was charged, and its usage is known."""
         self._wasted += usage
 
     def renew(self) -> bool:
@@ -91,7 +91,7 @@ class Charge:
 
     def settle(self, usage: Usage, seconds: float) -> Usage:
         """Book an answered call; returns what it cost with its lost attempts, for the ledger."""
-        paid, clean = usage, self._lost + self._wasted.calls == 0  # only then it tells what a call costs
+        paid, clean = usage, self._lost + self._wasted.calls == 0  # only then it shows what a call costs
         if not clean:
             lost = self.price.most(usage.input_tokens, self.most.output_tokens)
             paid += _times(lost, self._lost, 0) + replace(self._wasted, calls=0)

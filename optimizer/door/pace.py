@@ -81,7 +81,7 @@ class Pace:
             if self._clean:
                 self._ceiling, rate = rate, min(MOST * rate, max(LEAST * rate, DELIVERED * delivered))
             else:
-                # Nothing got through at this rate. That may be an outage, and tells little of the limit.
+                # Nothing got through at this rate. That may be an outage, which says little about the limit.
                 self._ceiling = float("inf")
                 rate *= LEAST
         self.rate = self._base = max(rate, SLOWEST)

@@ -1,4 +1,4 @@
-"""A door that notes what it is asked and answers nothing: prompts can be rendered without a call."""
+"""A door that records requests and answers none: prompts can be rendered without a call."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Recorder:
-    """Takes the place of a door: notes each request, and answers none."""
+    """Stands in for a door: records each request, and answers none."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[Role, Request]] = []

@@ -6,7 +6,7 @@ import math
 
 # No limit explains a refusal at this much of a rate that was once let through, with so few others among the answers.
 BELOW, RARE = 0.95, 0.25
-ENOUGH = 8  # answers that tell what rate was let through
+ENOUGH = 8  # answers after which the rate that was let through is known
 KNOWN = 3  # unexplained refusals from which on refusals are known to come at random
 REMEMBERED = 400  # answers of which the share of unexplained refusals is taken
 

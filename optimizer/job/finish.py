@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from optimizer.config.schema import ModelConfig, RunConfig, is_local
+from optimizer.config.schema import ModelConfig, RunConfig
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import all_trials, prompt_as_sent
 from optimizer.prompt.saved import dump_prompt
@@ -70,7 +70,5 @@ def read_report(ledger: Ledger) -> Report:
 
 def model_of(config: RunConfig) -> ModelConfig:
     """Return the task model as a saved prompt holds it: with its address, without credentials."""
-    model = config.models.task
-    if model.api_base is None and not is_local(model.model):
-        model = model.model_copy(update={"api_base": config.models.api_base})
+    model = config.models.by_role["task"]
     return model.model_copy(update={"api_base": without_credentials(model.api_base)})

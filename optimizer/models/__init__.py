@@ -1,1 +1,1 @@
-"""Local models, their server, and the way to every provider."""
+"""Local models and their server, endpoints of every provider, prices, embeddings."""

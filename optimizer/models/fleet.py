@@ -51,8 +51,7 @@ class Fleet:
     def _endpoint(self, config: ModelConfig) -> Endpoint:
         limits = self._models
         if not is_local(config.model):
-            based = config if config.api_base else config.model_copy(update={"api_base": limits.api_base})
-            return remote(based, limits.timeout, limits.concurrency or 16)
+            return remote(config, limits.timeout, limits.concurrency or 16)
         path = pull(config.model, self._say)
         if config.model in CATALOGUE:
             path = reencoded(path)  # the same weights, prompted faster; measured in experiments/reencode

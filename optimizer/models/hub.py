@@ -28,7 +28,7 @@ _SPEC = re.compile(rf"hf:({_NAME})/({_NAME})/((?:{_NAME}/)*{_NAME}\.gguf)")
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """Where a file lies on the hub: 'hf:owner/repo/file.gguf'."""
+    """A file of the hub: 'hf:owner/repo/file.gguf'."""
 
     owner: str
     repo: str

@@ -17,7 +17,7 @@ from optimizer.models.seals import Seals, sha256_of
 
 
 def twin_path(source: Path) -> Path:
-    """Return where the Q8_0 twin of a model file lies, or would lie: beside it."""
+    """Return the path of the Q8_0 twin of a model file, beside it, whether it exists or not."""
     stem = source.stem.removesuffix(".Q4_1")
     return source.with_name(f"{stem}.metier-Q8_0.gguf")
 

@@ -1,4 +1,4 @@
-"""What was hashed once is trusted while its size and time stay the same."""
+"""A file that was hashed once is trusted while its size and time stay the same."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Seals:
         return sha256 if isinstance(sha256, str) else None
 
     def put(self, file: Path, sha256: str) -> None:
-        """Record that `file`, as it lies there now, has that sha256."""
+        """Record that `file`, as it is now, has that sha256."""
         self._write(file, _seal(file, sha256))
 
     def _key(self, file: Path) -> str:

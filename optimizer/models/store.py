@@ -51,13 +51,13 @@ class Store:
         self._catalogue = catalogue
 
     def location(self, name: str) -> Path:
-        """Return where a model of the catalogue lies, or would lie: a file, or a folder of files."""
+        """Return the path of a model of the catalogue, a file or a folder, whether it exists or not."""
         entry = find(name, self._catalogue)
         folder = self.root / entry.slug
         return folder if entry.folder else folder / entry.files[0].name
 
     def path(self, name: str) -> Path | None:
-        """Return where a model lies, or None if it is not there; never uses the network.
+        """Return a model's path, or None if it is not there; never uses the network.
 
         A file that changed since it was verified is hashed again. Raises ModelError if it is damaged.
         """

@@ -1,4 +1,4 @@
-"""A program that is given as an object: what makes it the same program tomorrow."""
+"""A program that is a dspy.Module object: what identifies it in a later session."""
 
 from __future__ import annotations
 

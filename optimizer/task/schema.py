@@ -15,7 +15,7 @@ from optimizer.task.text import fold
 FieldType = Literal["str", "int", "float", "bool", "list[str]", "json"]
 Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 
-# What dspy.Signature and dspy.Predict take for themselves: a field of that name would be lost on its way.
+# The names that dspy.Signature and dspy.Predict use themselves: the value of a field of that name would be lost.
 _SIGNATURE = {"append", "delete", "dump_state", "equals", "fields", "input_fields", "insert", "instructions"} | {
     *("load_state", "mro", "output_fields", "prepend", "register", "signature"),
     *("append_instructions", "with_instructions", "with_updated_fields"),

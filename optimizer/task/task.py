@@ -30,7 +30,7 @@ class Task:
     metric: Metric
     folder: Path
     program: str | None = None
-    module: Any = None  # a dspy.Module that is given as it is, instead of a file
+    module: Any = None  # a dspy.Module, instead of a file
     notes: tuple[str, ...] = ()
 
     @cached_property

@@ -105,7 +105,7 @@ def _naming(path: Path, label: str, about: str) -> Iterator[None]:
     except MetierError:
         raise
     except (Exception, SystemExit) as problem:
-        # The one place with a broad except: the user's code may raise anything at all.
+        # The only broad except: the user's code may raise anything at all.
         lines = [f.lineno for f in traceback.extract_tb(problem.__traceback__) if f.filename == str(path)]
         line = problem.lineno if isinstance(problem, SyntaxError) else next(reversed(lines), None)
         where = f" (line {line})" if line else ""

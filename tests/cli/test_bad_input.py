@@ -111,7 +111,7 @@ def invalid_yaml(bench: Bench) -> Bad:
 @case
 def key_stands_twice(bench: Bench) -> Bad:
     name = bench.text("task: sorting\nseed: 1\nseed: 2\n")
-    return Bad(["run", name], ["run.yaml:3: 'seed' stands here a second time", "line 2"])
+    return Bad(["run", name], ["run.yaml:3: 'seed' is given a second time", "line 2"])
 
 
 @case

@@ -44,6 +44,14 @@ def test_a_bare_string_is_a_models_name() -> None:
     assert Models().by_role == {"task": Models().task}
 
 
+def test_a_model_without_an_endpoint_takes_the_common_one() -> None:
+    common = "http://127.0.0.1:1/v1"
+    assert Models(task="openai/a", api_base=common).by_role["task"].api_base == common
+    own = ModelConfig(model="openai/a", api_base="http://127.0.0.1:2/v1")
+    assert Models(task=own, prompt="local/b.gguf", api_base=common).by_role["task"] == own
+    assert Models(prompt="local/b.gguf", api_base=common).by_role["prompt"].api_base is None
+
+
 @pytest.mark.parametrize("judge", ["openai/c", {"model": "openai/c"}])
 def test_a_judge_is_refused_until_something_asks_one(judge: object) -> None:
     with pytest.raises(ConfigError, match=r"'models\.judge': .* no metric that asks a judge.*leave it out"):

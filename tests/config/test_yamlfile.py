@@ -54,7 +54,7 @@ def test_read_yaml_builds_no_objects(tmp_path: Path) -> None:
 )
 def test_a_key_that_stands_twice_is_refused(tmp_path: Path, text: str, key: str, again: int, first: int) -> None:
     (tmp_path / "x.yaml").write_text(text)
-    with pytest.raises(ConfigError, match=f"x.yaml:{again}: '{key}' stands here a second time") as caught:
+    with pytest.raises(ConfigError, match=f"x.yaml:{again}: '{key}' is given a second time") as caught:
         read_yaml(tmp_path / "x.yaml", ConfigError)
     assert f"line {first}" in caught.value.remedy
 

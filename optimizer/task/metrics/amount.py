@@ -15,7 +15,7 @@ from optimizer.task.schema import FieldSpec
 from optimizer.task.text import equal, fold
 from optimizer.task.values import coerce
 
-# A sign counts where no digit or letter stands before it: '5-10' ends in 10, not in -10.
+# A sign counts where no digit or letter comes before it: '5-10' ends in 10, not in -10.
 _NUMBER = re.compile(
     r"(?P<sign>(?<!\w)[-+−])?[$€£]?\s?"
     r"(?P<digits>[0-9]{1,3}(?:[,_\u00a0\u202f][0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"

@@ -25,36 +25,36 @@ async def bootstrap(
     program = evaluator.programs.build(seed)
     names = {id(p): name for name, (_, p) in zip(predictors, program.named_predictors(), strict=True)}
     tag_of_call.set(phase_tag("search"))
-    found = await _answered(evaluator, program, examples)
-    best = sorted((pair for pair in found if pair[0] >= LEAST), key=lambda pair: -pair[0])
+    answers = await _answered(evaluator, program, examples)
+    best = sorted((pair for pair in answers if pair[0] >= LEAST), key=lambda pair: -pair[0])
     demos: dict[str, dict[str, Example]] = {name: {} for name in predictors}
     for _, trace in best:
         for name, demo in _demos(trace, names):
             demos[name].setdefault(demo.id, demo)
-    return {name: list(kept.values()) for name, kept in demos.items()}
+    return {name: list(by_id.values()) for name, by_id in demos.items()}
 
 
 async def _answered(
     evaluator: Evaluator, program: dspy.Module, examples: Sequence[Example]
 ) -> list[tuple[float, Trace]]:
-    places = asyncio.Semaphore(evaluator.concurrency)
+    slots = asyncio.Semaphore(evaluator.concurrency)
 
-    async def one(example: Example) -> tuple[float, Trace]:
-        async with places:
+    async def answered(example: Example) -> tuple[float, Trace]:
+        async with slots:
             result, trace = await evaluator.traced(program, example)
         return (result.value if isinstance(result, Score) else 0.0), trace
 
-    tasks = [asyncio.ensure_future(one(example)) for example in examples]
+    tasks = [asyncio.ensure_future(answered(example)) for example in examples]
     await wait_for_all(tasks)
     return [task.result() for task in tasks if not isinstance(task.exception(), BudgetSpent)]
 
 
 def _demos(trace: Trace, names: Mapping[int, str]) -> list[tuple[str, Example]]:
-    found = []
+    demos = []
     for predictor, inputs, prediction in trace:
         name = names.get(id(predictor))
         if name is not None:
             fields = predictor.signature.input_fields
-            asked = {field: inputs[field] for field in fields if field in inputs}
-            found.append((name, Example(asked, dict(prediction.items()))))
-    return found
+            given_inputs = {field: inputs[field] for field in fields if field in inputs}
+            demos.append((name, Example(given_inputs, dict(prediction.items()))))
+    return demos

@@ -138,8 +138,8 @@ class Evaluator:
         if error is not None or isinstance(problem, LMError):
             raise error or problem
         value, _ = self.metric(example, None)
-        told = f"{type(problem).__name__}: {problem}"
-        return Score(value, {RAISED: told}, f"the program raised {told}")
+        raised = f"{type(problem).__name__}: {problem}"
+        return Score(value, {RAISED: raised}, f"the program raised {raised}")
 
 
 def with_tokens(result: Result, tokens: Sequence[int]) -> Result:

@@ -61,14 +61,14 @@ async def plan_of(
     search, proposals, assumed = await _search_of(config, schedule, predictors)
     space = await make_space(programs, config.search, config.seed, writer)
     written = [sample_of([request], price) for _, request in recorder.requests]
-    tested, beside = len(programs.task.test), predictors * baseline_runs(programs, config)
-    plan = Plan(search, predictors * tested, written[0] if written else None, len(written), beside, proposals)
+    tested, baselines = len(programs.task.test), predictors * baseline_runs(programs, config)
+    plan = Plan(search, predictors * tested, written[0] if written else None, len(written), baselines, proposals)
     sampler = Sampler(space, "random", config.seed, CANDIDATES - 1)
     candidates = [programs.seed(config.search.formats[0])]
     for _ in range(CANDIDATES - 1):
         candidates.append(sampler.ask([one.id for one in candidates]).candidate)
     assumed.append(
-        f"the test takes {2 * plan.test} calls for the seed and the winner, and {beside} for simple baselines"
+        f"the test takes {2 * plan.test} calls for the seed and the winner, and {baselines} for simple baselines"
     )
     return plan, candidates, assumed
 
@@ -78,8 +78,8 @@ async def _search_of(config: RunConfig, schedule: Schedule, predictors: int) -> 
     strategy = config.search.strategy
     if strategy not in PRESETS:
         calls = config.budget.calls or CALLS
-        told = f"{strategy} is set up to take {calls} calls at most, and ends when it is done"
-        return Range(0, calls, calls), Range(0, 0, 0), [told]
+        limit = f"{strategy} is set up to take {calls} calls at most, and ends when it is done"
+        return Range(0, calls, calls), Range(0, 0, 0), [limit]
     runs = await answers(config.trials, raced(schedule, PRESETS[strategy]))
     search = Range(runs[0], sum(runs) / len(runs), runs[-1]).scaled(predictors)
     assumed = [

@@ -65,8 +65,8 @@ class Guard:
     @cached_property
     def _orders(self) -> frozenset[tuple[str, ...]]:
         sentences = (sentence for one in self.asking for sentence in _asking(one))
-        told = {run for sentence in sentences for run in word_runs(sentence, SHARED)}
-        return frozenset(told - set(word_runs(self._own, SHARED)))
+        runs = {run for sentence in sentences for run in word_runs(sentence, SHARED)}
+        return frozenset(runs - set(word_runs(self._own, SHARED)))
 
     @cached_property
     def _codes(self) -> frozenset[str]:
@@ -76,9 +76,9 @@ class Guard:
     def carried(self, instruction: str) -> str:
         """Return what an instruction says that may be an order from the data, in words; "" for nothing."""
         for pattern, what in ((_LINK, "an address"), (_TURNED, "an order to set other orders aside")):
-            for found in pattern.findall(instruction):
-                if found.casefold() not in self._own:
-                    return f"{what} that is not the task's: {found}"
+            for match in pattern.findall(instruction):
+                if match.casefold() not in self._own:
+                    return f"{what} that is not the task's: {match}"
         for run in word_runs(instruction, SHARED):
             if run in self._orders:
                 return f'words of an example that asks for something: "{" ".join(run)}"'
@@ -91,20 +91,22 @@ class Guard:
         """Return what a reader must know of examples that ask for something; "" if there are none."""
         if not self.asking:
             return ""
-        places = "; ".join(example.origin or example.id for example in self.asking[:NAMED])
+        where = "; ".join(example.origin or example.id for example in self.asking[:NAMED])
         count = "1 training example asks" if len(self.asking) == 1 else f"{len(self.asking)} training examples ask"
         more = ", among them" if len(self.asking) > NAMED else ":"
-        return f"{count} the model for something{more} {places}. Read them: no instruction was made from them."
+        return f"{count} the model for something{more} {where}. Read them: no instruction was made from them."
 
     def winner_note(self, winner: Candidate) -> str:
         """Return what a reader must know of the winner: orders in its instructions or its demos; "" for nothing."""
         carried = [self.carried(prompt.instruction) for prompt in winner.prompts.values()]
-        told = [f"The winner's instruction holds {what}. Read it before you use it." for what in carried if what]
+        warnings = [f"The winner's instruction holds {what}. Read it before you use it." for what in carried if what]
         ids = {example.id for example in self.asking}
         demos = [demo for prompt in winner.prompts.values() for demo in prompt.demos if demo.id in ids]
         if demos:
-            told.append(f"The winner's demos hold {len(demos)} that ask for something ({demos[0].origin}). Read them.")
-        return " ".join(told)
+            warnings.append(
+                f"The winner's demos hold {len(demos)} that ask for something ({demos[0].origin}). Read them."
+            )
+        return " ".join(warnings)
 
 
 def calm(examples: Sequence[Example]) -> list[Example]:
@@ -112,11 +114,11 @@ def calm(examples: Sequence[Example]) -> list[Example]:
 
     All, where asking belongs to the task: more than half of them do, or of those with the same answer.
     """
-    found = [example for example in examples if not _asking(example)]
-    there, left = (Counter(canonical_json(one.outputs) for one in some) for some in (examples, found))
-    usual = [(left[answer], count) for answer, count in there.items() if count >= FEW]
-    losing = any(2 * kept < count for kept, count in [*usual, (len(found), len(examples))])
-    return list(examples) if losing else found
+    harmless = [example for example in examples if not _asking(example)]
+    before, after = (Counter(canonical_json(one.outputs) for one in some) for some in (examples, harmless))
+    usual = [(after[answer], count) for answer, count in before.items() if count >= FEW]
+    losing = any(2 * remaining < count for remaining, count in [*usual, (len(harmless), len(examples))])
+    return list(examples) if losing else harmless
 
 
 def _asking(example: Example) -> tuple[str, ...]:

@@ -55,13 +55,13 @@ def _between(splits: Mapping[str, Sequence[Example]], split: str, before: list[s
             yield Twins(split, example, *others[nearest], float(likeness[nearest]))
 
 
-def duplicates_note(found: Sequence[Twins]) -> str:
+def duplicates_note(twins: Sequence[Twins]) -> str:
     """Return what a reader must know of them, naming the nearest; "" if there are none."""
-    if not found:
+    if not twins:
         return ""
-    named = "; ".join(f"{t.example.origin} ({t.split}) and {t.other.origin} ({t.other_split})" for t in found[:NAMED])
-    count = "1 example says" if len(found) == 1 else f"{len(found)} examples say"
-    more = ", among them" if len(found) > NAMED else ":"
+    named = "; ".join(f"{t.example.origin} ({t.split}) and {t.other.origin} ({t.other_split})" for t in twins[:NAMED])
+    count = "1 example says" if len(twins) == 1 else f"{len(twins)} examples say"
+    more = ", among them" if len(twins) > NAMED else ":"
     return (
         f"{count} nearly what an example of another split says{more} {named}. "
         "Scores on them may owe something to memory: remove one of each pair, or split by author or time."
@@ -77,11 +77,12 @@ def quotes(candidate: Candidate, examples: Sequence[Example]) -> list[str]:
     return sorted({" ".join(run) for text in texts for run in word_runs(text) if run in runs})
 
 
-def quotes_note(found: Sequence[str]) -> str:
+def quotes_note(passages: Sequence[str]) -> str:
     """Return what a reader must know of passages that `quotes` found; "" if there are none."""
-    if not found:
+    if not passages:
         return ""
-    return f'The winner\'s instruction quotes training text outside its demos: "{found[0]}". Read it before you use it.'
+    passage = f'"{passages[0]}"'
+    return f"The winner's instruction quotes training text outside its demos: {passage}. Read it before you use it."
 
 
 def word_runs(text: str, length: int = QUOTE_WORDS) -> Iterator[tuple[str, ...]]:

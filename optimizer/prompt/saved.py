@@ -99,15 +99,15 @@ def load_prompt(path: str | Path) -> SavedPrompt:
     return parse_prompt(read_text(Path(path), TaskError), str(path))
 
 
-def parse_prompt(text: str, place: str) -> SavedPrompt:
-    """Return the prompt in the text of a best.json; `place` names it where TaskError says that it is not one."""
+def parse_prompt(text: str, source: str) -> SavedPrompt:
+    """Return the prompt in the text of a best.json; `source` names it where TaskError says that it is not one."""
     try:
         data = json.loads(text)
         if data["metier"] != VERSION:
             raise ValueError(f"version {data['metier']}")
         return _from_json(data)
     except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as problem:
-        what = f"{place}: not a prompt that metier saved ({type(problem).__name__}: {problem})"
+        what = f"{source}: not a prompt that metier saved ({type(problem).__name__}: {problem})"
         raise TaskError(what, "Give the best.json of a run.") from None
 
 

@@ -22,15 +22,15 @@ def templates(task: Task, candidate: Candidate) -> dict[str, Messages]:
     predictors = (
         dict.fromkeys(candidate.prompts, base) if isinstance(base, dspy.Predict) else dict(base.named_predictors())
     )
-    found: dict[str, Messages] = {}
+    messages_of: dict[str, Messages] = {}
     for name, prompt in candidate.prompts.items():
         signature = predictors[name].signature.with_instructions(prompt.instruction)
         shown = prompt.shown if prompt.policy == "static" else ()
         demos = [{**demo.inputs, **demo.outputs} for demo in shown]
         variables = {field: f"{{{{{field}}}}}" for field in signature.input_fields}
         messages = adapter(prompt.format).format(signature, demos, variables)
-        found[name] = [{"role": str(m["role"]), "content": str(m["content"])} for m in messages]
-    return found
+        messages_of[name] = [{"role": str(m["role"]), "content": str(m["content"])} for m in messages]
+    return messages_of
 
 
 def unnamed_labels(task: Task, candidate: Candidate) -> list[str]:

@@ -34,10 +34,10 @@ def read(annotation: Any, text: str) -> Any:
     """Return a field's value from the model's words; raises ValueError where there is none."""
     words = text.strip()
     if get_origin(annotation) is Literal:
-        found = named_labels(words, get_args(annotation))
-        if len(found) != 1:
-            raise ValueError("names several labels" if found else "names no label")
-        return found[0]
+        labels = named_labels(words, get_args(annotation))
+        if len(labels) != 1:
+            raise ValueError("names several labels" if labels else "names no label")
+        return labels[0]
     if annotation is bool:
         return _read_bool(words)
     if annotation in {int, float}:
@@ -57,10 +57,10 @@ def _read_bool(words: str) -> bool:
 
 
 def _read_number(kind: type[int] | type[float], words: str) -> float | int:
-    found = _NUMBER.findall(words)
-    if not found:
+    numbers = _NUMBER.findall(words)
+    if not numbers:
         raise ValueError("holds no number")
-    digits = found[-1].replace(",", "")
+    digits = numbers[-1].replace(",", "")
     number = float(digits)
     if not math.isfinite(number):
         raise ValueError("holds too large a number")

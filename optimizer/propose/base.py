@@ -89,8 +89,8 @@ class Proposer(Protocol):
 def distinct(proposals: Sequence[Proposal], limit: int) -> tuple[Proposal, ...]:
     """Return the first `limit` proposals that differ in more than spaces and case."""
     unique = {folded(p.text): p for p in reversed(proposals)}
-    kept = [p for p in proposals if unique.get(folded(p.text)) is p]
-    return tuple(kept[:limit])
+    different = [p for p in proposals if unique.get(folded(p.text)) is p]
+    return tuple(different[:limit])
 
 
 def folded(text: str) -> str:

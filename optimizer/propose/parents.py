@@ -29,20 +29,20 @@ def front_weights(values: Floats, answered: Floats) -> list[int]:
     among = seen & (values >= best) & (best > 0)
     mean = (values * seen).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
     holders = among.sum(axis=0)
-    for place in np.argsort(mean.round(9), kind="stable"):
-        if (holders[among[place]] > 1).all():
-            holders = holders - among[place]
-            among[place] = False
+    for index in np.argsort(mean.round(9), kind="stable"):
+        if (holders[among[index]] > 1).all():
+            holders = holders - among[index]
+            among[index] = False
     return [int(count) for count in among.sum(axis=1)]
 
 
 def draw_parents(
     weights: Sequence[int], count: int, rng: random.Random, alike: Callable[[int, int], Any] = lambda one, two: False
 ) -> list[int]:
-    """Return up to `count` places drawn by weight, the first drawn first; none `alike` to one before it."""
+    """Return up to `count` indices drawn by weight, the first drawn first; none `alike` to one before it."""
     chosen: list[int] = []
-    left = [place for place, weight in enumerate(weights) if weight > 0]
+    left = [index for index, weight in enumerate(weights) if weight > 0]
     while left and len(chosen) < count:
-        chosen.append(rng.choices(left, [weights[place] for place in left])[0])
-        left = [place for place in left if place != chosen[-1] and not alike(place, chosen[-1])]
+        chosen.append(rng.choices(left, [weights[index] for index in left])[0])
+        left = [index for index in left if index != chosen[-1] and not alike(index, chosen[-1])]
     return chosen

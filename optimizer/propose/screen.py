@@ -24,13 +24,13 @@ class Screen:
 
     def __init__(self, examples: Sequence[Example], seed: str, own: Sequence[str] = ()) -> None:
         """`own` are the task's other words, its labels and their meanings: nobody copies them from the data."""
-        told = " ".join((seed, *own))
+        words = " ".join((seed, *own))
         self.guard = Guard(examples, (seed, *own))
-        self._most = max(MOST, int(LONGER * len(told)))
+        self._most = max(MOST, int(LONGER * len(words)))
         texts = [text_of(example.inputs) for example in examples]
-        self._runs = {run for text in texts for run in word_runs(text)} - set(word_runs(told))
+        self._runs = {run for text in texts for run in word_runs(text)} - set(word_runs(words))
         whole = {folded(text) for text in texts if len(text.split()) >= TELLING_WORDS}
-        self._inputs = [text for text in whole if text not in folded(told)]
+        self._inputs = [text for text in whole if text not in folded(words)]
 
     def take(self, text: str) -> tuple[str, str]:
         """Return (the instruction as it may be used, ""), or ("", why it may not)."""
@@ -40,12 +40,12 @@ class Screen:
     def _problem(self, text: str) -> str:
         if len(text) < FEWEST:
             return f"too short for an instruction: {text!r}"
-        if found := _TAG.search(text):
-            return f"a tag of the request is left in it: {found.group()}"
+        if tag := _TAG.search(text):
+            return f"a tag of the request is left in it: {tag.group()}"
         for run in word_runs(text):
             if run in self._runs:
                 return f'it copies training text: "{" ".join(run)}"'
-        if any(given in folded(text) for given in self._inputs):
+        if any(copied in folded(text) for copied in self._inputs):
             return "it copies a training example's input"
         carried = self.guard.carried(text)
         return f"it holds {carried}" if carried else ""
@@ -55,5 +55,5 @@ class Screen:
         if len(text) <= self._most:
             return text
         short = text[: self._most]
-        ends = [found.end() for found in _SENTENCE_END.finditer(short)] or [short.rfind(" ")]
+        ends = [match.end() for match in _SENTENCE_END.finditer(short)] or [short.rfind(" ")]
         return short[: ends[-1] if ends[-1] > 0 else self._most].strip()

@@ -18,5 +18,5 @@ class Shorten(WritingProposer):
         words = len(subject.instruction.split())
         if words < FEWEST:
             return []
-        found = await self.written(subject, count, subject.lineage[:1], words=words, most=int(SHARE * words))
-        return [proposal for proposal in found if len(proposal.text.split()) < words]
+        proposals = await self.written(subject, count, subject.lineage[:1], words=words, most=int(SHARE * words))
+        return [proposal for proposal in proposals if len(proposal.text.split()) < words]

@@ -44,18 +44,18 @@ def in_order(example: Example) -> Example:
 
     Where the metric does not look at the order, one that was left to chance only suggests that it matters.
     """
-    told = text_of(example.inputs).casefold()
+    text = text_of(example.inputs).casefold()
     return Example(
-        example.inputs, {name: _ordered(value, told) for name, value in example.outputs.items()}, example.origin
+        example.inputs, {name: _ordered(value, text) for name, value in example.outputs.items()}, example.origin
     )
 
 
-def _ordered(value: Any, told: str) -> Any:
+def _ordered(value: Any, text: str) -> Any:
     listed = value if isinstance(value, list) else [item.strip() for item in str(value).split(",")]
-    places = [told.find(str(item).casefold()) for item in listed]
-    if -1 in places:
+    positions = [text.find(str(item).casefold()) for item in listed]
+    if -1 in positions:
         return value
-    ordered = [item for _, item in sorted(zip(places, listed, strict=True), key=lambda pair: pair[0])]
+    ordered = [item for _, item in sorted(zip(positions, listed, strict=True), key=lambda pair: pair[0])]
     return ordered if isinstance(value, list) else ", ".join(ordered)
 
 

@@ -59,7 +59,7 @@ class Writer:
         system, demos, request = _request(template, subject=subject, number=number, **shown)
         signature = dspy.Signature("request: str -> instruction: str", system)
         predictor = dspy.Predict(signature, max_tokens=MOST_TOKENS)
-        predictor.demos = [{"request": given, "instruction": written} for given, written in demos]
+        predictor.demos = [{"request": asked, "instruction": written} for asked, written in demos]
         subject.asked.append(template)
         repetition_of_call.set(1000 * subject.serial + number)
         try:
@@ -103,10 +103,10 @@ def bare(answer: str) -> str:
     """Return the instruction in an answer: without fences, tags, a heading, or quotes around it."""
     text = answer.strip()
     for pattern in (_TAGGED, _FENCE):
-        if (found := pattern.search(text)) and found.group(1).strip():
-            text = found.group(1).strip()
-    if found := _REPEATED.search(text):
-        text = _AFTERWARDS.sub("", text[found.end() :].strip()).strip() or text
+        if (match := pattern.search(text)) and match.group(1).strip():
+            text = match.group(1).strip()
+    if match := _REPEATED.search(text):
+        text = _AFTERWARDS.sub("", text[match.end() :].strip()).strip() or text
     text = _HEADING.sub("", _EXAMPLES_TOO.sub("", text), count=1).strip()
     for mark in ('"', "'", "`", "**"):
         if len(text) > 2 * len(mark) and text.startswith(mark) and text.endswith(mark):

@@ -58,7 +58,7 @@ def simple_baselines(programs: ProgramBuilder, config: RunConfig) -> list[Baseli
     """
     if not config.test.baselines:
         return []
-    seed, found = programs.seed(config.search.formats[0]), []
+    seed, baselines = programs.seed(config.search.formats[0]), []
     for policy, most in MOST.items():
         allowed = [count for count in config.search.demos.counts if count <= most]
         prompts = {
@@ -67,10 +67,10 @@ def simple_baselines(programs: ProgramBuilder, config: RunConfig) -> list[Baseli
         shown = max(prompt.count for prompt in prompts.values())
         if shown:
             name = f"{shown} {WORDS[policy]} demos"
-            found.append(Baseline(name, Candidate(prompts, name)))
+            baselines.append(Baseline(name, Candidate(prompts, name)))
     if unnamed_labels(programs.task, seed) and (prompts := _with_labels(programs, seed)) != seed.prompts:
-        found.append(Baseline(LABELS_NAMED, Candidate(prompts, LABELS_NAMED)))
-    return found
+        baselines.append(Baseline(LABELS_NAMED, Candidate(prompts, LABELS_NAMED)))
+    return baselines
 
 
 def _with_labels(programs: ProgramBuilder, seed: Candidate) -> dict[str, Prompt]:

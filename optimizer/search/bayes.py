@@ -54,9 +54,9 @@ class Model:
         variances = np.array([t.user_attrs.get(VARIANCE, UNKNOWN_VARIANCE) for t in trials], dtype=float)
         return Observations(levels, values, variances, self.features.beliefs(levels))
 
-    def tokens(self, levels: Levels, told: Sequence[FrozenTrial]) -> Tokens:
+    def tokens(self, levels: Levels, trials: Sequence[FrozenTrial]) -> Tokens:
         """Return what calls take, given the levels of the finished ones of some trials, whose second value it is."""
-        measured = np.array([t.values[1] for t in told if t.state == TrialState.COMPLETE], dtype=float)
+        measured = np.array([t.values[1] for t in trials if t.state == TrialState.COMPLETE], dtype=float)
         return Tokens(self.space, [len(table) for table in self.features.tables], levels, np.maximum(measured, 1.0))
 
     def posterior(self, seen: Observations, running: Levels) -> tuple[Posterior, Observations]:
@@ -112,8 +112,8 @@ class BayesianSampler(BaseSampler):
     ) -> dict[str, Any]:
         """Return the parameters of the next candidate. Raises ValueError in a study of other objectives."""
         if study.directions not in (ONE, TWO):
-            told = ", ".join(direction.name.lower() for direction in study.directions)
-            raise ValueError(f"the study's directions are {told}; it takes maximize, or maximize and minimize")
+            names = ", ".join(direction.name.lower() for direction in study.directions)
+            raise ValueError(f"the study's directions are {names}; it takes maximize, or maximize and minimize")
         # Matrices this small take many times as long on several threads beside a busy model, and other last digits.
         with THREADS.limit(limits=1, user_api="blas"):
             return self._chosen(study, trial)
@@ -121,28 +121,28 @@ class BayesianSampler(BaseSampler):
     def _chosen(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
         model = self._model = Model(self.space, self._embed) if self._model is None else self._model.at(self.space)
         rng = np.random.default_rng([self.seed, trial.number])
-        told = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number and self._describes(t)]
-        levels = model.features.encode([t.params for t in told])
+        trials = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number and self._describes(t)]
+        levels = model.features.encode([t.params for t in trials])
         done, running = (
-            np.array([t.state == s for t in told], bool) for s in (TrialState.COMPLETE, TrialState.RUNNING)
+            np.array([t.state == s for t in trials], bool) for s in (TrialState.COMPLETE, TrialState.RUNNING)
         )
-        seen = model.observed(levels[done], [t for t in told if t.state == TrialState.COMPLETE])
+        seen = model.observed(levels[done], [t for t in trials if t.state == TrialState.COMPLETE])
         posterior, known = model.posterior(seen, levels[running])
         expected, _ = posterior.predict(known.levels, known.beliefs)
-        kin = np.argsort(-expected.round(6), kind="stable")[:KIN]
-        tokens = model.tokens(seen.levels, told) if study.directions == TWO else None
+        best = np.argsort(-expected.round(6), kind="stable")[:KIN]
+        tokens = model.tokens(seen.levels, trials) if study.directions == TWO else None
         if tokens is not None:
-            kin = np.array(pareto(expected.round(6), tokens.of(known.levels))[-KIN:], dtype=np.intp)
-        found = without(candidates(model.parts, known.levels[kin], rng), levels)
-        found = found[rng.permutation(len(found))]
-        mean, deviation = posterior.predict(found, model.features.beliefs(found))
+            best = np.array(pareto(expected.round(6), tokens.of(known.levels))[-KIN:], dtype=np.intp)
+        rows = without(candidates(model.parts, known.levels[best], rng), levels)
+        rows = rows[rng.permutation(len(rows))]
+        mean, deviation = posterior.predict(rows, model.features.beliefs(rows))
         if tokens is None:
             gain = expected_improvement(mean, deviation, float(expected.max(initial=0.0)))
         else:
-            gain = front_improvement(mean, deviation, tokens.of(found), (expected, tokens.of(known.levels)))
-        worth = np.log(np.maximum(gain, 1e-300)) - self._cost_weight * np.log(model.cost.of(found))
+            gain = front_improvement(mean, deviation, tokens.of(rows), (expected, tokens.of(known.levels)))
+        worth = np.log(np.maximum(gain, 1e-300)) - self._cost_weight * np.log(model.cost.of(rows))
         # Rounded, so that the last digits of the arithmetic do not decide: among equals the seed does, by the order.
-        return model.features.params(found[int(np.argmax(worth.round(6)))])
+        return model.features.params(rows[int(np.argmax(worth.round(6)))])
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution

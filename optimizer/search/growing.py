@@ -12,7 +12,7 @@ from optimizer.ledger.records import put_proposers
 from optimizer.propose.base import Attempt
 from optimizer.propose.registry import WRITING, build_proposers
 from optimizer.search.pools import predictor_subject, task_screen
-from optimizer.search.proposals import Answers, Limits, Models, Proposals
+from optimizer.search.proposals import Answers, Proposals, Terms
 from optimizer.types import Candidate, Example, Score, digest
 
 if TYPE_CHECKING:
@@ -39,15 +39,14 @@ def make_proposals(
     """
     names = get_args(ProposerName) if config.proposers is None else config.proposers
     screen = task_screen(programs)
-    tried = screen.guard.harmless(programs.task.train)
-    limits = Limits(config.proposing, max(1, round_size // 2), 0 if config.proposers else LATE)
+    answers = training_answers(evaluator, screen.guard.harmless(programs.task.train), seed, Terms.window)
+    late = 0 if config.proposers else LATE
     return Proposals(
         build_proposers(names, writer, programs.embed),
         {name: predictor_subject(programs, name, screen) for name in programs.predictors},
         screen,
         seed,
-        limits,
-        Models(frozenset(WRITING), training_answers(evaluator, tried, seed, limits.window)),
+        Terms(config.proposing, max(1, round_size // 2), late, writing=frozenset(WRITING), answers=answers),
         partial(put_proposers, evaluator.ledger),
     )
 
@@ -58,11 +57,12 @@ def training_answers(evaluator: Evaluator, examples: Sequence[Example], seed: in
 
     async def answers(candidate: Candidate, serial: int) -> list[Attempt]:
         start = serial * window % max(1, len(order))
-        shown = [order[(start + place) % len(order)] for place in range(min(window, len(order)))]
+        shown = [*order[start:], *order[:start]][:window]
         results = await evaluator.run(candidate, shown, "train", start, phase_tag("search"))
-        scored = [
-            (example, result) for example, result in zip(shown, results, strict=True) if isinstance(result, Score)
+        return [
+            Attempt(example, result.answer, result.value, result.feedback)
+            for example, result in zip(shown, results, strict=True)
+            if isinstance(result, Score)
         ]
-        return [Attempt(example, result.answer, result.value, result.feedback) for example, result in scored]
 
     return answers

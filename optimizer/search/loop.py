@@ -36,16 +36,16 @@ class Search:
                 break
             await self.proposals.grow(self.sampler, self.board)
             entrants: dict[int, Asked] = {}
-            for place in range(number, min(number + size, trials)):
-                entrants[place] = Asked(seed) if place == 0 else self.sampler.ask(set(self.board.candidates))
-                self.board.enter(entrants[place].candidate)
-                self.log.begin(place, entrants[place])
+            for index in range(number, min(number + size, trials)):
+                entrants[index] = Asked(seed) if index == 0 else self.sampler.ask(set(self.board.candidates))
+                self.board.enter(entrants[index].candidate)
+                self.log.begin(index, entrants[index])
             incumbent, answered = self.board.winner(), self.board.answered
             spent = await self._round(entrants)
             idle = 0 if self.board.answered > answered else idle + 1
             reference = self.board.winner() if incumbent is None else incumbent
-            for place, asked in entrants.items():
-                self.sampler.tell(asked, self.log.finish(place, asked, self.board, reference))
+            for index, asked in entrants.items():
+                self.sampler.tell(asked, self.log.finish(index, asked, self.board, reference))
             number += len(entrants)
         return self.board.winner()
 
@@ -62,10 +62,10 @@ class Search:
             if problems:
                 self.log.unfinished(running)
                 return True
-            places = {number: asked.candidate.id for number, asked in running.items()}
-            staying, leaving = survivors(plan.race, self.board, places, start + len(block), plan.block)
+            candidates = {number: asked.candidate.id for number, asked in running.items()}
+            staying, leaving = survivors(plan.race, self.board, candidates, start + len(block), plan.block)
             for number, leader in leaving.items():
-                self.log.raced_out(number, self.board, places[number], leader)
+                self.log.raced_out(number, self.board, candidates[number], leader)
             running = {number: running[number] for number in staying}
             if not running:
                 break

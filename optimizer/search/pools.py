@@ -59,13 +59,13 @@ async def _instructions(
     subject: Subject, proposers: Iterable[Proposer], limit: int, screen: Screen
 ) -> tuple[Proposal, ...]:
     """Return the seed first, then what each proposer wrote and may be used, in equal shares of what is left."""
-    found, everybody = [Proposal(subject.instruction, "seed")], list(proposers)
-    for place, proposer in enumerate(everybody):
-        share = -(-(limit - len(found)) // (len(everybody) - place))
+    pool, asked = [Proposal(subject.instruction, "seed")], list(proposers)
+    for index, proposer in enumerate(asked):
+        share = -(-(limit - len(pool)) // (len(asked) - index))
         try:
             written = await proposer.propose(subject, share)
         except BudgetSpent:
             break
         taken = [(screen.take(proposal.text)[0], proposal) for proposal in written]
-        found += [Proposal(text, proposal.origin) for text, proposal in taken if text]
-    return distinct(found, limit)
+        pool += [Proposal(text, proposal.origin) for text, proposal in taken if text]
+    return distinct(pool, limit)

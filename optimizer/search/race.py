@@ -62,11 +62,11 @@ class BettingRace:
 
     def staying(self, board: Board, running: Sequence[str], seen: int, block: int) -> set[str]:
         """Return which of the `running` candidates go on."""
-        found = Standing.of(board, running, seen)
-        if found is None:
+        standing = Standing.of(board, running, seen)
+        if standing is None:
             return set(running)
-        beaten = log_wealth(found.gaps) >= -math.log(self.error)
-        return found.best(~beaten, self.keep if is_rung(seen, block) else 1.0)
+        beaten = log_wealth(standing.gaps) >= -math.log(self.error)
+        return standing.best(~beaten, self.keep if is_rung(seen, block) else 1.0)
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,13 @@ class PairedRace:
 
     def staying(self, board: Board, running: Sequence[str], seen: int, block: int) -> set[str]:
         """Return which of the `running` candidates go on."""
-        found = Standing.of(board, running, seen)
-        if found is None:
+        standing = Standing.of(board, running, seen)
+        if standing is None:
             return set(running)
-        errors = [standard_error(row[both > 0]) for row, both in zip(found.gaps, found.shared, strict=True)]
-        return found.best(found.ahead + self.z * np.array(errors) >= 0, self.keep if is_rung(seen, block) else 1.0)
+        errors = [standard_error(row[both > 0]) for row, both in zip(standing.gaps, standing.shared, strict=True)]
+        return standing.best(
+            standing.ahead + self.z * np.array(errors) >= 0, self.keep if is_rung(seen, block) else 1.0
+        )
 
 
 @dataclass(frozen=True)
@@ -118,8 +120,8 @@ class Standing:
     def best(self, alive: np.ndarray, keep: float) -> set[str]:
         """Return those `alive`, at most the share `keep` of the running, the leader first."""
         ahead = np.where([cid == self.leader for cid in self.running], math.inf, self.ahead)
-        order = [place for place in np.argsort(-ahead, kind="stable") if alive[place]]
-        return {self.running[place] for place in order[: math.ceil(keep * len(self.running))]}
+        order = [index for index in np.argsort(-ahead, kind="stable") if alive[index]]
+        return {self.running[index] for index in order[: math.ceil(keep * len(self.running))]}
 
 
 def is_rung(seen: int, block: int) -> bool:

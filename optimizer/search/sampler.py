@@ -203,14 +203,14 @@ def _starts(longer: Sequence[Any], shorter: Sequence[Any]) -> bool:
 
 
 def _bayesian(embed: Embed | None, cost_weight: float) -> Strategy:
-    kept: list[BayesianSampler] = []
+    made: list[BayesianSampler] = []
 
     def at(space: Space, seed: int) -> BayesianSampler:
         # One for all asks: it keeps what it has fitted.
-        if not kept:
-            kept.append(BayesianSampler(space, seed, embed, cost_weight))
-        kept[0].space, kept[0].seed = space, seed
-        return kept[0]
+        if not made:
+            made.append(BayesianSampler(space, seed, embed, cost_weight))
+        made[0].space, made[0].seed = space, seed
+        return made[0]
 
     return at
 

@@ -48,8 +48,8 @@ class _Chance:
 async def answers(trials: int, plan: Schedule) -> list[int]:
     """Return how many examples were answered in each of several simulated searches of so many trials, in order."""
     first = min(trials, TRIALS)
-    found = [await _simulated(seed, first, plan) for seed in range(SEARCHES)]
-    return sorted(round(count * trials / first) for count in found)
+    counts = [await _simulated(seed, first, plan) for seed in range(SEARCHES)]
+    return sorted(round(count * trials / first) for count in counts)
 
 
 async def _simulated(seed: int, trials: int, plan: Schedule) -> int:

@@ -59,10 +59,10 @@ class Surrogate:
 
     def __init__(self, tables: Sequence[Floats]) -> None:
         """`tables` are those of Features: squared distances of levels, one a dimension."""
-        kept = [(place, table) for place, table in enumerate(tables) if table.any()]
-        self._places = [place for place, _ in kept]
-        self._tables = [table for _, table in kept]
-        self._kinds = np.array([place % len(KINDS) for place in self._places], dtype=np.intp)
+        varied = [(dimension, table) for dimension, table in enumerate(tables) if table.any()]
+        self._dimensions = [dimension for dimension, _ in varied]
+        self._tables = [table for _, table in varied]
+        self._kinds = np.array([dimension % len(KINDS) for dimension in self._dimensions], dtype=np.intp)
         self.start = np.append(np.full(len(KINDS), RELEVANCE), VARIANCES)
 
     def fitted(self, seen: Observations) -> Floats:
@@ -70,18 +70,18 @@ class Surrogate:
         if len(seen) < 2 or not self._tables:
             return self.start
         bounds = [(middle - BOUND, middle + BOUND) for middle in self.start]
-        apart = [table[np.ix_(seen.levels[:, p], seen.levels[:, p])] for p, table in self._each()]
+        distances = [table[np.ix_(seen.levels[:, p], seen.levels[:, p])] for p, table in self._each()]
         options = {"maxiter": 30, "ftol": 1e-5}
-        found = minimize(
-            self._loss, self.start, (seen, apart), jac=True, method="L-BFGS-B", bounds=bounds, options=options
+        best = minimize(
+            self._loss, self.start, (seen, distances), jac=True, method="L-BFGS-B", bounds=bounds, options=options
         )
-        return np.asarray(found.x.round(3))
+        return np.asarray(best.x.round(3))
 
-    def _loss(self, theta: Floats, seen: Observations, apart: list[Floats]) -> tuple[float, Floats]:
+    def _loss(self, theta: Floats, seen: Observations, distances: list[Floats]) -> tuple[float, Floats]:
         """Return the negative log posterior of the hyperparameters and its gradient."""
         away = (theta - self.start) / SPREADS
         relevance, variances = np.exp(theta[: len(KINDS)])[self._kinds], np.exp(theta[len(KINDS) :])
-        similar = [np.exp(-r * distance) for r, distance in zip(relevance, apart, strict=True)]
+        similar = [np.exp(-r * distance) for r, distance in zip(relevance, distances, strict=True)]
         orders = _orders(similar)
         kernel = np.tensordot(variances, orders, 1) + _common(seen.beliefs, seen.beliefs)
         factor = cho_factor(kernel + np.diag(seen.variances), lower=True)
@@ -94,7 +94,7 @@ class Surrogate:
         total = sum(similar)
         pairs = max(1, len(similar) * (len(similar) - 1) // 2)
         one, two, every = variances[0] / len(similar), variances[1] / pairs, variances[2] * orders[2]
-        for kind, r, distance, z in zip(self._kinds, relevance, apart, similar, strict=True):
+        for kind, r, distance, z in zip(self._kinds, relevance, distances, similar, strict=True):
             changed = one * z + two * z * (total - z) + every
             gradient[kind] -= 0.5 * r * float((slope * distance * changed).sum())
         return float(loss), gradient
@@ -105,15 +105,15 @@ class Surrogate:
         if not self._tables:
             return np.full((len(one), len(two)), variances.sum())
         tables = [np.exp(-r * table) for r, table in zip(relevance, self._tables, strict=True)]
-        found = np.empty((len(one), len(two)))
+        covariance = np.empty((len(one), len(two)))
         for start in range(0, len(two), CHUNK):  # small enough for the processor's cache
             some = slice(start, start + CHUNK)
-            similar = (z[:, two[some, p]][one[:, p]] for p, z in zip(self._places, tables, strict=True))
-            found[:, some] = np.tensordot(variances, _orders(similar), 1)
-        return found
+            similar = (z[:, two[some, p]][one[:, p]] for p, z in zip(self._dimensions, tables, strict=True))
+            covariance[:, some] = np.tensordot(variances, _orders(similar), 1)
+        return covariance
 
     def _each(self) -> list[tuple[int, Floats]]:
-        return list(zip(self._places, self._tables, strict=True))
+        return list(zip(self._dimensions, self._tables, strict=True))
 
 
 class Posterior:
@@ -141,14 +141,14 @@ def _orders(similar: Iterable[Floats]) -> Floats:
     count = 0
     for count, z in enumerate(similar, 1):
         if count == 1:
-            found = np.stack([z, np.zeros_like(z), z])
+            orders = np.stack([z, np.zeros_like(z), z])
         else:
-            found[1] += found[0] * z
-            found[0] += z
-            found[2] *= z
-    found[0] /= count
-    found[1] /= max(1, count * (count - 1) // 2)
-    return found
+            orders[1] += orders[0] * z
+            orders[0] += z
+            orders[2] *= z
+    orders[0] /= count
+    orders[1] /= max(1, count * (count - 1) // 2)
+    return orders
 
 
 def _common(one: Floats, two: Floats) -> Floats:

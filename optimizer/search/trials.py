@@ -53,8 +53,8 @@ class TrialLog:
         """Note why a trial leaves the race; who falls behind at the last example has left nothing."""
         if len(board.results(candidate)) >= self.length:
             return
-        mine, best = board.paired(candidate, leader)
-        self.reasons[number] = ("raced_out", _behind(mean(best) - mean(mine), self._first.get(leader), len(mine)))
+        own, leaders = board.paired(candidate, leader)
+        self.reasons[number] = ("raced_out", _behind(mean(leaders) - mean(own), self._first.get(leader), len(own)))
 
     def unfinished(self, running: dict[int, Asked]) -> None:
         """Note that the budget ended while these were running."""
@@ -93,8 +93,8 @@ def _variance(board: Board, candidate: str, reference: str | None) -> float:
     """
     if reference is None:
         return max(LEAST_VARIANCE, standard_error(board.scores(candidate)) ** 2)
-    mine, theirs = board.paired(candidate, reference)
-    return max(LEAST_VARIANCE, standard_error([a - b for a, b in zip(mine, theirs, strict=True)]) ** 2)
+    own, others = board.paired(candidate, reference)
+    return max(LEAST_VARIANCE, standard_error([a - b for a, b in zip(own, others, strict=True)]) ** 2)
 
 
 def _behind(gap: float, leader: int | None, examples: int) -> str:

@@ -84,7 +84,7 @@ async def final_test(
 
 def _unspent(sides: Collection[list[asyncio.Task[Any]]], runs: list[asyncio.Task[Any]]) -> list[asyncio.Task[Any]]:
     """Return those `runs` which no side lacks because the budget was spent."""
-    whole = [all(side[place].exception() is None for side in sides) for place in range(len(runs))]
+    whole = [all(side[index].exception() is None for side in sides) for index in range(len(runs))]
     return [run for run, keep in zip(runs, whole, strict=True) if keep]
 
 

@@ -31,8 +31,8 @@ class TrialRecord:
     ) -> None:
         """`order` are the validation examples, `metric` is its name and version."""
         self._ledger, self._metric, self._watch, self._lock = ledger, metric, watch, threading.Lock()
-        self._place = {example.id: place for place, example in enumerate(order)}
-        self._also = {example.id: place for place, example in enumerate(also)}
+        self._positions = {example.id: position for position, example in enumerate(order)}
+        self._also = {example.id: position for position, example in enumerate(also)}
         self._numbers = {row["candidate"]: int(row["number"]) for row in all_trials(ledger)}
         self._seen: dict[str, dict[str, Result]] = {}
         self._candidates: dict[str, Candidate] = {}
@@ -47,7 +47,7 @@ class TrialRecord:
         """Return the trial that an answer counts to; None where it is no evaluation, such as a teacher's demo."""
         with self._lock:
             known = candidate.id in self._candidates
-            if not known and example.id not in self._place and example.id not in self._also:
+            if not known and example.id not in self._positions and example.id not in self._also:
                 return None
             return self._begin(candidate)
 
@@ -60,9 +60,11 @@ class TrialRecord:
             seen[example.id] = result
             if candidate.id not in self._open:
                 self._open.append(candidate.id)
-            places, split = (self._place, "validation") if example.id in self._place else (self._also, "train")
-            if example.id in places:
-                start, ids = places[example.id], [example.id]
+            positions, split = (
+                (self._positions, "validation") if example.id in self._positions else (self._also, "train")
+            )
+            if example.id in positions:
+                start, ids = positions[example.id], [example.id]
                 put_scores(self._ledger, candidate.id, split, start, ids, self._metric, [result])
 
     def best(self) -> Candidate | None:
@@ -93,7 +95,7 @@ class TrialRecord:
             self._finish(cid)
 
     def _judged(self, cid: str) -> dict[str, Result]:
-        return {key: result for key, result in self._seen[cid].items() if key in self._place}
+        return {key: result for key, result in self._seen[cid].items() if key in self._positions}
 
     def _finish(self, cid: str) -> None:
         candidate, number = self._candidates[cid], self._numbers[cid]
@@ -101,7 +103,7 @@ class TrialRecord:
         judged = self._judged(cid)
         results = list((judged or seen).values())
         scores = [r.value for r in results if isinstance(r, Score)]
-        whole = len(judged) == len(self._place)
+        whole = len(judged) == len(self._positions)
         what = f"saw {len(judged)} validation and {len(seen) - len(judged)} training examples"
         state, reason = ("complete", what) if whole else ("raced_out", f"{what}; its optimizer asked for no more")
         if results and not scores:

@@ -14,7 +14,7 @@ from optimizer.ledger.records import all_trials
 from optimizer.propose.base import Attempt, Proposal, Subject
 from optimizer.propose.screen import Screen
 from optimizer.search.loop import Search
-from optimizer.search.proposals import Limits, Models, Proposals
+from optimizer.search.proposals import Proposals, Terms
 from optimizer.types import Candidate
 
 from .conftest import TRAIN, candidate, make_search, scores, space
@@ -100,7 +100,7 @@ def test_what_is_proposed_is_tried_in_its_parents_place_and_wins(ledger: Ledger)
 
 def test_who_pays_is_asked_more_often_and_the_record_tells(ledger: Ledger) -> None:
     told: list[dict[str, Any]] = []
-    policy = proposals({"good": Better(), "bad": Worse()}, tell=told.append)
+    policy = proposals({"good": Better(), "bad": Worse()}, publish=told.append)
     played(ledger, policy, 60)
     rows = policy.record()["proposers"]
     assert rows["good"]["share"] > rows["bad"]["share"] > 0
@@ -142,8 +142,8 @@ def test_those_of_a_round_are_asked_at_the_same_time_and_taken_in_order(new_ledg
 
     def outcome(seed: int) -> list[tuple[Any, ...]]:
         ledger, slow = new_ledger(), Slow(seed)
-        models = Models(frozenset({"slow"}), answers=answers)
-        policy = proposals({"slow": slow, "bad": Worse()}, Limits(0.6, size=4), models)
+        terms = Terms(0.6, size=4, writing=frozenset({"slow"}), answers=answers)
+        policy = proposals({"slow": slow, "bad": Worse()}, terms)
         played(ledger, policy)
         assert slow.most > 1
         assert policy.record()["proposers"]["slow"]["calls"] > policy.record()["proposers"]["slow"]["asked"]
@@ -181,7 +181,7 @@ def test_calls_for_proposals_stay_within_their_share(ledger: Ledger) -> None:
             return await super().propose(subject, count)
 
     writer = Counted()
-    policy = proposals({"writer": writer}, Limits(0.05), Models(frozenset({"writer"})))
+    policy = proposals({"writer": writer}, Terms(0.05, writing=frozenset({"writer"})))
     search = played(ledger, policy, 60)
     answers = sum(len(search.board.results(cid)) for cid in search.board.candidates)
     assert 0 < made[0] <= 0.05 * answers
@@ -196,13 +196,13 @@ def test_attempts_are_counted_and_refused_where_there_is_no_room(ledger: Ledger)
         return [Attempt(TRAIN[0], {"answer": "a"}, 0.0, "wrong")] * 6
 
     asker = Asker()
-    played(ledger, proposals({"asker": asker}, Limits(1.0), Models(frozenset({"asker"}), answers=answers)))
+    played(ledger, proposals({"asker": asker}, Terms(1.0, writing=frozenset({"asker"}), answers=answers)))
     assert tried
     assert {parent.id for subject in asker.seen for parent in subject.parents} >= set(tried)
     poor = Asker()
     before = len(tried)
     search, *_ = make_search(ledger, by_words)
-    policy = proposals({"asker": poor}, Limits(0.2), Models(frozenset({"asker"}), answers=answers))
+    policy = proposals({"asker": poor}, Terms(0.2, writing=frozenset({"asker"}), answers=answers))
     search.board.add(SEED, scores(*[0.0, 1.0] * 5))
     search.board.add(candidate("instruction 1"), scores(*[1.0, 0.0] * 5))
     for _ in range(2):
@@ -214,7 +214,7 @@ def test_attempts_are_counted_and_refused_where_there_is_no_room(ledger: Ledger)
 
 def test_a_spent_budget_ends_the_writing_not_the_search(ledger: Ledger) -> None:
     broke, free = Broke(), Worse()
-    policy = proposals({"broke": broke, "bad": free}, Limits(1.0), Models(frozenset({"broke"})))
+    policy = proposals({"broke": broke, "bad": free}, Terms(1.0, writing=frozenset({"broke"})))
     played(ledger, policy, 40)
     assert len(broke.seen) <= 2  # those of one round
     assert free.seen
@@ -223,7 +223,7 @@ def test_a_spent_budget_ends_the_writing_not_the_search(ledger: Ledger) -> None:
 
 def test_nothing_is_proposed_early_late_ones_aside_or_at_the_ceiling(ledger: Ledger) -> None:
     idle = Better()
-    played(ledger, proposals({"good": idle}, Limits(late=10_000)))
+    played(ledger, proposals({"good": idle}, Terms(late=10_000)))
     assert idle.seen == []
     search, *_ = make_search(ledger, by_words)
     for one in (SEED, candidate("instruction 1")):

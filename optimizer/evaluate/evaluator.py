@@ -24,7 +24,7 @@ from optimizer.types import Candidate, Example, Failure, Phase, Score
 Result = Score | Failure
 # What DSPy notes of each predictor that answered: itself, its inputs, its prediction.
 Trace = list[tuple[dspy.Predict, dict[str, Any], dspy.Prediction]]
-# Is told how many examples are answered, of how many.
+# A callback of (answered examples, planned ones).
 Progress = Callable[[int, int], None]
 RAISED = "raised"
 
@@ -61,7 +61,7 @@ class Evaluator:
     ) -> list[Result]:
         """Return a Score or Failure for each example, and record them.
 
-        `start` is the first example's place in the split's order. Raises BudgetSpent, StoppedByFailures, and
+        `start` is the first example's position in the split's order. Raises BudgetSpent, StoppedByFailures, and
         TaskError from the user's metric or program.
         """
         tag = tag or CallTag()

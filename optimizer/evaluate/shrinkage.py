@@ -28,13 +28,17 @@ def shrink(values: np.ndarray, answered: np.ndarray) -> Shrunken:
     """Return the empirical-Bayes estimates of candidates from their scores on shared examples.
 
     `values` and `answered` are candidates × examples; a score counts where `answered` is 1, and each candidate
-    has one at least. Score = candidate + example + residual; the residual's variance is a share of p (1 − p), as of
-    right and wrong answers. The prior of the candidates is the distribution on [0, 1] that makes the scores the
-    likeliest (Kiefer & Wolfowitz 1956, doi:10.1214/aoms/1177728066; Jiang & Zhang 2009, doi:10.1214/08-AOS638): a
-    normal one, wide because of candidates that fail altogether, shrinks the luckiest of many near-equals too little.
+    has one at least. The model of a score, and the estimate of a candidate from its n scores:
+
+        yᵢⱼ = μᵢ + eⱼ + rᵢⱼ,  Var rᵢⱼ = s·pᵢ(1 − pᵢ),  pᵢ = (n·μ̂ᵢ + 2) / (n + 4)
+        μ̂ᵢ = Σ g·wᵢ(g),  wᵢ(g) ∝ π(g)·exp(−(ȳᵢ − ē − g)² / 2vᵢ),  vᵢ = s·pᵢ(1 − pᵢ) / n
+
+    The prior π of the candidates is the distribution on [0, 1] that makes the scores the likeliest (Kiefer &
+    Wolfowitz 1956, doi:10.1214/aoms/1177728066; Jiang & Zhang 2009, doi:10.1214/08-AOS638): a normal one, wide
+    because of candidates that fail altogether, shrinks the luckiest of many near-equals too little.
     Under the right prior a posterior mean is unbiased whatever was selected and whoever left early (Efron 2011,
-    doi:10.1198/jasa.2011.tm11181). The examples' effects are taken out, so that who saw hard ones is not held
-    back; they are nought on average, so that nobody's score on all examples is moved by them.
+    doi:10.1198/jasa.2011.tm11181). The examples' effects e are taken out, so that who saw hard ones is not held
+    back; they are 0 on average, so that nobody's score on all examples is moved by them.
     Deterministic; O(candidates × examples).
     """
     seen = answered.sum(axis=1)
@@ -74,7 +78,10 @@ def _posterior(raw: np.ndarray, chance: np.ndarray, prior: np.ndarray) -> tuple[
 
 
 def _effects(gaps: np.ndarray, weights: np.ndarray, between: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return how much easier than the average each example is, that estimate's variance, and the variance of all."""
+    """Return how much easier than the average each example is, that estimate's variance, and the variance of all.
+
+    With the weights wᵢⱼ = 1 / Var rᵢⱼ: eⱼ = Σᵢ wᵢⱼ(yᵢⱼ − μᵢ) · Var eⱼ, and Var eⱼ = 1 / (Σᵢ wᵢⱼ + 1 / `between`).
+    """
     known = weights.sum(axis=0)
     variance = 1 / (known + 1 / between)
     asked = known > 0

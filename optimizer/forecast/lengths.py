@@ -39,7 +39,7 @@ async def forecast_by_length(
     schedule: Schedule,
     prices: Mapping[Role, Price],
 ) -> Forecast:
-    """Return what a run of this layout will take in calls, tokens and dollars."""
+    """Return what a run of this schedule will take in calls, tokens and dollars."""
     plan, candidates, assumed = await plan_of(config, programs, schedule, prices.get("prompt"))
     samples = await _by_length(config, programs, candidates, schedule.examples, prices.get("task"))
     return forecast(plan, samples, config.budget, 1, [*assumed, ASSUMED])

@@ -37,7 +37,7 @@ class DemoPool:
     def choose(self, prompt: Prompt, inputs: Mapping[str, Any]) -> list[Example]:
         """Return the demos for one input, in the order they are shown; never the input itself.
 
-        `given` order puts the nearest last, beside the input; `reversed` puts it first.
+        `given` order puts the nearest last, next to the input; `reversed` puts it first.
         """
         if prompt.policy == "static" or prompt.count == 0:
             chosen = list(prompt.demos)

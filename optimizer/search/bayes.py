@@ -114,7 +114,7 @@ class BayesianSampler(BaseSampler):
         if study.directions not in (ONE, TWO):
             names = ", ".join(direction.name.lower() for direction in study.directions)
             raise ValueError(f"the study's directions are {names}; it takes maximize, or maximize and minimize")
-        # Matrices this small take many times as long on several threads beside a busy model, and other last digits.
+        # Matrices this small take many times as long on several threads next to a busy model, and other last digits.
         with THREADS.limit(limits=1, user_api="blas"):
             return self._chosen(study, trial)
 
@@ -157,7 +157,7 @@ class BayesianSampler(BaseSampler):
 
 
 def _telling(values: Floats, most: int) -> Any:
-    """Return the places of at most `most` observations: the better half, and some of all the others."""
+    """Return the indices of at most `most` observations: the better half, and some of all the others."""
     if len(values) <= most:
         return np.arange(len(values))
     ranked = np.argsort(-values, kind="stable")

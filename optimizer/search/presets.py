@@ -20,7 +20,7 @@ class Everyone:
 
 
 def raced(schedule: Schedule, preset: Preset) -> Schedule:
-    """Return a layout with the race of a preset."""
+    """Return a schedule with the race of a preset."""
     return replace(schedule, race=Everyone()) if preset.race == "none" else schedule
 
 

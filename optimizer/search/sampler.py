@@ -45,6 +45,12 @@ class Observation:
         if not (math.isfinite(self.variance) and self.variance > 0):
             raise ValueError(f"an observation's variance is a number above 0, not {self.variance}")
 
+    def values(self, objectives: int) -> list[float] | None:
+        """Return the score, and as the second of two objectives the tokens; None where these are not known."""
+        if objectives == 1:
+            return [self.value]
+        return None if self.tokens is None else [self.value, self.tokens]
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -77,7 +83,7 @@ class Sampler:
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._space, self._seed, self._asks = space, seed, 0
-        self.strategy = _bayesian(embed, cost_weight) if strategy == "default" else _named(strategy, startup)
+        self.strategy = _bayesian(space, embed, cost_weight) if strategy == "default" else _named(strategy, startup)
         self._nominal = strategy == "tpe"
         self._directions = TWO[: len(objective)]
         self._study = optuna.create_study(directions=self._directions)
@@ -109,25 +115,15 @@ class Sampler:
 
         Of two objectives both must be known: a trial without tokens counts as failed.
         """
-        values = self._values(observation)
+        values = None if observation is None else observation.values(len(self._directions))
         if observation is None or values is None:
             if asked.trial is not None:
                 self._study.tell(asked.trial, state=TrialState.FAIL)
-            return
-        attrs = {VARIANCE: observation.variance}
-        if asked.trial is None:
-            params = self._space.params_of(asked.candidate)
-            if params is not None:
-                self._add(params, TrialState.COMPLETE, values, attrs)
-            return
-        for name, value in attrs.items():
-            asked.trial.set_user_attr(name, value)
-        self._study.tell(asked.trial, values)
-
-    def _values(self, observation: Observation | None) -> list[float] | None:
-        if observation is None or len(self._directions) == 1:
-            return None if observation is None else [observation.value]
-        return None if observation.tokens is None else [observation.value, observation.tokens]
+        elif asked.trial is not None:
+            asked.trial.set_user_attr(VARIANCE, observation.variance)
+            self._study.tell(asked.trial, values)
+        elif (params := self._space.params_of(asked.candidate)) is not None:
+            self._add(params, TrialState.COMPLETE, values, {VARIANCE: observation.variance})
 
     def grow(self, space: Space) -> None:
         """Go on in a space whose pools have grown at their ends; what was told stays known.
@@ -138,10 +134,9 @@ class Sampler:
         for name, pool in self._space.pools.items():
             wider = space.pools[name]
             if not (_starts(wider.instructions, pool.instructions) and _starts(wider.sets, pool.sets)):
-                raise ValueError(f"pool {name!r} may only grow at its end: past trials name its members by their place")
+                raise ValueError(f"pool {name!r} may only grow at its end: past trials name its members by their index")
         trials = self._study.get_trials(deepcopy=False)
-        open_trials = sum(trial.state == TrialState.RUNNING for trial in trials)
-        if open_trials:
+        if open_trials := sum(trial.state == TrialState.RUNNING for trial in trials):
             raise ValueError(f"{open_trials} candidates were asked and not told; tell them before the space grows")
         self.exhausted = False
         self._space, self._study = space, optuna.create_study(directions=self._directions)
@@ -159,11 +154,9 @@ class Sampler:
 
     def _unknown(self, known: Collection[str]) -> dict[str, Any] | None:
         """Return parameters that give no known candidate; of all if these are few enough, else of a thousand."""
-        rng = np.random.default_rng([self._seed, self._asks])
+        rng, features = np.random.default_rng([self._seed, self._asks]), Features(self._space)
         parts = [rows_of(self._space, name) for name in self._space.pools]
-        features = Features(self._space)
-        rows = candidates(parts, features.encode([]), rng)
-        for row in rng.permutation(rows):
+        for row in rng.permutation(candidates(parts, features.encode([]), rng)):
             params = features.params(row)
             if self._space.suggest(FixedTrial(params)).id not in known:
                 return params
@@ -173,14 +166,14 @@ class Sampler:
         self, params: dict[str, Any], state: TrialState, values: Sequence[float] | None, attrs: dict[str, Any]
     ) -> None:
         allowed = self._space.distributions()
-        distributions = {name: _named_index(allowed[name]) if self._nominal else allowed[name] for name in params}
+        used = {name: _named_index(allowed[name]) if self._nominal else allowed[name] for name in params}
         self._study.add_trial(
-            create_trial(state=state, values=values, params=params, distributions=distributions, user_attrs=attrs)
+            create_trial(state=state, values=values, params=params, distributions=used, user_attrs=attrs)
         )
 
 
 class _Nominal:
-    """A trial to which places in a pool are names: TPE reads an integer as a quantity."""
+    """A trial to which indices in a pool are names: TPE reads an integer as a quantity."""
 
     def __init__(self, trial: optuna.Trial) -> None:
         self._trial = trial
@@ -202,15 +195,13 @@ def _starts(longer: Sequence[Any], shorter: Sequence[Any]) -> bool:
     return longer[: len(shorter)] == shorter
 
 
-def _bayesian(embed: Embed | None, cost_weight: float) -> Strategy:
-    made: list[BayesianSampler] = []
+def _bayesian(space: Space, embed: Embed | None, cost_weight: float) -> Strategy:
+    # One for all asks: it keeps what it has fitted.
+    sampler = BayesianSampler(space, 0, embed, cost_weight)
 
     def at(space: Space, seed: int) -> BayesianSampler:
-        # One for all asks: it keeps what it has fitted.
-        if not made:
-            made.append(BayesianSampler(space, seed, embed, cost_weight))
-        made[0].space, made[0].seed = space, seed
-        return made[0]
+        sampler.space, sampler.seed = space, seed
+        return sampler
 
     return at
 

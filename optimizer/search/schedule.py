@@ -40,7 +40,7 @@ class Schedule:
     doubling: bool = False
 
     def blocks(self) -> Iterator[tuple[int, Sequence[Example]]]:
-        """Yield each block's place in `examples` and the block."""
+        """Yield each block's start in `examples` and the block."""
         start = 0
         while block := self.examples[start : start + (max(self.block, start) if self.doubling else self.block)]:
             yield start, block

@@ -42,8 +42,7 @@ class TrialLog:
     def begin(self, number: int, asked: Asked) -> None:
         """Record that a trial starts."""
         self._first.setdefault(asked.candidate.id, number)
-        begin_trial(self.ledger, number, asked.candidate, parameters(asked.candidate)).result()
-        self.watch(Event("started", number, asked.candidate, []))
+        start_trial(self.ledger, self.watch, number, asked.candidate)
 
     def progress(self, number: int, asked: Asked, board: Board) -> None:
         """Tell the watcher that a block was scored."""
@@ -73,16 +72,30 @@ class TrialLog:
         if cost is not None:
             board.costs[cid] = cost
         value = board.estimate(cid, reference) if scores and state != "failed" else None
-        low, high = interval(scores)
-        ends: dict[str, Any] = {"low": low, "high": high, "seen": len(board.results(cid)), "failures": failures}
-        score = mean(scores) if scores else None
-        finish_trial(self.ledger, number, state=state, reason=reason, value=value, score=score, **ends).result()
-        self.watch(Event("ended", number, asked.candidate, scores, state, reason))
-        return (
-            None
-            if value is None
-            else Observation(value, _variance(board, cid, reference), len(scores), board.costs.get(cid))
-        )
+        ended = Event("ended", number, asked.candidate, scores, state, reason)
+        end_trial(self.ledger, self.watch, ended, value, len(board.results(cid)), failures)
+        if value is None:
+            return None
+        return Observation(value, _variance(board, cid, reference), len(scores), board.costs.get(cid))
+
+
+def start_trial(ledger: Ledger, watch: Callable[[Event], None], number: int, candidate: Candidate) -> None:
+    """Record that a trial starts, and tell the watcher."""
+    begin_trial(ledger, number, candidate, parameters(candidate)).result()
+    watch(Event("started", number, candidate, []))
+
+
+def end_trial(
+    ledger: Ledger, watch: Callable[[Event], None], ended: Event, value: float | None, seen: int, failures: int
+) -> None:
+    """Record how a trial ended, with the sampler's `value` for it, and tell the watcher."""
+    low, high = interval(ended.scores)
+    score = mean(ended.scores) if ended.scores else None
+    columns: dict[str, Any] = {"low": low, "high": high, "seen": seen, "failures": failures}
+    finish_trial(
+        ledger, ended.number, state=ended.state, reason=ended.reason, value=value, score=score, **columns
+    ).result()
+    watch(ended)
 
 
 def _variance(board: Board, candidate: str, reference: str | None) -> float:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 from optimizer.evaluate.statistics import interval, mean
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import all_trials, begin_trial, finish_trial, put_scores
-from optimizer.search.trials import Event, parameters
+from optimizer.ledger.records import all_trials, put_scores
+from optimizer.search.trials import Event, end_trial, start_trial
 from optimizer.types import Candidate, Example, Failure, Score
 
 Result = Score | Failure
@@ -60,12 +60,10 @@ class TrialRecord:
             seen[example.id] = result
             if candidate.id not in self._open:
                 self._open.append(candidate.id)
-            positions, split = (
-                (self._positions, "validation") if example.id in self._positions else (self._also, "train")
-            )
-            if example.id in positions:
-                start, ids = positions[example.id], [example.id]
-                put_scores(self._ledger, candidate.id, split, start, ids, self._metric, [result])
+            for split, positions in (("validation", self._positions), ("train", self._also)):
+                if (start := positions.get(example.id)) is not None:
+                    put_scores(self._ledger, candidate.id, split, start, [example.id], self._metric, [result])
+                    break
 
     def best(self) -> Candidate | None:
         """Return the candidate with the best lower bound on validation examples: few lucky ones prove little."""
@@ -84,9 +82,8 @@ class TrialRecord:
         if candidate.id not in self._candidates:
             self._end(candidate.id)  # whoever was evaluated before has mostly come to an end
             self._candidates[candidate.id], self._seen[candidate.id] = candidate, {}
-            begin_trial(self._ledger, number, candidate, parameters(candidate)).result()
             self._open.append(candidate.id)
-            self._watch(Event("started", number, candidate, []))
+            start_trial(self._ledger, self._watch, number, candidate)
         return number
 
     def _end(self, but: str) -> None:
@@ -108,8 +105,5 @@ class TrialRecord:
         state, reason = ("complete", what) if whole else ("raced_out", f"{what}; its optimizer asked for no more")
         if results and not scores:
             state, reason = "failed", f"none of {len(results)} answers came"
-        low, high = interval(scores)
-        value = mean(scores) if scores else None
-        columns = {"low": low, "high": high, "seen": len(judged), "failures": len(results) - len(scores)}
-        finish_trial(self._ledger, number, state=state, reason=reason, value=value, score=value, **columns).result()
-        self._watch(Event("ended", number, candidate, scores, state, reason))
+        ended, value = Event("ended", number, candidate, scores, state, reason), mean(scores) if scores else None
+        end_trial(self._ledger, self._watch, ended, value, len(judged), len(results) - len(scores))

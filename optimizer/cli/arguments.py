@@ -50,6 +50,11 @@ def _newest_run(ctx: click.Context, param: click.Parameter, value: str | None) -
     return Path(folders[0])
 
 
+def _newest_run_if_any(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | None:
+    """Return the same, but None where there is no run: its database may still be there."""
+    return _newest_run(ctx, param, value) if value is not None or run_folders() else None
+
+
 def _local_models() -> Iterable[str]:
     from optimizer.models.catalogue import CATALOGUE
 
@@ -68,7 +73,9 @@ TASK_FOLDER = Completed(_task_folders)
 RUN_FOLDER = Completed(run_folders)
 MODEL_NAME = Completed(_local_models)
 
-RUN_DIR = click.argument("run_dir", metavar="[RUN_DIR]", required=False, type=RUN_FOLDER, callback=_newest_run)
+_OPTIONAL = {"metavar": "[RUN_DIR]", "required": False, "type": RUN_FOLDER}
+RUN_DIR = click.argument("run_dir", **_OPTIONAL, callback=_newest_run)
+RUN_DIR_IF_ANY = click.argument("run_dir", **_OPTIONAL, callback=_newest_run_if_any)
 CONFIG = click.argument("config", metavar="CONFIG", type=Completed(_configs))
 SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key; may be repeated.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from optimizer.cli.arguments import CONFIG, RUN_DIR, RUN_FOLDER, SET, TASK_FOLDER, scored_with
+from optimizer.cli.arguments import CONFIG, RUN_DIR, RUN_DIR_IF_ANY, RUN_FOLDER, SET, TASK_FOLDER, scored_with
 from optimizer.cli.help import Command
 from optimizer.cli.text import echo
 
@@ -133,9 +133,9 @@ def evaluate(task: str, prompt: str, split: str, model: str | None, api_base: st
 
 
 @click.command(short_help="Serve MLflow's pages over a run.")
-@RUN_DIR
+@RUN_DIR_IF_ANY
 @click.option("--port", default=5000, show_default=True, help="The port on 127.0.0.1.")
-def ui(run_dir: Path, port: int) -> None:
+def ui(run_dir: Path | None, port: int) -> None:
     """Serve MLflow's pages on 127.0.0.1 over the database of RUN_DIR (default: the newest run).
 
     A run that is mirrored to a server is shown by that server: its address is printed.
@@ -152,12 +152,14 @@ def ui(run_dir: Path, port: int) -> None:
     if is_server(uri):
         click.echo(uri)
         return
+    address = f"http://127.0.0.1:{port}"
+    # The address comes before the imports and the server, which print warnings and logs of their own.
+    click.echo(f"Starting MLflow's pages at {address} over {uri} …")
     trials = trials_address(run_dir, uri)
 
     def ready() -> None:
-        click.echo(f"http://127.0.0.1:{port} (Ctrl-C ends it)")
+        click.echo(f"{address} (Ctrl-C ends it)")
         if trials is not None:
-            click.echo(f"Trials by score: http://127.0.0.1:{port}/{trials}")
+            click.echo(f"Trials by score: {address}/{trials}")
 
-    click.echo(f"Starting MLflow's pages over {uri} …")
     sys.exit(serve(uri, port, ready))

@@ -62,7 +62,7 @@ POINTS = tuple(f"{seam.name}.{side}" for seam in SEAMS for side in ("before", "a
 class Passages:
     """Counts the passages of every point; at the chosen one the process dies by SIGKILL.
 
-    With an `error`, that is raised there instead: its text is told to whoever prints it.
+    With an `error`, a RuntimeError with that text is raised there instead.
     """
 
     def __init__(self, point: str | None = None, number: int = 1, error: str | None = None) -> None:
@@ -125,18 +125,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--raise-at", type=_point, metavar="NAME:N", help="raise an error there instead")
     parser.add_argument("--error", default="told to fail", metavar="TEXT", help="the text of that error")
     parser.add_argument("--count", type=Path, metavar="FILE", help="write how often each point was passed")
-    parser.add_argument("command", nargs="+", help="after --: what `metier` is given")
-    told = parser.parse_args(arguments)
-    point, number = told.raise_at or told.at or (None, 1)
-    passages = Passages(point, number, told.error if told.raise_at else None)
+    parser.add_argument("command", nargs="+", help="after --: the arguments of `metier`")
+    options = parser.parse_args(arguments)
+    point, number = options.raise_at or options.at or (None, 1)
+    passages = Passages(point, number, options.error if options.raise_at else None)
     arm(passages)
     cli = importlib.import_module("optimizer.cli.main")
-    sys.argv = ["metier", *told.command]
+    sys.argv = ["metier", *options.command]
     try:
         cli.main()
     finally:
-        if told.count is not None:
-            told.count.write_text(json.dumps(passages.counts))
+        if options.count is not None:
+            options.count.write_text(json.dumps(passages.counts))
 
 
 def _point(text: str) -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""A fake provider on 127.0.0.1 that answers by a function, counts every request and fails when told to."""
+"""A fake provider on 127.0.0.1 that answers by a function, counts every request and fails as ordered."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping
+from itertools import takewhile
 from types import TracebackType
 from typing import Any
 
@@ -27,21 +28,24 @@ __all__ = ["Answer", "FakeServer", "Messages", "text_of"]
 class FakeServer:
     """Serves the OpenAI and the Anthropic protocol from a thread; use it in a `with` block.
 
-    `answer` is given the messages of a request and returns the assistant's text. What is ordered with
-    `fail`, `hang_up`, `inject`, `break_down`, `limit` and `gamble` makes later requests fail, each
-    counted like any other. `delay` is in seconds.
+    `answer` takes the messages of a request and returns the assistant's text, after `delay` seconds. `fail`, `hang_up`,
+    `inject`, `break_down`, `limit` and `gamble` make later requests fail, which are counted like any other.
+
+    requests: the bodies of all chat requests so far.
+    times, failed_at: when each request came, and each that failed, by time.monotonic().
+    answered, tokens: how many requests were answered with a text, and the tokens sent and made in these answers.
+    abandoned: how many requests the client gave up.
     """
 
     def __init__(self, answer: Answer, delay: float = 0.0, *, port: int = 0) -> None:
         self.answer, self.delay = answer, delay
-        self._lock = threading.Lock()
+        # All requests are handled in the server's one thread, so that nothing here needs a lock.
+        self.requests: list[dict[str, Any]] = []
+        self.times: list[float] = []
+        self.failed_at: list[float] = []
+        self.answered = self.tokens = self.abandoned = 0
         self._plan = Plan()
-        self._requests: list[dict[str, Any]] = []
-        self._times: list[float] = []
-        self._failed_at: list[float] = []
         self._last_prompt: dict[str, list[str]] = {}
-        self._answered = self._tokens = 0
-        self.abandoned = 0
         self._loop = asyncio.new_event_loop()
         self._runner, self.port = self._loop.run_until_complete(self._listen(port))
         self._thread = threading.Thread(target=self._loop.run_forever, name="fake-server", daemon=True)
@@ -76,40 +80,9 @@ class FakeServer:
         return f"{self.url}/v1"
 
     @property
-    def requests(self) -> list[dict[str, Any]]:
-        """The bodies of all chat requests so far, failed ones included."""
-        with self._lock:
-            return list(self._requests)
-
-    @property
-    def times(self) -> list[float]:
-        """When each chat request came, by time.monotonic()."""
-        with self._lock:
-            return list(self._times)
-
-    @property
-    def failed_at(self) -> list[float]:
-        """When each request came that something was done wrong with, by time.monotonic()."""
-        with self._lock:
-            return list(self._failed_at)
-
-    @property
     def count(self) -> int:
         """How many chat requests came, failed ones included."""
-        with self._lock:
-            return len(self._requests)
-
-    @property
-    def answered(self) -> int:
-        """How many chat requests were answered with a text."""
-        with self._lock:
-            return self._answered
-
-    @property
-    def tokens(self) -> int:
-        """How many tokens were sent and made in all answers."""
-        with self._lock:
-            return self._tokens
+        return len(self.requests)
 
     def fail(self, status: int, times: int = 1, retry_after: float | None = None) -> None:
         """Answer the next `times` requests with an HTTP error status."""
@@ -121,28 +94,23 @@ class FakeServer:
 
     def inject(self, *faults: Fault) -> None:
         """Let the next requests fail in this order, one fault each."""
-        with self._lock:
-            self._plan.ordered.extend(faults)
+        self._plan.ordered.extend(faults)
 
     def break_down(self, fault: Fault) -> None:
         """Let every request fail from now on, until `forgive`."""
-        with self._lock:
-            self._plan.lasting = fault
+        self._plan.lasting = fault
 
     def gamble(self, chance: Chance) -> None:
         """Let requests fail by chance from now on."""
-        with self._lock:
-            self._plan.chance = chance
+        self._plan.chance = chance
 
-    def limit(self, per_minute: float, burst: float = 5, told: bool = False) -> None:
-        """Refuse requests beyond a rate with 429; `told` adds OpenAI's rate-limit headers."""
-        with self._lock:
-            self._plan.quota = Quota(per_minute, burst, time.monotonic, told)
+    def limit(self, per_minute: float, burst: float = 5, announced: bool = False) -> None:
+        """Refuse requests beyond a rate with 429; where it is `announced`, OpenAI's rate-limit headers tell of it."""
+        self._plan.quota = Quota(per_minute, burst, time.monotonic, announced)
 
     def forgive(self) -> None:
         """Forget the failures that were ordered and have not come yet."""
-        with self._lock:
-            self._plan.clear()
+        self._plan.clear()
 
     async def _listen(self, port: int) -> tuple[web.ServerRunner, int]:
         runner = web.ServerRunner(web.Server(self._handle, handler_cancellation=True), shutdown_timeout=0.0)
@@ -161,13 +129,12 @@ class FakeServer:
             body = json.loads(raw)
         except ValueError:
             return _json(protocol.error(400, "the body is not JSON"), 400)
-        with self._lock:
-            self._requests.append(body)
-            self._times.append(time.monotonic())
-            fault = self._plan.next(hashlib.sha256(raw).hexdigest())
-            if fault is not None:
-                self._failed_at.append(self._times[-1])
-            headers = {} if self._plan.quota is None else self._plan.quota.headers()
+        self.requests.append(body)
+        self.times.append(time.monotonic())
+        fault = self._plan.next(hashlib.sha256(raw).hexdigest())
+        if fault is not None:
+            self.failed_at.append(self.times[-1])
+        headers = {} if self._plan.quota is None else self._plan.quota.headers()
         try:
             return await self._answer(request, protocol, body, fault, headers)
         except asyncio.CancelledError:
@@ -183,9 +150,9 @@ class FakeServer:
         headers: dict[str, str],
     ) -> web.StreamResponse:
         if fault is not None and fault.kind == "status":
-            asked = {} if fault.retry_after is None else {"Retry-After": f"{fault.retry_after:g}"}
+            wait = {} if fault.retry_after is None else {"Retry-After": f"{fault.retry_after:g}"}
             text = f"told to fail with {fault.status}"
-            return _json(protocol.error(fault.status, text), fault.status, {**headers, **asked})
+            return _json(protocol.error(fault.status, text), fault.status, {**headers, **wait})
         seconds = {"hang": FOR_EVER, "slow": self.delay + fault.seconds}.get(fault.kind, 0) if fault else self.delay
         if seconds:
             await asyncio.sleep(seconds)
@@ -208,21 +175,12 @@ class FakeServer:
         sent, made = len(prompt), max(1, len(text.split()))
         if not real:
             return protocol.reply(Reply(0, model, text, sent, made, 0))
-        with self._lock:
-            self._answered += 1
-            self._tokens += sent + made
-            cached = _common_start(self._last_prompt.get(model, []), prompt)
-            self._last_prompt[model] = prompt
-            return protocol.reply(Reply(self._answered, model, text, sent, made, cached))
-
-
-def _common_start(one: list[str], two: list[str]) -> int:
-    count = 0
-    for mine, theirs in zip(one, two, strict=False):
-        if mine != theirs:
-            break
-        count += 1
-    return count
+        self.answered += 1
+        self.tokens += sent + made
+        known = takewhile(lambda pair: pair[0] == pair[1], zip(self._last_prompt.get(model, []), prompt, strict=False))
+        cached = sum(1 for _ in known)
+        self._last_prompt[model] = prompt
+        return protocol.reply(Reply(self.answered, model, text, sent, made, cached))
 
 
 def _json(data: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -239,7 +197,7 @@ def _hang_up(request: web.BaseRequest) -> web.Response:
 async def _broken(
     request: web.BaseRequest, protocol: Protocol, reply: dict[str, Any], fault: Fault
 ) -> web.StreamResponse:
-    """Answer 200 with a reply that is none."""
+    """Answer 200 with what is no reply."""
     whole = json.dumps(reply).encode()
     if fault.kind == "cut":
         cut = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(whole))})

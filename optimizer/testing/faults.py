@@ -1,4 +1,4 @@
-"""What a fake provider does wrong, and when: told in a queue, or drawn by chance so that it can be replayed."""
+"""What a fake provider does wrong, and when: as ordered, or drawn by chance so that it can be replayed."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ class Chance:
 class Quota:
     """A limit on requests a minute: a bucket of `burst` requests, refilled all the time."""
 
-    def __init__(self, per_minute: float, burst: float, clock: Callable[[], float], told: bool = False) -> None:
-        self.per_minute, self.burst, self.told = per_minute, burst, told
+    def __init__(self, per_minute: float, burst: float, clock: Callable[[], float], announced: bool = False) -> None:
+        self.per_minute, self.burst, self.announced = per_minute, burst, announced
         self._clock, self._left, self._seen = clock, burst, clock()
 
     def admits(self) -> bool:
@@ -77,8 +77,8 @@ class Quota:
         return True
 
     def headers(self) -> dict[str, str]:
-        """Return OpenAI's rate-limit headers, or none where the limit is kept to itself."""
-        if not self.told:
+        """Return OpenAI's rate-limit headers, or none where the limit is not announced."""
+        if not self.announced:
             return {}
         left = {"x-ratelimit-remaining-requests": str(int(self._left))}
         return {"x-ratelimit-limit-requests": f"{self.per_minute:.0f}", **left}

@@ -151,5 +151,5 @@ def _anthropic_events(body: dict[str, Any]) -> list[bytes]:
 
 
 def _pieces(text: str) -> list[str]:
-    words = text.split(" ")
-    return [word if place == 0 else f" {word}" for place, word in enumerate(words)]
+    first, *rest = text.split(" ")
+    return [first, *(f" {word}" for word in rest)]

@@ -19,10 +19,10 @@ Rows = Sequence[Sequence[float | None]]
 
 @dataclass(frozen=True)
 class Raced:
-    """A simulated race: the rows of the table that saw every example, and how many examples were answered."""
+    """A simulated race: which rows of the table saw every example, and how many examples were answered."""
 
     board: Board
-    kept: list[int]
+    finalists: list[int]
     answered: int
 
 
@@ -33,36 +33,36 @@ def run_race(race: Race, scores: Scores, block: int = BLOCK, rounds: Sequence[in
     that raced before.
     """
     field, board = entrants(len(scores.values)), Board()
-    length, answered, kept = scores.values.shape[1], 0, list[int]()
+    length, answered, finalists = scores.values.shape[1], 0, list[int]()
     first = 0
     for size in rounds or (len(field),):
-        running = {place: field[place].id for place in range(first, first + size)}
+        running = {row: field[row].id for row in range(first, first + size)}
         first += size
         for start in range(0, length, block):
             end = min(start + block, length)
-            for place in running:
-                board.add(field[place], [Score(value) for value in scores.values[place, start:end].tolist()])
+            for row in running:
+                board.add(field[row], [Score(value) for value in scores.values[row, start:end].tolist()])
             answered += len(running) * (end - start)
             staying, _ = survivors(race, board, running, end, block)
             if end == length:
-                kept += running
-            running = {place: running[place] for place in staying}
+                finalists += running
+            running = {row: running[row] for row in staying}
             if not running:
                 break
-    return Raced(board, kept, answered)
+    return Raced(board, finalists, answered)
 
 
 def entrants(count: int) -> list[Candidate]:
     """Return `count` different candidates."""
-    return [Candidate({"predict": Prompt(f"candidate {place}")}) for place in range(count)]
+    return [Candidate({"predict": Prompt(f"candidate {number}")}) for number in range(count)]
 
 
 def board_of(rows: Rows) -> tuple[Board, list[str]]:
     """Return a board on which each row's candidate has these scores, None for a Failure; and their ids."""
     board, field = Board(), entrants(len(rows))
-    for one, row in zip(field, rows, strict=True):
-        board.add(one, [LOST if value is None else Score(value) for value in row])
-    return board, [one.id for one in field]
+    for candidate, row in zip(field, rows, strict=True):
+        board.add(candidate, [LOST if value is None else Score(value) for value in row])
+    return board, [candidate.id for candidate in field]
 
 
 def check_race(make: Callable[[], Race]) -> None:
@@ -72,18 +72,17 @@ def check_race(make: Callable[[], Race]) -> None:
 
 
 def _random_rows(seed: int, count: int, length: int, lost: float = 0.1) -> list[list[float | None]]:
+    """Return scores of 0 and 1 of candidates (rows) with random skills; a share of them is `lost`: None."""
     rng = np.random.default_rng(seed)
     skill = rng.random((count, 1))
-    values = (rng.random((count, length)) < skill).astype(float)
-    gone = rng.random((count, length)) < lost
-    return [
-        [None if away else value for value, away in zip(row, out, strict=True)]
-        for row, out in zip(values.tolist(), gone.tolist(), strict=True)
-    ]
+    values = (rng.random((count, length)) < skill).astype(float).astype(object)
+    values[rng.random((count, length)) < lost] = None
+    rows: list[list[float | None]] = values.tolist()
+    return rows
 
 
 def stays_within_the_running(race: Race) -> None:
-    """What stays was running, and somebody stays if the leader runs."""
+    """Only candidates that were running stay."""
     for seed in range(20):
         board, ids = board_of(_random_rows(seed, 6, 40))
         running = ids[seed % 3 :]
@@ -125,16 +124,18 @@ def reads_only_what_is_shared(race: Race) -> None:
 
 
 def failures_neither_help_nor_hurt(race: Race) -> None:
-    """Of two, what one scored where the other failed decides nothing; a failure is no wrong answer."""
+    """Where one of two failed, the score of the other decides nothing; a failure is no wrong answer."""
     for seed in range(20):
-        one, two = _random_rows(seed, 2, 40, lost=0.0)
+        first, second = _random_rows(seed, 2, 40, lost=0.0)
         decided = []
         for there in (0.0, 1.0):
-            board, ids = board_of([[*one[:36], *[None] * 4], [*two[:36], *[there] * 4]])
+            board, ids = board_of([[*first[:36], *[None] * 4], [*second[:36], *[there] * 4]])
             decided.append(race.staying(board, ids, 40, BLOCK))
         assert decided[0] == decided[1], f"table {seed}: examples that one of the two failed have decided"
     board, ids = board_of([[1.0] * 32 + [None] * 8, [1.0] * 40])
-    assert ids[0] in race.staying(board, ids, 40, BLOCK), "who failed left though nobody is ahead where it answered"
+    assert ids[0] in race.staying(board, ids, 40, BLOCK), (
+        "a candidate with failures left though none is ahead where it answered"
+    )
 
 
 def equals_do_not_all_leave(race: Race) -> None:
@@ -145,7 +146,7 @@ def equals_do_not_all_leave(race: Race) -> None:
 
 
 def one_alone_stays(race: Race) -> None:
-    """Who has no rival goes on, with a short last block too; so does everyone where nobody can lead."""
+    """A candidate without a rival stays, with a short last block too; so do all where none can lead."""
     board, ids = board_of([[0.0] * 25])
     assert race.staying(board, ids, 25, BLOCK) == set(ids), "the only candidate left"
     board, ids = board_of([[None] * 10, [None] * 10])
@@ -153,7 +154,7 @@ def one_alone_stays(race: Race) -> None:
 
 
 def late_entrants_meet_the_incumbent(race: Race) -> None:
-    """Of two entrants, who equals an incumbent that is not running stays, after any number of blocks."""
+    """An entrant that equals an incumbent stays, after any number of blocks, though the incumbent is not running."""
     for seen in range(BLOCK, 61, BLOCK):
         board, ids = board_of([[1.0] * 80, [0.0] * seen, [1.0] * seen])
         staying = race.staying(board, ids[1:], seen, BLOCK)

@@ -97,9 +97,10 @@ def fit(values: Any, families: Any = None) -> ScoreModel:
 
 def _correlations(table: np.ndarray, height: np.ndarray, names: np.ndarray) -> tuple[float, float]:
     """Return the latent correlation of two candidates of different families, and of two of the same."""
-    same, apart = names[:, None] == names[None, :], ~np.eye(len(names), dtype=bool)
-    between = _correlation(table, height, apart & ~same)
-    return between, _correlation(table, height, apart & same) if (apart & same).any() else between
+    same, different = names[:, None] == names[None, :], ~np.eye(len(names), dtype=bool)
+    between = _correlation(table, height, different & ~same)
+    pairs = different & same
+    return between, _correlation(table, height, pairs) if pairs.any() else between
 
 
 def _correlation(table: np.ndarray, height: np.ndarray, pairs: np.ndarray) -> float:
@@ -128,7 +129,7 @@ def _correlation(table: np.ndarray, height: np.ndarray, pairs: np.ndarray) -> fl
 def _chance(table: np.ndarray, share: np.ndarray, height: np.ndarray) -> float:
     """Return the variance of `height` that the choice of examples explains, beyond what all have in common."""
     varied = table[table.std(axis=1) > 0]
-    apart = ~np.eye(len(varied), dtype=bool)
-    shared = float(np.corrcoef(varied)[apart].mean()) if len(varied) > 1 else 0.0
+    different = ~np.eye(len(varied), dtype=bool)
+    shared = float(np.corrcoef(varied)[different].mean()) if len(varied) > 1 else 0.0
     density = np.exp(-(height**2) / 2) / math.sqrt(2 * math.pi)
     return float(np.mean((1 - shared) * share * (1 - share) / table.shape[1] / density**2))

@@ -116,7 +116,7 @@ def test_a_limit_of_60_a_minute_is_learned(open_door: Open, server: FakeServer) 
     """After 30 s under 2 % are refused and 90 % of the limit is reached, with rate-limit headers and without."""
     with FakeServer(lambda _: "yes") as telling:
         server.limit(60, burst=5)
-        telling.limit(60, burst=5, told=True)
+        telling.limit(60, burst=5, announced=True)
         start, seconds = time.monotonic(), 70
         calls = [submit(open_door(retries=50, give_up_after=300, at=at), 400) for at in (server, telling)]
         time.sleep(30 + seconds)
@@ -130,7 +130,7 @@ def test_a_limit_of_60_a_minute_is_learned(open_door: Open, server: FakeServer) 
 
 
 def test_a_stated_limit_is_kept_from_the_first_reply_on(open_door: Open, server: FakeServer) -> None:
-    server.limit(600, burst=4, told=True)
+    server.limit(600, burst=4, announced=True)
     start = time.monotonic()
     assert kinds(submit(open_door(), 25)) == ["ok"] * 25
     assert 1.5 <= time.monotonic() - start <= 10

@@ -155,7 +155,7 @@ def test_usage_of_a_wrong_type_is_malformed(
 
 def test_headers_are_heard_also_with_an_error(server: FakeServer) -> None:
     heard: list[Mapping[str, str]] = []
-    server.limit(60, burst=1, told=True)
+    server.limit(60, burst=1, announced=True)
     assert outcome(endpoint(server).dial(heard.append), request())[0] is None
     assert outcome(endpoint(server).dial(heard.append), request("more"))[0] == "rate_limit"
     assert [headers["x-ratelimit-limit-requests"] for headers in heard] == ["60", "60"]

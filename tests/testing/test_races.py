@@ -66,7 +66,7 @@ def races(model: ScoreModel, count: int, size: int, length: int) -> tuple[float,
         scores = model.draw(np.random.default_rng(seed), size, length)
         raced = run_race(BettingRace(), scores)
         saved += 1 - raced.answered / scores.values.size
-        good += bool(scores.truth[raced.kept].max() >= scores.truth.max() - 0.02)
+        good += bool(scores.truth[raced.finalists].max() >= scores.truth.max() - 0.02)
     return saved / count, good / count
 
 
@@ -96,8 +96,8 @@ def optimism(model: ScoreModel, count: int, length: int) -> tuple[float, float]:
         winner = str(raced.board.winner())
         place = [one.id for one in entrants(sum(ROUNDS))].index(winner)
         reported.append(raced.board.shrunken(winner) - scores.truth[place])
-        means = [np.mean(raced.board.scores(entrants(sum(ROUNDS))[row].id)) for row in raced.kept]
-        best = raced.kept[int(np.argmax(means))]
+        means = [np.mean(raced.board.scores(entrants(sum(ROUNDS))[row].id)) for row in raced.finalists]
+        best = raced.finalists[int(np.argmax(means))]
         plain.append(max(means) - scores.truth[best])
     return float(np.mean(reported)), float(np.mean(plain))
 

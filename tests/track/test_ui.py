@@ -81,7 +81,7 @@ def test_the_ui_serves_on_this_machine_only_until_a_signal(tmp_path: Path) -> No
         base = f"http://127.0.0.1:{port}"
         assert process.stdout is not None
         told = [process.stdout.readline() for _ in range(2)]
-        assert told[0].startswith("Starting MLflow's pages over sqlite:///")
+        assert told[0].startswith(f"Starting MLflow's pages at {base} over sqlite:///")
         assert told[1] == f"{base} (Ctrl-C ends it)\n"  # and from then on it answers
         page = httpx.get(base, timeout=30)
         assert page.status_code == 200

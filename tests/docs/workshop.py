@@ -17,7 +17,7 @@ import re
 import shlex
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import pytest
@@ -33,6 +33,13 @@ from optimizer.testing.fake_server import FakeServer, Messages, text_of
 
 HARMLESS = {"mkdir", "cp", "ls"}
 TICKETS = ROOT / "docs" / "pages" / "tutorials" / "tickets.csv"
+
+
+class Answer(NamedTuple):
+    """The right label of an input, and the first label of its task."""
+
+    right: str
+    first: str
 
 
 class Workshop:
@@ -115,26 +122,28 @@ def parse(line: str) -> None:
     """Raise click.UsageError where a command of ours has no such subcommand, argument or option."""
     words = shlex.split(line, comments=True)
     command: click.Command = cli
-    context = cli.make_context("metier", words[1:])
+    try:
+        context = cli.make_context("metier", words[1:])
+    except click.exceptions.Exit:
+        return  # --version, --help
     while isinstance(command, click.Group):
         name, found, rest = command.resolve_command(context, [*context._protected_args, *context.args])
         assert found is not None
         command, context = found, found.make_context(name, rest, parent=context)
 
 
-def answers() -> dict[str, str]:
+def answers() -> dict[str, Answer]:
     """Return the right answer to each input of tickets.csv and of the bundled tasks with one input."""
     with TICKETS.open(encoding="utf-8", newline="") as file:
-        known = {row["message"]: row["team"] for row in csv.DictReader(file)}
+        tables = [[(row["message"], row["team"]) for row in csv.DictReader(file)]]
     for name in ("support_intent", "tickets_fr"):
-        for line in (ROOT / "tasks" / name / "examples.jsonl").read_text(encoding="utf-8").splitlines():
-            message, label = json.loads(line).values()
-            known[message] = label
-    return known
+        lines = (ROOT / "tasks" / name / "examples.jsonl").read_text(encoding="utf-8").splitlines()
+        tables.append([tuple(json.loads(line).values()) for line in lines])
+    return {message: Answer(label, min(other for _, other in table)) for table in tables for message, label in table}
 
 
-def provider(messages: Messages, known: dict[str, str]) -> str:
-    """Answer rightly where the prompt shows examples or names the labels; in DSPy's chat format, too."""
+def provider(messages: Messages, known: dict[str, Answer]) -> str:
+    """Answer rightly where the prompt shows examples or names the labels, else with the task's first label."""
     text = "\n".join(text_of(message) for message in messages)
     if "[[ ## " in text:
         sums = re.findall(r"(\d+) \+ \d+\?", text)
@@ -143,10 +152,11 @@ def provider(messages: Messages, known: dict[str, str]) -> str:
         parts = [f"[[ ## {field} ## ]]\n{said}" for field in fields if field != "completed"]
         return "\n\n".join([*parts, "[[ ## completed ## ]]"])
     asked = text_of(messages[-1])
-    there = [message for message in known if message in asked]
-    found = max(there, key=lambda message: (asked.rfind(message), len(message)), default="")
-    labels = {label for label in known.values() if label in text}
-    return known[found] if found and len(labels) > 1 else "I do not know"
+    words = set(asked.split())
+    # The last input in it; what is none is taken for the one that it shares most words with.
+    found = max(known, key=lambda message: (asked.rfind(message), len(words & set(message.split())), len(message)))
+    labels = {answer.right for answer in known.values() if answer.right in text}
+    return known[found].right if len(labels) > 1 else known[found].first
 
 
 def environment() -> dict[str, str]:

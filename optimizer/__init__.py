@@ -13,14 +13,20 @@ if TYPE_CHECKING:
     from optimizer.job.load import load_prompt
     from optimizer.job.run import optimize
     from optimizer.task.load import load_task
+    from optimizer.task.task import Task
 
 # DSPy and litellm would ask the network for a price list at first use, and warn when offline.
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
 __version__ = "0.1.0"
-__all__ = ["load_prompt", "load_task", "optimize"]
+__all__ = ["Task", "load_prompt", "load_task", "optimize"]
 
-_HOMES = {"load_prompt": "optimizer.job.load", "load_task": "optimizer.task.load", "optimize": "optimizer.job.run"}
+_HOMES = {
+    "Task": "optimizer.task.task",
+    "load_prompt": "optimizer.job.load",
+    "load_task": "optimizer.task.load",
+    "optimize": "optimizer.job.run",
+}
 
 
 def __getattr__(name: str) -> Any:

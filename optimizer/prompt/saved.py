@@ -119,7 +119,7 @@ def _from_json(data: dict[str, Any]) -> SavedPrompt:
         what = f"these are the prompts of a {program['module']}, which was optimized as an object"
         raise TaskError(what, "Save what compile() returned with its own save(), and load that.")
     folder = Path(program["folder"]) if program else Path()
-    task = Task(
+    task = Task.from_parts(
         name=data["task"],
         description="",
         instruction=next(iter(candidate.prompts.values())).instruction,

@@ -139,7 +139,7 @@ def _declared(examples: object) -> tuple[object, object]:
     """Return the inputs and the outputs that a list of dspy.Examples tells, (None, None) where it tells none."""
     if isinstance(examples, Mapping):
         examples = next(iter(examples.values()))
-    first = examples[0] if isinstance(examples, Sequence) and not isinstance(examples, str) else None
+    first: Any = examples[0] if isinstance(examples, Sequence) and not isinstance(examples, str) else None
     if getattr(first, "_input_keys", None) is None:
         return None, None
     return list(first.inputs().keys()), list(first.labels().keys())

@@ -36,9 +36,11 @@ def door_to(folder: Path, function: Any, retries: int = 0) -> Iterator[Door]:
     from optimizer.config.schema import Budget as Limits
 
     endpoint = caller_endpoint(function, Models(timeout=2.0))
-    with closing(Ledger(folder / "ledger.db")) as ledger:
-        with closing(Door(ledger, Budget(Limits()), {"task": endpoint}, {}, Failures(retries=retries))) as door:
-            yield door
+    with (
+        closing(Ledger(folder / "ledger.db")) as ledger,
+        closing(Door(ledger, Budget(Limits()), {"task": endpoint}, {}, Failures(retries=retries))) as door,
+    ):
+        yield door
 
 
 def asked(folder: Path, function: Any, retries: int = 0) -> Any:

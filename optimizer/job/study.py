@@ -6,8 +6,8 @@ import datetime as dt
 import json
 import os
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,14 +42,10 @@ def study_of(run_dir: Path) -> optuna.Study:
         identity, run_id = ledger.meta("identity") or {}, ledger.meta("run_id")
     both = len(identity.get("config", {}).get("search", {}).get("objective", ())) > 1
     started = {row["number"]: row["started"] for row in rows}
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        name = f"{identity.get('task', {}).get('name', '')} {run_id}".strip()
+    name = f"{identity.get('task', {}).get('name', '')} {run_id}".strip()
+    with _quiet():
         study = optuna.create_study(study_name=name, directions=["maximize", "minimize"] if both else ["maximize"])
         _name_values(study)
-    finally:
-        optuna.logging.set_verbosity(verbosity)
     study.add_trials(_frozen(trials, started, both))
     return study
 
@@ -67,8 +63,9 @@ def write_study(run_dir: Path) -> Path:
     draft.unlink(missing_ok=True)
     storage = RDBStorage(f"sqlite:///{draft}")
     try:
-        study_id = storage.create_new_study(study.directions, study.study_name)
-        _name_values(optuna.load_study(study_name=study.study_name, storage=storage))
+        with _quiet():
+            study_id = storage.create_new_study(study.directions, study.study_name)
+            _name_values(optuna.load_study(study_name=study.study_name, storage=storage))
         _insert(storage.engine, study_id, study.trials)
     finally:
         storage.engine.dispose()
@@ -77,9 +74,22 @@ def write_study(run_dir: Path) -> Path:
 
 
 def _name_values(study: optuna.Study) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # names are experimental: without them a plot says "objective 0"
-        study.set_metric_names(["score", "tokens a call"][: len(study.directions)])
+    study.set_metric_names(["score", "tokens a call"][: len(study.directions)])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Let Optuna make a study without a word; that values have names is experimental, and it would warn."""
+    import optuna
+
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)
 
 
 def _frozen(trials: Sequence[Trial], started: Mapping[int, float], both: bool) -> list[FrozenTrial]:

@@ -73,7 +73,7 @@ TASK_FOLDER = Completed(_task_folders)
 RUN_FOLDER = Completed(run_folders)
 MODEL_NAME = Completed(_local_models)
 
-_OPTIONAL = {"metavar": "[RUN_DIR]", "required": False, "type": RUN_FOLDER}
+_OPTIONAL: dict[str, Any] = {"metavar": "[RUN_DIR]", "required": False, "type": RUN_FOLDER}
 RUN_DIR = click.argument("run_dir", **_OPTIONAL, callback=_newest_run)
 RUN_DIR_IF_ANY = click.argument("run_dir", **_OPTIONAL, callback=_newest_run_if_any)
 CONFIG = click.argument("config", metavar="CONFIG", type=Completed(_configs))

@@ -10,8 +10,8 @@ from typing import Any
 import dspy
 
 from optimizer.errors import TaskError
-from optimizer.interop.metric import dspy_metric
 from optimizer.system.dspy_private import says_its_inputs
+from optimizer.task.metrics.function import function_metric
 from optimizer.task.module import predictors_of
 from optimizer.task.schema import FieldSpec
 from optimizer.task.task import Task
@@ -41,7 +41,7 @@ def task_of(student: dspy.Module, metric: Callable[..., Any], sets: Sets, seed: 
     golds: dict[str, dspy.Example] = {}
     train, validation, test, notes = _splits(sets, seed, golds)
     known = next(iter(golds.values()))
-    return Task(
+    return Task.from_parts(
         name=type(student).__name__,
         description="",
         instruction="\n\n".join(p.signature.instructions for _, p in predictors),
@@ -50,7 +50,7 @@ def task_of(student: dspy.Module, metric: Callable[..., Any], sets: Sets, seed: 
         train=train,
         validation=validation,
         test=test,
-        metric=dspy_metric(metric, golds),
+        metric=function_metric(metric, golds),
         folder=Path(),
         module=student,
         notes=notes,

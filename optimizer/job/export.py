@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +76,7 @@ def _trial_prompt(run_dir: Path, candidate: Candidate) -> SavedPrompt:
     config = stored_config(run_dir)
     task = load_task(config.task)
     model = model_of(config).model_copy(update={"price": None})
-    return SavedPrompt(replace(task, train=carried(task, candidate), validation=(), test=()), candidate, model)
+    return SavedPrompt(task.changed(train=carried(task, candidate), validation=(), test=()), candidate, model)
 
 
 def _best_static(run_dir: Path) -> str:

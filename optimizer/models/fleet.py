@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 from optimizer.config.schema import ModelConfig, Models, is_local
@@ -22,10 +22,19 @@ Say = Callable[[str], None]
 
 
 class Fleet:
-    """The endpoints of a run by role; use it in a `with` statement. A local model is served once."""
+    """The endpoints of a run by role; use it in a `with` statement. A local model is served once.
 
-    def __init__(self, models: Models, log_dir: Path | None = None, say: Say = lambda text: None) -> None:
-        self._models = models
+    `given` are those that the caller holds in memory; only the other roles' models are started.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        log_dir: Path | None = None,
+        say: Say = lambda text: None,
+        given: Mapping[Role, Endpoint] = MappingProxyType({}),
+    ) -> None:
+        self._models, self._given = models, given
         self._log_dir = log_dir
         self._say = say
         self._servers: dict[str, EmbeddedServer] = {}
@@ -33,7 +42,9 @@ class Fleet:
 
     def __enter__(self) -> Self:
         try:
-            self.endpoints = {role: self._endpoint(config) for role, config in self._models.by_role.items()}
+            self.endpoints = {
+                role: self._given.get(role) or self._endpoint(config) for role, config in self._models.by_role.items()
+            }
         except BaseException:
             self.stop()
             raise

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     import dspy
 
 _SPELLING = "Write provider/model, as in openai/gpt-4.1-mini, or local/smollm2-135m."
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+# The provider of a model that is a Python function.
+CALLABLE = "callable"
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 @dataclass(frozen=True)
@@ -100,13 +102,16 @@ def remote(config: ModelConfig, timeout: float, concurrency: int) -> Endpoint:
     """Return the endpoint of a provider's model; raises ModelError where its key is missing."""
     if "/" not in config.model:
         raise ModelError(f"model '{config.model}' names no provider", _SPELLING)
+    if config.model.startswith(f"{CALLABLE}/"):
+        remedy = "Give the function again: metier.optimize(…, model=function, run_dir=…), or result.prompt."
+        raise ModelError(f"model '{config.model}' is a Python function, which has no name to be started by", remedy)
     key = None
     if config.api_key_env is not None:
         key = os.environ.get(config.api_key_env)
         if not key:
             remedy = f"Set it, as in: export {config.api_key_env}=…"
             raise ModelError(f"model '{config.model}': {config.api_key_env} is not set", remedy)
-    elif config.api_base is not None and urlsplit(config.api_base).hostname in _LOOPBACK:
+    elif config.api_base is not None and urlsplit(config.api_base).hostname in LOOPBACK:
         key = "none"  # a server on this machine asks for none, but the clients insist on sending one
     base = config.api_base
     identity = f"{config.model}@{base or 'default'}"

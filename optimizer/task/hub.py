@@ -30,11 +30,15 @@ def read_hub(name: str) -> list[Row]:
         raise TaskError(f"hf: {name}: has no split 'train'", f"It has {', '.join(sets)}; save one and give path.")
     if not len(sets[split]):
         raise TaskError(f"hf: {name}: has no examples in '{split}'", "Choose another data set.")
-    labels = {key: kind.int2str for key, kind in sets[split].features.items() if hasattr(kind, "int2str")}
-    origin = f"hf:{name}[{split}]"
+    return rows_of_dataset(sets[split], f"hf:{name}[{split}]")
+
+
+def rows_of_dataset(dataset: Any, label: str) -> list[Row]:
+    """Return the rows of a `datasets.Dataset`; class labels become their names."""
+    to_name = {key: kind.int2str for key, kind in dataset.features.items() if hasattr(kind, "int2str")}
     return [
-        Row({key: _named(labels.get(key), value) for key, value in record.items()}, f"{origin} row {number}")
-        for number, record in enumerate(sets[split], 1)
+        Row({key: _named(to_name.get(key), value) for key, value in record.items()}, f"{label} row {number}")
+        for number, record in enumerate(dataset, 1)
     ]
 
 

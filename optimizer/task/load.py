@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from optimizer.config.load import TASK_FILE
 from optimizer.config.strict import validate
@@ -15,13 +16,16 @@ from optimizer.task.hub import read_hub
 from optimizer.task.instruction import check_placeholders, read_instruction
 from optimizer.task.metrics.base import FieldMetric, Metric
 from optimizer.task.metrics.build import build_metric
-from optimizer.task.schema import TaskFile
+from optimizer.task.schema import TaskFile, TaskSpec
 from optimizer.task.split import make_splits
 from optimizer.task.task import Task
 from optimizer.task.text import refuse
 from optimizer.task.userfile import find_file
 from optimizer.task.values import to_examples
 from optimizer.types import Example
+
+if TYPE_CHECKING:
+    import dspy
 
 _TASKS = Path("tasks")
 
@@ -34,26 +38,43 @@ def load_task(path: str | Path) -> Task:
     file = find_task(path)
     written, folder = load_task_file(file)
     source = str(file)
-    notes = check_placeholders(written.instruction, written.inputs, source)
     if written.program is not None:
         find_file(written.program, folder, f"{source}: program")
     metric = build_metric(written.metric, written.outputs, folder, source)
-    parts = _read_parts(written, folder)
+    return checked_task(written, _read_parts(written, folder), metric, source, folder, written.program)
+
+
+def checked_task(
+    spec: TaskSpec,
+    parts: Mapping[str, Sequence[Example]],
+    metric: Metric,
+    source: str,
+    folder: Path = Path(),
+    program: str | None = None,
+    module: dspy.Module | None = None,
+) -> Task:
+    """Return the task of these parts, {'all'} or {'train', 'validation'?, 'test'}, split and checked.
+
+    Raises TaskError where the instruction has a placeholder that is no input, the metric refuses an expected answer,
+    a split is too small, or two splits share an input.
+    """
+    notes = check_placeholders(spec.instruction, spec.inputs, source) if module is None else ()
     for examples in parts.values():
         _check_expected(metric, examples)
-    splits = make_splits(parts, written.split, written.outputs, source)
-    return Task(
-        name=written.name,
-        description=written.description,
-        instruction=written.instruction,
-        inputs=written.inputs,
-        outputs=written.outputs,
+    splits = make_splits(parts, spec.split, spec.outputs, source)
+    return Task.from_parts(
+        name=spec.name,
+        description=spec.description,
+        instruction=spec.instruction,
+        inputs=spec.inputs,
+        outputs=spec.outputs,
         train=splits.train,
         validation=splits.validation,
         test=splits.test,
         metric=metric,
         folder=folder,
-        program=written.program,
+        program=program,
+        module=module,
         notes=(*notes, *splits.notes),
     )
 

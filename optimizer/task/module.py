@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING
 
+from optimizer.system.source import source_of
 from optimizer.types import digest
 
 if TYPE_CHECKING:
@@ -24,11 +24,3 @@ def structure(module: dspy.Module) -> list[str]:
 def predictors_of(module: dspy.Module) -> list[tuple[str, dspy.Predict]]:
     """Return the predictors that can be optimized, by name: those of compiled parts are frozen, as in DSPy."""
     return list(module.named_predictors())
-
-
-def source_of(thing: object) -> str:
-    """Return the source of a class or function, else its name: there is none where it was typed in by hand."""
-    try:
-        return inspect.getsource(thing)  # type: ignore[arg-type]
-    except (OSError, TypeError):
-        return getattr(thing, "__qualname__", type(thing).__qualname__)

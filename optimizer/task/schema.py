@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
@@ -104,19 +104,16 @@ class SplitSpec(Strict):
         return self
 
 
-class TaskFile(Strict):
-    """A task.yaml as written, before its data is read."""
+class TaskSpec(Strict):
+    """What a task.yaml and `metier.Task` have in common: all but the examples, the metric and the program."""
 
     name: str
     description: str = ""
     inputs: dict[str, FieldSpec]
     outputs: dict[str, FieldSpec]
     instruction: str
-    data: DataSpec
     fields: dict[str, str] = Field(default_factory=dict)
     split: SplitSpec = Field(default_factory=SplitSpec)
-    metric: str | dict[str, Any]
-    program: str | None = None
 
     @field_validator("name")
     @classmethod
@@ -134,7 +131,7 @@ class TaskFile(Strict):
         return instruction.strip()
 
     @model_validator(mode="after")
-    def _fields_fit_together(self) -> TaskFile:
+    def _fields_fit_together(self) -> Self:
         for side, specs in (("inputs", self.inputs), ("outputs", self.outputs)):
             if not specs:
                 raise ValueError(f"'{side}' needs at least one field")
@@ -155,6 +152,14 @@ class TaskFile(Strict):
             column = self.fields.get(name, name)
             if (other := taken.setdefault(column, name)) != name:
                 raise ValueError(f"fields: '{other}' and '{name}' are both read from the column '{column}'")
+
+
+class TaskFile(TaskSpec):
+    """A task.yaml as written, before its data is read."""
+
+    data: DataSpec
+    metric: str | dict[str, Any]
+    program: str | None = None
 
 
 def _unquoted(key: str, label: object) -> str:

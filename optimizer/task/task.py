@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from optimizer.task.metrics.base import Metric
 from optimizer.task.module import structure
@@ -14,10 +14,17 @@ from optimizer.task.schema import FieldSpec
 from optimizer.task.userfile import file_sha256, find_file
 from optimizer.types import Example, digest
 
+if TYPE_CHECKING:
+    import dspy
 
-@dataclass(frozen=True)
+
+@dataclasses.dataclass(frozen=True, init=False, repr=False)
 class Task:
-    """A task that was read and checked; `notes` are for the user."""
+    """What goes in, what comes out, how an answer is scored, and examples in three splits; read and checked.
+
+    The arguments are a task.yaml's keys, but `examples` stand in the place of `data`. `notes` is what the user
+    should be told of the task.
+    """
 
     name: str
     description: str
@@ -29,9 +36,74 @@ class Task:
     test: tuple[Example, ...]
     metric: Metric
     folder: Path
-    program: str | None = None
-    module: Any = None  # a dspy.Module, instead of a file
-    notes: tuple[str, ...] = ()
+    program: str | None
+    module: dspy.Module | None  # a program that is given as it is, in the place of a file
+    notes: tuple[str, ...]
+
+    def __init__(
+        self,
+        *,
+        examples: object,
+        inputs: object = None,
+        outputs: object = None,
+        instruction: str | None = None,
+        metric: object = "exact_match",
+        name: str = "task",
+        description: str = "",
+        split: Mapping[str, float] | None = None,
+        fields: Mapping[str, str] | None = None,
+        program: object = None,
+    ) -> None:
+        """Make a task of what you hold in Python; raises TaskError for anything wrong in it.
+
+        `examples`: a DataFrame, a list of dicts or of dspy.Example, a datasets.Dataset, the path of a data file, or
+        {"train": …, "validation": …, "test": …} of these, where validation may be left out.
+        `inputs`: ["message"], or {"message": "what it is"}. `outputs`: ["answer"], {"team": ["a", "b"]} for choices,
+        {"total": float} for a type, or a dict as in YAML. Both may be left out where dspy.Examples tell their inputs.
+        `metric`: a built-in's name, a dict as in YAML, or a function(example, answer); see `FunctionMetric`.
+        `program`: a dspy.Module, which brings its own instructions, or "program.py:build". `fields` maps a field to
+        the column that it is read from; `split` are the shares of train, validation and test, and a seed.
+        """
+        from optimizer.task.objects import make_task
+
+        spec: dict[str, object] = {"name": name, "description": description, "instruction": instruction}
+        spec |= {key: value for key, value in (("split", split), ("fields", fields)) if value is not None}
+        self.__dict__.update(vars(make_task(examples, inputs, outputs, spec, metric, program)))
+
+    @classmethod
+    def from_parts(
+        cls,
+        name: str,
+        description: str,
+        instruction: str,
+        inputs: Mapping[str, FieldSpec],
+        outputs: Mapping[str, FieldSpec],
+        train: tuple[Example, ...],
+        validation: tuple[Example, ...],
+        test: tuple[Example, ...],
+        metric: Metric,
+        folder: Path,
+        program: str | None = None,
+        module: dspy.Module | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> Task:
+        """Return a task of parts that are checked already."""
+        parts = locals()
+        task = object.__new__(cls)
+        task.__dict__.update({field.name: parts[field.name] for field in dataclasses.fields(cls)})
+        return task
+
+    def changed(self, **parts: Any) -> Task:
+        """Return this task with other parts, by the names of its fields."""
+        return Task.from_parts(**{field.name: getattr(self, field.name) for field in dataclasses.fields(self)} | parts)
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{len(split)} {name}" for name, split in self._splits.items())
+        return f"Task {self.name!r}: {', '.join(self.inputs)} → {', '.join(self.outputs)}; {sizes}; {self.metric.name}"
+
+    @property
+    def _splits(self) -> dict[str, tuple[Example, ...]]:
+        return {"train": self.train, "validation": self.validation, "test": self.test}
 
     @cached_property
     def fingerprint(self) -> str:
@@ -39,7 +111,7 @@ class Task:
 
         The instruction is not among them: it is what is optimized. Raises TaskError without a program's file.
         """
-        splits = [[example.id for example in split] for split in (self.train, self.validation, self.test)]
+        splits = [[example.id for example in split] for split in self._splits.values()]
         return digest([self._fields, splits, self.metric.name, self.metric.version, self._program])
 
     @property
@@ -48,14 +120,13 @@ class Task:
 
         Raises TaskError without a program's file.
         """
-        splits = {"train": self.train, "validation": self.validation, "test": self.test}
         return {
             "name": self.name,
             "instruction": self.instruction,
             "metric": f"{self.metric.name}@{self.metric.version}",
             "fields": f"{', '.join((*self.inputs, *self.outputs))} {digest(self._fields)}",
             "program": self._program,
-            **{name: f"{len(split)} examples {digest([e.id for e in split])}" for name, split in splits.items()},
+            **{name: f"{len(split)} examples {digest([e.id for e in split])}" for name, split in self._splits.items()},
         }
 
     @property

@@ -38,7 +38,7 @@ def to_examples(
             blank.append(f"the input {', '.join(inputs)} is empty")
         problems += [f"{row.origin}: {what}" for what in (*wrong_in, *wrong_out, *blank)]
         examples.append(Example(asked, expected, row.origin))
-    refuse(problems, "Correct these in the file, or the field's type or choices in the task's YAML.")
+    refuse(problems, "Correct these in the data, or the field's type or choices in the task.")
     return tuple(examples)
 
 
@@ -57,7 +57,7 @@ def _find_columns(rows: Sequence[Row], names: Sequence[str], columns: Mapping[st
         column = columns.get(name, name)
         if column not in there:
             hint = did_you_mean(column, there)
-            remedy = f"In the file's columns, {hint} Or map it in the task's YAML, fields: {{{name}: column}}."
+            remedy = f"In its columns, {hint} Or map it in the task, as in fields: {{{name}: column}}."
             raise TaskError(f"{label}: no column '{column}' for the field '{name}'", remedy)
 
 

@@ -49,7 +49,7 @@ def saved(
     static = policy == "static"
     prompt = Prompt(changes.get("instruction", f"Sort it. {HOSTILE}"), format_name, policy, count, order)  # type: ignore[arg-type]
     prompt = replace(prompt, demos=train[:count] if static else ())
-    task = Task(
+    task = Task.from_parts(
         name='a """ task\n{{x}}',
         description="",
         instruction=prompt.instruction,

@@ -40,7 +40,7 @@ def make_task(folder: Path, **changes: Any) -> Task:
         "metric": build_metric("exact_match", changes.get("outputs", outputs), folder),
         "folder": folder,
     }
-    return Task(**{**given, **changes})
+    return Task.from_parts(**{**given, **changes})
 
 
 @pytest.fixture

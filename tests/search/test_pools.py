@@ -56,7 +56,7 @@ def grounded(monkeypatch: pytest.MonkeyPatch) -> type[FakeGrounded]:
 
 
 def make_task(folder: Path, train: int = 20) -> Task:
-    return Task(
+    return Task.from_parts(
         name="tiny",
         description="Sort the mail.",
         instruction="Classify.",

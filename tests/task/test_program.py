@@ -17,7 +17,7 @@ def task(folder: Path, program: str | None = None, **outputs: dict[str, Any]) ->
     specs = {name: FieldSpec.model_validate(spec) for name, spec in (outputs or {"y": {}}).items()}
     metric = build_metric("exact_match", specs, folder)
     inputs = {"x": FieldSpec(desc="what was said"), "n": FieldSpec(type="int")}
-    return Task("t", "", "Do it.", inputs, specs, (), (), (), metric, folder, program)
+    return Task.from_parts("t", "", "Do it.", inputs, specs, (), (), (), metric, folder, program)
 
 
 def test_the_signature_has_the_tasks_fields(tmp_path: Path) -> None:

@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
 
-from optimizer.models.providers import Endpoint
+from optimizer.config.schema import Models
+from optimizer.models.providers import LOOPBACK, Endpoint
 from optimizer.models.wire import OnHeaders, Wire
+from optimizer.system.dspy_private import engine_of
+from optimizer.system.redact import hide
 from optimizer.types import Role
 
 if TYPE_CHECKING:
     import dspy
+
+# What an LM of DSPy's may be told of its connection that an endpoint of ours can hold.
+_PLAIN = {"api_base", "api_key", "timeout"}
 
 
 @dataclass(frozen=True)
@@ -42,3 +49,32 @@ class LMSet:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         """Leave the models as they are."""
+
+
+def lm_endpoint(lm: dspy.LM, limits: Models) -> LMEndpoint:
+    """Return where an LM answers; its key is kept out of all that is written."""
+    from dspy.clients.backend_selection import CLIENT_KEYS
+
+    settings = {name: value for name, value in lm.kwargs.items() if name in CLIENT_KEYS and value is not None}
+    base, key = settings.get("api_base"), settings.get("api_key")
+    hide(key or "")
+    plain = engine_of(lm) == "auto" and lm.model_type == "chat" and set(settings) <= _PLAIN
+    if key is None and base is not None and urlsplit(str(base)).hostname in LOOPBACK:
+        key = "none"
+    maker = "" if isinstance(engine_of(lm), str) else f" by {type(engine_of(lm)).__qualname__}"
+    return LMEndpoint(
+        model=lm.model,
+        identity=f"{lm.model}@{base or 'default'}{maker}",
+        api_base=base,
+        api_key=key,
+        timeout=float(settings.get("timeout") or limits.timeout),
+        concurrency=limits.concurrency or 16,
+        lm=lm,
+        plain=plain,
+    )
+
+
+def lm_config(lm: dspy.LM) -> dict[str, Any]:
+    """Return an LM as a config names it."""
+    temperature = lm.kwargs.get("temperature")
+    return {"model": lm.model, "api_base": lm.kwargs.get("api_base"), "temperature": temperature or 0.0}

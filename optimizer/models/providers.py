@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _SPELLING = "Write provider/model, as in openai/gpt-4.1-mini, or local/smollm2-135m."
 # The provider of a model that is a Python function.
 CALLABLE = "callable"
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def remote(config: ModelConfig, timeout: float, concurrency: int) -> Endpoint:
         if not key:
             remedy = f"Set it, as in: export {config.api_key_env}=…"
             raise ModelError(f"model '{config.model}': {config.api_key_env} is not set", remedy)
-    elif config.api_base is not None and urlsplit(config.api_base).hostname in _LOOPBACK:
+    elif config.api_base is not None and urlsplit(config.api_base).hostname in LOOPBACK:
         key = "none"  # a server on this machine asks for none, but the clients insist on sending one
     base = config.api_base
     identity = f"{config.model}@{base or 'default'}"

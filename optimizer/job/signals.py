@@ -6,9 +6,12 @@ import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
+
+from optimizer.job.background import stop_request
 
 if TYPE_CHECKING:
     from optimizer.door.door import Door
@@ -34,7 +37,7 @@ class Drain:
 def cancelled_by_signals(drain: Callable[[], Awaitable[None]]) -> Iterator[None]:
     """Let the first SIGINT or SIGTERM await `drain`, then cancel the current task.
 
-    The second one ends the process. Elsewhere than in the main thread nothing is changed.
+    The second one ends the process. In another thread than the main one, a StopRequest does what the first one does.
     """
     loop, job = asyncio.get_running_loop(), asyncio.current_task()
     assert job is not None  # noqa: S101 - there is one inside a coroutine
@@ -53,9 +56,14 @@ def cancelled_by_signals(drain: Callable[[], Awaitable[None]]) -> Iterator[None]
         stopping.append(loop.create_task(stop()))
         loop.call_soon_threadsafe(lambda: None)  # wakes a loop that waits for input
 
-    before = _install(take)
+    def begin() -> None:
+        if not stopping:
+            stopping.append(loop.create_task(stop()))
+
+    before, request = _install(take), stop_request.get()
     try:
-        yield
+        with nullcontext() if request is None else request.heard_by(partial(loop.call_soon_threadsafe, begin)):
+            yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,0 +1,199 @@
+"""A run as a study of Optuna's: in memory for its plots, and as the file that optuna-dashboard opens."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from optimizer.ledger.reader import Reader
+from optimizer.ledger.records import all_trials
+from optimizer.report.gather import Trial, trials_of
+
+if TYPE_CHECKING:
+    import optuna
+    import sqlalchemy
+    from optuna.distributions import CategoricalDistribution
+    from optuna.trial import FrozenTrial
+
+FILE = "study.db"
+# What a trial's parameter is where it has none: a prompt without demos has no policy.
+NONE = "none"
+# Of an instruction so much is shown; it is whole in the trial's user attributes.
+LABEL = 40
+_STATES = {"complete": "COMPLETE", "raced_out": "PRUNED", "failed": "FAIL", "running": "RUNNING"}
+
+
+def study_of(run_dir: Path) -> optuna.Study:
+    """Return a run's trials as a study in memory, for `optuna.visualization`.
+
+    A trial's value is its mean score on the validation examples that it saw, beside the tokens a call where both were
+    searched. Who left the race is pruned. What a trial has beside its parameters is in its user attributes.
+    """
+    import optuna
+
+    with closing(Reader(run_dir / "ledger.db")) as ledger:
+        trials, rows = trials_of(ledger), all_trials(ledger)
+        identity, run_id = ledger.meta("identity") or {}, ledger.meta("run_id")
+    both = len(identity.get("config", {}).get("search", {}).get("objective", ())) > 1
+    started = {row["number"]: row["started"] for row in rows}
+    name = f"{identity.get('task', {}).get('name', '')} {run_id}".strip()
+    with _quiet():
+        study = optuna.create_study(study_name=name, directions=["maximize", "minimize"] if both else ["maximize"])
+        _name_values(study)
+    study.add_trials(_frozen(trials, started, both))
+    return study
+
+
+def write_study(run_dir: Path) -> Path:
+    """Write a run's study as study.db, a file of Optuna's SQLite storage, and return its path.
+
+    `optuna-dashboard sqlite:///RUN_DIR/study.db` shows it. The rows are written by the table: Optuna's own storage
+    takes a tenth of a second a trial.
+    """
+    import optuna
+    from optuna.storages import RDBStorage
+
+    study, draft = study_of(run_dir), run_dir / f".{FILE}.draft"
+    draft.unlink(missing_ok=True)
+    storage = RDBStorage(f"sqlite:///{draft}")
+    try:
+        with _quiet():
+            study_id = storage.create_new_study(study.directions, study.study_name)
+            _name_values(optuna.load_study(study_name=study.study_name, storage=storage))
+        _insert(storage.engine, study_id, study.trials)
+    finally:
+        storage.engine.dispose()
+    os.replace(draft, run_dir / FILE)
+    return run_dir / FILE
+
+
+def _name_values(study: optuna.Study) -> None:
+    study.set_metric_names(["score", "tokens a call"][: len(study.directions)])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Let Optuna make a study without a word; that values have names is experimental, and it would warn."""
+    import optuna
+
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+
+
+def _frozen(trials: Sequence[Trial], started: Mapping[int, float], both: bool) -> list[FrozenTrial]:
+    from optuna.trial import FrozenTrial, TrialState
+
+    labels = _labels(trials)
+    distributions = _distributions([labels[trial.number] for trial in trials])
+    frozen = []
+    for trial in trials:
+        values = [trial.score, trial.tokens] if both else [trial.score]
+        known = [value for value in values if value is not None]
+        whole = len(known) == len(values)
+        state = TrialState[_STATES[trial.state]]
+        if state is TrialState.COMPLETE and not whole:
+            state = TrialState.FAIL
+        params = {name: labels[trial.number].get(name, NONE) for name in distributions}
+        ended = None if trial.ended is None else dt.datetime.fromtimestamp(trial.ended)
+        frozen.append(
+            FrozenTrial(
+                number=trial.number,
+                trial_id=trial.number,
+                state=state,
+                value=None,
+                values=known if whole and state in (TrialState.COMPLETE, TrialState.PRUNED) else None,
+                datetime_start=dt.datetime.fromtimestamp(started[trial.number]),
+                datetime_complete=ended if state.is_finished() else None,
+                params=params,
+                distributions=dict(distributions),
+                user_attrs=_attributes(trial),
+                system_attrs={},
+                intermediate_values={},
+            )
+        )
+    return frozen
+
+
+def _labels(trials: Sequence[Trial]) -> dict[int, dict[str, str | int]]:
+    """Return each trial's parameters as they are shown: an instruction by its number and its beginning."""
+    numbers: dict[str, dict[str, int]] = {}
+    labels: dict[int, dict[str, str | int]] = {}
+    for trial in trials:
+        labels[trial.number] = dict(trial.params)
+        for name, value in trial.params.items():
+            if name.endswith(".instruction"):
+                known = numbers.setdefault(name, {})
+                number = known.setdefault(value, len(known))
+                labels[trial.number][name] = f"{number}: {' '.join(value.split())[:LABEL]}"
+    return labels
+
+
+def _distributions(labels: Sequence[Mapping[str, str | int]]) -> dict[str, CategoricalDistribution]:
+    from optuna.distributions import CategoricalDistribution
+
+    found: dict[str, CategoricalDistribution] = {}
+    for name in dict.fromkeys(name for one in labels for name in one):
+        values = dict.fromkeys(one.get(name, NONE) for one in labels)
+        found[name] = CategoricalDistribution(sorted(values, key=lambda value: (isinstance(value, str), value)))
+    return found
+
+
+def _attributes(trial: Trial) -> dict[str, object]:
+    same = ("reason", "low", "high", "seen", "failures", "calls", "tokens")
+    instructions = {name: value for name, value in trial.params.items() if name.endswith(".instruction")}
+    return {
+        "candidate": trial.candidate.id,
+        "origin": trial.candidate.origin,
+        "estimate": trial.value,
+        **{name: getattr(trial, name) for name in same},
+        **instructions,
+    }
+
+
+def _insert(engine: sqlalchemy.Engine, study_id: int, trials: Sequence[FrozenTrial]) -> None:
+    """Write trials into Optuna's tables, all rows of a table together."""
+    from optuna.distributions import distribution_to_json
+    from sqlalchemy import MetaData
+
+    rows: dict[str, list[dict[str, object]]] = {
+        name: [] for name in ("trials", "trial_params", "trial_values", "trial_user_attributes")
+    }
+    described = {name: distribution_to_json(one) for name, one in (trials[0].distributions if trials else {}).items()}
+    for trial in trials:
+        key = trial.number + 1
+        rows["trials"].append(
+            {
+                "trial_id": key,
+                "number": trial.number,
+                "study_id": study_id,
+                "state": trial.state.name,
+                "datetime_start": trial.datetime_start,
+                "datetime_complete": trial.datetime_complete,
+            }
+        )
+        for name, value in trial.params.items():
+            index = trial.distributions[name].to_internal_repr(value)
+            of = {"trial_id": key, "param_name": name, "param_value": index, "distribution_json": described[name]}
+            rows["trial_params"].append(of)
+        for place, value in enumerate(trial.values or ()):
+            rows["trial_values"].append({"trial_id": key, "objective": place, "value": value, "value_type": "FINITE"})
+        for name, value in trial.user_attrs.items():
+            rows["trial_user_attributes"].append({"trial_id": key, "key": name, "value_json": json.dumps(value)})
+    tables = MetaData()
+    tables.reflect(engine, only=list(rows))
+    with engine.begin() as connection:
+        for name, of_table in rows.items():
+            if of_table:
+                connection.execute(tables.tables[name].insert(), of_table)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,11 +12,13 @@ from optimizer.config.schema import RunConfig
 from optimizer.config.strict import validate
 from optimizer.errors import ConfigError
 from optimizer.interop.examples import Sets, task_of
-from optimizer.interop.models import checked, endpoint_of, lm_of
+from optimizer.interop.models import checked, lm_of
+from optimizer.job.background import outside_the_loop
 from optimizer.job.demos import programs_of_run
+from optimizer.job.progress import following
 from optimizer.job.run import optimize
 from optimizer.job.watcher import Watcher
-from optimizer.models.own import LMEndpoint, LMSet
+from optimizer.models.own import LMEndpoint, LMSet, lm_config, lm_endpoint
 from optimizer.prompt.builder import ProgramBuilder
 from optimizer.prompt.student import is_plain, with_prompts
 from optimizer.prompt.tuned import TunedProgram
@@ -46,6 +45,8 @@ class PromptSearch(Teleprompter):
     By default the formats searched are what DSPy is configured with, and demos are static, so that the result
     is the student's own class, which saves and loads in plain DSPy. With search={"formats": […]} or retrieved
     demos in search={"demos": {"policies": […]}} the result may be a TunedProgram.
+
+    `progress` shows bars; a `watcher` takes their place.
     """
 
     def __init__(
@@ -54,10 +55,11 @@ class PromptSearch(Teleprompter):
         budget: int | Mapping[str, Any] | None = None,
         prompt_model: dspy.LM | None = None,
         watcher: Watcher | None = None,
+        progress: bool = True,
         **config: Any,
     ) -> None:
         """Raises ConfigError for a section or key that is unknown or wrong."""
-        self.metric, self.prompt_model, self._watcher = metric, prompt_model, watcher
+        self.metric, self.prompt_model, self._watcher, self._progress = metric, prompt_model, watcher, progress
         self.report: Report | None = None
         if misplaced := [role for role in ("task", "prompt", "judge") if role in config.get("models", {})]:
             remedy = "Configure DSPy with the task's LM, and give the one that writes as prompt_model=."
@@ -85,16 +87,17 @@ class PromptSearch(Teleprompter):
             raise ConfigError(f"student is {type(student).__name__}, not a dspy.Module", "Give a program.")
         lm = lm_of(student)
         task = task_of(student, self.metric, Sets(trainset, valset, testset), self.config.seed)
-        endpoints: dict[Role, LMEndpoint] = {"task": endpoint_of(lm, self.config.models)}
-        models: dict[str, Any] = {"task": _named(lm)}
+        endpoints: dict[Role, LMEndpoint] = {"task": lm_endpoint(lm, self.config.models)}
+        models: dict[str, Any] = {"task": lm_config(lm)}
         if self.prompt_model is not None:
             writer = checked(self.prompt_model, "prompt_model")
-            endpoints["prompt"], models["prompt"] = endpoint_of(writer, self.config.models), _named(writer)
+            endpoints["prompt"], models["prompt"] = lm_endpoint(writer, self.config.models), lm_config(writer)
         named = self.config.models.model_dump(exclude={"task", "prompt", "judge"}) | models
         data = self.config.model_dump() | {"task": task.name, "models": named}
         config = validate(RunConfig, data, "PromptSearch", ConfigError)
         answering = LMSet(endpoints)
-        report = _in_a_loop_of_its_own(lambda: optimize(config, self._watcher, task=task, models=answering))
+        with following(self._watcher, self._progress) as watcher:
+            report = outside_the_loop(lambda: optimize(config, watcher, task=task, models=answering))
         self.report = report
         best = report.seed if report.verdict == "worse" else report.winner
         return _program(student, best.candidate, programs_of_run(task, report.run_dir))
@@ -109,11 +112,6 @@ def _with_defaults(search: Any) -> Any:
     return {"formats": SEARCH["formats"], **search, "demos": shown}
 
 
-def _named(lm: dspy.LM) -> dict[str, Any]:
-    temperature = lm.kwargs.get("temperature")
-    return {"model": lm.model, "api_base": lm.kwargs.get("api_base"), "temperature": temperature or 0.0}
-
-
 def _program(student: dspy.Module, candidate: Candidate, programs: ProgramBuilder) -> dspy.Module:
     """Return the candidate as a program, whose part in a larger one is frozen, as after any teleprompter."""
     if all(is_plain(prompt) for prompt in candidate.prompts.values()):
@@ -122,26 +120,3 @@ def _program(student: dspy.Module, candidate: Candidate, programs: ProgramBuilde
         made = TunedProgram(student, candidate, programs.pools)
     freeze(made)
     return made
-
-
-def _in_a_loop_of_its_own(job: Callable[[], Report]) -> Report:
-    """Run a job that starts an event loop; in a notebook, which has one already, in a thread."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return job()
-    done: list[Report] = []
-    problems: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            done.append(job())
-        except BaseException as problem:  # noqa: BLE001 - it is raised where it was waited for
-            problems.append(problem)
-
-    thread = threading.Thread(target=contextvars.copy_context().run, args=(work,), name="prompt-search")
-    thread.start()
-    thread.join()
-    if problems:
-        raise problems[0]
-    return done[0]

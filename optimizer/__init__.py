@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from optimizer.job.load import load_prompt
-    from optimizer.job.run import optimize
+    from optimizer.job.optimize import optimize, optimize_async
+    from optimizer.job.result import Result
     from optimizer.task.load import load_task
     from optimizer.task.task import Task
 
@@ -19,13 +20,15 @@ if TYPE_CHECKING:
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
 __version__ = "0.1.0"
-__all__ = ["Task", "load_prompt", "load_task", "optimize"]
+__all__ = ["Result", "Task", "load_prompt", "load_task", "optimize", "optimize_async"]
 
 _HOMES = {
+    "Result": "optimizer.job.result",
     "Task": "optimizer.task.task",
     "load_prompt": "optimizer.job.load",
     "load_task": "optimizer.task.load",
-    "optimize": "optimizer.job.run",
+    "optimize": "optimizer.job.optimize",
+    "optimize_async": "optimizer.job.optimize",
 }
 
 

@@ -58,12 +58,21 @@ def _program_json(task: Task) -> dict[str, Any] | None:
 
 
 class SavedPrompt:
-    """A prompt read from a file; call it with the task's inputs."""
+    """A prompt with all that it takes to run it; call it with the task's inputs.
 
-    def __init__(self, task: Task, candidate: Candidate, model: ModelConfig) -> None:
+    `lm` answers in the place of the named model, `program` runs the prompt where it cannot be built from the task.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        candidate: Candidate,
+        model: ModelConfig,
+        lm: dspy.LM | None = None,
+        program: dspy.Module | None = None,
+    ) -> None:
         self.task, self.candidate, self.model = task, candidate, model
-        self._program: dspy.Module | None = None
-        self._lm: dspy.LM | None = None
+        self._lm, self._program = lm, program
 
     @property
     def program(self) -> dspy.Module:

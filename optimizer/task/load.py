@@ -55,7 +55,8 @@ def checked_task(
 ) -> Task:
     """Return the task of these parts, {'all'} or {'train', 'validation'?, 'test'}, split and checked.
 
-    Raises TaskError where the instruction has a placeholder that is no input, the metric refuses an expected answer, a split is too small, or two splits share an input.
+    Raises TaskError where the instruction has a placeholder that is no input, the metric refuses an expected answer,
+    a split is too small, or two splits share an input.
     """
     notes = check_placeholders(spec.instruction, spec.inputs, source) if module is None else ()
     for examples in parts.values():

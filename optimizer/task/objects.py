@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from optimizer.config.strict import validate
 from optimizer.errors import TaskError, did_you_mean
+from optimizer.system.dspy_private import says_its_inputs
 from optimizer.task.data import Row, read_rows
 from optimizer.task.hub import read_hub, rows_of_dataset
 from optimizer.task.load import checked_task
@@ -139,8 +140,8 @@ def _declared(examples: object) -> tuple[object, object]:
     """Return the inputs and the outputs that a list of dspy.Examples tells, (None, None) where it tells none."""
     if isinstance(examples, Mapping):
         examples = next(iter(examples.values()))
-    first = examples[0] if isinstance(examples, Sequence) and not isinstance(examples, str) else None
-    if getattr(first, "_input_keys", None) is None:
+    first: Any = examples[0] if isinstance(examples, Sequence) and not isinstance(examples, str) else None
+    if not hasattr(first, "toDict") or not says_its_inputs(first):
         return None, None
     return list(first.inputs().keys()), list(first.labels().keys())
 

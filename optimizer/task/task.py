@@ -66,7 +66,7 @@ class Task:
         """
         from optimizer.task.objects import make_task
 
-        spec = {"name": name, "description": description, "instruction": instruction}
+        spec: dict[str, object] = {"name": name, "description": description, "instruction": instruction}
         spec |= {key: value for key, value in (("split", split), ("fields", fields)) if value is not None}
         self.__dict__.update(vars(make_task(examples, inputs, outputs, spec, metric, program)))
 

@@ -1,0 +1,200 @@
+"""What a run has found, for a person: in a notebook, in a terminal, as a table, a study, and a prompt to call."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from optimizer.config.schema import RunConfig
+from optimizer.job.finish import model_of
+from optimizer.job.load import load_prompt
+from optimizer.job.study import study_of
+from optimizer.ledger.reader import Reader
+from optimizer.models.providers import Endpoint
+from optimizer.prompt.saved import SavedPrompt
+from optimizer.report.clean import visible
+from optimizer.report.curves import best_so_far
+from optimizer.report.gather import Trial, trials_of
+from optimizer.report.result import Report, Side
+from optimizer.report.words import demo_lines, settings_of
+from optimizer.task.task import Task
+from optimizer.types import Candidate
+
+if TYPE_CHECKING:
+    import optuna
+    import pandas as pd
+
+_STYLE = (
+    ".metier table{border-collapse:collapse}.metier td,.metier th{padding:.2em .8em;text-align:left}"
+    ".metier .sides{display:grid;grid-template-columns:1fr 1fr;gap:1em;max-width:72em}"
+    ".metier pre{white-space:pre-wrap;overflow-wrap:anywhere;border:1px solid #8888;border-radius:4px;padding:.6em}"
+)
+_WIDTH, _HEIGHT = 480, 160  # of the curve, in pixels
+
+
+class Result:
+    """A finished run. It shows itself in a notebook, and prints as text.
+
+    `verdict` is improved, inconclusive or worse; `seed` and `winner` hold `test_score`, `test_ci95` and `candidate`;
+    `report` has all figures; `run_dir` the run's files.
+    """
+
+    def __init__(
+        self, report: Report, config: RunConfig, task: Task | None = None, endpoint: Endpoint | None = None
+    ) -> None:
+        """`task` and `endpoint` are the task and the model that the caller holds in memory."""
+        self.report = report
+        self._config, self._task, self._endpoint = config, task, endpoint
+
+    @property
+    def verdict(self) -> str:
+        """improved, inconclusive or worse: the winner against the seed, on examples that neither has seen."""
+        return self.report.verdict
+
+    @property
+    def recommendation(self) -> str:
+        """What to do with the winner."""
+        return self.report.recommendation
+
+    @property
+    def seed(self) -> Side:
+        """The prompt that was given, and its figures on the test examples."""
+        return self.report.seed
+
+    @property
+    def winner(self) -> Side:
+        """The best prompt that was found, and its figures on the test examples."""
+        return self.report.winner
+
+    @property
+    def run_dir(self) -> Path:
+        """The run's folder."""
+        return self.report.run_dir
+
+    @cached_property
+    def prompt(self) -> SavedPrompt:
+        """The winner, to be called with the task's inputs: `result.prompt(message="…").team`.
+
+        It answers with the model of the run: the very object that was given, or the one that was named.
+        """
+        lm = None if self._endpoint is None else self._endpoint.connect(self._config.models.task.temperature)
+        if self._task is not None and self._task.module is not None:
+            from optimizer.job.demos import programs_of_run
+
+            candidate = self.winner.candidate
+            program = programs_of_run(self._task, self.run_dir).build(candidate)
+            return SavedPrompt(self._task, candidate, model_of(self._config), lm, program)
+        saved = load_prompt(self.run_dir / "best.json")
+        return SavedPrompt(saved.task, saved.candidate, saved.model, lm)
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """One row a trial: its score with its interval, what it took, and each dimension of its prompt."""
+        import pandas as pd
+
+        columns = ("state", "reason", "score", "low", "high", "seen", "failures", "tokens", "calls")
+        return pd.DataFrame(
+            {
+                "number": trial.number,
+                "candidate": trial.candidate.id,
+                "origin": trial.candidate.origin,
+                **{name: getattr(trial, name) for name in columns},
+                **trial.params,
+            }
+            for trial in self._trials
+        )
+
+    @cached_property
+    def study(self) -> optuna.Study:
+        """The trials as a study of Optuna's, for `optuna.visualization`; see also `study.db` in the run's folder."""
+        return study_of(self.run_dir)
+
+    @cached_property
+    def _trials(self) -> list[Trial]:
+        with closing(Reader(self.run_dir / "ledger.db")) as ledger:
+            return trials_of(ledger)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        report = self.report
+        rows = [f"{report.verdict}: {report.recommendation}"]
+        rows += [f"  {name:7} {score}  {interval}  {rest}".rstrip() for name, score, interval, rest in self._figures()]
+        calls = sum(sum(usage["calls"].values()) for usage in (report.usage, report.test_usage))
+        rows.append(f"  {sum(report.trials.values())} trials, {calls:,} calls, {report.seconds:.0f} s")
+        return "\n".join([*rows, f"The prompt: {self.run_dir / 'best.md'}"])
+
+    def _figures(self) -> list[tuple[str, str, str, str]]:
+        """Return (name, score, interval, more) of both sides, their difference and each baseline."""
+        report = self.report
+        figures = [
+            (
+                name,
+                f"{side.test_score:.3f}",
+                _interval(side.test_ci95, ".3f"),
+                f"{side.tokens_per_call:.0f} tokens a call",
+            )
+            for name, side in (("seed", report.seed), ("winner", report.winner))
+        ]
+        paired = _interval(report.difference_ci95, "+.3f")
+        figures.append(("paired", f"{report.difference:+.3f}", paired, f"on {report.test_examples} test examples"))
+        for one in report.baselines:
+            more = f"winner {one.difference:+.3f} {_interval(one.difference_ci95, '+.3f')} on the same {one.examples}"
+            name = f"{one.name}, no search:"
+            figures.append((name, f"{one.side.test_score:.3f}", _interval(one.side.test_ci95, ".3f"), more))
+        return figures
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in self._figures())
+        sides = "".join(
+            f"<div><h4>{name}</h4>{_prompts_html(side.candidate)}</div>"
+            for name, side in (("Seed", self.seed), ("Winner", self.winner))
+        )
+        told = f"<p><strong>{escape(self.verdict)}</strong>: {escape(self.recommendation)}</p>"
+        files = f"<p>Files: <code>{escape(str(self.run_dir))}</code></p>"
+        inner = f'{told}<table>{rows}</table><div class="sides">{sides}</div>{_curve(self._trials)}{files}'
+        return f'<div class="metier"><style>{_STYLE}</style>{inner}</div>'
+
+
+def _interval(ends: tuple[float, float], form: str) -> str:
+    low, high = ends
+    return f"[{low:{form}}, {high:{form}}]"
+
+
+def _prompts_html(candidate: Candidate) -> str:
+    parts = []
+    for name, prompt in candidate.prompts.items():
+        if len(candidate.prompts) > 1:
+            parts.append(f"<h5>{escape(visible(name))}</h5>")
+        parts.append(f"<p>{escape(settings_of(prompt))}</p><pre>{escape(visible(prompt.instruction))}</pre>")
+        if demos := demo_lines(prompt):
+            rows = escape("\n".join(map(visible, demos)))
+            parts.append(f"<details><summary>{len(demos)} demos</summary><pre>{rows}</pre></details>")
+    return "".join(parts)
+
+
+def _curve(trials: list[Trial]) -> str:
+    """Return the best score so far against calls, as steps."""
+    points = best_so_far(trials)
+    if not points:
+        return ""
+    low, high = min(p[1] for p in points), max(p[1] for p in points)
+    last, span = max(points[-1][0], 1), max(high - low, 0.01)
+    across = [20 + (_WIDTH - 40) * point[0] / last for point in points]
+    down = [_HEIGHT - 30 - (_HEIGHT - 60) * (point[1] - low) / span for point in points]
+    path = f"M{across[0]:.1f},{down[0]:.1f}" + "".join(
+        f"H{x:.1f}V{y:.1f}" for x, y in zip(across[1:], down[1:], strict=True)
+    )
+    dots = "".join(
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="#2a7ab9"/>' for x, y in zip(across, down, strict=True)
+    )
+    title = f"Best validation score so far: {points[0][1]:.3f} to {high:.3f} over {last} calls"
+    return (
+        f'<svg width="{_WIDTH}" height="{_HEIGHT}" role="img" xmlns="http://www.w3.org/2000/svg"><title>{title}</title>'
+        f'<path d="{path}" fill="none" stroke="#2a7ab9" stroke-width="2"/>{dots}'
+        f'<text x="4" y="14" fill="currentColor" font-size="12">{title}</text></svg>'
+    )

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from optimizer.errors import ConfigError, LedgerError, TaskError
 from optimizer.export.targets import Export, Retrieves, export
@@ -94,7 +93,7 @@ def _best_static(run_dir: Path) -> str:
     )
 
 
-def messages_for(run_dir: Path, trial: Trial, position: int, inputs: Mapping[str, object]) -> list[dict[str, Any]]:
+def messages_for(run_dir: Path, trial: Trial, position: int, inputs: Mapping[str, object]) -> list[dict[str, object]]:
     """Return the chat messages of a trial's first call for the validation example at a position, with these inputs.
 
     Nothing is sent. Where the task cannot be loaded (a program that was optimized as an object, say) they are the
@@ -108,7 +107,7 @@ def messages_for(run_dir: Path, trial: Trial, position: int, inputs: Mapping[str
     return list(body["messages"])
 
 
-def _recorded_messages(run_dir: Path, trial: Trial, position: int) -> list[dict[str, Any]]:
+def _recorded_messages(run_dir: Path, trial: Trial, position: int) -> list[dict[str, object]]:
     with closing(Reader(run_dir / "ledger.db")) as ledger:
         example = answers_of(ledger, trial.candidate.id, "validation")[position].example
         calls = calls_of(ledger, "search", trial.number, example)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from optimizer.job.watcher import Watcher
+from optimizer.ledger.trials import best_so_far
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -88,7 +89,6 @@ class Progress(Watcher):
             self._bar.update(done - self._bar.n)
 
     def _best(self) -> float | None:
-        """Return the best mean among the trials that saw at least half of what the longest saw."""
-        longest = max(map(len, self._scores.values()), default=0)
-        means = [sum(s) / len(s) for s in self._scores.values() if s and 2 * len(s) >= longest]
-        return max(means, default=None)
+        means = {number: sum(scores) / len(scores) for number, scores in self._scores.items() if scores}
+        best = best_so_far((number, mean, len(self._scores[number])) for number, mean in means.items())
+        return None if best is None else means[best]

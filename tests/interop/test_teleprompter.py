@@ -40,7 +40,7 @@ def test_what_cannot_be_optimized_is_refused_with_a_remedy() -> None:
     assert "with_inputs" in refused(train=[dspy.Example(text="a", kind="b")])
     assert "trainset[0] is dict" in refused(train=[{"text": "a"}])
     assert "each of the three sets needs" in refused(train=EXAMPLES[:3])
-    assert "def metric(example, prediction, trace=None)" in refused(metric=lambda: 1)
+    assert "def metric(example, answer, trace=None)" in refused(metric=lambda: 1)
     assert "cannot be called" in refused(metric=0.5)
     assert "did you mean 'trials'" in refused(search={"trails": 3})
     assert "prompt_model=" in refused(models={"prompt": "openai/gpt"})

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from dspy.lm15 import Config, Message, Request
 
-from optimizer.config.schema import Failures, ModelConfig, Models
+from optimizer.config.schema import BudgetConfig, Failures, ModelConfig, Models
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door
 from optimizer.errors import CallError, ModelError
@@ -33,12 +33,10 @@ STYLE = "loud"
 
 @contextmanager
 def door_to(folder: Path, function: Any, retries: int = 0) -> Iterator[Door]:
-    from optimizer.config.schema import Budget as Limits
-
     endpoint = caller_endpoint(function, Models(timeout=2.0))
     with (
         closing(Ledger(folder / "ledger.db")) as ledger,
-        closing(Door(ledger, Budget(Limits()), {"task": endpoint}, {}, Failures(retries=retries))) as door,
+        closing(Door(ledger, Budget(BudgetConfig()), {"task": endpoint}, {}, Failures(retries=retries))) as door,
     ):
         yield door
 

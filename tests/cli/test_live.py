@@ -92,6 +92,7 @@ def test_the_live_panel_shows_the_same(state: Any) -> None:
         told = view.console.export_text()
     finally:
         view.console.file.close()
+    assert {line.index("│", 1) for line in told.splitlines() if line.startswith("│")} == {9}  # also with short lines
     for text in ("sorting", "note: a note", "1 of at most 40", "0 of 50 calls", "block, nearest 4"):
         assert text in told
 
@@ -189,7 +190,7 @@ def test_the_live_view_draws_a_bar_for_the_test_and_leaves_it_full() -> None:
         view.testing(1, 20, "baselines")
         view.end()  # cut off by the budget, say
         told = view.console.export_text()
-    assert "40 of 40 answers" in told
+    assert "40 of 40 answers in 0 s: the seed and the winner" in told
     assert "a note while it is drawn" in told
     assert "1 of 20 answers" in told
 

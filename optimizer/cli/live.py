@@ -211,12 +211,11 @@ class State:
         if event.kind != "ended":
             self.racing[event.number] = event.scores
             return
-        from optimizer.ledger.records import all_trials
-        from optimizer.report.status import best_trial
+        from optimizer.report.status import read_status
 
         self.ended += 1
         self.racing.pop(event.number, None)
-        self.best = best_trial(all_trials(self._ledger))
+        self.best = read_status(self._ledger).best
         self.curve += [] if self.best is None else [self.best["score"]]
 
     def leaders(self, most: int) -> list[tuple[int, float, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,8 @@ TASK_FOLDER = Completed(_task_folders)
 RUN_FOLDER = Completed(run_folders)
 MODEL_NAME = Completed(_local_models)
 
-_OPTIONAL: dict[str, Any] = {"metavar": "[RUN_DIR]", "required": False, "type": RUN_FOLDER}
-RUN_DIR = click.argument("run_dir", **_OPTIONAL, callback=_newest_run)
-RUN_DIR_IF_ANY = click.argument("run_dir", **_OPTIONAL, callback=_newest_run_if_any)
+_run_argument = partial(click.argument, "run_dir", metavar="[RUN_DIR]", required=False, type=RUN_FOLDER)
+RUN_DIR, RUN_DIR_IF_ANY = _run_argument(callback=_newest_run), _run_argument(callback=_newest_run_if_any)
 CONFIG = click.argument("config", metavar="CONFIG", type=Completed(_configs))
 SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key; may be repeated.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")

@@ -40,15 +40,16 @@ def compare(runs: tuple[str, ...], as_json: bool) -> None:
 
 def _text(comparison: Comparison) -> str:
     from optimizer.report.clean import cell
+    from optimizer.report.words import interval
 
     width = max(len(cell(side.name)) for side in comparison.sides)
     lines = [f"{comparison.examples} common test examples, {cell(comparison.metric)}; 95 % intervals"]
     for side in comparison.sides:
-        line = f"  {cell(side.name):{width}}  {side.score:.3f} [{side.ci95[0]:.3f}, {side.ci95[1]:.3f}]"
+        line = f"  {cell(side.name):{width}}  {side.score:.3f} {interval(*side.ci95)}"
         if side.gain is not None and side.gain_ci95 is not None:
             low, high = side.gain_ci95
             word = "better" if low > 0 else "worse" if high < 0 else "not told apart"
-            line += f"  {side.gain:+.3f} [{low:+.3f}, {high:+.3f}]  {word}"
+            line += f"  {side.gain:+.3f} {interval(low, high, form='+.3f')}  {word}"
         lines.append(line)
     if len(comparison.sides) > 2:
         lines.append("Each difference is to the first line, at 95 % for itself: of many, one in twenty is chance.")

@@ -138,8 +138,8 @@ class LiveView(Watcher):
         # As wide all the time: a panel that changes its width flickers.
         width = min(self.console.width, WIDEST)
         table = Table(title=self.title, show_header=False, width=width, title_justify="left")
-        table.add_column(no_wrap=True, min_width=NAME_WIDTH)
-        table.add_column(no_wrap=True, overflow="ellipsis", max_width=width - NAME_WIDTH - FRAME)
+        table.add_column(no_wrap=True, width=NAME_WIDTH)
+        table.add_column(no_wrap=True, overflow="ellipsis", width=width - NAME_WIDTH - FRAME)
         for name, text in self._rows():
             table.add_row(name, Text(visible(text, 200), overflow="ellipsis", no_wrap=True))
         return table
@@ -187,12 +187,12 @@ class Test:
         self._start = time.monotonic()
 
     def text(self) -> str:
-        """Return a bar, the answers, the time left, and what is tested."""
-        share = self.answered / max(1, self.planned)
-        left = "time left not known yet"
+        """Return a bar, the answers, the time left (at the end: the time it took), and what is tested."""
+        share, elapsed = self.answered / max(1, self.planned), time.monotonic() - self._start
+        timing = ", time left not known yet"
         if self.answered:
-            left = f"about {duration((time.monotonic() - self._start) * (1 / share - 1))} left"
-        return f"test {bar(share)}  {self.answered} of {self.planned} answers, {left}: {self.what}"
+            timing = f", about {duration(elapsed * (1 / share - 1))} left" if share < 1 else f" in {duration(elapsed)}"
+        return f"test {bar(share)}  {self.answered} of {self.planned} answers{timing}: {self.what}"
 
 
 class State:
@@ -211,12 +211,11 @@ class State:
         if event.kind != "ended":
             self.racing[event.number] = event.scores
             return
-        from optimizer.ledger.records import all_trials
-        from optimizer.report.status import best_trial
+        from optimizer.report.status import read_status
 
         self.ended += 1
         self.racing.pop(event.number, None)
-        self.best = best_trial(all_trials(self._ledger))
+        self.best = read_status(self._ledger).best
         self.curve += [] if self.best is None else [self.best["score"]]
 
     def leaders(self, most: int) -> list[tuple[int, float, int]]:

@@ -55,9 +55,10 @@ def show(run_dir: Path, number: int | None, example: int | None, as_json: bool) 
 
 def _lines(shown: Shown, messages: list[dict[str, Any]]) -> list[str]:
     from optimizer.report.clean import cell, visible
+    from optimizer.report.words import interval
 
     trial = shown.trial
-    score = "no score" if trial.score is None else f"{trial.score:.3f} [{trial.low:.3f}, {trial.high:.3f}]"
+    score = "no score" if trial.score is None else f"{trial.score:.3f} {interval(trial.low, trial.high)}"
     tokens = "" if trial.tokens is None else f", {trial.tokens:.0f} tokens a call"
     lines = [
         f"trial {trial.number}: {trial.state.replace('_', ' ')}" + (f", {cell(trial.reason)}" if trial.reason else ""),

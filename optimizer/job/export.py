@@ -111,4 +111,4 @@ def _recorded_messages(run_dir: Path, trial: Trial, position: int) -> list[dict[
     with closing(Reader(run_dir / "ledger.db")) as ledger:
         example = answers_of(ledger, trial.candidate.id, "validation")[position].example
         calls = calls_of(ledger, "search", trial.number, example)
-    return list(messages_of(json.loads(calls[0]["request"]))) if calls else []
+    return [dict(message) for message in messages_of(json.loads(calls[0]["request"]))] if calls else []

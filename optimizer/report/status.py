@@ -60,7 +60,7 @@ def read_status(ledger: Reader) -> Status:
         stopped=(ledger.meta("stopped") or {}).get("why", "") if state == "interrupted" else "",
         trials=counts,
         planned=planned,
-        best=best_trial(rows),
+        best=_best(rows),
         spent=spent,
         test_calls=sum(usage_by_role(ledger, "test").values(), Usage()).calls,
         failures={kind: count for kind, count, _ in failures_by_kind(ledger)},
@@ -72,7 +72,7 @@ def read_status(ledger: Reader) -> Status:
     )
 
 
-def best_trial(rows: list[Any]) -> dict[str, Any] | None:
+def _best(rows: list[Any]) -> dict[str, Any] | None:
     """Return the best trial's figures by the names that they have in Status."""
     scored = {row["number"]: row for row in rows if row["score"] is not None and row["state"] != "failed"}
     number = best_so_far((number, row["score"], row["seen"]) for number, row in scored.items())

@@ -28,6 +28,7 @@ TASK: Any = SimpleNamespace(name="sorting", train=[1] * 3, validation=[1] * 2, t
 @pytest.fixture
 def state(tmp_path: Path) -> Any:
     ledger = Ledger(tmp_path / "ledger.db")
+    begin_attempt(ledger)
     budget = Budget(BudgetConfig(calls=50))
     yield State(RunConfig(task="x"), budget, ledger), budget, ledger
     ledger.close()
@@ -40,7 +41,6 @@ def test_the_view_fits_the_place() -> None:
 
 def test_the_best_is_the_one_that_status_tells(state: Any) -> None:
     shown, _, ledger = state
-    begin_attempt(ledger)
     shown.take(Event("block", 0, SEED, [1.0] * 8))
     assert (shown.best, shown.racing) == (None, {0: [1.0] * 8})  # it may still be raced out
     ends = {0: ("complete", [0.5] * 8), 1: ("raced_out", [1.0]), 2: ("failed", [1.0] * 8)}
@@ -92,12 +92,14 @@ def test_the_live_panel_shows_the_same(state: Any) -> None:
         told = view.console.export_text()
     finally:
         view.console.file.close()
+    assert {line.index("│", 1) for line in told.splitlines() if line.startswith("│")} == {9}  # also with short lines
     for text in ("sorting", "note: a note", "1 of at most 40", "0 of 50 calls", "block, nearest 4"):
         assert text in told
 
 
 def test_where_the_budget_decides_no_number_of_trials_is_told(tmp_path: Path) -> None:
     with closing(Ledger(tmp_path / "ledger.db")) as ledger:
+        begin_attempt(ledger)
         limits = BudgetConfig(calls=50)
         budget = Budget(limits)
         shown = State(RunConfig(task="x", budget=limits), budget, ledger)
@@ -114,6 +116,7 @@ def test_a_full_panel_fits_a_small_terminal(tmp_path: Path) -> None:
     view = LiveView()
     limits = BudgetConfig(calls=50, tokens=9000, usd=3.0, seconds=60)
     with closing(Ledger(tmp_path / "full.db")) as ledger, open("/dev/null", "w") as nowhere:
+        begin_attempt(ledger)
         budget = Budget(limits)
         budget.begin(ledger, 4, 1)
         view.console = Console(force_terminal=False, width=80, height=24, record=True, file=nowhere)
@@ -189,7 +192,7 @@ def test_the_live_view_draws_a_bar_for_the_test_and_leaves_it_full() -> None:
         view.testing(1, 20, "baselines")
         view.end()  # cut off by the budget, say
         told = view.console.export_text()
-    assert "40 of 40 answers" in told
+    assert "40 of 40 answers in 0 s: the seed and the winner" in told
     assert "a note while it is drawn" in told
     assert "1 of 20 answers" in told
 

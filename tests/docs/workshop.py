@@ -28,7 +28,7 @@ from support.jobs import lighten
 from docs.blocks import ROOT, Block
 from optimizer.cli.main import cli
 from optimizer.config.schema import RunConfig, Tracking
-from optimizer.task.schema import TaskFile
+from optimizer.task.load import load_task_file
 from optimizer.testing.fake_server import FakeServer, Messages, text_of
 
 HARMLESS = {"mkdir", "cp", "ls"}
@@ -67,7 +67,8 @@ class Workshop:
         getattr(self, f"_{block.language}")(block)
 
     def _text(self, block: Block) -> None:
-        """Output is not run."""
+        """Output is not run; a text with a file's name is that file."""
+        self._written(block)
 
     def _python(self, block: Block) -> None:
         if self._written(block):
@@ -82,11 +83,12 @@ class Workshop:
                     getattr(self.names[name](), test)()
 
     def _yaml(self, block: Block) -> None:
+        if "task" in block.marks:
+            load_task_file(self._written(block) or self._write("block.yaml", block.text))
+            return
         self._written(block)
         data = yaml.safe_load(block.text)
-        if "task" in block.marks:
-            TaskFile.model_validate(data)
-        elif "config" in block.marks:
+        if "config" in block.marks:
             RunConfig.model_validate(data)
         else:
             RunConfig.model_validate({"task": "tickets", block.marks["section"]: data})
@@ -103,14 +105,16 @@ class Workshop:
                 code, output = ran.returncode, ran.stdout + ran.stderr
             assert code == int(block.marks.get("exit", 0)), f"{block.place}: {line}\n{output}"
 
-    def _written(self, block: Block) -> bool:
+    def _written(self, block: Block) -> Path | None:
         """Write a block with a file's name there."""
-        if (name := block.marks.get("file")) is None:
-            return False
+        name = block.marks.get("file")
+        return None if name is None else self._write(name, faked(block.text))
+
+    def _write(self, name: str, text: str) -> Path:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(faked(block.text), encoding="utf-8")
-        return True
+        path.write_text(text, encoding="utf-8")
+        return path
 
 
 def faked(text: str) -> str:

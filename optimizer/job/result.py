@@ -19,6 +19,7 @@ from optimizer.report.clean import visible
 from optimizer.report.curves import best_so_far
 from optimizer.report.gather import Trial, trials_of
 from optimizer.report.result import Report, Side
+from optimizer.report.summary import summary
 from optimizer.report.words import demo_lines, settings_of
 from optimizer.task.task import Task
 from optimizer.types import Candidate
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _STYLE = (
-    ".metier table{border-collapse:collapse}.metier td,.metier th{padding:.2em .8em;text-align:left}"
     ".metier .sides{display:grid;grid-template-columns:1fr 1fr;gap:1em;max-width:72em}"
     ".metier pre{white-space:pre-wrap;overflow-wrap:anywhere;border:1px solid #8888;border-radius:4px;padding:.6em}"
 )
@@ -121,48 +121,17 @@ class Result:
         return str(self)
 
     def __str__(self) -> str:
-        report = self.report
-        rows = [f"{report.verdict}: {report.recommendation}"]
-        rows += [f"  {name:7} {score}  {interval}  {rest}".rstrip() for name, score, interval, rest in self._figures()]
-        calls = sum(sum(usage["calls"].values()) for usage in (report.usage, report.test_usage))
-        rows.append(f"  {sum(report.trials.values())} trials, {calls:,} calls, {report.seconds:.0f} s")
-        return "\n".join([*rows, f"The prompt: {self.run_dir / 'best.md'}"])
-
-    def _figures(self) -> list[tuple[str, str, str, str]]:
-        """Return (name, score, interval, more) of both sides, their difference and each baseline."""
-        report = self.report
-        figures = [
-            (
-                name,
-                f"{side.test_score:.3f}",
-                _interval(side.test_ci95, ".3f"),
-                f"{side.tokens_per_call:.0f} tokens a call",
-            )
-            for name, side in (("seed", report.seed), ("winner", report.winner))
-        ]
-        paired = _interval(report.difference_ci95, "+.3f")
-        figures.append(("paired", f"{report.difference:+.3f}", paired, f"on {report.test_examples} test examples"))
-        for one in report.baselines:
-            more = f"winner {one.difference:+.3f} {_interval(one.difference_ci95, '+.3f')} on the same {one.examples}"
-            name = f"{one.name}, no search:"
-            figures.append((name, f"{one.side.test_score:.3f}", _interval(one.side.test_ci95, ".3f"), more))
-        return figures
+        return "\n".join(summary(self.report))
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in self._figures())
+        figures = "\n".join(summary(self.report)[1:])
         sides = "".join(
             f"<div><h4>{name}</h4>{_prompts_html(side.candidate)}</div>"
             for name, side in (("Seed", self.seed), ("Winner", self.winner))
         )
-        told = f"<p><strong>{escape(self.verdict)}</strong>: {escape(self.recommendation)}</p>"
-        files = f"<p>Files: <code>{escape(str(self.run_dir))}</code></p>"
-        inner = f'{told}<table>{rows}</table><div class="sides">{sides}</div>{_curve(self._trials)}{files}'
+        verdict = f"<p><strong>{escape(self.verdict)}</strong>: {escape(self.recommendation)}</p>"
+        inner = f'{verdict}<pre>{escape(figures)}</pre><div class="sides">{sides}</div>{_curve(self._trials)}'
         return f'<div class="metier"><style>{_STYLE}</style>{inner}</div>'
-
-
-def _interval(ends: tuple[float, float], form: str) -> str:
-    low, high = ends
-    return f"[{low:{form}}, {high:{form}}]"
 
 
 def _prompts_html(candidate: Candidate) -> str:

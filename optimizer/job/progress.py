@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -42,7 +43,7 @@ class Progress(Watcher):
 
     def say(self, text: str) -> None:
         """Write a message above the bar."""
-        from tqdm.auto import tqdm
+        from tqdm import tqdm
 
         tqdm.write(text)
 
@@ -79,7 +80,9 @@ class Progress(Watcher):
             self._bar = None
 
     def _open(self, title: str, total: int | None, unit: str) -> None:
-        from tqdm.auto import tqdm
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # in a notebook without ipywidgets the bar is text, which will do
+            from tqdm.auto import tqdm
 
         self.close()
         self._bar = tqdm(desc=title, total=total, unit=unit)

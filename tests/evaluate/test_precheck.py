@@ -24,7 +24,7 @@ from optimizer.types import Candidate, Example, Prompt, Score
 
 SEED = Candidate({"predict": Prompt("i")})
 OUTPUTS = {"answer": FieldSpec()}
-TASK = Task(
+TASK = Task.from_parts(
     name="t",
     description="",
     instruction="i",
@@ -36,7 +36,7 @@ TASK = Task(
     metric=build_metric("exact_match", OUTPUTS, Path()),
     folder=Path(),
 )
-LABELLED = replace(TASK, outputs={"answer": FieldSpec(choices=("0.0", "1.0"))})
+LABELLED = TASK.changed(outputs={"answer": FieldSpec(choices=("0.0", "1.0"))})
 EXAMPLES = [Example({"n": n}, {"answer": "1.0"}) for n in range(40)]
 
 
@@ -134,7 +134,7 @@ def test_a_seed_that_nobody_answers_is_not_judged(ledger: Ledger) -> None:
 
 def labelled(instruction: str, *said: str, style: str = "turns") -> str:
     """Return what a pre-check says of a task with the labels yes and no, where the model says this."""
-    task = replace(TASK, instruction=instruction, outputs={"answer": FieldSpec(choices=("yes", "no"))})
+    task = TASK.changed(instruction=instruction, outputs={"answer": FieldSpec(choices=("yes", "no"))})
     unnamed = unnamed_labels(task, Candidate({"predict": Prompt(instruction, style)}))
     read = [{"answer": one} if one in ("yes", "no") else {"unreadable": one} for one in said]
     results: list[Any] = [Score(0.0, answer) for answer in read]

@@ -161,4 +161,4 @@ def make_task(folder: Path, **changes: Any) -> RealTask:
         "metric": build_metric("exact_match", outputs, folder),
         "folder": folder,
     }
-    return RealTask(**{**made, **changes})
+    return RealTask.from_parts(**{**made, **changes})

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from optimizer.config.schema import ModelConfig, RunConfig
+from optimizer.job.study import write_study
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.records import all_trials, prompt_as_sent
 from optimizer.prompt.saved import dump_prompt
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from optimizer.job.session import Session
 
 PROMPT = "best"
-FILES = ("best.json", "best.md", "report.md", "report.html", "result.json")
+FILES = ("best.json", "best.md", "report.md", "report.html", "result.json", "study.db")
 
 
 def finish(session: Session, report: Report) -> None:
@@ -44,6 +45,8 @@ def write_files(ledger: Ledger, names: Collection[str] = FILES) -> None:
     if {"report.md", "report.html"} & set(names):
         write_reports(ledger, run_dir)
     write_result(report)
+    if "study.db" in names:
+        write_study(run_dir)
 
 
 def set_mlflow(ledger: Ledger, mlflow: dict[str, str | None]) -> None:

@@ -9,7 +9,6 @@ from optimizer.job.background import beside_the_loop, outside_the_loop
 from optimizer.job.progress import following
 from optimizer.job.result import Result
 from optimizer.job.run import optimize as run
-from optimizer.job.study import FILE, write_study
 from optimizer.job.watcher import Watcher
 from optimizer.models.fleet import Fleet
 
@@ -64,6 +63,4 @@ def _run(arguments: Arguments, watcher: Watcher, wait: bool, accept_changes: boo
     config, given = arguments.config, arguments.given
     models = Fleet(config.models, None, watcher.say, given) if given else None
     report = run(config, watcher, task=arguments.task, models=models, wait=wait, accept_changes=accept_changes)
-    if not (report.run_dir / FILE).is_file():
-        write_study(report.run_dir)
     return Result(report, config, arguments.task, given.get("task"))

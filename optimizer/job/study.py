@@ -9,8 +9,10 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
+from optimizer.errors import LedgerError
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.records import all_trials
 from optimizer.report.gather import Trial, trials_of
@@ -54,14 +56,27 @@ def write_study(run_dir: Path) -> Path:
     """Write a run's study as study.db, a file of Optuna's SQLite storage, and return its path.
 
     `optuna-dashboard sqlite:///RUN_DIR/study.db` shows it. The rows are written by the table: Optuna's own storage
-    takes a tenth of a second a trial.
+    takes a tenth of a second a trial. Raises LedgerError where the file cannot be written.
     """
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    draft = run_dir / f".{FILE}.draft"
+    try:
+        _write(study_of(run_dir), draft)
+        os.replace(draft, run_dir / FILE)
+    except (OSError, SQLAlchemyError, StorageInternalError) as problem:
+        what = f"{run_dir / FILE}: cannot be written ({shorten(str(problem), 200)})"
+        raise LedgerError(what, "Free some disk space, then run it again: nothing paid is lost.") from None
+    return run_dir / FILE
+
+
+def _write(study: optuna.Study, path: Path) -> None:
     import optuna
     from optuna.storages import RDBStorage
 
-    study, draft = study_of(run_dir), run_dir / f".{FILE}.draft"
-    draft.unlink(missing_ok=True)
-    storage = RDBStorage(f"sqlite:///{draft}")
+    path.unlink(missing_ok=True)
+    storage = RDBStorage(f"sqlite:///{path}")
     try:
         with _quiet():
             study_id = storage.create_new_study(study.directions, study.study_name)
@@ -69,8 +84,6 @@ def write_study(run_dir: Path) -> Path:
         _insert(storage.engine, study_id, study.trials)
     finally:
         storage.engine.dispose()
-    os.replace(draft, run_dir / FILE)
-    return run_dir / FILE
 
 
 def _name_values(study: optuna.Study) -> None:

@@ -25,7 +25,6 @@ class Job:
     tracking_uri: str
     watcher: Watcher
     models: ModelSet | None
-    started: float
 
 
 def make_run_dir(config: RunConfig, task: Task) -> Path:

@@ -51,6 +51,15 @@ class Example:
         """16 hex digits that name this example by its content."""
         return digest([dict(self.inputs), dict(self.outputs)])
 
+    def to_json(self) -> dict[str, dict[str, Any]]:
+        """Return the inputs and outputs as plain data."""
+        return {"inputs": dict(self.inputs), "outputs": dict(self.outputs)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Example:
+        """Rebuild an example from `to_json`'s data. Raises KeyError or TypeError if it is not that."""
+        return cls(data["inputs"], data["outputs"])
+
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
@@ -80,14 +89,12 @@ class Prompt:
     def to_json(self) -> dict[str, Any]:
         """Return this prompt as plain data, demos in full."""
         data = {name: getattr(self, name) for name in ("instruction", "format", "policy", "count", "order")}
-        demos = [{"inputs": dict(d.inputs), "outputs": dict(d.outputs)} for d in self.demos]
-        return {**data, "demos": demos}
+        return {**data, "demos": [demo.to_json() for demo in self.demos]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Prompt:
         """Rebuild a prompt from `to_json`'s data. Raises KeyError or TypeError if it is not that."""
-        demos = tuple(Example(d["inputs"], d["outputs"]) for d in data["demos"])
-        return cls(**{**data, "demos": demos})
+        return cls(**{**data, "demos": tuple(map(Example.from_json, data["demos"]))})
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from experiments.field.cell import SHOWN, Found, Job
 from optimizer.config.schema import RunConfig
 from optimizer.job.run import optimize
 from optimizer.job.watcher import Watcher
+from optimizer.ledger.answers import answers_of
 from optimizer.ledger.reader import Reader
-from optimizer.ledger.records import all_trials, scores_of
+from optimizer.ledger.trials import all_trials
 from optimizer.models.embed import Embedder
 from optimizer.prompt.program import ROOT, Programs
 from optimizer.task.task import Task
@@ -81,10 +82,10 @@ def curve(ledger: Reader) -> list[tuple[int, float]]:
     ends = [row["ended"] for row in ledger.read(sql)]
     points: list[tuple[int, float]] = []
     best = 0.0
-    for trial in sorted(all_trials(ledger), key=lambda row: row["ended"] or float("inf")):
-        if trial["state"] == "complete" and trial["score"] is not None:
-            best = max(best, trial["score"])
-            points.append((sum(end <= trial["ended"] for end in ends), round(best, 4)))
+    for trial in sorted(all_trials(ledger), key=lambda row: row.ended or float("inf")):
+        if trial.state == "complete" and trial.score is not None:
+            best = max(best, trial.score)
+            points.append((sum(end <= (trial.ended or 0.0) for end in ends), round(best, 4)))
     return points
 
 
@@ -132,7 +133,7 @@ def _fixed(job: Job, task: Task, prompt: Prompt) -> Found:
 
 def _test_scores(ledger: Reader, candidate: Candidate, task: Task) -> tuple[float, ...]:
     """Return a candidate's test scores in the task's order; every example must have been answered."""
-    rows = {row["example"]: row["value"] for row in scores_of(ledger, candidate.id, "test")}
+    rows = {row.example: row.value for row in answers_of(ledger, candidate.id, "test")}
     scores = [rows.get(example.id) for example in task.test]
     if None in scores:
         raise RuntimeError(f"{scores.count(None)} of {len(scores)} test examples were not answered")

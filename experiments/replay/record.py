@@ -27,7 +27,7 @@ from optimizer.door.door import Door
 from optimizer.door.engine import language_model
 from optimizer.evaluate.evaluator import Evaluator, phase_tag
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import usage_by_trial
+from optimizer.ledger.spend import usage_by_trial
 from optimizer.models.embed import Embedder
 from optimizer.models.fleet import Fleet
 from optimizer.prompt.program import ROOT, Programs

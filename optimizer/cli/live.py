@@ -101,7 +101,7 @@ class LiveView(Watcher):
 
     def event(self, event: Event) -> None:
         """Take note of a trial that moved on."""
-        from optimizer.ledger.records import last_failures
+        from optimizer.ledger.calls import last_failures
 
         self.state.take(event)
         if event.kind != "started":
@@ -211,11 +211,12 @@ class State:
         if event.kind != "ended":
             self.racing[event.number] = event.scores
             return
-        from optimizer.report.status import read_status
+        from optimizer.ledger.trials import trial_figures
+        from optimizer.report.status import best_figures
 
         self.ended += 1
         self.racing.pop(event.number, None)
-        self.best = read_status(self._ledger).best
+        self.best = best_figures(trial_figures(self._ledger))
         self.curve += [] if self.best is None else [self.best["score"]]
 
     def leaders(self, most: int) -> list[tuple[int, float, int]]:
@@ -233,7 +234,7 @@ class State:
         """Return what was spent, against each limit that is set."""
         used = self._budget.used()
         if not used:
-            from optimizer.ledger.records import usage_by_role
+            from optimizer.ledger.spend import usage_by_role
             from optimizer.types import Usage
 
             total = sum(usage_by_role(self._ledger, "search").values(), Usage())

@@ -36,11 +36,12 @@ def sync(run_dir: str, uri: str | None) -> None:
       metier track sync runs/mine --uri http://127.0.0.1:5000
     """
     from optimizer.report.markdown import candidate_md
-    from optimizer.report.result import set_mlflow
+    from optimizer.report.result import write_result
     from optimizer.track.worker import sync as rebuild
 
-    uri, parent = rebuild(Path(run_dir), candidate_md, echo, uri)
-    set_mlflow(Path(run_dir), {"tracking_uri": uri, "run_id": parent})
+    report = rebuild(Path(run_dir), candidate_md, echo, uri)
+    if report is not None:
+        write_result(report)
 
 
 @track.command(hidden=True)

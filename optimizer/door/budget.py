@@ -12,9 +12,10 @@ from concurrent.futures import Future
 from optimizer.config.schema import BudgetConfig
 from optimizer.door.forecast import TestForecast
 from optimizer.errors import BudgetSpent, ConfigError
-from optimizer.ledger.clock import booked_for_lost, call_stats, resume_clock
+from optimizer.ledger.calls import CallTag
+from optimizer.ledger.clock import resume_clock
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import CallTag, usage_by_role
+from optimizer.ledger.spend import booked_for_lost, call_stats, usage_by_role
 from optimizer.types import Phase, Usage
 
 

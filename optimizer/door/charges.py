@@ -10,7 +10,7 @@ from typing import Any
 from optimizer.door.budget import Budget
 from optimizer.door.failures import causes
 from optimizer.errors import BudgetSpent
-from optimizer.ledger.records import CallTag
+from optimizer.ledger.calls import CallTag
 from optimizer.models.prices import Price
 from optimizer.types import FailureKind, Usage, canonical_json
 

@@ -21,9 +21,7 @@ from optimizer.door.delivery import Delivery
 from optimizer.door.keys import call_key, response_json
 from optimizer.door.limiter import Limiter
 from optimizer.errors import BudgetSpent, CallError
-from optimizer.ledger.clock import rebook_lost
-from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import (
+from optimizer.ledger.calls import (
     CallTag,
     answered_keys,
     begin_call,
@@ -34,7 +32,9 @@ from optimizer.ledger.records import (
     recall_call,
     repeat_call,
 )
+from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.shared import SharedCache
+from optimizer.ledger.spend import rebook_lost
 from optimizer.models.prices import Price, metered
 from optimizer.models.providers import Endpoint
 from optimizer.system.dspy_private import request_to_dict, response_from_dict

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from optimizer.ledger.records import CallTag
+from optimizer.ledger.calls import CallTag
 from optimizer.types import Usage
 
 # Test examples are not the validation's: a tenth more in dollars, a fifth more in time.

@@ -15,8 +15,9 @@ from optimizer.door.door import counted, tag_of_call
 from optimizer.door.failures import metier_error_in
 from optimizer.errors import BudgetSpent, CallError, TaskError
 from optimizer.evaluate.admission import Admission, unlimited
+from optimizer.ledger.answers import ScoreKey, put_scores
+from optimizer.ledger.calls import CallTag
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import CallTag, ScoreKey, put_scores
 from optimizer.prompt.builder import Builder
 from optimizer.task.metrics.base import Metric
 from optimizer.types import Candidate, Example, Failure, Phase, Score

@@ -18,11 +18,11 @@ from optimizer.job.demos import programs_of_run
 from optimizer.job.progress import following
 from optimizer.job.run import optimize
 from optimizer.job.watcher import Watcher
+from optimizer.ledger.result import Report
 from optimizer.models.own import LMEndpoint, LMSet, lm_config, lm_endpoint
 from optimizer.prompt.builder import ProgramBuilder
 from optimizer.prompt.student import is_plain, with_prompts
 from optimizer.prompt.tuned import TunedProgram
-from optimizer.report.result import Report
 from optimizer.system.dspy_private import freeze
 from optimizer.types import Candidate, Role
 

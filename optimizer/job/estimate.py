@@ -14,9 +14,8 @@ from optimizer.evaluate.evaluator import phase_tag
 from optimizer.forecast.forecast import Forecast, Range, Sample, forecast
 from optimizer.forecast.lengths import EXAMPLES, plan_of
 from optimizer.job.session import Session, open_session
-from optimizer.ledger.clock import CallStats, call_stats
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import usage_by_role
+from optimizer.ledger.spend import CallStats, call_stats, usage_by_role
 from optimizer.models.fleet import Say
 from optimizer.report.words import told_failures
 from optimizer.search.schedule import make_schedule, refuse_few

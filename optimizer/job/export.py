@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -12,12 +11,13 @@ from optimizer.export.targets import Export, Retrieves, export
 from optimizer.export.template import first_request, openai_body
 from optimizer.job.finish import model_of
 from optimizer.job.resume import stored_config
+from optimizer.ledger.answers import answers_of
+from optimizer.ledger.calls import calls_of
 from optimizer.ledger.reader import Reader
-from optimizer.ledger.records import calls_of
+from optimizer.ledger.result import result_of
+from optimizer.ledger.trials import Trial, all_trials
 from optimizer.prompt.saved import SavedPrompt, carried, load_prompt
-from optimizer.report.gather import Trial, answers_of, trials_of
 from optimizer.task.load import load_task
-from optimizer.track.content import messages_of
 from optimizer.types import Candidate
 
 
@@ -52,7 +52,7 @@ def prompt_of(run_dir: Path, trial: int | None = None) -> SavedPrompt:
 def find_trial(run_dir: Path, number: int) -> Trial:
     """Return a trial of a run; raises LedgerError with the numbers there are."""
     with closing(Reader(run_dir / "ledger.db")) as ledger:
-        trials = trials_of(ledger)
+        trials = all_trials(ledger)
     found = next((trial for trial in trials if trial.number == number), None)
     if found is None:
         known = f"Its trials are 0 to {trials[-1].number}." if trials else "It has not begun a trial."
@@ -63,8 +63,8 @@ def find_trial(run_dir: Path, number: int) -> Trial:
 def find_winner(run_dir: Path) -> Trial:
     """Return the trial that won a finished run; raises LedgerError where there is none yet."""
     with closing(Reader(run_dir / "ledger.db")) as ledger:
-        result, trials = ledger.meta("result"), trials_of(ledger)
-    won = result["winner"]["candidate_id"] if result else None
+        result, trials = result_of(ledger), all_trials(ledger)
+    won = result.winner.candidate.id if result else None
     found = [trial for trial in trials if trial.candidate.id == won]
     if not found:
         raise LedgerError(f"{run_dir}: the run has no winner yet", "Name one of its trials with --trial.")
@@ -80,7 +80,7 @@ def _trial_prompt(run_dir: Path, candidate: Candidate) -> SavedPrompt:
 
 def _best_static(run_dir: Path) -> str:
     with closing(Reader(run_dir / "ledger.db")) as ledger:
-        trials = trials_of(ledger)
+        trials = all_trials(ledger)
     scored = [t for t in trials if t.low is not None and not t.candidate.retrieves]
     # Few examples make a high score easily, but not a high lower end.
     best = max(scored, key=lambda trial: (trial.state == "complete", trial.low, -trial.number), default=None)
@@ -111,4 +111,4 @@ def _recorded_messages(run_dir: Path, trial: Trial, position: int) -> list[dict[
     with closing(Reader(run_dir / "ledger.db")) as ledger:
         example = answers_of(ledger, trial.candidate.id, "validation")[position].example
         calls = calls_of(ledger, "search", trial.number, example)
-    return [dict(message) for message in messages_of(json.loads(calls[0]["request"]))] if calls else []
+    return [dict(message) for message in calls[0].messages] if calls else []

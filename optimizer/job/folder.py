@@ -25,7 +25,6 @@ class Job:
     tracking_uri: str
     watcher: Watcher
     models: ModelSet | None
-    started: float
 
 
 def make_run_dir(config: RunConfig, task: Task) -> Path:
@@ -50,7 +49,8 @@ def mlflow_uri(config: RunConfig, run_dir: Path) -> str:
         return ""
     from optimizer.track.address import checked
 
-    home = run_dir if config.run_dir else run_dir.parent
+    # One database for all runs of a folder, so that they can be compared. An earlier metier gave some runs their own.
+    home = run_dir if (run_dir / "mlflow.db").is_file() else run_dir.parent
     return checked(where.uri or f"sqlite:///{home.resolve() / 'mlflow.db'}")
 
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from optimizer.config.load import dump_config
 from optimizer.errors import Interrupted, LedgerError
-from optimizer.job.finish import set_mlflow
 from optimizer.job.folder import splits_json
 from optimizer.job.watcher import Watcher
 from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.result import put_mlflow
 from optimizer.models.fleet import Say
+from optimizer.report.result import write_result
 from optimizer.system.redact import scrub
 from optimizer.track.mirror import Mirror
 
@@ -71,8 +72,7 @@ def _started(session: Session, uri: str, experiment: str, run_id: str, block: in
             "data": splits_json(task),
             "config": scrub(dump_config(config.model_copy(update={"run_dir": None}))),
             "block": block,
-        },
-        [*task.validation, *task.test],
+        }
     )
     return mirror
 
@@ -82,4 +82,6 @@ def _end(ledger: Ledger, mirror: Mirror, status: str, say: Say) -> None:
     if problem := mirror.finish(status):
         say(f"MLflow was not reached ({problem}); later: metier track sync {run_dir}")
     if status == "FINISHED" and mirror.parent is not None:
-        set_mlflow(ledger, {"tracking_uri": scrub(ledger.meta("tracking")["uri"]), "run_id": mirror.parent})
+        report = put_mlflow(ledger, scrub(ledger.meta("tracking")["uri"]), mirror.parent)
+        if report is not None:
+            write_result(report)

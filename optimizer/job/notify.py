@@ -8,7 +8,7 @@ from pathlib import Path
 
 from optimizer.config.schema import Notify
 from optimizer.errors import MetierError
-from optimizer.report.result import Report
+from optimizer.ledger.result import Report
 from optimizer.system.redact import scrub
 
 PATIENCE = 5.0  # seconds: the run is over, and its user may be waiting

@@ -13,12 +13,12 @@ from optimizer.job.finish import model_of
 from optimizer.job.load import load_prompt
 from optimizer.job.study import study_of
 from optimizer.ledger.reader import Reader
+from optimizer.ledger.result import Report, Side
+from optimizer.ledger.trials import Trial, all_trials
 from optimizer.models.providers import Endpoint
 from optimizer.prompt.saved import SavedPrompt
 from optimizer.report.clean import visible
 from optimizer.report.curves import best_so_far
-from optimizer.report.gather import Trial, trials_of
-from optimizer.report.result import Report, Side
 from optimizer.report.summary import summary
 from optimizer.report.words import demo_lines, settings_of
 from optimizer.task.task import Task
@@ -115,7 +115,7 @@ class Result:
     @cached_property
     def _trials(self) -> list[Trial]:
         with closing(Reader(self.run_dir / "ledger.db")) as ledger:
-            return trials_of(ledger)
+            return all_trials(ledger)
 
     def __repr__(self) -> str:
         return str(self)

@@ -15,10 +15,12 @@ from optimizer.config.load import apply_override
 from optimizer.config.schema import BudgetConfig, RunConfig, is_local
 from optimizer.config.strict import validate
 from optimizer.errors import ConfigError, LedgerError
+from optimizer.ledger.answers import forget_failures
+from optimizer.ledger.calls import begin_attempt
+from optimizer.ledger.examples import put_examples
 from optimizer.ledger.identity import changes, check_changes, extends, versions
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
-from optimizer.ledger.records import begin_attempt, forget_failures, put_examples
 from optimizer.search.schedule import is_quick, refuse_few
 from optimizer.system.redact import HIDDEN, hide, hide_credentials, scrub
 from optimizer.task.program import calls_each

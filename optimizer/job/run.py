@@ -18,8 +18,8 @@ from optimizer.job.notify import finished, notify, stopped
 from optimizer.job.resume import Claim, claim_run, hide_keys
 from optimizer.job.watcher import Logged, Watcher
 from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.result import Report
 from optimizer.models.providers import ModelSet
-from optimizer.report.result import Report
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
 
@@ -45,7 +45,8 @@ def optimize(
         claim = claim_run(ledger, config, job.task, accept_changes)
         if claim.finished:
             catch_up(ledger, job.watcher.say)
-            return finished_report(ledger)
+        if earlier := finished_report(ledger):
+            return earlier
         try:
             result = _run_to_end(job, ledger, claim)
         except MetierError as problem:
@@ -56,13 +57,12 @@ def optimize(
 
 
 def _job(config: RunConfig, watcher: Watcher, task: Task | None, models: ModelSet | None) -> Job:
-    started = time.time()
     task = load_task(config.task) if task is None else task
     run_dir = make_run_dir(config, task)
     if not (run_dir / "ledger.db").exists():  # a run that was begun may be resumed after its time
-        refuse_past(config.budget, started)
+        refuse_past(config.budget, time.time())
     hide_keys(config)
-    return Job(config, task, run_dir, mlflow_uri(config, run_dir), watcher, models, started)
+    return Job(config, task, run_dir, mlflow_uri(config, run_dir), watcher, models)
 
 
 def _run_to_end(job: Job, ledger: Ledger, claim: Claim) -> Report:

@@ -15,8 +15,8 @@ from optimizer.door.door import Door
 from optimizer.door.engine import language_model
 from optimizer.evaluate.evaluator import Evaluator
 from optimizer.job.logs import log_to
+from optimizer.ledger.answers import known_failures
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import known_failures
 from optimizer.ledger.shared import SharedCache
 from optimizer.models.embed import Embedder
 from optimizer.models.fleet import Fleet, Say

@@ -11,7 +11,7 @@ from optimizer.errors import StoppedByFailures
 from optimizer.evaluate.evaluator import refuse_broken
 from optimizer.evaluate.precheck import precheck
 from optimizer.forecast.lengths import forecast_by_length
-from optimizer.job.finish import finish, read_report
+from optimizer.job.finish import finish
 from optimizer.job.folder import Job
 from optimizer.job.mirror import mirrored
 from optimizer.job.notes import Notes, cut_short, left_unanswered, refuse_small
@@ -20,10 +20,14 @@ from optimizer.job.session import Session, open_session
 from optimizer.job.signals import Drain, cancelled_by_signals
 from optimizer.job.strategy import Strategy, make_strategy
 from optimizer.job.watcher import Watcher
+from optimizer.ledger.answers import forget_failures, tokens_per_call
+from optimizer.ledger.clock import active_seconds
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import forget_failures, lost_calls, proposers_of, recalled_calls, tokens_per_call
+from optimizer.ledger.result import Baseline, Report, Side, result_of
+from optimizer.ledger.spend import lost_calls, recalled_calls
+from optimizer.ledger.trials import proposers_of
 from optimizer.prompt.overlap import duplicates_note, near_duplicates, quotes, quotes_note
-from optimizer.report.result import Baseline, Report, Side, trial_counts, usage_json
+from optimizer.report.result import trial_counts, unspent_note, usage_json
 from optimizer.report.words import told_failures
 from optimizer.search.baselines import Compared, baseline_runs, measure_baselines
 from optimizer.search.front import Point, choose
@@ -55,7 +59,7 @@ async def run_stages(job: Job, ledger: Ledger, claim: Claim) -> Report:
         warn(session, winner.candidate, notes)
         result = report(job, session, claim, winner, outcome, compared, notes)
         finish(session, result)
-    return read_report(ledger)
+    return result_of(ledger) or result
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,7 @@ async def baselines(
 
 def warn(session: Session, winner: Candidate, notes: Notes) -> None:
     """Note what a reader must know of the winner's text, and of answers that cost nothing."""
+    notes.add(unspent_note(session.ledger))
     if recalled := recalled_calls(session.ledger):
         notes.add(f"{recalled} calls were answered by the cache between runs, and cost nothing")
     notes.add(quotes_note(quotes(winner, session.task.train)))
@@ -194,7 +199,7 @@ def report(
         usage=usage_json(ledger, "search"),
         test_usage=usage_json(ledger, "test"),
         trials=trial_counts(ledger),
-        seconds=time.time() - job.started,
+        seconds=active_seconds(ledger, time.time()),
         mlflow={"tracking_uri": scrub(job.tracking_uri), "run_id": None} if job.tracking_uri else None,
         notes=tuple(notes.texts),
         lost_calls=lost_calls(ledger),

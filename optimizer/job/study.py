@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.errors import LedgerError
 from optimizer.ledger.reader import Reader
-from optimizer.ledger.records import all_trials
-from optimizer.report.gather import Trial, trials_of
+from optimizer.ledger.trials import Trial, all_trials
 
 if TYPE_CHECKING:
     import optuna
@@ -40,15 +39,14 @@ def study_of(run_dir: Path) -> optuna.Study:
     import optuna
 
     with closing(Reader(run_dir / "ledger.db")) as ledger:
-        trials, rows = trials_of(ledger), all_trials(ledger)
+        trials = all_trials(ledger)
         identity, run_id = ledger.meta("identity") or {}, ledger.meta("run_id")
     both = len(identity.get("config", {}).get("search", {}).get("objective", ())) > 1
-    started = {row["number"]: row["started"] for row in rows}
     name = f"{identity.get('task', {}).get('name', '')} {run_id}".strip()
     with _quiet():
         study = optuna.create_study(study_name=name, directions=["maximize", "minimize"] if both else ["maximize"])
         _name_values(study)
-    study.add_trials(_frozen(trials, started, both))
+    study.add_trials(_frozen(trials, both))
     return study
 
 
@@ -105,7 +103,7 @@ def _quiet() -> Iterator[None]:
         optuna.logging.set_verbosity(verbosity)
 
 
-def _frozen(trials: Sequence[Trial], started: Mapping[int, float], both: bool) -> list[FrozenTrial]:
+def _frozen(trials: Sequence[Trial], both: bool) -> list[FrozenTrial]:
     from optuna.trial import FrozenTrial, TrialState
 
     labels = _labels(trials)
@@ -127,7 +125,7 @@ def _frozen(trials: Sequence[Trial], started: Mapping[int, float], both: bool) -
                 state=state,
                 value=None,
                 values=known if whole and state in (TrialState.COMPLETE, TrialState.PRUNED) else None,
-                datetime_start=dt.datetime.fromtimestamp(started[trial.number]),
+                datetime_start=dt.datetime.fromtimestamp(trial.started),
                 datetime_complete=ended if state.is_finished() else None,
                 params=params,
                 distributions=dict(distributions),

@@ -14,8 +14,9 @@ from typing import Any
 from filelock import FileLock
 
 from optimizer.ledger.checks import seal
+from optimizer.ledger.encode import json_text
 from optimizer.ledger.reader import connect
-from optimizer.system.redact import scrub, scrub_secrets
+from optimizer.system.redact import scrub
 from optimizer.types import Usage
 
 VERSION = 1
@@ -72,7 +73,7 @@ class SharedCache:
 
     def put(self, key: str, response: Mapping[str, Any], usage: Usage) -> None:
         """Add an answer that a ledger holds already; in the background, and lost without harm at a kill."""
-        text = scrub_secrets(json.dumps(response, ensure_ascii=False, default=str).encode("utf-8", "replace").decode())
+        text = json_text(response)
         spent = (usage.input_tokens, usage.cached_input_tokens, usage.output_tokens)
         self._writer.submit(self._write, (key, text, *spent, time.time()))
 

@@ -41,7 +41,7 @@ def dump_prompt(task: Task, candidate: Candidate, model: ModelConfig, note: dict
         "program": _program_json(task),
         "prompts": candidate.to_json(),
         "messages": templates(task, candidate),
-        "pool": [{"inputs": dict(e.inputs), "outputs": dict(e.outputs)} for e in carried(task, candidate)],
+        "pool": [example.to_json() for example in carried(task, candidate)],
     }
     return json.dumps(data, ensure_ascii=False, indent=1)
 
@@ -134,7 +134,7 @@ def _from_json(data: dict[str, Any]) -> SavedPrompt:
         instruction=next(iter(candidate.prompts.values())).instruction,
         inputs={name: FieldSpec.model_validate(spec) for name, spec in data["inputs"].items()},
         outputs=outputs,
-        train=tuple(Example(e["inputs"], e["outputs"]) for e in data["pool"]),
+        train=tuple(map(Example.from_json, data["pool"])),
         validation=(),
         test=(),
         metric=build_metric("exact_match", outputs, folder),

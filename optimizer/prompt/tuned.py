@@ -44,7 +44,11 @@ class TunedProgram(dspy.Module):
         if self._candidate is None:
             raise TaskError("this TunedProgram holds no prompts yet", "Load a file into it, or save its program.")
         retrieving = {name for name, p in self._candidate.prompts.items() if p.retrieves}
-        pools = {name: [_json(e) for e in pool.examples] for name, pool in self._pools.items() if name in retrieving}
+        pools = {
+            name: [example.to_json() for example in pool.examples]
+            for name, pool in self._pools.items()
+            if name in retrieving
+        }
         return {"metier": VERSION, "prompts": self._candidate.to_json(), "pools": pools}
 
     def load_state(self, state: Mapping[str, Any], *, allow_unsafe_lm_state: bool = False) -> None:
@@ -56,15 +60,11 @@ class TunedProgram(dspy.Module):
         if names != list(candidate.prompts):
             what = f"the file's predictors are {', '.join(candidate.prompts)}, the program's {', '.join(names)}"
             raise TaskError(what, "Give the program that was optimized.")
-        pools = {name: [Example(e["inputs"], e["outputs"]) for e in rows] for name, rows in state["pools"].items()}
+        pools = {name: list(map(Example.from_json, rows)) for name, rows in state["pools"].items()}
         embed = Embedder.local() if pools else _never
         self._candidate = candidate
         self._pools = {name: DemoPool(pools.get(name, ()), embed) for name in names}
         self.program = with_prompts(student, candidate, self._pools)
-
-
-def _json(example: Example) -> dict[str, Any]:
-    return {"inputs": dict(example.inputs), "outputs": dict(example.outputs)}
 
 
 def _never(texts: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from optimizer.report.gather import Answer
+from optimizer.ledger.answers import Answer
 from optimizer.types import canonical_json
 
 Examples = Mapping[str, Mapping[str, Mapping[str, Any]]]

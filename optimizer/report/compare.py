@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from optimizer.errors import LedgerError
 from optimizer.evaluate.statistics import Interval, difference, interval, mean
+from optimizer.ledger.answers import answers_of
 from optimizer.ledger.reader import Reader
-from optimizer.ledger.records import all_trials, scores_of
+from optimizer.ledger.result import result_of
 
 
 @dataclass(frozen=True)
-class Side:
-    """One prompt's scores on the common examples; `gain` over the first side is None for the first itself."""
+class ComparedPrompt:
+    """One prompt's scores on the common examples; `gain` over the first one is None for the first itself."""
 
     name: str
     candidate: str
@@ -31,7 +33,7 @@ class Comparison:
 
     examples: int
     metric: str
-    sides: Sequence[Side]
+    sides: Sequence[ComparedPrompt]
 
 
 @dataclass(frozen=True)
@@ -48,36 +50,36 @@ def compare(run_dirs: Sequence[Path]) -> Comparison:
     One run is measured by its own seed; of several, the first winner is what the others are measured by.
     Raises LedgerError where a run has not been tested, or the runs have no example or no metric in common.
     """
-    tested = [_tested(place, "winner") for place in run_dirs]
+    tested = [_tested(run_dir, "winner") for run_dir in run_dirs]
     if len(run_dirs) == 1:
         tested = [_tested(run_dirs[0], "seed"), *tested]
     metrics = {side.metric for side in tested}
     if len(metrics) > 1:
-        told = ", ".join(f"{side.name}: {side.metric}" for side in tested)
-        raise LedgerError(f"the runs are scored by different metrics ({told})", "Compare runs of one task.")
+        names = ", ".join(f"{side.name}: {side.metric}" for side in tested)
+        raise LedgerError(f"the runs are scored by different metrics ({names})", "Compare runs of one task.")
     common = sorted(set.intersection(*(set(side.scores) for side in tested)))
     if not common:
         names = " and ".join(map(str, run_dirs))
         raise LedgerError(f"{names}: no test example is common to them", "Compare runs of one task and one split.")
     first = [tested[0].scores[example] for example in common]
-    sides = [_side(side, [side.scores[example] for example in common], first) for side in tested]
-    head = Side(sides[0].name, sides[0].candidate, sides[0].score, sides[0].ci95, None, None)
-    return Comparison(len(common), metrics.pop(), [head, *sides[1:]])
+    sides = [_compared(side, [side.scores[example] for example in common], first) for side in tested]
+    return Comparison(len(common), metrics.pop(), [replace(sides[0], gain=None, gain_ci95=None), *sides[1:]])
 
 
-def _side(tested: _Tested, scores: list[float], first: list[float]) -> Side:
+def _compared(tested: _Tested, scores: list[float], first: list[float]) -> ComparedPrompt:
     gain = mean(scores) - mean(first)
-    return Side(tested.name, tested.candidate, mean(scores), interval(scores), gain, difference(scores, first))
+    return ComparedPrompt(
+        tested.name, tested.candidate, mean(scores), interval(scores), gain, difference(scores, first)
+    )
 
 
-def _tested(run_dir: Path, which: str) -> _Tested:
+def _tested(run_dir: Path, which: Literal["seed", "winner"]) -> _Tested:
     with closing(Reader(run_dir / "ledger.db")) as ledger:
-        result, trials = ledger.meta("result"), all_trials(ledger)
-        if result is None or not trials:
+        result = result_of(ledger)
+        if result is None:
             remedy = f"Let it finish with `metier resume {run_dir}`."
             raise LedgerError(f"{run_dir}: this run has not come to its test", remedy)
-        candidate = trials[0]["candidate"] if which == "seed" else result["winner"]["candidate_id"]
-        rows = scores_of(ledger, candidate, "test")
-    scores = {row["example"]: row["value"] for row in rows if row["value"] is not None}
-    metric = rows[0]["metric"] if rows else ""
-    return _Tested(f"{run_dir} {which}", candidate, metric, scores)
+        candidate = getattr(result, which).candidate.id
+        answers = answers_of(ledger, candidate, "test")
+    scores = {answer.example: answer.value for answer in answers if answer.value is not None}
+    return _Tested(f"{run_dir} {which}", candidate, answers[0].metric if answers else "", scores)

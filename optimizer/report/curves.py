@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from optimizer.report.gather import Trial
+from optimizer.ledger.trials import Trial
 
 
 def best_so_far(trials: Sequence[Trial]) -> list[tuple[int, float, int]]:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import yaml
 
+from optimizer.ledger.trials import Trial, best_trial
 from optimizer.report.blocks import Block, Bullets, Code, Document, Section, Table, Text
 from optimizer.report.clean import cell, visible
 from optimizer.report.evidence import answers_section
-from optimizer.report.gather import Facts, Trial, best_of, ranked
+from optimizer.report.gather import Facts, ranked
 from optimizer.report.overview import overview
 from optimizer.report.prompts import prompt_title, prompts_section, trial_prompts
 from optimizer.report.searched import search_section
@@ -48,7 +49,7 @@ def _lead(facts: Facts) -> str:
 
 
 def _best(facts: Facts) -> str:
-    best = best_of(facts.trials)
+    best = best_trial(facts.trials)
     if best is None:
         return "None of them has a score yet."
     return (
@@ -67,7 +68,7 @@ def _advice(facts: Facts) -> str:
 
 
 def _so_far(facts: Facts) -> Section:
-    best = best_of(facts.trials)
+    best = best_trial(facts.trials)
     scored = [trial for trial in facts.trials[:1] if trial.score is not None]
     scored += [best] if best is not None and best.number else []
     table = _table("Scores so far, on validation", scored)

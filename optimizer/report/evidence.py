@@ -7,10 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from optimizer.ledger.answers import Answer
 from optimizer.report.answers import Change, changed, class_fields, confusion, doubtful
 from optimizer.report.blocks import Block, Section, Table, Text
 from optimizer.report.clean import cell
-from optimizer.report.gather import Answer, Facts
+from optimizer.report.gather import Facts
 
 SHOWN, MATRIX = 20, 12
 

@@ -15,7 +15,7 @@ from xml.etree import ElementTree as Tree
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from optimizer.report.gather import Trial
+    from optimizer.ledger.trials import Trial
     from optimizer.report.importance import Importance
 
 # What a colour means; the page's style sheet says what it is, in light and in dark.

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from optimizer.ledger.reader import Reader
 from optimizer.report.document import document_of
@@ -15,12 +13,12 @@ from optimizer.report.markdown import report_md
 from optimizer.system.files import write_atomically
 
 
-def write_reports(ledger: Reader, run_dir: Path, result: Mapping[str, Any] | None = None) -> Path:
+def write_reports(ledger: Reader, run_dir: Path) -> Path:
     """Write both reports from the ledger and return the page's path; the same ledger gives the same bytes.
 
-    `result` is the outcome where the ledger does not hold it yet. Raises LedgerError if a file cannot be written.
+    Raises LedgerError if a file cannot be written.
     """
-    document = document_of(gather(ledger, result))
+    document = document_of(gather(ledger))
     write_atomically(run_dir / "report.md", report_md(document))
     page = run_dir / "report.html"
     write_atomically(page, report_html(document))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optimizer.report.gather import Trial
+from optimizer.ledger.trials import Trial
 
 if TYPE_CHECKING:
     import optuna

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from optimizer.ledger.records import SentPrompt
+from optimizer.ledger.result import Report
+from optimizer.ledger.sent import SentPrompt
 from optimizer.report.blocks import Block, Bullets, Code, Difference, Document, Figure, KeyFigures, Section, Table, Text
-from optimizer.report.result import Report
 from optimizer.report.words import conversation_text, demo_lines, difference, headline, prompt_in_words
 from optimizer.types import Candidate, Prompt
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from optimizer.ledger.trials import Trial
 from optimizer.report.blocks import Block, Code, Difference, Section, Text
 from optimizer.report.clean import cell, visible
-from optimizer.report.gather import Facts, Trial
+from optimizer.report.gather import Facts
 from optimizer.report.words import conversation_text, demo_lines, difference, prompt_in_words, settings_of
 from optimizer.types import Candidate
 

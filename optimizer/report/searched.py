@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from optimizer.ledger.trials import Trial
 from optimizer.report.blocks import Block, Bullets, Figure, Section, Table, Text
 from optimizer.report.clean import cell
 from optimizer.report.curves import best_so_far, pareto, priced
 from optimizer.report.figures import bars, curve, scatter
-from optimizer.report.gather import Facts, Trial
+from optimizer.report.gather import Facts
 from optimizer.report.importance import FEWEST, importances
 from optimizer.report.words import interval, number
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from optimizer.ledger.calls import failures_by_kind
+from optimizer.ledger.clock import active_seconds, end_moment
 from optimizer.ledger.reader import Reader
-from optimizer.ledger.records import all_trials, failures_by_kind, lost_calls, usage_by_role
-from optimizer.ledger.trials import best_so_far
+from optimizer.ledger.result import result_of
+from optimizer.ledger.spend import lost_calls, usage_by_role
+from optimizer.ledger.trials import TrialFigures, best_trial, trial_figures
 from optimizer.types import Usage
 
 STATES = ("complete", "raced_out", "failed", "running")
@@ -44,15 +47,15 @@ class Status:
 
 def read_status(ledger: Reader) -> Status:
     """Return how a run stands; raises LedgerError if its ledger cannot be read."""
-    identity, result = ledger.meta("identity") or {}, ledger.meta("result")
+    identity, result = ledger.meta("identity") or {}, result_of(ledger)
     budget = identity.get("config", {}).get("budget", {})
-    rows = all_trials(ledger)
-    counts = {state: sum(row["state"] == state for row in rows) for state in STATES}
-    planned, ended = ledger.meta("planned"), len(rows) - counts["running"]
-    active = _active_seconds(ledger)
+    trials = trial_figures(ledger)
+    counts = {state: sum(trial.state == state for trial in trials) for state in STATES}
+    planned, ended = ledger.meta("planned"), len(trials) - counts["running"]
+    active = active_seconds(ledger) if result is None else result.seconds
     spent = _spent(ledger, budget, active)
-    until = (ledger.meta("clock") or {}).get("until") if budget.get("until") else None
-    left = _left(spent, ended / planned if planned else 0.0, until and until[1])
+    until = end_moment(ledger) if budget.get("until") else None
+    left = _left(spent, ended / planned if planned else 0.0, until)
     state = "running" if ledger.is_being_written() else "finished" if result else "interrupted"
     return Status(
         state=state,
@@ -60,7 +63,7 @@ def read_status(ledger: Reader) -> Status:
         stopped=(ledger.meta("stopped") or {}).get("why", "") if state == "interrupted" else "",
         trials=counts,
         planned=planned,
-        best=_best(rows),
+        best=best_figures(trials),
         spent=spent,
         test_calls=sum(usage_by_role(ledger, "test").values(), Usage()).calls,
         failures={kind: count for kind, count, _ in failures_by_kind(ledger)},
@@ -68,19 +71,17 @@ def read_status(ledger: Reader) -> Status:
         attempts=len(ledger.meta("attempts") or ()),
         seconds_active=active,
         seconds_left=0.0 if state == "finished" else left,
-        verdict=result["verdict"] if result else None,
+        verdict=result.verdict if result else None,
     )
 
 
-def _best(rows: list[Any]) -> dict[str, Any] | None:
+def best_figures(trials: Sequence[TrialFigures]) -> dict[str, Any] | None:
     """Return the best trial's figures by the names that they have in Status."""
-    scored = {row["number"]: row for row in rows if row["score"] is not None and row["state"] != "failed"}
-    number = best_so_far((number, row["score"], row["seen"]) for number, row in scored.items())
-    if number is None:
+    best = best_trial(trials)
+    if best is None:
         return None
-    best = scored[number]
-    names = {"number": "trial", "candidate": "candidate", "score": "score", "low": "low", "high": "high"}
-    return {**{told: best[name] for name, told in names.items()}, "examples": best["seen"]}
+    figures = {"trial": best.number, "candidate": best.candidate_id, "score": best.score, "low": best.low}
+    return {**figures, "high": best.high, "examples": best.seen}
 
 
 def _spent(ledger: Reader, budget: Mapping[str, Any], active: float) -> dict[str, tuple[float, float | None]]:
@@ -93,17 +94,6 @@ def _spent(ledger: Reader, budget: Mapping[str, Any], active: float) -> dict[str
         "seconds": active,
     }
     return {name: (figure, budget.get(name)) for name, figure in figures.items()}
-
-
-def _active_seconds(ledger: Reader) -> float:
-    """Return the seconds in which a process worked on the run: each attempt, to its last sign of life."""
-    starts = [attempt["started"] for attempt in ledger.meta("attempts") or ()]
-    total = 0.0
-    for start, following in zip(starts, [*starts[1:], time.time()], strict=True):
-        sql = "SELECT MAX(MAX(started, COALESCE(ended, 0))) AS last FROM calls WHERE started BETWEEN ? AND ?"
-        last = ledger.read(sql, (start, following))[0]["last"]
-        total += 0.0 if last is None else min(last, following) - start
-    return total
 
 
 def _left(spent: Mapping[str, tuple[float, float | None]], trials: float, until: float | None) -> float | None:

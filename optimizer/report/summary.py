@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from optimizer.report.result import Report
+from optimizer.ledger.result import Report
 from optimizer.report.words import interval
 
 

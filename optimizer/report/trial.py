@@ -7,9 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from optimizer.errors import LedgerError
+from optimizer.ledger.answers import answers_of
+from optimizer.ledger.examples import known_examples
 from optimizer.ledger.reader import Reader
-from optimizer.ledger.records import known_examples
-from optimizer.report.gather import Trial, answers_of
+from optimizer.ledger.trials import Trial
+from optimizer.types import Example
+
+FIGURES = ("number", "state", "reason", "params", "score", "low", "high", "value", "seen", "failures", "ended")
 
 
 @dataclass(frozen=True)
@@ -36,31 +40,37 @@ class Shown:
 
     @property
     def first(self) -> int:
-        """The place of the first row."""
+        """The position of the first row."""
         return self.rows[0].place if self.rows else 0
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain data."""
-        one = self.trial.candidate
-        trial = {**asdict(self.trial), "candidate": one.id, "origin": one.origin, "parents": list(one.parents)}
-        return {**trial, "prompts": one.to_json(), "answers": [asdict(row) for row in self.rows]}
+        candidate = self.trial.candidate
+        return {
+            **{name: getattr(self.trial, name) for name in (*FIGURES, "calls", "tokens")},
+            "candidate": candidate.id,
+            "origin": candidate.origin,
+            "parents": list(candidate.parents),
+            "prompts": candidate.to_json(),
+            "answers": [asdict(row) for row in self.rows],
+        }
 
 
 def shown_trial(ledger: Reader, trial: Trial, example: int | None = None) -> Shown:
     """Return a trial with all its answers, or with that to one example; raises LedgerError where it has not seen it."""
-    answers = answers_of(ledger, trial.candidate.id, "validation")[: trial.seen or None]
-    examples = known_examples(ledger)
-    places = range(len(answers)) if example is None else [example]
+    answers = answers_of(ledger, trial.candidate_id, "validation")[: trial.seen or None]
     if example is not None and not 0 <= example < len(answers):
         what = f"trial {trial.number} has not seen an example {example}"
         raise LedgerError(what, f"It has seen {len(answers)}, counted from 0.")
+    known, unknown = known_examples(ledger), Example({}, {})
     rows = []
-    for place in places:
-        answer, known = answers[place], examples.get(answers[place].example, {})
-        asked, expected = _text(known.get("inputs", {})), _text(known.get("outputs", {}))
-        told = str(answer.fields.get("unreadable", "")) or _text(answer.fields)
-        rows.append(Row(place, asked, expected, told, answer.value, answer.failure, answer.feedback))
-    inputs = dict(examples.get(answers[places[0]].example, {}).get("inputs", {})) if rows else {}
+    for position in range(len(answers)) if example is None else [example]:
+        answer = answers[position]
+        asked = known.get(answer.example, unknown)
+        said = str(answer.fields.get("unreadable", "")) or _text(answer.fields)
+        outcome = (answer.value, answer.failure, answer.feedback)
+        rows.append(Row(position, _text(asked.inputs), _text(asked.outputs), said, *outcome))
+    inputs = dict(known.get(answers[rows[0].place].example, unknown).inputs) if rows else {}
     return Shown(trial, rows, inputs, example is not None)
 
 

@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from optimizer.ledger.calls import failures_by_kind
 from optimizer.ledger.reader import Reader
-from optimizer.ledger.records import failures_by_kind
 from optimizer.report.blocks import Sign
 from optimizer.types import Prompt
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 from optimizer.config.schema import ProposerName, SearchConfig
 from optimizer.evaluate.evaluator import Evaluator, phase_tag
-from optimizer.ledger.records import put_proposers
+from optimizer.ledger.trials import put_proposers
 from optimizer.propose.base import Attempt
 from optimizer.propose.registry import WRITING, build_proposers
 from optimizer.search.pools import predictor_subject, task_screen

@@ -8,7 +8,7 @@ from typing import Any
 
 from optimizer.evaluate.statistics import interval, mean, standard_error
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import begin_trial, finish_trial
+from optimizer.ledger.trials import begin_trial, finish_trial
 from optimizer.search.board import Board
 from optimizer.search.sampler import Asked, Observation
 from optimizer.types import Candidate, Score

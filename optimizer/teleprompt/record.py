@@ -6,8 +6,9 @@ import threading
 from collections.abc import Callable, Sequence
 
 from optimizer.evaluate.statistics import interval, mean
+from optimizer.ledger.answers import put_scores
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import all_trials, put_scores
+from optimizer.ledger.trials import trial_figures
 from optimizer.search.trials import Event, end_trial, start_trial
 from optimizer.types import Candidate, Example, Failure, Score
 
@@ -33,7 +34,7 @@ class TrialRecord:
         self._ledger, self._metric, self._watch, self._lock = ledger, metric, watch, threading.Lock()
         self._positions = {example.id: position for position, example in enumerate(order)}
         self._also = {example.id: position for position, example in enumerate(also)}
-        self._numbers = {row["candidate"]: int(row["number"]) for row in all_trials(ledger)}
+        self._numbers = {trial.candidate_id: trial.number for trial in trial_figures(ledger)}
         self._seen: dict[str, dict[str, Result]] = {}
         self._candidates: dict[str, Candidate] = {}
         self._open: list[str] = []

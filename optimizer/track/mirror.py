@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -16,7 +16,6 @@ from typing import IO, Any
 from optimizer.errors import MetierError
 from optimizer.ledger.ledger import Ledger
 from optimizer.system.process import environment
-from optimizer.types import Example, canonical_json
 
 # Seconds that the end of a run waits: without news from the worker, and in all.
 SILENCE, PATIENCE = 20.0, 60.0
@@ -38,14 +37,11 @@ class Mirror:
         self._problem = ""
         self.parent: str | None = None
 
-    def start(self, about: Mapping[str, Any], examples: Iterable[Example]) -> None:
+    def start(self, about: Mapping[str, Any]) -> None:
         """Note what the worker needs; `about` holds uri, experiment, name, params, tags, data, config and block.
 
-        The examples are written down too: a trial's table shows what was asked and expected. The worker itself
-        starts with the first trial that ended: its imports take seconds, and a run may stop before.
+        The worker itself starts with the first trial that ended: its imports take seconds, and a run may stop before.
         """
-        if self._ledger.meta("examples") is None:
-            self._ledger.put_meta("examples", _by_id(examples))
         earlier = self._ledger.meta("tracking") or {}
         times = {"started": earlier.get("started", time.time()), "status": "RUNNING"}
         self._ledger.put_meta("tracking", {**about, **times})
@@ -129,12 +125,6 @@ class Mirror:
     def _trouble(self, problem: str) -> None:
         self._problem = problem
         self._say(f"MLflow cannot be reached ({problem}); the run goes on, and is copied when it answers.")
-
-
-def _by_id(examples: Iterable[Example]) -> Any:
-    """Return the examples as what JSON, and UTF-8, can hold."""
-    found = {example.id: {"inputs": dict(example.inputs), "outputs": dict(example.outputs)} for example in examples}
-    return json.loads(canonical_json(found).encode("utf-8", "replace"))
 
 
 def _pipe(stream: IO[bytes] | None) -> IO[bytes]:

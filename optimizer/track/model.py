@@ -23,8 +23,8 @@ CODE = Path(__file__).with_name("served.py")
 TYPES = {"str": "string", "int": "long", "float": "double", "bool": "boolean"}
 
 
-def log_model(client: MlflowClient, best: dict[str, Any], file: Path, run_id: str, experiment: str) -> None:
-    """Log the prompt in `file`, a best.json, as the output of a run, once; raises what MLflow raises."""
+def log_model(client: MlflowClient, best: dict[str, Any], text: str, run_id: str, experiment: str) -> None:
+    """Log a prompt, the `text` of a best.json, as the output of a run, once; raises what MLflow raises."""
     import mlflow.pyfunc
     from mlflow.entities import LoggedModelOutput
 
@@ -36,9 +36,10 @@ def log_model(client: MlflowClient, best: dict[str, Any], file: Path, run_id: st
     needed = [f"{package}=={version}" for package, version in installed.items() if version != "none"]
     # MLflow misses an example of the input, which would be run, and so paid; it filters warnings anew itself.
     with tempfile.TemporaryDirectory() as folder, redirect_stderr(io.StringIO()):
-        place = Path(folder) / "model"
+        model, file = Path(folder) / "model", Path(folder) / "best.json"
+        file.write_text(text, encoding="utf-8")
         mlflow.pyfunc.save_model(
-            str(place),
+            str(model),
             python_model=str(CODE),
             artifacts={"prompt": str(file)},
             pip_requirements=needed,
@@ -48,7 +49,7 @@ def log_model(client: MlflowClient, best: dict[str, Any], file: Path, run_id: st
         made = client.create_logged_model(
             experiment, registry_name(best["task"]), run_id, tags=tags, model_type="prompt"
         )
-        client.log_model_artifacts(made.model_id, str(place))
+        client.log_model_artifacts(made.model_id, str(model))
     client.finalize_logged_model(made.model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(made.model_id, 0)])
 

@@ -6,13 +6,15 @@ import json
 import os
 import re
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import ConfigError, StoppedByFailures, TaskError
+from optimizer.ledger.reader import Reader
+from optimizer.ledger.result import best_of_run, result_of
 from optimizer.track.address import checked
-from optimizer.track.connect import connect, make_client, why
-from optimizer.track.job import read_result
+from optimizer.track.connect import make_client, why
 from optimizer.track.registry import FILE, aliases, point, register, registry_name
 from optimizer.track.ui import tracking_uri as uri_of
 
@@ -31,29 +33,29 @@ def promote(run_dir: Path, alias: str) -> str:
     """
     if not ALIAS.fullmatch(alias):
         raise ConfigError(f"'{alias}' cannot be an alias", "Take a word such as champion; latest and v1 are MLflow's.")
-    outcome, file = read_result(run_dir), run_dir / "best.json"
-    if outcome is None or not file.exists():
-        raise ConfigError(f"{run_dir}: no finished run here", "Give the folder of a run that has a best.json.")
-    place = outcome.get("mlflow")
-    if place is None or place["run_id"] is None:
+    if not (run_dir / "ledger.db").is_file():
+        raise ConfigError(f"{run_dir}: no finished run here", "Give the folder of a run.")
+    with closing(Reader(run_dir / "ledger.db")) as ledger:
+        report, text = result_of(ledger), best_of_run(ledger)
+    if report is None or text is None:
+        raise ConfigError(f"{run_dir}: no finished run here", f"Let it finish with `metier resume {run_dir}`.")
+    if report.mlflow is None or report.mlflow["run_id"] is None:
         raise ConfigError(f"{run_dir}: this run is not in MLflow", f"Write it there: metier track sync {run_dir}")
-    best: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    uri, run_id, best = str(report.mlflow["tracking_uri"]), report.mlflow["run_id"], json.loads(text)
+    name = registry_name(best["task"])
     try:
-        client, _ = connect(place["tracking_uri"], "metier")
-        experiment = client.get_run(place["run_id"]).info.experiment_id
-        version = register(client, best, place["run_id"], experiment)
-        before = _held_by(client, best["task"], alias)
-        known = aliases(client, best["task"]) if before is None else []
+        client = make_client(uri)
+        version = register(client, best, run_id, client.get_run(run_id).info.experiment_id)
+        before = _version(client, name, alias, None)
+        known = [] if before else aliases(client, best["task"])
         point(client, best["task"], alias, version)
     except Exception as problem:  # noqa: BLE001 - the boundary to MLflow, which raises what its drivers raise
-        raise _unreached(place["tracking_uri"], problem) from None
-    was = "" if before in (None, version) else f", was version {before}"
+        raise _unreached(uri, problem) from None
+    was = f", was version {before.version}" if before and int(before.version) != version else ""
     if known:  # it may be mistyped
         was = f", a new alias beside {' and '.join(known)}"
-    doubt = "" if outcome["verdict"] == "improved" else f" (its verdict is {outcome['verdict']})"
-    return (
-        f"prompts:/{registry_name(best['task'])}@{alias} is version {version}{was}{doubt}, at {place['tracking_uri']}"
-    )
+    doubt = "" if report.verdict == "improved" else f" (its verdict is {report.verdict})"
+    return f"prompts:/{name}@{alias} is version {version}{was}{doubt}, at {uri}"
 
 
 def fetch(address: str, tracking_uri: str | None = None) -> str:
@@ -61,15 +63,15 @@ def fetch(address: str, tracking_uri: str | None = None) -> str:
 
     Raises TaskError if there is none, or it was not registered by metier; StoppedByFailures (an outage).
     """
-    found = ADDRESS.fullmatch(address)
-    if found is None:
+    match = ADDRESS.fullmatch(address)
+    if match is None:
         raise TaskError(f"'{address}' names no registered prompt", FORM)
     uri = checked(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or uri_of(None))
     from mlflow.exceptions import MlflowException
 
     try:
         client = make_client(uri)
-        version = _version(client, **found.groupdict())
+        version = _version(client, **match.groupdict())
         if version is None:
             raise TaskError(f"{address}: not in the registry of {uri}", FORM)
         source = version.tags.get(FILE, "")
@@ -97,11 +99,6 @@ def _version(client: Any, name: str, alias: str | None, version: str | None) -> 
             return None
         raise
     return found
-
-
-def _held_by(client: Any, task: str, alias: str) -> int | None:
-    found = _version(client, registry_name(task), alias, None)
-    return None if found is None else int(found.version)
 
 
 def _unreached(uri: str, problem: BaseException) -> StoppedByFailures:

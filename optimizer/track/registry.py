@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -32,7 +31,7 @@ def register(client: MlflowClient, best: Mapping[str, Any], run_id: str, experim
     `best` is the content of the run's best.json, which lies among the run's artifacts: the version points
     to it, because a prompt that retrieves demos is more than its text.
     """
-    name, mark = registry_name(best["task"]), fingerprint(best)
+    name, mark, model = registry_name(best["task"]), fingerprint(best), best["model"]
     for version in _versions(client, name):
         if version.tags.get(FINGERPRINT) == mark:
             return int(version.version)
@@ -40,9 +39,11 @@ def register(client: MlflowClient, best: Mapping[str, Any], run_id: str, experim
         made = client.register_prompt(
             name=name,
             template=_template(best["messages"]),
-            commit_message=_message(best),
+            commit_message=(
+                f"{best['verdict']}: {best['test_score']:.3f} on the test examples of run {best['run_id']}"
+            ),
             tags={FINGERPRINT: mark, FILE: f"runs:/{run_id}/best.json"},
-            model_config=_model(best["model"]),
+            model_config={"model_name": str(model["model"]), "temperature": float(model.get("temperature") or 0.0)},
         )
     for key in (FINGERPRINT, FILE):  # MLflow wrote them to the prompt too, where they would be the latest version's
         client.delete_prompt_tag(name, key)
@@ -69,64 +70,42 @@ def fingerprint(best: Mapping[str, Any]) -> str:
     return digest([best[name] for name in ("messages", "prompts", "pool", "model", "outputs")])
 
 
-def linked(task: str, version: int) -> str:
-    """Return the value of a run's tag that links it to a version."""
-    return json.dumps([{"name": registry_name(task), "version": str(version)}])
-
-
 def _versions(client: MlflowClient, name: str) -> Iterator[PromptVersion]:
-    if not any(True for _ in client.search_prompts(f"name = '{name}'", max_results=1)):
-        return
-    token = None
-    while True:
-        page = client.search_prompt_versions(name, max_results=PAGE, page_token=token)
+    token: str | None = ""
+    known = any(True for _ in client.search_prompts(f"name = '{name}'", max_results=1))
+    while known and token is not None:
+        page = client.search_prompt_versions(name, max_results=PAGE, page_token=token or None)
         yield from page
-        token = page.token
-        if not token:
-            return
+        token = page.token or None
 
 
 def _template(messages: Mapping[str, list[dict[str, str]]]) -> Any:
     """Return the chat messages of the only predictor, or the text of several."""
     if len(messages) == 1:
         return next(iter(messages.values()))
-    parts = [
-        f"# {name}\n\n" + "\n\n".join(f"[{m['role']}]\n{m['content']}" for m in messages[name]) for name in messages
-    ]
-    return "\n\n".join(parts)
-
-
-def _message(best: Mapping[str, Any]) -> str:
-    return f"{best['verdict']}: {best['test_score']:.3f} on the test examples of run {best['run_id']}"
+    return "\n\n".join(
+        "\n\n".join([f"# {name}", *(f"[{m['role']}]\n{m['content']}" for m in conversation)])
+        for name, conversation in messages.items()
+    )
 
 
 def _tags(best: Mapping[str, Any]) -> dict[str, str]:
-    told = {name: str(best[name]) for name in ("verdict", "test_score", "run_id", "candidate_id")}
+    tags = {name: str(best[name]) for name in ("verdict", "test_score", "run_id", "candidate_id")}
     for name, prompt in best["prompts"].items():
         within = "" if len(best["prompts"]) == 1 else f"{name}."
-        told |= {f"{within}format": prompt["format"], f"{within}demos": f"{prompt['count']} {prompt['policy']}"}
-    return told
-
-
-def _model(model: Mapping[str, Any]) -> dict[str, Any]:
-    return {"model_name": str(model["model"]), "temperature": float(model.get("temperature") or 0.0)}
+        tags |= {f"{within}format": prompt["format"], f"{within}demos": f"{prompt['count']} {prompt['policy']}"}
+    return tags
 
 
 @contextmanager
 def _at_home(uri: str, experiment: str) -> Iterator[None]:
     """Let MLflow link what is registered to our experiment: it asks the environment which that is."""
-    wanted = {"MLFLOW_TRACKING_URI": uri, "MLFLOW_EXPERIMENT_ID": experiment, "MLFLOW_EXPERIMENT_NAME": None}
-    before = {name: os.environ.get(name) for name in wanted}
-    _put(wanted)
+    ours = {"MLFLOW_TRACKING_URI": uri, "MLFLOW_EXPERIMENT_ID": experiment}
+    before = {name: os.environ.pop(name, None) for name in (*ours, "MLFLOW_EXPERIMENT_NAME")}
+    os.environ.update(ours)
     try:
         yield
     finally:
-        _put(before)
-
-
-def _put(values: Mapping[str, str | None]) -> None:
-    for name, value in values.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
+        for name in ours:
+            del os.environ[name]
+        os.environ.update({name: value for name, value in before.items() if value is not None})

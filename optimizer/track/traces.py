@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from optimizer.ledger.answers import answers_of
+from optimizer.ledger.calls import Call, calls_of, failed_calls
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import calls_of, failed_calls, scores_of
-from optimizer.track.content import Examples, messages_of
+from optimizer.track.content import UNKNOWN, Examples
 from optimizer.types import digest
 
 if TYPE_CHECKING:
@@ -31,35 +31,43 @@ class Traced:
     run_id: str
     inputs: Any
     outputs: Any
-    calls: Sequence[sqlite3.Row]
-    expected: Mapping[str, Any] | None = None
+    calls: Sequence[Call]
+    expected: Mapping[str, Any] = field(default_factory=dict)
     score: float | None = None
     feedback: str = ""
 
     @property
     def mark(self) -> str:
         """32 hex digits that name this trace: written twice it is one trace."""
-        return digest([self.run_id, self.name, [call["id"] for call in self.calls]], 32)
+        return digest([self.run_id, self.name, [call.id for call in self.calls]], 32)
+
+    @property
+    def failed(self) -> str:
+        """Why the last call failed, "" if it did not."""
+        return _failed(self.calls[-1])
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """When the first call began and the last one ended, in nanoseconds."""
+        moments = [_moments(call) for call in self.calls]
+        return min(start for start, _ in moments), max(end for _, end in moments)
 
 
-def tested(ledger: Ledger, name: str, place: int, candidate: str, run_id: str, examples: Examples) -> Iterator[Traced]:
-    """Yield the first test examples of the seed (place 0) or the winner (1): the same ones of both."""
-    for row in scores_of(ledger, candidate, "test")[:TESTED]:
-        known = examples.get(row["example"], {})
-        calls = calls_of(ledger, "test", place, row["example"])
+def tested(ledger: Ledger, name: str, number: int, candidate: str, run_id: str, examples: Examples) -> Iterator[Traced]:
+    """Yield the first test examples of the seed (number 0) or the winner (1): the same ones of both."""
+    for answer in answers_of(ledger, candidate, "test")[:TESTED]:
+        asked, calls = examples.get(answer.example, UNKNOWN), calls_of(ledger, "test", number, answer.example)
         if calls:
-            answer = json.loads(row["answer"])
-            told = (known.get("outputs"), row["value"], row["feedback"])
-            yield Traced(f"{name} test", run_id, dict(known.get("inputs", {})), answer, calls, *told)
+            judged = (asked.outputs, answer.value, answer.feedback)
+            yield Traced(f"{name} test", run_id, dict(asked.inputs), answer.fields, calls, *judged)
 
 
 def failures(ledger: Ledger, run_of: Mapping[tuple[str, int], str], examples: Examples) -> Iterator[Traced]:
     """Yield the first calls that failed for good; `run_of` gives the MLflow run by phase and trial."""
     for call in failed_calls(ledger, FAILED):
-        run_id = run_of.get((call["phase"], call["trial"]))
+        run_id = run_of.get((call.phase, call.trial or 0))
         if run_id is not None:
-            inputs = dict(examples.get(call["example"], {}).get("inputs", {}))
-            yield Traced("failed call", run_id, inputs, None, [call])
+            yield Traced("failed call", run_id, dict(examples.get(call.example or "", UNKNOWN).inputs), None, [call])
 
 
 def write_traces(client: MlflowClient, experiment: str, traces: Sequence[Traced]) -> None:
@@ -77,25 +85,21 @@ def write_traces(client: MlflowClient, experiment: str, traces: Sequence[Traced]
 def _info(traced: Traced, experiment: str) -> TraceInfo:
     from mlflow.entities import TraceInfo, TraceLocation, TraceState
 
-    begun, ended = _bounds(traced)
-    tokens = {"input_tokens": 0, "output_tokens": 0}
-    for call in traced.calls:
-        for name in tokens:
-            tokens[name] += call[name]
-    tokens["total_tokens"] = sum(tokens.values())
+    start, end = traced.bounds
+    inputs, outputs = _preview(traced.inputs), _preview(traced.outputs)
     return TraceInfo(
         trace_id=f"tr-{traced.mark}",
         trace_location=TraceLocation.from_experiment_id(experiment),
-        request_time=begun // 1_000_000,
-        execution_duration=(ended - begun) // 1_000_000,
-        state=TraceState.ERROR if _failed(traced) else TraceState.OK,
-        request_preview=_preview(traced.inputs),
-        response_preview=_preview(traced.outputs),
+        request_time=start // 1_000_000,
+        execution_duration=(end - start) // 1_000_000,
+        state=TraceState.ERROR if traced.failed else TraceState.OK,
+        request_preview=inputs,
+        response_preview=outputs,
         trace_metadata={
             "mlflow.sourceRun": traced.run_id,
-            "mlflow.trace.tokenUsage": json.dumps(tokens),
-            "mlflow.traceInputs": _preview(traced.inputs),
-            "mlflow.traceOutputs": _preview(traced.outputs),
+            "mlflow.trace.tokenUsage": json.dumps(_tokens(traced.calls)),
+            "mlflow.traceInputs": inputs,
+            "mlflow.traceOutputs": outputs,
         },
         tags={"mlflow.traceName": traced.name},
         assessments=_assessments(traced),
@@ -105,12 +109,12 @@ def _info(traced: Traced, experiment: str) -> TraceInfo:
 def _assessments(traced: Traced) -> list[Assessment]:
     from mlflow.entities import AssessmentSource, Expectation, Feedback
 
-    source, at = AssessmentSource("CODE", "metric"), _bounds(traced)[1] // 1_000_000
+    source, at = AssessmentSource("CODE", "metric"), traced.bounds[1] // 1_000_000
     times: dict[str, Any] = {"create_time_ms": at, "last_update_time_ms": at}
     found: list[Assessment] = []
     if traced.score is not None:
         found.append(Feedback("score", traced.score, source=source, rationale=traced.feedback or None, **times))
-    for name, value in (traced.expected or {}).items():
+    for name, value in traced.expected.items():
         found.append(Expectation(f"expected {name}", value, source=source, **times))
     for assessment in found:
         assessment.assessment_id = f"a-{digest([traced.mark, assessment.name], 32)}"
@@ -119,77 +123,63 @@ def _assessments(traced: Traced) -> list[Assessment]:
 
 def _spans(traced: Traced) -> Iterator[Span]:
     """Yield the root span, and one for each call under it."""
-    failed = _failed(traced)
-    yield _span(traced, "root", traced.name, _bounds(traced), "CHAIN", traced.inputs, traced.outputs, failed, {})
+    yield _span(traced, None, traced.bounds, traced.failed, "CHAIN", traced.inputs, traced.outputs)
     for call in traced.calls:
-        request, response = json.loads(call["request"]), json.loads(call["response"] or "{}")
-        failure = json.loads(call["failure"] or "{}")
-        text = "".join(str(part.get("text", "")) for part in response.get("message", {}).get("parts", ()))
-        outputs = {"role": "assistant", "content": text} if response else None
-        usage = {"input_tokens": call["input_tokens"], "output_tokens": call["output_tokens"]}
-        usage["total_tokens"] = sum(usage.values())
+        inputs = {"messages": call.messages, **call.request.get("config", {})}
         more = {
-            "mlflow.llm.model": response.get("model") or request.get("model"),
-            "mlflow.chat.tokenUsage": usage,
+            "mlflow.llm.model": (call.response or {}).get("model") or call.request.get("model"),
+            "mlflow.chat.tokenUsage": _tokens([call]),
             "mlflow.message.format": "openai",
             # Without it MLflow guesses a price, for which it imports litellm: 120 MB, and seconds at the run's end.
-            "mlflow.llm.cost": {"total_cost": call["usd"]} if call["usd"] else {},
-            "attempts": call["attempts"],
-            "usd": call["usd"],
+            "mlflow.llm.cost": {"total_cost": call.usd} if call.usd else {},
+            "attempts": call.attempts,
+            "usd": call.usd,
         }
-        inputs = {"messages": messages_of(request), **request.get("config", {})}
-        why = f"{failure['kind']}: {failure['message']}" if failure else ""
-        yield _span(traced, call["id"], "call", _moments(call), "CHAT_MODEL", inputs, outputs, why, more)
+        yield _span(traced, call.id, _moments(call), _failed(call), "CHAT_MODEL", inputs, call.reply, **more)
 
 
 def _span(
     traced: Traced,
-    key: object,
-    name: str,
+    call: int | None,
     moments: tuple[int, int],
+    why: str,
     kind: str,
     inputs: Any,
     outputs: Any,
-    why: str,
-    more: Mapping[str, Any],
+    **more: Any,
 ) -> Span:
+    """Return the span of one call, or without one the root."""
     from mlflow.entities import Span
 
-    attributes = {
-        "mlflow.traceRequestId": f"tr-{traced.mark}",
-        "mlflow.spanType": kind,
-        "mlflow.spanInputs": inputs,
-        "mlflow.spanOutputs": outputs,
-        **more,
-    }
+    attributes = {"traceRequestId": f"tr-{traced.mark}", "spanType": kind, "spanInputs": inputs, "spanOutputs": outputs}
+    attributes = {f"mlflow.{name}": value for name, value in attributes.items()} | more
+    root = digest([traced.mark, "root"], 16)
     return Span.from_dict(
         {
             "trace_id": f"tr-{traced.mark}",
-            "span_id": digest([traced.mark, key], 16),
-            "parent_span_id": "" if key == "root" else digest([traced.mark, "root"], 16),
-            "name": name,
+            "span_id": root if call is None else digest([traced.mark, call], 16),
+            "parent_span_id": "" if call is None else root,
+            "name": traced.name if call is None else "call",
             "start_time_unix_nano": moments[0],
             "end_time_unix_nano": moments[1],
             "status": {"code": "ERROR" if why else "OK", "message": why},
-            "attributes": {key: json.dumps(value, ensure_ascii=False) for key, value in attributes.items()},
+            "attributes": {name: json.dumps(value, ensure_ascii=False) for name, value in attributes.items()},
         }
     )
 
 
-def _failed(traced: Traced) -> str:
-    """Return why the last call failed, "" if it did not."""
-    failure = json.loads(traced.calls[-1]["failure"] or "{}")
-    return f"{failure['kind']}: {failure['message']}" if failure else ""
+def _tokens(calls: Sequence[Call]) -> dict[str, int]:
+    sent, made = (sum(getattr(call, name) for call in calls) for name in ("input_tokens", "output_tokens"))
+    return {"input_tokens": sent, "output_tokens": made, "total_tokens": sent + made}
 
 
-def _bounds(traced: Traced) -> tuple[int, int]:
-    moments = [_moments(call) for call in traced.calls]
-    return min(first for first, _ in moments), max(last for _, last in moments)
+def _failed(call: Call) -> str:
+    return f"{call.failure.kind}: {call.failure.message}" if call.failure else ""
 
 
-def _moments(call: sqlite3.Row) -> tuple[int, int]:
+def _moments(call: Call) -> tuple[int, int]:
     """Return when a call began and ended, in nanoseconds."""
-    return int(call["started"] * 1e9), int(call["ended"] * 1e9)
+    return int(call.started * 1e9), int(call.ended * 1e9)
 
 
 def _preview(value: Any) -> str:

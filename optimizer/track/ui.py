@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import signal
 import socket
@@ -11,28 +9,44 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing, suppress
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from optimizer.errors import ConfigError
+from optimizer.ledger.reader import Reader
+from optimizer.ledger.result import result_of
 from optimizer.track.view import view_address
 
 POLL_SECONDS = 2.0
-# The UI only shows: it runs no jobs and unpickles nothing.
-SAFE = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
+# The UI only shows: it runs no jobs, unpickles nothing, sends nothing home, and logs no more than warnings. Whether the
+# browser shows the assistant's panel, and on MLflow's home page the notice on telemetry, only its own storage decides.
+SETTINGS = {
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_AI_GATEWAY": "false",
+    "MLFLOW_ENABLE_REMOTE_ASSISTANT": "false",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+}
 
 
 def tracking_uri(run_dir: Path | None) -> str:
-    """Return the tracking URI of a run, or of the latest one below ./runs; raises ConfigError."""
+    """Return the tracking URI of a run, or of the latest one below ./runs; raises ConfigError, LedgerError."""
+    place = run_dir or latest() or Path("runs")
+    if (place / "ledger.db").is_file():
+        with closing(Reader(place / "ledger.db")) as ledger:
+            about = ledger.meta("tracking")
+        if about is None:
+            raise ConfigError(f"{place}: this run was not mirrored to MLflow", "Run it with tracking.mlflow set.")
+        return str(about["uri"])
+    for home in (place, place.parent) if run_dir else (place,):
+        if (home / "mlflow.db").exists():
+            return f"sqlite:///{(home / 'mlflow.db').resolve()}"
     if run_dir is None:
-        run_dir = latest()
-        if run_dir is None:
-            shared = Path("runs") / "mlflow.db"
-            if shared.exists():
-                return f"sqlite:///{shared.resolve()}"
-            raise ConfigError("no run below ./runs", "Name the run's folder: metier ui RUN_DIR")
-    return _of_run(run_dir)
+        raise ConfigError("no run below ./runs", "Name the run's folder: metier ui RUN_DIR")
+    raise ConfigError(f"{run_dir}: no run with an MLflow database here", "Give the folder of a run.")
 
 
 def latest() -> Path | None:
@@ -43,33 +57,20 @@ def latest() -> Path | None:
 
 def trials_address(run_dir: Path | None, uri: str) -> str | None:
     """Return the UI's address of a finished run's trials by score, or None where MLflow does not have the run."""
-    if run_dir is None or not (run_dir / "result.json").exists():
+    if run_dir is None or not (run_dir / "ledger.db").is_file():
+        return None
+    with closing(Reader(run_dir / "ledger.db")) as ledger:
+        report = result_of(ledger)
+    if report is None or report.mlflow is None or report.mlflow["run_id"] is None:
         return None
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    result = json.loads((run_dir / "result.json").read_text(encoding="utf-8"))
     try:
-        experiment = MlflowClient(uri).get_run(result["mlflow"]["run_id"]).info.experiment_id
+        experiment = MlflowClient(uri).get_run(report.mlflow["run_id"]).info.experiment_id
     except MlflowException:
         return None
-    return view_address(experiment, result["run_id"])
-
-
-def _of_run(run_dir: Path) -> str:
-    result = run_dir / "result.json"
-    if result.exists():
-        try:
-            mlflow = json.loads(result.read_text(encoding="utf-8")).get("mlflow")
-        except (ValueError, AttributeError) as problem:
-            raise ConfigError(f"{result}: not a result of metier ({problem})", "Give the folder of a run.") from None
-        if mlflow is None:
-            raise ConfigError(f"{run_dir}: this run was not mirrored to MLflow", "Run it with tracking.mlflow set.")
-        return str(mlflow["tracking_uri"])
-    for home in (run_dir, run_dir.parent):
-        if (home / "mlflow.db").exists():
-            return f"sqlite:///{(home / 'mlflow.db').resolve()}"
-    raise ConfigError(f"{run_dir}: no run with an MLflow database here", "Give the folder of a run.")
+    return view_address(experiment, report.run_id)
 
 
 def serve(uri: str, port: int, ready: Callable[[], None]) -> int:
@@ -88,7 +89,8 @@ def serve(uri: str, port: int, ready: Callable[[], None]) -> int:
             raise ConfigError(f"port {port} does not exist", "Give one from 1 to 65535.") from None
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    environment = {**os.environ, **SAFE}
+    command += ["--uvicorn-opts", "--log-level warning"]  # else its news comes before the address
+    environment = {**os.environ, **SETTINGS}
     # A session of its own: MLflow starts workers, which must end with it however we are asked to end.
     before = [(number, signal.signal(number, _interrupt)) for number in (signal.SIGTERM, signal.SIGHUP)]
     try:
@@ -112,9 +114,9 @@ def _wait_for_answer(child: subprocess.Popen[bytes], port: int) -> None:
     """Return when the server answers, or has ended."""
     while child.poll() is None:
         # An error while it starts says no more than that it does.
-        with contextlib.suppress(OSError, HTTPException):
+        with suppress(OSError, HTTPException):
             connection = HTTPConnection("127.0.0.1", port, timeout=POLL_SECONDS)
-            with contextlib.closing(connection):
+            with closing(connection):
                 connection.request("GET", "/health")
                 if connection.getresponse().status == HTTPStatus.OK:
                     return
@@ -129,6 +131,6 @@ def _interrupt(number: int, frame: object) -> None:
 def _end(child: subprocess.Popen[bytes]) -> None:
     """End a child and all that it started."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+        with suppress(ProcessLookupError, subprocess.TimeoutExpired):
             os.killpg(child.pid, number)
             child.wait(5)

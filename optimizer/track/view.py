@@ -1,6 +1,9 @@
 """A view of a run's trials in MLflow's UI: which columns, in which order. By itself the UI shows no figure.
 
-The UI keeps a view that is shared by a link in a tag of the experiment.
+The UI keeps a view in a tag of the experiment, and a link names it (`viewStateShareKey`); above the table the UI then
+says "You're viewing a shared view". MLflow 3.17 has no plainer link: of an address it reads the filter and the order
+alone, the columns only from such a tag or from the browser's own storage, and a link with both is taken for one
+without the tag.
 """
 
 from __future__ import annotations
@@ -8,8 +11,10 @@ from __future__ import annotations
 import json
 
 TAG = "mlflow.sharedViewState."
-METRICS = ("rank", "seen_score", "seen_low", "seen_high", "examples_seen", "tokens_per_call", "latency_p50", "usd")
-PARAMS = ("instruction", "format", "policy", "count")
+# What a person looks for first comes first.
+SCORES = ("rank", "score")
+PARAMS = ("instruction", "format", "demos")
+METRICS = ("tokens_per_call", "seen_low", "seen_high", "examples_seen", "seen_score", "latency_p50", "usd")
 TAGS = ("role", "state", "reason", "proposer")
 
 
@@ -23,8 +28,9 @@ def view_state(run_id: str, predictors: list[str], ranked: bool) -> str:
 
     Scores can be equal, and what saw few examples may have the highest; the rank has the winner first.
     """
-    columns = [f"metrics.`{name}`" for name in METRICS]
+    columns = [f"metrics.`{name}`" for name in SCORES]
     columns += [f"params.`{predictor}.{name}`" for predictor in predictors for name in PARAMS]
+    columns += [f"metrics.`{name}`" for name in METRICS]
     columns += [f"tags.`{name}`" for name in TAGS]
     return json.dumps(
         {

@@ -16,11 +16,11 @@ from filelock import FileLock, Timeout
 
 from optimizer.errors import ConfigError, LedgerError, StoppedByFailures
 from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.result import Report, is_finished, put_mlflow
 from optimizer.track.address import checked
 from optimizer.track.connect import why
 from optimizer.track.content import Describe
 from optimizer.track.copier import Copier
-from optimizer.track.job import read_result
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0  # seconds between two attempts
 REST, LONGEST_REST = 20.0, 5.0  # times what a copy took, and seconds
@@ -60,9 +60,8 @@ def follow(run_dir: Path, describe: Describe, commands: IO[str], news: IO[str]) 
     with FileLock(run_dir / LOCK), closing(Ledger(run_dir / "ledger.db", exclusive=False)) as ledger:
         copier: Copier = Copier(
             ledger,
-            run_dir,
             describe,
-            told=lambda: _tell(news, run_id=copier.parent),
+            written=lambda: _tell(news, run_id=copier.parent),
             note=lambda text: _tell(news, note=text),
         )
         attempts, deadline = 0, None
@@ -71,7 +70,7 @@ def follow(run_dir: Path, describe: Describe, commands: IO[str], news: IO[str]) 
             if over and deadline is None:
                 deadline = time.monotonic() + LAST_SECONDS
             began = time.monotonic()
-            problem = _attempt(copier, final_status(ledger, run_dir) if over else "RUNNING")
+            problem = _attempt(copier, final_status(ledger) if over else "RUNNING")
             _tell(news, run_id=copier.parent, problem=problem)
             if not problem:
                 attempts = 0
@@ -111,19 +110,16 @@ def _tell(news: IO[str], **what: object) -> None:
         print(json.dumps(what), file=news, flush=True)
 
 
-def final_status(ledger: Ledger, run_dir: Path) -> str:
+def final_status(ledger: Ledger) -> str:
     """Return how a job ended, in MLflow's words: FINISHED, FAILED or KILLED."""
     status = str(ledger.meta("tracking")["status"])
-    if status != "RUNNING":
-        return status
-    outcome = read_result(run_dir)  # it was killed, perhaps after its result was written
-    return "FINISHED" if outcome is not None and outcome.get("run_id") == ledger.meta("run_id") else "KILLED"
+    if status == "RUNNING":  # it was killed, perhaps after its result was written
+        return "FINISHED" if is_finished(ledger) else "KILLED"
+    return status
 
 
-def sync(
-    run_dir: Path, describe: Describe, say: Callable[[str], None], uri: str | None = None
-) -> tuple[str, str | None]:
-    """Make MLflow say what a run's ledger says; returns its address and the parent's id.
+def sync(run_dir: Path, describe: Describe, say: Callable[[str], None], uri: str | None = None) -> Report | None:
+    """Make MLflow say what a run's ledger says; returns the run's outcome, which says where, if it has one.
 
     An `uri` other than the run's becomes the run's.
     Raises LedgerError (no run, or one at work), ConfigError (not mirrored), StoppedByFailures (an outage).
@@ -137,13 +133,13 @@ def sync(
         uri = checked(uri or about["uri"])
         if uri != about["uri"]:
             ledger.put_meta("tracking", {**about, "uri": uri})
-        copier = Copier(ledger, run_dir, describe, lambda: None, say)
+        copier = Copier(ledger, describe, lambda: None, say)
         try:
             with FileLock(run_dir / LOCK, timeout=LOCK_SECONDS):
-                problem = _attempt(copier, final_status(ledger, run_dir))
+                problem = _attempt(copier, final_status(ledger))
         except Timeout:
             raise LedgerError(f"{run_dir}: another process mirrors this run", "Wait for it to end.") from None
-    if problem:
-        raise StoppedByFailures(f"MLflow at {uri} was not reached ({problem})", "Run this again once it is.")
-    say(f"{copier.written} of {copier.size} MLflow runs written at {uri}")
-    return uri, copier.parent
+        if problem:
+            raise StoppedByFailures(f"MLflow at {uri} was not reached ({problem})", "Run this again once it is.")
+        say(f"{copier.written} of {copier.size} MLflow runs written at {uri}")
+        return put_mlflow(ledger, uri, copier.parent)

@@ -14,8 +14,9 @@ from optimizer.config.schema import BudgetConfig, RunConfig
 from optimizer.door.budget import Budget
 from optimizer.evaluate.statistics import mean
 from optimizer.job.watcher import Watcher
+from optimizer.ledger.calls import CallTag, begin_attempt, begin_call, fail_call
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import CallTag, begin_attempt, begin_call, begin_trial, fail_call, finish_trial
+from optimizer.ledger.trials import begin_trial, finish_trial
 from optimizer.report.status import read_status
 from optimizer.search.trials import Event
 from optimizer.types import Candidate, Failure, Prompt, Usage

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from optimizer.config.schema import BudgetConfig
 from optimizer.door.budget import Budget, deadline, refuse_past
 from optimizer.errors import BudgetSpent, ConfigError
-from optimizer.ledger.records import CallTag
+from optimizer.ledger.calls import CallTag
 from optimizer.types import Usage
 
 NOON = dt.datetime(2026, 5, 4, 12, 0).astimezone().timestamp()

@@ -13,8 +13,9 @@ from optimizer.door.budget import Budget
 from optimizer.door.charges import TEMPLATE, TOOLS, Charge, maybe_charged, most_of
 from optimizer.door.failures import classify
 from optimizer.errors import BudgetSpent
+from optimizer.ledger.calls import CallTag
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import CallTag, usage_by_role
+from optimizer.ledger.spend import usage_by_role
 from optimizer.models.prices import Price
 from optimizer.system.dspy_private import request_to_dict
 from optimizer.types import Usage

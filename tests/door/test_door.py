@@ -13,8 +13,9 @@ from dspy.utils import exceptions as dspy_errors
 from optimizer.door.breaker import KNOWN_AFTER
 from optimizer.door.door import Door, counted, repetition_of_call, tag_of_call
 from optimizer.errors import BudgetSpent, CallError, StoppedByFailures
+from optimizer.ledger.calls import CallTag, finish_call
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import CallTag, finish_call, usage_by_role
+from optimizer.ledger.spend import usage_by_role
 from optimizer.models.prices import Price
 from optimizer.types import Usage
 

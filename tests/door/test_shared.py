@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from optimizer.errors import BudgetSpent
+from optimizer.ledger.calls import find_call
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import find_call, recalled_calls, usage_by_role
 from optimizer.ledger.shared import SharedCache
+from optimizer.ledger.spend import recalled_calls, usage_by_role
 from optimizer.models.prices import Price
 from optimizer.types import Usage
 

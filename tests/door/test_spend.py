@@ -22,8 +22,9 @@ from optimizer.door.charges import most_of
 from optimizer.door.door import Door, tag_of_call
 from optimizer.door.limiter import Limiter
 from optimizer.errors import BudgetSpent, CallError
+from optimizer.ledger.calls import CallTag
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import CallTag, usage_by_role
+from optimizer.ledger.spend import usage_by_role
 from optimizer.models.prices import Price
 from optimizer.system.dspy_private import request_to_dict
 from optimizer.types import Usage

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +14,9 @@ from optimizer.door import door
 from optimizer.door.door import tag_of_call
 from optimizer.errors import BudgetSpent, CallError, MetierError, ModelError, StoppedByFailures, TaskError
 from optimizer.evaluate.evaluator import Evaluator, phase_tag
+from optimizer.ledger.answers import answers_of, known_failures
+from optimizer.ledger.calls import CallTag
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import CallTag, known_failures, scores_of
 from optimizer.types import Candidate, Example, Failure, Phase, Prompt, Score
 
 CANDIDATE = Candidate({"predict": Prompt("i")})
@@ -125,18 +125,18 @@ def test_a_score_tells_the_tokens_of_the_calls_that_led_to_it_and_not_the_judges
         return await evaluator(ledger, Twice(), metric=Judged()).run(CANDIDATE, EXAMPLES[:3], "validation")
 
     assert [(r.tokens, r.calls) for r in asyncio.run(go()) if isinstance(r, Score)] == [(15, 2), (16, 2), (17, 2)]
-    assert next((r["tokens"], r["calls"]) for r in scores_of(ledger, CANDIDATE.id, "validation")) == (15, 2)
+    assert next((r.tokens, r.calls) for r in answers_of(ledger, CANDIDATE.id, "validation")) == (15, 2)
 
 
 def test_what_came_is_in_the_ledger_at_its_place(ledger: Ledger) -> None:
     run(ledger, lambda n: CallError("server", "down") if n == 2 else str(n))
-    rows = scores_of(ledger, CANDIDATE.id, "validation")
-    assert [row["position"] for row in rows] == [12, 13, 14, 15, 16, 17]
-    assert [row["value"] for row in rows] == [1.0, 1.0, None, 1.0, 1.0, 1.0]
-    assert [row["failure"] for row in rows] == [None, None, "server", None, None, None]
-    assert [row["example"] for row in rows] == [e.id for e in EXAMPLES]
-    assert {row["metric"] for row in rows} == {"same@3"}
-    assert json.loads(rows[1]["answer"]) == {"answer": "1"}
+    rows = answers_of(ledger, CANDIDATE.id, "validation")
+    assert [row.position for row in rows] == [12, 13, 14, 15, 16, 17]
+    assert [row.value for row in rows] == [1.0, 1.0, None, 1.0, 1.0, 1.0]
+    assert [row.failure for row in rows] == [None, None, "server", None, None, None]
+    assert [row.example for row in rows] == [e.id for e in EXAMPLES]
+    assert {row.metric for row in rows} == {"same@3"}
+    assert rows[1].fields == {"answer": "1"}
 
 
 def test_a_failure_is_never_a_zero(ledger: Ledger) -> None:
@@ -193,7 +193,7 @@ def test_what_ends_the_run_is_raised_and_nothing_of_the_block_recorded(ledger: L
     with pytest.raises(type(error)) as caught:
         run(ledger, lambda n: error if n == 3 else str(n))
     assert caught.value is error
-    assert scores_of(ledger, CANDIDATE.id, "validation") == []
+    assert answers_of(ledger, CANDIDATE.id, "validation") == []
 
 
 def test_an_lm_error_that_is_not_ours_is_raised(ledger: Ledger) -> None:

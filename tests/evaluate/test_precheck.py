@@ -14,8 +14,8 @@ from optimizer.door.door import repetition_of_call, tag_of_call
 from optimizer.errors import BudgetSpent, CallError
 from optimizer.evaluate.evaluator import Evaluator, phase_tag
 from optimizer.evaluate.precheck import Precheck, precheck
+from optimizer.ledger.answers import answers_of
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import scores_of
 from optimizer.prompt.template import unnamed_labels
 from optimizer.task.metrics.build import build_metric
 from optimizer.task.schema import FieldSpec
@@ -98,7 +98,7 @@ def test_at_temperature_0_it_asks_what_trial_0_asks_and_no_more(ledger: Ledger) 
         "Pre-check: the seed scores 50 of 100 on its first 10 examples; "
         "with 40 validation examples, gains under 15 points will look like luck."
     )
-    assert len(scores_of(ledger, SEED.id, "validation")) == 10
+    assert len(answers_of(ledger, SEED.id, "validation")) == 10
 
 
 def test_where_the_model_samples_the_noise_is_measured_and_widens_the_gap(ledger: Ledger) -> None:
@@ -109,7 +109,7 @@ def test_where_the_model_samples_the_noise_is_measured_and_widens_the_gap(ledger
     assert found.noise == pytest.approx(1 / 3)
     assert found.detectable > 0.155
     assert "asked 3 times, one answer's score varies by ±58" in found.text()
-    first = [row["value"] for row in scores_of(ledger, SEED.id, "validation")]
+    first = [row.value for row in answers_of(ledger, SEED.id, "validation")]
     assert first == [float(n % 2) for n in range(10)]  # the repetitions did not overwrite it
 
 

@@ -18,7 +18,7 @@ from support.jobs import ROOT, light_embeddings
 from interop.shapes import SHAPES, TEXTS, TRUTH, answer, answers
 from optimizer.interop import PromptSearch
 from optimizer.ledger.reader import Reader
-from optimizer.ledger.records import all_trials
+from optimizer.ledger.trials import all_trials
 from optimizer.testing.fake_server import FakeServer
 
 pytestmark = pytest.mark.timeout(120)
@@ -79,7 +79,7 @@ def compiled(shape: str, folder: Path, server: FakeServer) -> dspy.Module:
     ), "a call went past the door"
     assert optimizer.report.usage["calls"]["task"] <= 150
     with closing(Reader(run_dir / "ledger.db")) as ledger:
-        found = [json.loads(row["prompts"]) for row in all_trials(ledger)]
+        found = [row.candidate.to_json() for row in all_trials(ledger)]
     assert list(found[0]) == [name for name, _ in student.named_predictors()]
     assert len({json.dumps(prompts) for prompts in found}) >= 3
     program.save(str(folder / f"{shape}.json"))

@@ -13,7 +13,7 @@ from optimizer import load_task, optimize
 from optimizer.job.demos import SHOWN
 from optimizer.job.notes import left_unanswered
 from optimizer.ledger.reader import Reader
-from optimizer.ledger.records import all_trials
+from optimizer.ledger.trials import all_trials
 from optimizer.search.verdict import Tested as Side
 from optimizer.search.verdict import judge
 from optimizer.testing.fake_server import FakeServer, Messages, text_of
@@ -62,7 +62,7 @@ def test_two_steps_are_searched_together(tmp_path: Path, monkeypatch: pytest.Mon
         report = optimize(write_config(tmp_path / "run.yaml", data))
     with closing(Reader(tmp_path / "run" / "ledger.db")) as ledger:
         shown = ledger.meta(SHOWN)
-        prompts = [json.loads(row["prompts"]) for row in all_trials(ledger)]
+        prompts = [row.candidate.to_json() for row in all_trials(ledger)]
     # `find` is in the data; what `answer` is given is not, but for what the seed found.
     assert set(shown) == {"answer"}
     assert shown["answer"]

@@ -10,7 +10,7 @@ from support.jobs import make_task, rows, settings
 from optimizer.errors import LedgerError, TaskError
 from optimizer.job.export import find_trial, prompt_of, ship
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import begin_trial
+from optimizer.ledger.trials import begin_trial
 from optimizer.search.trials import parameters
 from optimizer.types import Candidate, Prompt
 

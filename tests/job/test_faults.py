@@ -15,7 +15,7 @@ from optimizer import optimize
 from optimizer.door import breaker, connection
 from optimizer.errors import StoppedByFailures
 from optimizer.ledger.ledger import Ledger
-from optimizer.report.result import Report
+from optimizer.ledger.result import Report
 from optimizer.testing.fake_server import FakeServer
 from optimizer.testing.faults import Chance, Fault
 

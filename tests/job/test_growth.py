@@ -18,8 +18,8 @@ from support.jobs import TRUTH, lighten, make_task, rows, rule, settings, write_
 
 from optimizer import optimize
 from optimizer.ledger.reader import Reader
-from optimizer.ledger.records import all_trials
-from optimizer.report.result import Report
+from optimizer.ledger.result import Report
+from optimizer.ledger.trials import all_trials
 from optimizer.testing.fake_server import FakeServer, Messages, text_of
 
 pytestmark = pytest.mark.timeout(240)
@@ -86,8 +86,10 @@ def run(tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> 
 
 def trials(folder: Path) -> list[tuple[Any, ...]]:
     with closing(Reader(folder / "ledger.db")) as ledger:
-        names = ("number", "candidate", "origin", "parents", "state", "score", "seen")
-        return [tuple(row[name] for name in names) for row in all_trials(ledger)]
+        return [
+            (t.number, t.candidate_id, t.candidate.origin, t.candidate.parents, t.state, t.score, t.seen)
+            for t in all_trials(ledger)
+        ]
 
 
 def test_pools_grow_within_the_budget_and_the_result_tells_by_whom(run: Run, server: FakeServer) -> None:

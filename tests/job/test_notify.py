@@ -14,7 +14,7 @@ import pytest
 from optimizer.config.schema import Notify
 from optimizer.errors import StoppedByFailures
 from optimizer.job.notify import finished, notify, stopped
-from optimizer.report.result import Report, Side
+from optimizer.ledger.result import Report, Side
 from optimizer.types import Candidate, Prompt
 
 SEED = Candidate({"predict": Prompt("Do it.")}, "seed")

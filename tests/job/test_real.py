@@ -24,13 +24,13 @@ from optimizer.evaluate.evaluator import Evaluator
 from optimizer.job.run import optimize
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
+from optimizer.ledger.result import Report
 from optimizer.models.providers import remote
 from optimizer.models.reencode import reencoded
 from optimizer.models.server import EmbeddedServer
 from optimizer.models.store import Store
 from optimizer.prompt.program import ROOT as PREDICTOR
 from optimizer.prompt.program import Programs
-from optimizer.report.result import Report
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
 from optimizer.types import Candidate, Prompt

@@ -16,7 +16,7 @@ import optimizer as metier
 from job.made import asked
 from optimizer.config.schema import RunConfig
 from optimizer.errors import TaskError
-from optimizer.report.result import Report
+from optimizer.ledger.result import Report
 
 
 @pytest.fixture(scope="module")

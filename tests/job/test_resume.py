@@ -20,7 +20,7 @@ from optimizer.cli.main import cli
 from optimizer.config.load import load_config
 from optimizer.errors import LedgerError
 from optimizer.job.resume import stored_config
-from optimizer.ledger.records import known_failures
+from optimizer.ledger.answers import known_failures
 
 pytestmark = pytest.mark.timeout(280)
 

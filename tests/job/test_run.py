@@ -17,7 +17,7 @@ from support.jobs import LABELS, TRUTH, lighten, make_task, metier, rule, settin
 import optimizer.job.stages
 import optimizer.prompt.overlap
 from optimizer import load_prompt, optimize
-from optimizer.report.result import Report
+from optimizer.ledger.result import Report
 from optimizer.testing.fake_server import FakeServer
 
 pytestmark = pytest.mark.timeout(60)

@@ -17,7 +17,7 @@ from support.jobs import lighten, make_task, metier, rule, settings, write_confi
 
 from optimizer import optimize
 from optimizer.errors import ConfigError
-from optimizer.report.result import Report
+from optimizer.ledger.result import Report
 from optimizer.testing.fake_server import FakeServer, Messages, Protocol
 
 FIRST_SEED = int(os.environ.get("METIER_TEST_SEED", "0"))

@@ -21,9 +21,9 @@ from support.browser import browser, needed
 
 from optimizer.job import study as module
 from optimizer.job.study import study_of, write_study
-from optimizer.report.gather import Trial
+from optimizer.ledger.trials import Trial
 from optimizer.search.trials import parameters
-from optimizer.types import Candidate, Prompt
+from optimizer.types import Candidate, Prompt, Usage
 
 
 @pytest.fixture
@@ -97,15 +97,31 @@ def many(count: int) -> list[Trial]:
         for n in range(count)
     ]
     return [
-        Trial(n, one, "complete", "", parameters(one), n / count, 0.0, 1.0, n / count, 20, 0, 10.0 + n, 20, 30.0)
+        Trial(
+            number=n,
+            candidate_id=one.id,
+            state="complete",
+            reason="",
+            value=n / count,
+            score=n / count,
+            low=0.0,
+            high=1.0,
+            seen=20,
+            failures=0,
+            ended=10.0 + n,
+            candidate=one,
+            params=parameters(one),
+            started=5.0,
+            spent=Usage(20),
+            tokens=30.0,
+        )
         for n, one in enumerate(candidates)
     ]
 
 
 def test_two_thousand_trials_are_written_in_seconds(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trials = many(2_000)
-    monkeypatch.setattr(module, "trials_of", lambda ledger: trials)
-    monkeypatch.setattr(module, "all_trials", lambda ledger: [{"number": t.number, "started": 5.0} for t in trials])
+    monkeypatch.setattr(module, "all_trials", lambda ledger: trials)
     began = time.process_time()
     path = write_study(run_dir)
     assert (

@@ -17,7 +17,7 @@ import optimizer.prompt.overlap
 from optimizer import optimize
 from optimizer.errors import MetierError
 from optimizer.ledger.reader import Reader
-from optimizer.ledger.records import all_trials
+from optimizer.ledger.trials import all_trials
 from optimizer.search.schedule import Schedule
 from optimizer.testing.fake_server import FakeServer
 from optimizer.types import Example
@@ -128,6 +128,6 @@ def test_another_test_split_changes_nothing_of_the_search(tmp_path: Path, monkey
         folder.mkdir()
         report = run(folder, monkeypatch)
         with closing(Reader(report.run_dir / "ledger.db")) as ledger:
-            return [(row["candidate"], row["state"], row["value"], row["seen"]) for row in all_trials(ledger)]
+            return [(row.candidate_id, row.state, row.value, row.seen) for row in all_trials(ledger)]
 
     assert trials(False) == trials(True)

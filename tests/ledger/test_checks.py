@@ -15,20 +15,12 @@ from typing import Any
 import pytest
 
 from optimizer.errors import LedgerError
+from optimizer.ledger.answers import answers_of, put_scores
+from optimizer.ledger.calls import CallTag, begin_call, find_call, finish_call
 from optimizer.ledger.checks import is_whole, seal
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
-from optimizer.ledger.records import (
-    CallTag,
-    all_trials,
-    begin_call,
-    begin_trial,
-    find_call,
-    finish_call,
-    finish_trial,
-    put_scores,
-    scores_of,
-)
+from optimizer.ledger.trials import all_trials, begin_trial, finish_trial
 from optimizer.types import Candidate, Prompt, Score, Usage
 
 SEED = int(os.environ.get("METIER_TEST_SEED", "20"))
@@ -57,11 +49,11 @@ def fill(ledger: Ledger) -> None:
 def content(ledger: Reader) -> dict[Any, Any]:
     """Return what a run would take from a ledger, each fact by its name."""
     facts: dict[Any, Any] = {("meta", "result"): ledger.meta("result")}
-    for row in all_trials(ledger):
-        facts["trial", row["number"]] = dict(row)
+    for trial in all_trials(ledger):
+        facts["trial", trial.number] = trial
     for number in range(TRIALS):
-        for row in scores_of(ledger, candidate(number).id, "validation"):
-            facts["score", row["candidate"], row["position"]] = tuple(row)
+        for answer in answers_of(ledger, candidate(number).id, "validation"):
+            facts["score", number, answer.position] = answer
         for place in range(EXAMPLES):
             facts["call", number, place] = find_call(ledger, f"{number}-{place}")
     return facts
@@ -129,7 +121,7 @@ def check(source: Path, name: str, damage: Callable[[bytearray], None], folder: 
     wrong = [
         key
         for key, fact in found.items()
-        if fact is not None and fact != whole.get(key) and not (key[0] == "trial" and fact["state"] == "running")
+        if fact is not None and fact != whole.get(key) and not (key[0] == "trial" and fact.state == "running")
     ]
     assert wrong == []
     return False

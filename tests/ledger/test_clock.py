@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from optimizer.ledger.clock import booked_for_lost, call_stats, rebook_lost, resume_clock
+from optimizer.ledger.calls import repeat_call
+from optimizer.ledger.clock import resume_clock
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import repeat_call
+from optimizer.ledger.spend import booked_for_lost, call_stats, rebook_lost
 from optimizer.types import Usage
 
 

@@ -10,8 +10,8 @@ from support.jobs import lighten, make_task, rule, settings, write_config
 
 from optimizer import optimize
 from optimizer.ledger.reader import Reader
+from optimizer.ledger.result import Report, Side
 from optimizer.report.gather import Facts, gather
-from optimizer.report.result import Report, Side
 from optimizer.testing.fake_server import FakeServer
 from optimizer.types import Candidate, Example, Prompt
 

@@ -7,17 +7,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from optimizer.ledger.answers import put_scores
+from optimizer.ledger.calls import CallTag, begin_call, fail_call, finish_call
+from optimizer.ledger.examples import put_examples
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import (
-    CallTag,
-    begin_call,
-    begin_trial,
-    fail_call,
-    finish_call,
-    finish_trial,
-    put_examples,
-    put_scores,
-)
+from optimizer.ledger.trials import begin_trial, finish_trial
 from optimizer.search.trials import parameters
 from optimizer.types import Candidate, Example, Failure, Prompt, Score, Usage
 
@@ -129,6 +123,9 @@ def result(seed: Candidate, winner: Candidate, task: str) -> dict[str, Any]:
         "trials": {"complete": 3, "raced_out": 1, "failed": 1},
         "seconds": 12.3,
         "mlflow": None,
+        "baselines": [],
+        "pareto_front": [],
+        "proposers": {},
         "recommendation": "Use the winner: it is better than the seed on examples that neither has seen.",
         "test_examples": 12,
         "notes": ["validation was split off"],

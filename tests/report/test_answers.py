@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from optimizer.ledger.answers import Answer
 from optimizer.report.answers import changed, class_fields, confusion, doubtful
-from optimizer.report.gather import Answer
 
 
 def answer(example: str, said: Any, value: float | None = 0.0, failure: str | None = None) -> Answer:

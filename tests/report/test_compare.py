@@ -7,8 +7,8 @@ import pytest
 
 from optimizer.errors import LedgerError
 from optimizer.evaluate.statistics import difference
+from optimizer.ledger.answers import put_scores
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import put_scores
 from optimizer.report.compare import compare
 
 from .made import answers, candidates, examples, make_run

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
-from optimizer.ledger.records import SentPrompt
+from optimizer.ledger.sent import SentPrompt
 from optimizer.report.blocks import Code, Difference, Section, Text
 from optimizer.report.document import document_of
 from optimizer.report.gather import Facts, gather

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import dataclasses
 
+from optimizer.ledger.answers import Answer
 from optimizer.report.blocks import Text
 from optimizer.report.evidence import SHOWN, answers_section
-from optimizer.report.gather import Answer, Facts
+from optimizer.report.gather import Facts
 
 from .parts import blocks, tables
 

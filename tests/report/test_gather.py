@@ -7,7 +7,8 @@ import pytest
 
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
-from optimizer.report.gather import Facts, best_of, gather, good_candidates
+from optimizer.ledger.trials import best_trial
+from optimizer.report.gather import Facts, gather, good_candidates
 
 from .made import candidates, make_run, result
 
@@ -44,7 +45,8 @@ def test_a_run_that_is_being_written_is_running(tmp_path: Path) -> None:
     with closing(Ledger(folder / "ledger.db")) as ledger:
         assert gather(ledger).state == "running"
         seed, winner = candidates()[:2]
-        assert gather(ledger, result(seed, winner, "sorting")).state == "finished"
+        ledger.put_meta("result", result(seed, winner, "sorting"))
+        assert gather(ledger).state == "finished"
 
 
 def test_a_ledger_without_a_trial_is_told_too(tmp_path: Path) -> None:
@@ -55,15 +57,15 @@ def test_a_ledger_without_a_trial_is_told_too(tmp_path: Path) -> None:
 
 
 def test_the_best_has_seen_half_of_the_longest_race(facts: Facts) -> None:
-    best = best_of(facts.trials)
+    best = best_trial(facts.trials)
     assert best is not None
     assert best.number == 1
-    assert best_of([]) is None
+    assert best_trial([]) is None
     assert good_candidates([]) == []
 
 
 def test_a_prompt_asked_for_again_has_the_price_of_its_first_trial(tmp_path: Path) -> None:
-    from optimizer.ledger.records import begin_trial, finish_trial
+    from optimizer.ledger.trials import begin_trial, finish_trial
 
     folder = make_run(tmp_path / "again")
     with closing(Ledger(folder / "ledger.db")) as ledger:

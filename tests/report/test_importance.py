@@ -5,16 +5,17 @@ import os
 import random
 from typing import Any
 
-from optimizer.report.gather import Trial
+from optimizer.ledger.trials import Trial
 from optimizer.report.importance import FEWEST, importances
-from optimizer.types import Candidate, Prompt
+from optimizer.types import Candidate, Prompt, Usage
 
 SEED = int(os.environ.get("METIER_TEST_SEED", "7"))
 
 
 def trial(number: int, value: float | None, state: str = "complete", **params: Any) -> Trial:
     candidate = Candidate({"predict": Prompt(str(number))})
-    return Trial(number, candidate, state, "", params, value, 0.0, 1.0, value, 10, 0, 1.0, 10, 5.0)
+    figures = (number, candidate.id, state, "", value, value, 0.0, 1.0, 10, 0, 1.0)
+    return Trial(*figures, candidate, params, 0.0, Usage(10), 5.0)
 
 
 def grid(noise: float) -> list[Trial]:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from optimizer.ledger.records import SentPrompt
+from optimizer.ledger.result import Report, Side
+from optimizer.ledger.sent import SentPrompt
 from optimizer.report.document import document_of
 from optimizer.report.gather import Facts
 from optimizer.report.markdown import best_md, candidate_md, report_md
-from optimizer.report.result import Report, Side
 from optimizer.types import Candidate, Example, Prompt
 
 from .conftest import DEMOS, WINNER

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from optimizer.ledger.records import SentPrompt
+from optimizer.ledger.answers import Answer
+from optimizer.ledger.sent import SentPrompt
 from optimizer.report.blocks import Bullets, KeyFigures, Text
-from optimizer.report.gather import Answer, Facts
+from optimizer.report.gather import Facts
 from optimizer.report.overview import overview
 
 MUTE = [Answer(f"x{n}", 0.0, {"unreadable": "Well, …"}, "", None) for n in range(9)]

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from optimizer.errors import LedgerError
+from optimizer.ledger.calls import CallTag, begin_call, count_hit, finish_call
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import CallTag, begin_call, begin_trial, count_hit, finish_call, finish_trial
-from optimizer.report.result import Report, set_mlflow, trial_counts, usage_json, write_result
+from optimizer.ledger.result import Report, best_of_run, put_mlflow, put_result, result_of
+from optimizer.ledger.trials import begin_trial, finish_trial
+from optimizer.report.result import trial_counts, unspent_note, usage_json, write_result
 from optimizer.system.files import write_atomically
 from optimizer.types import Candidate, Usage
 
@@ -108,14 +110,43 @@ def test_trials_are_counted_by_their_end(ledger: Ledger) -> None:
     assert trial_counts(ledger) == {"complete": 1, "raced_out": 2, "failed": 1}
 
 
+@pytest.mark.parametrize(
+    ("trials", "calls", "note"),
+    [
+        (2, 3, "search.trials: the search ended after 2 trials with 2 of its 3 calls unspent"),
+        (2, 1, ""),  # its calls ended it
+        (3, 9, ""),  # something else did
+        (None, 9, ""),
+        (2, None, ""),
+    ],
+)
+def test_calls_that_few_trials_left_unspent_are_told(
+    ledger: Ledger, trials: int | None, calls: int | None, note: str
+) -> None:
+    ledger.put_meta("identity", {"config": {"search": {"trials": trials}, "budget": {"calls": calls}}})
+    for number in range(2):
+        begin_trial(ledger, number, SEED, {}).result(5)
+    row = begin_call(ledger, "a", CallTag(), {}).result(5)
+    finish_call(ledger, row, {}, Usage(1), 1).result(5)
+    assert unspent_note(ledger).partition(";")[0] == note
+
+
 def test_where_a_run_lies_in_mlflow_is_written_afterwards(report: MakeReport, tmp_path: Path) -> None:
-    block: dict[str, str | None] = {"tracking_uri": "http://there", "run_id": "r"}
-    set_mlflow(tmp_path, block)
-    assert not (tmp_path / "result.json").exists()  # an unfinished run has no result
-    before = report().to_json()
     with closing(Ledger(tmp_path / "ledger.db")) as ledger:
-        ledger.put_meta("result", before)
-    set_mlflow(tmp_path, block)
-    assert json.loads((tmp_path / "result.json").read_text()) == {**before, "mlflow": block}
+        assert put_mlflow(ledger, "http://there", "r") is None  # an unfinished run has no result
+        assert (result_of(ledger), best_of_run(ledger)) == (None, None)
+        begin_trial(ledger, 0, SEED, {}).result(5)
+        put_result(ledger, report(), "{}")
+        found = put_mlflow(ledger, "http://there", "r")
+        assert found == result_of(ledger)
+        assert best_of_run(ledger) == "{}"
+    assert found is not None
+    assert found.to_json() == {**report().to_json(), "mlflow": {"tracking_uri": "http://there", "run_id": "r"}}
+
+
+def test_a_run_of_before_has_its_prompt_in_its_folder(report: MakeReport, tmp_path: Path) -> None:
     with closing(Ledger(tmp_path / "ledger.db")) as ledger:
-        assert ledger.meta("result")["mlflow"] == block  # a finished run is read from here
+        ledger.put_meta("result", report().to_json())
+        assert best_of_run(ledger) is None
+        (tmp_path / "best.json").write_text("{}")
+        assert best_of_run(ledger) == "{}"

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from optimizer.ledger.calls import CallTag, begin_attempt, begin_call, finish_call
+from optimizer.ledger.clock import active_seconds, resume_clock
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
-from optimizer.ledger.records import CallTag, begin_attempt, begin_call, finish_call
 from optimizer.report.status import Status, read_status
 from optimizer.types import Usage
 
@@ -19,6 +20,7 @@ from optimizer.types import Usage
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     made = Ledger(tmp_path / "ledger.db")
     begin_attempt(made)
+    resume_clock(made, time.time(), None)
     yield made
     made.close()
 
@@ -55,6 +57,14 @@ def test_a_run_that_ends_at_a_time_has_no_more_than_until_then(ledger: Ledger) -
     assert told(ledger, until="07:00", calls=6).seconds_left < 60  # type: ignore[operator]
     ledger.put_meta("clock", {"starts": [], "until": ["07:00", time.time() - 5]})
     assert told(ledger, until="07:00").seconds_left == 0
+
+
+def test_a_resumed_run_took_the_seconds_of_all_its_attempts(ledger: Ledger) -> None:
+    ledger.put_meta("clock", {"starts": [time.time() - 5000], "until": None})
+    called(ledger, 1)  # its last sign of life
+    resume_clock(ledger, time.time() + 100, None)
+    assert told(ledger).seconds_active == pytest.approx(5000, abs=30)
+    assert active_seconds(ledger, time.time() + 120) == pytest.approx(5020, abs=30)  # what the summary says
 
 
 def test_the_trials_are_those_that_were_planned(ledger: Ledger) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from optimizer.report.result import Baseline, Report, Side
+from optimizer.ledger.result import Baseline, Report, Side
 from optimizer.report.summary import summary
 from optimizer.types import Candidate, Prompt
 

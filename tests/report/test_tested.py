@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from optimizer.ledger.result import Baseline, Side
 from optimizer.report.blocks import Figure, Text
-from optimizer.report.result import Baseline, Side
 from optimizer.report.tested import outcome_section
 
 from .conftest import SEED, WINNER
@@ -38,6 +38,19 @@ def test_what_a_baseline_says_of_the_search_is_said_plainly(
     assert isinstance(found, Text)
     assert judged in found.text
     assert found.warning == warning
+
+
+def test_one_sentence_names_every_baseline_that_does_as_well(report: MakeReport) -> None:
+    made = report(baselines=(baseline(-0.1, -0.2, 0.1, name="5 random demos"), baseline(0.0, -0.1, 0.1)))
+    *_, told = made.recommendation.partition(" But ")
+    assert told == (
+        "5 random demos and 8 nearest demos without a search do as well as the winner: 5 random demos 0.850 against "
+        "0.750 on the same 30 test examples (the winner's difference -0.100, 95 % interval [-0.200, +0.100]); 8 "
+        "nearest demos 0.750 against 0.750 on the same 30 test examples (the winner's difference +0.000, 95 % interval "
+        "[-0.100, +0.100])."
+    )
+    both = report(baselines=(baseline(-0.3, -0.4, -0.2, name="5 random demos"), baseline(0.0, -0.1, 0.1)))
+    assert "But 5 random demos without a search do better than the winner and 8 nearest demos" in both.recommendation
 
 
 def test_the_table_has_every_side_with_its_own_number_of_examples(report: MakeReport) -> None:

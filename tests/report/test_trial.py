@@ -8,13 +8,13 @@ import pytest
 
 from optimizer.errors import LedgerError
 from optimizer.ledger.reader import Reader
-from optimizer.report.gather import trials_of
+from optimizer.ledger.trials import all_trials
 from optimizer.report.trial import Shown, shown_trial
 
 
 def shown(run: Path, number: int, example: int | None = None) -> Shown:
     with closing(Reader(run / "ledger.db")) as ledger:
-        return shown_trial(ledger, trials_of(ledger)[number], example)
+        return shown_trial(ledger, all_trials(ledger)[number], example)
 
 
 def test_a_trial_shows_what_it_saw_and_no_more(made_run: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 from optimizer.config.schema import RunConfig
 from optimizer.errors import BudgetSpent
 from optimizer.evaluate.evaluator import Evaluator, Progress, no_progress
+from optimizer.ledger.answers import answers_of
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import scores_of
 from optimizer.prompt.program import Programs as RealPrograms
 from optimizer.propose.demosets import balanced_sets
 from optimizer.search.baselines import Compared, baseline_runs, measure_baselines, positions_of, simple_baselines
@@ -102,7 +102,7 @@ def test_each_is_paired_with_the_winner_on_a_fixed_part_of_the_test(ledger: Ledg
         (15, odd),
         (15, odd - (15 - odd)),
     ]
-    assert [row["position"] for row in scores_of(ledger, found[1].outcome.seed.candidate.id, "test")] == places
+    assert [row.position for row in answers_of(ledger, found[1].outcome.seed.candidate.id, "test")] == places
     assert notes == []
 
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -13,8 +12,9 @@ from typing import Any
 import pytest
 
 from optimizer.errors import BudgetSpent, CallError, StoppedByFailures
+from optimizer.ledger.answers import answers_of
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import all_trials, scores_of
+from optimizer.ledger.trials import all_trials
 from optimizer.search import loop
 from optimizer.search.board import Board
 from optimizer.search.loop import Search
@@ -41,14 +41,14 @@ def test_the_seed_is_trial_nought_and_every_trial_is_in_the_ledger(ledger: Ledge
     search, _, events = make_search(ledger, by_count)
     run(search, 10)
     trials = all_trials(ledger)
-    assert [row["number"] for row in trials] == list(range(10))
-    assert (trials[0]["candidate"], trials[0]["origin"]) == (SEED.id, "seed")
+    assert [row.number for row in trials] == list(range(10))
+    assert (trials[0].candidate_id, trials[0].candidate.origin) == (SEED.id, "seed")
     started = [event for event in events if event.kind == "started"]
-    assert [(e.number, e.candidate.id) for e in started] == [(row["number"], row["candidate"]) for row in trials]
+    assert [(e.number, e.candidate.id) for e in started] == [(row.number, row.candidate_id) for row in trials]
     assert sorted(e.number for e in events if e.kind == "ended") == list(range(10))
-    assert {row["state"] for row in trials} <= {"complete", "raced_out", "failed"}
+    assert {row.state for row in trials} <= {"complete", "raced_out", "failed"}
     for row in trials:
-        assert Candidate.from_json(json.loads(row["prompts"])).id == row["candidate"]
+        assert row.candidate.id == row.candidate_id
 
 
 @pytest.mark.parametrize("trials", [1, 3, 6])
@@ -70,8 +70,7 @@ def test_one_seed_gives_one_search(new_ledger: Callable[[], Ledger], strategy: s
     def outcome(seed: int) -> list[tuple[Any, ...]]:
         ledger = new_ledger()
         run(make_search(ledger, by_count, seed=seed, strategy=strategy)[0], 16)
-        columns = ("number", "candidate", "state", "value", "score", "seen", "reason")
-        return [tuple(row[name] for name in columns) for row in all_trials(ledger)]
+        return [(t.number, t.candidate_id, t.state, t.value, t.score, t.seen, t.reason) for t in all_trials(ledger)]
 
     assert outcome(1) == outcome(1)
     assert outcome(1) != outcome(2)
@@ -83,7 +82,7 @@ def test_of_equals_the_first_asked_wins_however_late_its_answers_come(ledger: Le
     late = {SEED.id: 0.02}
     search, *_ = make_search(ledger, lambda one, n: n % 2, race=race, latency=lambda one, n: late.get(one, 0.0))
     assert run(search, 8) == SEED.id
-    assert list(search.board.candidates) == [row["candidate"] for row in all_trials(ledger)]
+    assert list(search.board.candidates) == [row.candidate_id for row in all_trials(ledger)]
 
 
 def test_an_example_that_nobody_answers_ends_nobody(ledger: Ledger) -> None:
@@ -94,7 +93,7 @@ def test_an_example_that_nobody_answers_ends_nobody(ledger: Ledger) -> None:
 
     search, *_ = make_search(ledger, rule, block=3, race=PairedRace())
     assert search.board.candidates[str(run(search, 12))].prompts["predict"].count == 4
-    assert {row["state"] for row in all_trials(ledger)} == {"complete", "raced_out"}
+    assert {row.state for row in all_trials(ledger)} == {"complete", "raced_out"}
 
 
 def test_the_raced_out_saw_fewer_examples(ledger: Ledger) -> None:
@@ -103,11 +102,11 @@ def test_the_raced_out_saw_fewer_examples(ledger: Ledger) -> None:
     calls = Counter(one for one, _ in programs.calls)
     states = Counter()  # type: ignore[var-annotated]
     for row in all_trials(ledger):
-        states[row["state"]] += 1
-        assert row["seen"] == calls[row["candidate"]]
-        assert (row["seen"] < 20) == (row["state"] == "raced_out")
-        if row["state"] == "raced_out":
-            assert row["reason"].startswith(("behind #", "level with #"))
+        states[row.state] += 1
+        assert row.seen == calls[row.candidate_id]
+        assert (row.seen < 20) == (row.state == "raced_out")
+        if row.state == "raced_out":
+            assert row.reason.startswith(("behind #", "level with #"))
     assert states["complete"] >= 1
     assert states["raced_out"] >= 6
 
@@ -117,10 +116,10 @@ def test_all_see_the_examples_in_one_order(ledger: Ledger) -> None:
     run(search, 8)
     order = [e.id for e in VALIDATION]
     for one in search.board.candidates:
-        rows = scores_of(ledger, one, "validation")
-        assert [row["position"] for row in rows] == list(range(len(rows)))
-        assert [row["example"] for row in rows] == order[: len(rows)]
-        assert [row["value"] for row in rows] == search.board.scores(one)
+        rows = answers_of(ledger, one, "validation")
+        assert [row.position for row in rows] == list(range(len(rows)))
+        assert [row.example for row in rows] == order[: len(rows)]
+        assert [row.value for row in rows] == search.board.scores(one)
 
 
 def test_no_example_is_paid_twice_for_one_candidate(ledger: Ledger) -> None:
@@ -136,7 +135,7 @@ def test_a_space_of_one_prompt_is_scored_once(ledger: Ledger) -> None:
     assert max(Counter(programs.calls).values()) == 1
     for one in search.board.candidates:
         assert len(search.board.results(one)) <= len(VALIDATION)
-        assert [row["value"] for row in scores_of(ledger, one, "validation")] == search.board.scores(one)
+        assert [row.value for row in answers_of(ledger, one, "validation")] == search.board.scores(one)
 
 
 def test_a_search_ends_when_there_is_nothing_left_to_try(ledger: Ledger) -> None:
@@ -171,26 +170,26 @@ def test_a_failing_candidate_is_a_failed_trial_never_the_winner(ledger: Ledger) 
     search, *_ = make_search(ledger, rule)
     winner = search.board.candidates[str(run(search, 12))]
     assert winner.prompts["predict"].count == 2
-    failed = [row for row in all_trials(ledger) if row["state"] == "failed"]
+    failed = [row for row in all_trials(ledger) if row.state == "failed"]
     assert failed
     for row in failed:
-        assert row["value"] is None
-        assert row["failures"] > 0
-        assert "answers never came (server)" in row["reason"]
-    assert all(json.loads(row["params"])["predict.count"] == 4 for row in failed)
+        assert row.value is None
+        assert row.failures > 0
+        assert "answers never came (server)" in row.reason
+    assert all(row.params["predict.count"] == 4 for row in failed)
 
 
 def test_a_few_failures_do_not_lower_the_score(ledger: Ledger) -> None:
     search, *_ = make_search(ledger, lambda one, n: CallError("timeout", "slow") if n == 1 else 1.0)
     run(search, 1)
     (row,) = all_trials(ledger)
-    assert (row["state"], row["score"], row["value"], row["failures"], row["seen"]) == ("complete", 1.0, 1.0, 1, 20)
+    assert (row.state, row.score, row.value, row.failures, row.seen) == ("complete", 1.0, 1.0, 1, 20)
 
 
 def test_all_failing_leaves_no_winner(ledger: Ledger) -> None:
     search, *_ = make_search(ledger, lambda one, n: CallError("server", "down"))
     assert run(search, 4) is None
-    assert {row["state"] for row in all_trials(ledger)} == {"failed"}
+    assert {row.state for row in all_trials(ledger)} == {"failed"}
 
 
 @pytest.mark.parametrize("calls", [25, 43, 90])
@@ -205,9 +204,9 @@ def test_a_spent_budget_ends_the_search_with_a_winner(ledger: Ledger, calls: int
     assert winner in search.board.candidates
     trials = all_trials(ledger)
     assert len(trials) < 40
-    assert {row["state"] for row in trials} <= {"complete", "raced_out"}
-    assert any("the budget was spent" in row["reason"] for row in trials)
-    assert all(row["value"] is not None for row in trials if row["seen"])
+    assert {row.state for row in trials} <= {"complete", "raced_out"}
+    assert any("the budget was spent" in row.reason for row in trials)
+    assert all(row.value is not None for row in trials if row.seen)
 
 
 @pytest.mark.parametrize("calls", [30, 57, 101])
@@ -230,7 +229,7 @@ def test_where_an_example_takes_two_calls_the_network_does_not_decide_who_is_sco
         programs.steps = 2
         search.evaluator = replace(search.evaluator, concurrency=8, calls_left=lambda: calls - len(programs.calls))
         run(search, 12)
-        return [(row["candidate"], row["seen"]) for row in all_trials(ledger)]
+        return [(row.candidate_id, row.seen) for row in all_trials(ledger)]
 
     first, *others = [searched(pattern) for pattern in range(4)]
     assert others == [first] * 3
@@ -239,8 +238,8 @@ def test_where_an_example_takes_two_calls_the_network_does_not_decide_who_is_sco
 def test_a_budget_that_is_spent_at_once_leaves_no_winner_and_no_running_trial(ledger: Ledger) -> None:
     search, *_ = make_search(ledger, lambda one, n: BudgetSpent("calls"))
     assert run(search, 40) is None
-    assert {row["state"] for row in all_trials(ledger)} == {"raced_out"}
-    assert all(row["value"] is None for row in all_trials(ledger))
+    assert {row.state for row in all_trials(ledger)} == {"raced_out"}
+    assert all(row.value is None for row in all_trials(ledger))
 
 
 def test_a_provider_that_is_gone_ends_the_search_with_its_error(ledger: Ledger) -> None:
@@ -252,7 +251,7 @@ def test_a_provider_that_is_gone_ends_the_search_with_its_error(ledger: Ledger) 
 def test_a_block_larger_than_the_examples_is_one_block(ledger: Ledger) -> None:
     search, *_ = make_search(ledger, by_count, block=50)
     run(search, 4)
-    assert {row["seen"] for row in all_trials(ledger)} == {20}
+    assert {row.seen for row in all_trials(ledger)} == {20}
 
 
 def test_the_loop_fits_on_a_screen() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from optimizer.errors import BudgetSpent
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import all_trials
+from optimizer.ledger.trials import all_trials
 from optimizer.propose.base import Attempt, Proposal, Subject
 from optimizer.propose.screen import Screen
 from optimizer.search.loop import Search
@@ -87,15 +87,15 @@ def test_what_is_proposed_is_tried_in_its_parents_place_and_wins(ledger: Ledger)
     policy = proposals({"good": Better()})
     search = played(ledger, policy)
     assert "better" in search.board.candidates[str(search.board.winner())].prompts["predict"].instruction
-    first = next(row for row in all_trials(ledger) if row["origin"] == "good")
-    child = search.board.candidates[first["candidate"]]
-    assert first["number"] in (4, 5)
+    first = next(row for row in all_trials(ledger) if row.candidate.origin == "good")
+    child = search.board.candidates[first.candidate_id]
+    assert first.number in (4, 5)
     assert len(child.parents) == 1
     parent = search.board.candidates[child.parents[0]].prompts["predict"]
     mine = child.prompts["predict"]
     assert mine.instruction.startswith(parent.instruction)
     assert (mine.format, mine.count, mine.demos) == (parent.format, parent.count, parent.demos)
-    assert first["parents"] == f'["{child.parents[0]}"]'
+    assert first.candidate.parents == child.parents[:1]
 
 
 def test_who_pays_is_asked_more_often_and_the_record_tells(ledger: Ledger) -> None:
@@ -115,7 +115,7 @@ def test_one_seed_proposes_one_thing(new_ledger: Callable[[], Ledger]) -> None:
     def outcome() -> list[tuple[Any, ...]]:
         ledger = new_ledger()
         played(ledger, proposals({"good": Better(), "bad": Worse(), "drawer": Drawer()}))
-        return [(row["candidate"], row["origin"], row["parents"], row["score"]) for row in all_trials(ledger)]
+        return [(t.candidate, t.score) for t in all_trials(ledger)]
 
     assert outcome() == outcome()
 
@@ -147,7 +147,7 @@ def test_those_of_a_round_are_asked_at_the_same_time_and_taken_in_order(new_ledg
         played(ledger, policy)
         assert slow.most > 1
         assert policy.record()["proposers"]["slow"]["calls"] > policy.record()["proposers"]["slow"]["asked"]
-        return [(row["candidate"], row["origin"], row["parents"], row["score"]) for row in all_trials(ledger)]
+        return [(t.candidate, t.score) for t in all_trials(ledger)]
 
     assert outcome(1) == outcome(2)
 
@@ -155,7 +155,7 @@ def test_those_of_a_round_are_asked_at_the_same_time_and_taken_in_order(new_ledg
 def test_what_may_not_be_used_is_rejected_by_name(ledger: Ledger) -> None:
     policy = proposals({"copier": Copier()})
     search = played(ledger, policy)
-    assert {row["origin"] for row in all_trials(ledger)} <= {"seed", "templates"}
+    assert {row.candidate.origin for row in all_trials(ledger)} <= {"seed", "templates"}
     record = policy.record()
     assert record["proposers"]["copier"]["rejected"] > 0
     assert "an address that is not the task's: https://evil.example" in record["rejected"][0]

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from optimizer.evaluate.statistics import standard_error, wilson
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import all_trials
+from optimizer.ledger.trials import all_trials
 from optimizer.search.board import Board
 from optimizer.search.sampler import Asked, Observation
 from optimizer.search.trials import LEAST_VARIANCE, Event, TrialLog, parameters
@@ -39,9 +37,9 @@ def test_a_complete_trial(log: TrialLog, ledger: Ledger, events: list[Event]) ->
     told = log.finish(0, Asked(ONE), board(), None)
     assert told == Observation(0.75, standard_error([1.0, 0.0, 1.0, 1.0]) ** 2, 4)
     (row,) = all_trials(ledger)
-    assert (row["state"], row["reason"]) == ("complete", "saw every example of the race")
-    assert (row["value"], row["score"], row["seen"], row["failures"]) == (0.75, 0.75, 4, 0)
-    assert (row["low"], row["high"]) == wilson(3, 4)
+    assert (row.state, row.reason) == ("complete", "saw every example of the race")
+    assert (row.value, row.score, row.seen, row.failures) == (0.75, 0.75, 4, 0)
+    assert (row.low, row.high) == wilson(3, 4)
     assert [(e.kind, e.number, e.state) for e in events] == [("started", 0, "running"), ("ended", 0, "complete")]
     assert events[1].scores == [1.0, 0.0, 1.0, 1.0]
 
@@ -54,9 +52,9 @@ def test_a_raced_out_trial_tells_against_whom(log: TrialLog, ledger: Ledger) -> 
     told = log.finish(3, Asked(TWO), board(), ONE.id)
     assert told == Observation(0.0 + 0.75 - 0.5, standard_error([-1.0, 0.0]) ** 2, 2)
     row = all_trials(ledger)[-1]
-    assert row["state"] == "raced_out"
-    assert row["reason"] == "behind #1 by 50 points after 2 examples"
-    assert (row["value"], row["score"]) == (0.25, 0.0)
+    assert row.state == "raced_out"
+    assert row.reason == "behind #1 by 50 points after 2 examples"
+    assert (row.value, row.score) == (0.25, 0.0)
 
 
 def test_a_trial_that_leaves_level_with_the_leader_is_not_called_behind(log: TrialLog, ledger: Ledger) -> None:
@@ -67,7 +65,7 @@ def test_a_trial_that_leaves_level_with_the_leader_is_not_called_behind(log: Tri
     log.begin(1, Asked(TWO))
     log.raced_out(1, made, TWO.id, ONE.id)
     log.finish(1, Asked(TWO), made, ONE.id)
-    reason = all_trials(ledger)[1]["reason"]
+    reason = all_trials(ledger)[1].reason
     assert reason == "level with #0 after 1 example, when only the better part went on"
 
 
@@ -79,7 +77,7 @@ def test_a_reason_is_used_once(log: TrialLog, ledger: Ledger) -> None:
     made.add(ONE, scores(1.0))
     for number in (0, 1):
         log.finish(number, Asked(ONE), made, None)
-    assert [row["state"] for row in all_trials(ledger)] == ["raced_out", "complete"]
+    assert [row.state for row in all_trials(ledger)] == ["raced_out", "complete"]
     assert log.reasons == {}
 
 
@@ -89,7 +87,7 @@ def test_who_falls_behind_at_the_last_example_has_seen_everything(log: TrialLog,
     log.raced_out(0, made, ONE.id, TWO.id)
     log.finish(0, Asked(ONE), made, TWO.id)
     (row,) = all_trials(ledger)
-    assert (row["state"], row["reason"], row["seen"]) == ("complete", "saw every example of the race", 4)
+    assert (row.state, row.reason, row.seen) == ("complete", "saw every example of the race", 4)
 
 
 def test_a_failed_trial_has_no_value(log: TrialLog, ledger: Ledger, events: list[Event]) -> None:
@@ -99,8 +97,8 @@ def test_a_failed_trial_has_no_value(log: TrialLog, ledger: Ledger, events: list
     log.raced_out(0, made, ONE.id, ONE.id)
     assert log.finish(0, Asked(ONE), made, None) is None
     (row,) = all_trials(ledger)
-    assert (row["state"], row["value"], row["failures"]) == ("failed", None, 2)
-    assert row["reason"] == "2 of 3 answers never came (server)"
+    assert (row.state, row.value, row.failures) == ("failed", None, 2)
+    assert row.reason == "2 of 3 answers never came (server)"
     assert events[-1].state == "failed"
 
 
@@ -109,7 +107,7 @@ def test_a_trial_that_saw_nothing_has_no_score(log: TrialLog, ledger: Ledger) ->
     log.unfinished({0: Asked(ONE)})
     assert log.finish(0, Asked(ONE), Board(), None) is None
     (row,) = all_trials(ledger)
-    assert (row["score"], row["value"], row["seen"]) == (None, None, 0)
+    assert (row.score, row.value, row.seen) == (None, None, 0)
 
 
 def test_the_cost_of_a_candidate_is_its_tokens_a_call(log: TrialLog) -> None:
@@ -143,7 +141,7 @@ def test_parameters_are_flat_and_leave_out_what_means_nothing(log: TrialLog, led
     }
     assert parameters(two) == wanted
     log.begin(0, Asked(two))
-    assert json.loads(all_trials(ledger)[0]["params"]) == wanted
+    assert all_trials(ledger)[0].params == wanted
 
 
 def test_static_demos_are_no_parameter() -> None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from optimizer.errors import BudgetSpent, StoppedByFailures
 from optimizer.evaluate.evaluator import Evaluator, Progress, no_progress
 from optimizer.evaluate.statistics import difference, wilson
+from optimizer.ledger.answers import answers_of
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import scores_of
 from optimizer.search.verdict import Outcome, final_test, judge
 from optimizer.search.verdict import Tested as Side
 from optimizer.types import Example
@@ -105,8 +105,8 @@ def test_both_prompts_answer_every_test_example_once(ledger: Ledger) -> None:
     outcome, programs = finals(ledger, lambda one, n: float(one.id == WINNER.id), SEED, WINNER)
     assert (outcome.verdict, outcome.mean, outcome.examples) == ("improved", 1.0, 10)
     assert sorted(programs.calls) == sorted((one.id, n) for one in (SEED, WINNER) for n in range(10))
-    assert len(scores_of(ledger, SEED.id, "test")) == len(scores_of(ledger, WINNER.id, "test")) == 10
-    assert scores_of(ledger, SEED.id, "validation") == []
+    assert len(answers_of(ledger, SEED.id, "test")) == len(answers_of(ledger, WINNER.id, "test")) == 10
+    assert answers_of(ledger, SEED.id, "validation") == []
 
 
 def test_the_watcher_is_told_how_far_the_test_is(ledger: Ledger) -> None:

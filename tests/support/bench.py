@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from optimizer.ledger.reader import Reader
-from optimizer.ledger.records import all_trials
+from optimizer.ledger.trials import trial_figures
 from optimizer.testing.fake_server import FakeServer
 from support.forks import Forks
 
 SEED = int(os.environ.get("METIER_TEST_SEED", "20"))
-FIGURES = ("number", "candidate", "state", "reason", "value", "score", "low", "high", "seen", "failures")
+FIGURES = ("number", "candidate_id", "state", "reason", "value", "score", "low", "high", "seen", "failures")
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Bench:
     def trials(self, name: str) -> list[tuple[Any, ...]]:
         """Return what every trial came to."""
         with self.ledger(name) as ledger:
-            return [tuple(row[figure] for figure in FIGURES) for row in all_trials(ledger)]
+            return [tuple(getattr(trial, figure) for figure in FIGURES) for trial in trial_figures(ledger)]
 
     def result(self, name: str) -> dict[str, Any]:
         """Return result.json."""

@@ -10,16 +10,11 @@ from typing import Any
 
 from report.made import LABELS, answers, examples, result
 
+from optimizer.ledger.answers import put_scores
+from optimizer.ledger.calls import CallTag, begin_call, finish_call
+from optimizer.ledger.examples import put_examples
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import (
-    CallTag,
-    begin_call,
-    begin_trial,
-    finish_call,
-    finish_trial,
-    put_examples,
-    put_scores,
-)
+from optimizer.ledger.trials import begin_trial, finish_trial
 from optimizer.search.trials import parameters
 from optimizer.types import Candidate, Example, Prompt, Usage
 

@@ -14,7 +14,10 @@ from support.forks import Forks
 from support.jobs import write_config
 
 from optimizer.config.presets import DSPY, STRATEGIES
-from optimizer.ledger.records import all_trials, answered_keys, outcomes, scores_of, usage_by_role
+from optimizer.ledger.answers import answers_of
+from optimizer.ledger.calls import answered_keys
+from optimizer.ledger.spend import usage_by_role
+from optimizer.ledger.trials import all_trials, trial_figures
 from optimizer.testing.fake_server import FakeServer
 from teleprompt.made import BUDGET, answer, settings, small_task
 
@@ -46,19 +49,19 @@ def check_run(bench: Bench, name: str, strategy: str) -> None:
     with bench.ledger(name) as ledger:
         trials = all_trials(ledger)
         spent = sum(usage.calls for usage in usage_by_role(ledger, "search").values())
-        first = scores_of(ledger, trials[0]["candidate"], "validation")
+        first = answers_of(ledger, trials[0].candidate_id, "validation")
     assert spent <= BUDGET
-    assert trials[0]["origin"] == "seed"
-    assert len(first) == trials[0]["seen"] > 0
+    assert trials[0].candidate.origin == "seed"
+    assert len(first) == trials[0].seen > 0
     # SIMBA learns from rollouts that differ; those of this provider do not, so it may return what it was given.
-    assert len({row["candidate"] for row in trials}) == len(trials) >= (1 if strategy.endswith("SIMBA") else 2)
-    assert [row["number"] for row in trials] == list(range(len(trials)))
-    assert all(row["ended"] is not None and row["state"] != "running" for row in trials)
+    assert len({row.candidate_id for row in trials}) == len(trials) >= (1 if strategy.endswith("SIMBA") else 2)
+    assert [row.number for row in trials] == list(range(len(trials)))
+    assert all(row.ended is not None and row.state != "running" for row in trials)
     found = bench.result(name)
-    assert found["winner"]["candidate_id"] in {row["candidate"] for row in trials}
+    assert found["winner"]["candidate_id"] in {row.candidate_id for row in trials}
     assert found["verdict"] in {"improved", "inconclusive", "worse"}
     if strategy.startswith(DSPY):
-        assert {row["origin"] for row in trials[1:]} <= {"dspy"}
+        assert {row.candidate.origin for row in trials[1:]} <= {"dspy"}
 
 
 def check_kill(strategy: str, folder: Path, server: FakeServer, forks: Forks) -> None:
@@ -109,11 +112,11 @@ def test_each_candidate_is_a_child_in_mlflow(strategy: str, folder: Path, server
     bench = bench_of(strategy, folder, server, forks, tracking={"mlflow": {"uri": uri}})
     assert bench.run(name) == 0, bench.log(name)
     with bench.ledger(name) as ledger:
-        rows, run_id = outcomes(ledger), ledger.meta("run_id")
+        rows, run_id = trial_figures(ledger), ledger.meta("run_id")
     client, experiment = connect(uri, "metier")
     runs = client.search_runs([experiment], f"tags.`metier.run_id` = '{run_id}'", max_results=100)
     children = {run.data.tags["candidate_id"] for run in runs if "mlflow.parentRunId" in run.data.tags}
-    assert children == {row["candidate"] for row in rows}
+    assert children == {row.candidate_id for row in rows}
     assert len(children) >= (1 if strategy.endswith("SIMBA") else 2)
 
 

@@ -19,7 +19,7 @@ from support.bench import SEED, Bench
 from support.forks import Forks
 from support.jobs import ROOT, make_task, rule, settings, write_config
 
-from optimizer.ledger.records import lost_calls
+from optimizer.ledger.spend import lost_calls
 from optimizer.testing.crash import POINTS
 from optimizer.testing.fake_server import FakeServer
 

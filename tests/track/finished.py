@@ -9,16 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from optimizer.ledger.answers import put_scores
+from optimizer.ledger.calls import CallTag, begin_call, fail_call, finish_call
+from optimizer.ledger.examples import put_examples
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import (
-    CallTag,
-    begin_call,
-    begin_trial,
-    fail_call,
-    finish_call,
-    finish_trial,
-    put_scores,
-)
+from optimizer.ledger.result import Report, Side, put_result
+from optimizer.ledger.trials import begin_trial, finish_trial
 from optimizer.types import Candidate, Example, Failure, Prompt, Score, Usage
 
 DEMO = Example({"text": "a crow"}, {"kind": "bird"})
@@ -75,25 +71,26 @@ def best_json(verdict: str = "improved", candidate: Candidate = WINNER) -> dict[
     }
 
 
-def result_json(verdict: str = "improved", candidate: Candidate = WINNER) -> dict[str, Any]:
-    """Return what a run's result.json holds."""
+def outcome(folder: Path, verdict: str = "improved", candidate: Candidate = WINNER) -> Report:
+    """Return what came of a run."""
     usage = {"calls": {"task": 12}, "input_tokens": 120, "output_tokens": 24, "usd": 0.012}
-    side = {"test_ci95": [0.8, 1.0], "tokens_per_call": 12.0}
-    return {
-        "run_id": "abc",
-        "task": "sort it",
-        "verdict": verdict,
-        "recommendation": "Use the winner.",
-        "seed": {**side, "test_score": 0.0},
-        "winner": {**side, "test_score": 1.0, "candidate_id": candidate.id, "validation_score": 1.0},
-        "difference": {"mean": 1.0, "ci95": [0.9, 1.0]},
-        "usage": usage,
-        "test_usage": usage,
-        "trials": {"complete": 1, "raced_out": 1, "failed": 1},
-        "seconds": 9.0,
-        "test_examples": len(TEST),
-        "mlflow": None,
-    }
+    return Report(
+        run_id="abc",
+        task="sort it",
+        run_dir=folder,
+        verdict=verdict,
+        seed=Side(SEED, 0.0, (0.0, 0.2), 12.0),
+        winner=Side(candidate, 1.0, (0.8, 1.0), 12.0),
+        validation_score=1.0,
+        difference=1.0,
+        difference_ci95=(0.9, 1.0),
+        test_examples=len(TEST),
+        usage=usage,
+        test_usage=usage,
+        trials={"complete": 1, "raced_out": 1, "failed": 1},
+        seconds=9.0,
+        mlflow=None,
+    )
 
 
 def make_run(folder: Path, uri: str, verdict: str = "improved") -> None:
@@ -101,8 +98,7 @@ def make_run(folder: Path, uri: str, verdict: str = "improved") -> None:
     with closing(Ledger(folder / "ledger.db")) as ledger:
         ledger.put_meta("run_id", "abc")
         ledger.put_meta("identity", {"config": {"seed": 1, "budget": {"calls": 9}}, "package": {"dspy": "3"}})
-        texts = {e.id: {"inputs": dict(e.inputs), "outputs": dict(e.outputs)} for e in EXAMPLES}
-        ledger.put_meta("examples", texts)
+        put_examples(ledger, EXAMPLES)
         data = [{"name": "sort it", "split": "test", "digest": "0123", "examples": len(TEST)}]
         about = {"uri": uri, "experiment": "metier", "name": "sort it abc", "params": {"task": "sort it"}}
         about |= {"config": "seed: 1\n", "block": 2, "data": data, "tags": {"task_fingerprint": "fp"}}
@@ -119,5 +115,4 @@ def make_run(folder: Path, uri: str, verdict: str = "improved") -> None:
         begin_trial(ledger, 2, broken, {})
         calls(ledger, CallTag("task", "search", 2), VALIDATION[:1], Failure("timeout", "too slow"))
         finish_trial(ledger, 2, state="failed", reason="1 of 1 answers never came", seen=1, failures=1).result(20)
-    (folder / "result.json").write_text(json.dumps(result_json(verdict)))
-    (folder / "best.json").write_text(json.dumps(best_json(verdict)))
+        put_result(ledger, outcome(folder, verdict), json.dumps(best_json(verdict)))

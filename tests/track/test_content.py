@@ -8,24 +8,15 @@ from typing import Any
 
 import pytest
 
+from optimizer.ledger.answers import put_scores
+from optimizer.ledger.calls import Answered, CallTag, begin_call, finish_call
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import (
-    Answered,
-    CallTag,
-    all_trials,
-    begin_call,
-    begin_trial,
-    finish_call,
-    finish_trial,
-    put_scores,
-)
-from optimizer.track.content import COLUMNS, Source, messages_of, seconds_by_example, short, trial_entry, trial_mark
+from optimizer.ledger.trials import all_trials, begin_trial, finish_trial
+from optimizer.track.content import COLUMNS, Source, seconds_by_example, short, trial_entry, trial_mark
 from optimizer.types import Candidate, Example, Failure, Prompt, Score, Usage
 
 CANDIDATE = Candidate({"predict": Prompt("Sort it.")})
-SOURCE = Source(
-    lambda candidate: candidate.id, 2, {"a": {"inputs": {"text": "an owl"}, "outputs": {"kind": "bird", "n": 2}}}
-)
+SOURCE = Source(lambda candidate: candidate.id, 2, {"a": Example({"text": "an owl"}, {"kind": "bird", "n": 2})})
 
 
 @pytest.fixture
@@ -46,10 +37,11 @@ def test_a_trials_running_score_and_table(ledger: Ledger) -> None:
     results += [Score(1.0), Score(0.0), Score(1.0)]  # the last was seen after this trial had ended, by another
     put_scores(ledger, CANDIDATE.id, "validation", 0, list("abcdef"), "m", results).result()
     end(ledger, 3, value=0.4)
+    for key in "wxyz":
+        call = begin_call(ledger, key, CallTag(trial=3), {}).result()
+        finish_call(ledger, call, {}, Usage(1, 0, 2, 0, 1), 1).result()
     (row,) = all_trials(ledger)
-    call = begin_call(ledger, "k", CallTag(trial=3), {}).result()
-    finish_call(ledger, call, {}, Usage(1, 0, 2, 0, 1), 1).result()
-    entry = trial_entry(ledger, row, Usage(calls=4, input_tokens=8, output_tokens=2), SOURCE)
+    entry = trial_entry(ledger, row, SOURCE)
     assert [(p.step, p.value) for p in entry.points if p.name == "seen_score"] == [(2, 0.5), (4, 2 / 3), (5, 0.5)]
     figures = {p.name: p.value for p in entry.points}
     assert (figures["calls"], figures["score"], figures["seen_low"], figures["tokens_per_call"]) == (4, 0.4, 0.1, 3.0)
@@ -61,12 +53,12 @@ def test_a_trials_running_score_and_table(ledger: Ledger) -> None:
     assert table["data"][2] == ["", "", "", None, None, "too slow", "timeout", "c"]
     assert len(table["data"]) == 5
     assert (entry.name, entry.status, entry.tags["reason"]) == ("trial 003", "FINISHED", "why")
-    assert entry.params == {"predict.instruction": "x" * 249 + "…"}
+    assert entry.params == {"predict.instruction": "x" * 249 + "…", "predict.demos": "none"}
 
 
 def test_a_trial_that_failed_has_no_score(ledger: Ledger) -> None:
     end(ledger, 0, "failed", value=None, score=None, low=None, high=None, seen=0)
-    entry = trial_entry(ledger, all_trials(ledger)[0], Usage(), SOURCE)
+    entry = trial_entry(ledger, all_trials(ledger)[0], SOURCE)
     assert entry.status == "FAILED"
     assert not {"score", "seen_score", "seen_low", "latency_p50"} & {point.name for point in entry.points}
 
@@ -74,7 +66,7 @@ def test_a_trial_that_failed_has_no_score(ledger: Ledger) -> None:
 @pytest.mark.parametrize(("value", "shown"), [(1.025, 1.0), (0.9999999999999999, 1.0), (-0.05, 0.0), (0.4, 0.4)])
 def test_a_score_carried_past_the_best_there_is_shows_the_best(ledger: Ledger, value: float, shown: float) -> None:
     end(ledger, 0, value=value)
-    entry = trial_entry(ledger, all_trials(ledger)[0], Usage(), SOURCE)
+    entry = trial_entry(ledger, all_trials(ledger)[0], SOURCE)
     assert [p.value for p in entry.points if p.name == "score"] == [shown]
 
 
@@ -94,7 +86,7 @@ def test_what_was_sent_and_how_long_it_took(ledger: Ledger) -> None:
         row = begin_call(ledger, example, CallTag("task", "search", 3, example), request).result()
         finish_call(ledger, row, {}, Usage(1), 1).exception()  # the second `a` is the same call
     end(ledger, 3, seen=2)
-    entry = trial_entry(ledger, all_trials(ledger)[0], Usage(calls=2), SOURCE)
+    entry = trial_entry(ledger, all_trials(ledger)[0], SOURCE)
     sent = [[{"role": "system", "content": "Sort it."}, {"role": "user", "content": "an ```` owl"}]]
     assert json.loads(entry.files["messages.json"]) == sent
     assert "`````text\nan ```` owl\n`````" in entry.files["prompt.md"]
@@ -114,11 +106,10 @@ def test_a_set_of_demos_is_told_by_its_name(ledger: Ledger) -> None:
     candidate = Candidate({"predict": Prompt("Sort it.", count=1, demos=demos), "other": Prompt("Go.")})
     begin_trial(ledger, 0, candidate, {}).result()
     finish_trial(ledger, 0, state="failed").result()
-    params = trial_entry(ledger, all_trials(ledger)[0], Usage(), SOURCE).params
-    assert list(params) == ["predict.demo_set"]
+    params = trial_entry(ledger, all_trials(ledger)[0], SOURCE).params
+    assert (params["predict.demos"], params["other.demos"]) == ("1 static", "none")
     assert len(params["predict.demo_set"]) == 8
 
 
 def test_messages_and_parameters_as_text() -> None:
-    assert messages_of({"messages": []}) == []
     assert short({"a": "x" * 250, "b": 3}) == {"a": "x" * 250, "b": "3"}

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from optimizer.ledger.answers import put_scores
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import all_trials, begin_trial, finish_trial, put_scores
+from optimizer.ledger.trials import all_trials, begin_trial, finish_trial
 from optimizer.track.content import COLUMNS
 from optimizer.track.copier import Copier
 from optimizer.types import Candidate, Prompt, Score
@@ -47,7 +48,7 @@ def ledger(tmp_path: Path, made_database: Path) -> Iterator[Ledger]:
 
 
 def copier(ledger: Ledger) -> Copier:
-    return Copier(ledger, ledger.path.parent, lambda candidate: candidate.prompts["predict"].instruction, lambda: None)
+    return Copier(ledger, lambda candidate: candidate.prompts["predict"].instruction, lambda: None)
 
 
 def found(ledger: Ledger) -> tuple[Any, list[Any]]:
@@ -151,14 +152,14 @@ def test_a_stray_is_ended_a_double_removed_another_prompt_replaced(ledger: Ledge
         ("stray", "KILLED"),
         ("trial 000", "FINISHED"),
     ]
-    assert after[2]["tags"]["candidate_id"] == all_trials(ledger)[0]["candidate"] != runs[1].data.tags["candidate_id"]
+    assert after[2]["tags"]["candidate_id"] == all_trials(ledger)[0].candidate_id != runs[1].data.tags["candidate_id"]
 
 
 def test_more_than_a_request_can_hold(ledger: Ledger) -> None:
     params = {f"p{number}": number for number in range(130)}
     begin_trial(ledger, 0, Candidate({}), params).result()
     finish_trial(ledger, 0, state="failed", reason="").result()
-    writer = Copier(ledger, ledger.path.parent, lambda candidate: "", lambda: None)
+    writer = Copier(ledger, lambda candidate: "", lambda: None)
     writer.copy("RUNNING")
     _, (_, child) = found(ledger)
     assert len(child.data.params) == 130

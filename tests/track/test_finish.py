@@ -27,9 +27,10 @@ def mirror(folder: Path) -> tuple[Any, list[str]]:
     """Mirror the run in a folder; returns the client and what was noted."""
     noted: list[str] = []
     with closing(Ledger(folder / "ledger.db")) as ledger:
-        copier = Copier(ledger, folder, lambda candidate: "", lambda: None, noted.append)
+        copier = Copier(ledger, lambda candidate: "", lambda: None, noted.append)
         copier.copy("FINISHED")
-    return copier._open().client, noted
+    assert copier._writer is not None
+    return copier._writer.client, noted
 
 
 @pytest.fixture(scope="module")
@@ -213,5 +214,5 @@ def test_a_tracking_server_holds_the_same(tmp_path: Path, tracking_server: Track
     assert len(traces) == 2 * traces_module.TESTED + 1
     assert {len(trace.data.spans) for trace in traces} == {2}
     assert [version.version for version in client.search_prompt_versions("sort-it")] == [1]
-    assert fetch("prompts:/sort-it@champion", tracking_server.uri) == (tmp_path / "best.json").read_text()
+    assert json.loads(fetch("prompts:/sort-it@champion", tracking_server.uri)) == best_json()
     assert len(parent.outputs.model_outputs) == 1

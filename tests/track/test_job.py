@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -9,10 +8,12 @@ from typing import Any
 import pytest
 
 from optimizer.ledger.ledger import Ledger
-from optimizer.track.job import NOTE, best_so_far, job_entry
+from optimizer.ledger.result import put_result
+from optimizer.ledger.trials import TrialFigures
+from optimizer.track.job import NOTE, best_by_cost, job_entry
 from optimizer.types import Usage
 
-from .finished import make_run, result_json
+from .finished import make_run, outcome
 
 
 @pytest.fixture
@@ -23,19 +24,22 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 def entry(ledger: Ledger, status: str, links: dict[str, str] | None = None) -> Any:
-    return job_entry(ledger, ledger.path.parent, ledger.meta("tracking"), status, links)
+    return job_entry(ledger, ledger.meta("tracking"), status, links)
 
 
 def test_the_curve_counts_only_trials_that_saw_everything() -> None:
     states = [("complete", 0.4), ("raced_out", 1.0), ("complete", 0.3), ("failed", None), ("complete", 0.6)]
-    rows: Any = [{"number": n, "state": state, "score": score, "ended": n} for n, (state, score) in enumerate(states)]
+    trials = [
+        TrialFigures(n, "", state, "", score, score, None, None, 4, 0, float(n))
+        for n, (state, score) in enumerate(states)
+    ]
     spent = {number: Usage(calls=10, usd=0.25) for number in range(4)}  # the last trial's answers were known already
-    curve = best_so_far(rows, spent)
+    curve = best_by_cost(trials, spent)
     by_calls = [(point.step, point.value) for point in curve if point.name == "best_by_calls"]
     assert by_calls == [(10, 0.4), (30, 0.4), (40, 0.6)]
     by_usd = [(point.step, point.value) for point in curve if point.name == "best_by_micro_usd"]
     assert by_usd == [(250_000, 0.4), (750_000, 0.4), (1_000_000, 0.6)]
-    free = best_so_far(rows, {number: Usage(calls=1) for number in range(4)})
+    free = best_by_cost(trials, {number: Usage(calls=1) for number in range(4)})
     assert {point.name for point in free} == {"best_by_calls"}
 
 
@@ -59,7 +63,7 @@ def test_runs_are_found_by_what_they_were_begun_with(ledger: Ledger) -> None:
     told = entry(ledger, "RUNNING")
     assert told.params == {"seed": "1", "budget.calls": "9", "task": "sort it"}
     assert {told.tags[name] for name in ("version.dspy", "task_fingerprint")} == {"3", "fp"}
-    assert [(data.split, data.digest, data.examples) for data in told.data] == [("test", "0123", 24)]
+    assert [(data["split"], data["digest"], data["examples"]) for data in told.data] == [("test", "0123", 24)]
 
 
 def test_the_note_leads_on(ledger: Ledger) -> None:
@@ -67,7 +71,7 @@ def test_the_note_leads_on(ledger: Ledger) -> None:
     assert note.split("\n\n") == [
         "**improved**: 0.000 → 1.000 on 24 test examples (+1.000, 95 % interval [+0.900, +1.000])",
         "[winner: trial 001](#/there)",
-        "Use the winner.",
+        "Use the winner: it is better than the seed on examples that neither has seen.",
     ]
-    (ledger.path.parent / "result.json").write_text(json.dumps(result_json("worse")))
+    put_result(ledger, outcome(ledger.path.parent, "worse"), "{}")
     assert entry(ledger, "FINISHED").tags["verdict"] == "worse"

@@ -22,9 +22,10 @@ from optimizer import optimize
 from optimizer.cli.main import cli
 from optimizer.errors import ConfigError
 from optimizer.job.watcher import Watcher
+from optimizer.ledger.answers import answers_of
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import all_trials, begin_trial, finish_trial, scores_of
-from optimizer.report.result import Report
+from optimizer.ledger.result import Report
+from optimizer.ledger.trials import all_trials, begin_trial, finish_trial
 from optimizer.testing.fake_server import FakeServer
 from optimizer.track import mirror as mirror_module
 from optimizer.track.content import COLUMNS
@@ -101,22 +102,22 @@ def mirrored(report: Report) -> tuple[Any, Any, list[Any]]:
 def test_each_trial_is_a_child_run(report: Report) -> None:
     client, parent, runs = mirrored(report)
     with closing(Ledger(report.run_dir / "ledger.db", exclusive=False)) as ledger:
-        rows = {f"trial {row['number']:03d}": row for row in all_trials(ledger) if row["state"] in ENDED}
+        rows = {f"trial {row.number:03d}": row for row in all_trials(ledger) if row.state in ENDED}
         assert [run.info.run_name for run in runs] == list(rows)
         assert len(runs) > 3
         for run in runs:
             row = rows[run.info.run_name]
             metrics = run.data.metrics
-            assert metrics["score"] == pytest.approx(min(1.0, row["value"]))
-            assert metrics["examples_seen"] == row["seen"]
+            assert metrics["score"] == pytest.approx(min(1.0, row.value))
+            assert metrics["examples_seen"] == row.seen
             assert metrics["calls"] >= 0
-            assert set(run.data.params) - {"predict.demo_set"} == set(json.loads(row["params"]))
-            fixed = [p["demos"] for p in json.loads(row["prompts"]).values() if p["policy"] == "static"]
+            assert set(run.data.params) - {"predict.demo_set", "predict.demos"} == set(row.params)
+            fixed = [p["demos"] for p in row.candidate.to_json().values() if p["policy"] == "static"]
             assert ("predict.demo_set" in run.data.params) == any(fixed)
             assert {"predict.format", "predict.count", "predict.instruction"} <= set(run.data.params)
-            assert run.data.tags["candidate_id"] == row["candidate"]
+            assert run.data.tags["candidate_id"] == row.candidate_id
             assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
-            assert json.loads(text_of(client, run, "prompt.json")) == json.loads(row["prompts"])
+            assert json.loads(text_of(client, run, "prompt.json")) == row.candidate.to_json()
             assert "## predict" in text_of(client, run, "prompt.md")
             table = json.loads(text_of(client, run, "examples.json"))
             assert table["columns"] == [*COLUMNS]
@@ -124,8 +125,8 @@ def test_each_trial_is_a_child_run(report: Report) -> None:
                 assert TRUTH[asked.split()[-1]] == expected
                 assert score == float(answer == expected)
             steps = [point.step for point in client.get_metric_history(run.info.run_id, "seen_score")]
-            assert sorted(steps) == [*range(4, row["seen"], 4), row["seen"]]
-            assert len(table["data"]) == row["seen"] <= len(scores_of(ledger, row["candidate"], "validation"))
+            assert sorted(steps) == [*range(4, row.seen, 4), row.seen]
+            assert len(table["data"]) == row.seen <= len(answers_of(ledger, row.candidate_id, "validation"))
 
 
 def test_the_parent_holds_the_outcome(report: Report) -> None:
@@ -238,7 +239,7 @@ def test_a_sync_gives_the_runs_of_an_undisturbed_job(
 
 def check_whole(ledger: Ledger, uri: str) -> None:
     """Exactly one run a trial, none RUNNING, the job FINISHED."""
-    numbers = [row["number"] for row in all_trials(ledger) if row["state"] in ENDED]
+    numbers = [row.number for row in all_trials(ledger) if row.state in ENDED]
     _, (parent, *children) = runs_of(uri, ledger.meta("run_id"))
     assert [child.info.run_name for child in children] == [f"trial {number:03d}" for number in numbers]
     assert {child.info.status for child in children} <= {"FINISHED", "FAILED"}
@@ -324,7 +325,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 def start(ledger: Ledger, uri: str) -> tuple[Mirror, list[str]]:
     said: list[str] = []
     mirror = Mirror(ledger, ledger.path.parent, said.append)
-    mirror.start({"uri": uri, "experiment": "metier", "name": "sorting", "params": {}, "config": "", "block": 4}, [])
+    mirror.start({"uri": uri, "experiment": "metier", "name": "sorting", "params": {}, "config": "", "block": 4})
     mirror.nudge()  # it starts the worker
     return mirror, said
 

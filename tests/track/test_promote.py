@@ -14,10 +14,12 @@ from click.testing import CliRunner
 from optimizer.cli.main import cli
 from optimizer.errors import ConfigError, StoppedByFailures, TaskError
 from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.result import put_mlflow, put_result, result_of
+from optimizer.ledger.trials import begin_trial
 from optimizer.track.copier import Copier
 from optimizer.track.promote import fetch, promote
 
-from .finished import best_json, make_run, result_json
+from .finished import SEED, best_json, make_run, outcome
 
 # MLflow's own code is not free of warnings.
 pytestmark = [pytest.mark.timeout(300), pytest.mark.filterwarnings("default")]
@@ -31,14 +33,18 @@ def run(tmp_path_factory: pytest.TempPathFactory, made_database: Path) -> tuple[
     uri = f"sqlite:///{place}/mlflow.db"
     make_run(place, uri, "inconclusive")
     with closing(Ledger(place / "ledger.db")) as ledger:
-        copier = Copier(ledger, place, lambda candidate: "", lambda: None)
+        copier = Copier(ledger, lambda candidate: "", lambda: None)
         copier.copy("FINISHED")
-    tell(place, {"tracking_uri": uri, "run_id": copier.parent})
+        put_mlflow(ledger, uri, copier.parent)
     return place, uri
 
 
-def tell(place: Path, mlflow: dict[str, Any] | None) -> None:
-    (place / "result.json").write_text(json.dumps({**result_json("inconclusive"), "mlflow": mlflow}))
+def finish(place: Path, best: dict[str, Any], uri: str, run_id: str | None) -> None:
+    """Write the outcome of a run and where it lies in MLflow."""
+    with closing(Ledger(place / "ledger.db")) as ledger:
+        begin_trial(ledger, 0, SEED, {}).result(20)
+        put_result(ledger, outcome(place, "inconclusive"), json.dumps(best))
+        put_mlflow(ledger, uri, run_id)
 
 
 def test_a_promoted_prompt_is_the_runs_and_has_one_version(run: tuple[Path, str]) -> None:
@@ -50,23 +56,27 @@ def test_a_promoted_prompt_is_the_runs_and_has_one_version(run: tuple[Path, str]
         told = f"prompts:/sort-it@champion is version 1{new} (its verdict is inconclusive), at {uri}\n"
         assert (done.exit_code, done.stdout) == (0, told)
     for address in ("@champion", "@challenger", "/1", ""):
-        assert fetch(f"prompts:/sort-it{address}", uri) == (place / "best.json").read_text()
+        assert json.loads(fetch(f"prompts:/sort-it{address}", uri)) == best_json("inconclusive")
 
 
 def test_a_better_prompt_takes_the_alias_over(run: tuple[Path, str], tmp_path: Path) -> None:
-    place, _ = run
-    shutil.copytree(place, tmp_path / "later", ignore=shutil.ignore_patterns("*.db*", "mlartifacts"))
+    place, uri = run
+    (tmp_path / "later").mkdir()
     better = {**best_json(), "messages": {"predict": [{"role": "user", "content": "Best: {{text}}"}]}}
-    (tmp_path / "later" / "best.json").write_text(json.dumps(better))
+    with closing(Ledger(place / "ledger.db")) as ledger:
+        report = result_of(ledger)
+    assert report is not None
+    assert report.mlflow is not None
+    finish(tmp_path / "later", better, uri, report.mlflow["run_id"])
     promote(place, "staging")
     assert promote(tmp_path / "later", "staging").startswith("prompts:/sort-it@staging is version 2, was version 1")
     assert promote(place, "staging").startswith("prompts:/sort-it@staging is version 1, was version 2")
 
 
 def test_the_address_may_come_from_the_environment(run: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    place, uri = run
+    _, uri = run
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    assert fetch("prompts:/sort-it/1") == (place / "best.json").read_text()
+    assert json.loads(fetch("prompts:/sort-it/1")) == best_json("inconclusive")
 
 
 @pytest.mark.parametrize("alias", ["latest", "v3", "a b", "", "3"])
@@ -84,16 +94,13 @@ def test_what_names_no_prompt_is_refused(address: str) -> None:
 def test_a_run_that_is_not_there_or_not_in_mlflow(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no finished run"):
         promote(tmp_path, "champion")
-    (tmp_path / "best.json").write_text(json.dumps(best_json()))
-    for mlflow in (None, {"tracking_uri": "http://127.0.0.1:9", "run_id": None}):
-        tell(tmp_path, mlflow)
-        with pytest.raises(ConfigError, match="not in MLflow"):
-            promote(tmp_path, "champion")
+    finish(tmp_path, best_json(), "http://127.0.0.1:9", None)
+    with pytest.raises(ConfigError, match="not in MLflow"):
+        promote(tmp_path, "champion")
 
 
 def test_a_server_that_is_down_is_an_outage(tmp_path: Path) -> None:
-    (tmp_path / "best.json").write_text(json.dumps(best_json()))
-    tell(tmp_path, {"tracking_uri": "http://127.0.0.1:9", "run_id": "x"})
+    finish(tmp_path, best_json(), "http://127.0.0.1:9", "x")
     with pytest.raises(StoppedByFailures, match="Connection refused"):
         promote(tmp_path, "champion")
     with pytest.raises(StoppedByFailures, match="Connection refused"):

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,15 @@ from support.jobs import ROOT, metier
 
 from optimizer.cli.main import cli
 from optimizer.errors import ConfigError
+from optimizer.ledger.ledger import Ledger
 from optimizer.track.ui import tracking_uri
 
 pytestmark = pytest.mark.timeout(120)
+
+
+def mirrored_to(run: Path, about: dict[str, str] | None) -> None:
+    with closing(Ledger(run / "ledger.db")) as ledger:
+        ledger.put_meta("tracking", about)
 
 
 def free_port() -> int:
@@ -114,11 +119,15 @@ def test_the_address_comes_from_the_result_or_the_database(tmp_path: Path, monke
     (tmp_path / "runs" / "mlflow.db").touch()
     shared = f"sqlite:///{tmp_path / 'runs' / 'mlflow.db'}"
     assert tracking_uri(run) == tracking_uri(None) == shared
-    (run / "result.json").write_text(json.dumps({"mlflow": {"tracking_uri": "http://there"}}))
+    mirrored_to(run, {"uri": "http://there"})
+    (run / "result.json").touch()
     assert tracking_uri(run) == tracking_uri(None) == "http://there"
+    mirrored_to(run, None)
+    with pytest.raises(ConfigError, match="was not mirrored"):
+        tracking_uri(run)
 
 
 def test_a_run_on_a_server_is_shown_by_that_server(tmp_path: Path) -> None:
-    (tmp_path / "result.json").write_text(json.dumps({"mlflow": {"tracking_uri": "http://there:5000"}}))
+    mirrored_to(tmp_path, {"uri": "http://there:5000"})
     done = CliRunner().invoke(cli, ["ui", str(tmp_path)], prog_name="metier")
     assert (done.exit_code, done.stdout) == (0, "http://there:5000\n")

@@ -13,8 +13,8 @@ def test_a_link_finds_the_view_that_the_tag_holds() -> None:
 def test_every_predictor_has_its_columns() -> None:
     state = json.loads(view_state("abc", ["first", "second"], ranked=False))
     assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`score`", False)
-    assert state["selectedColumns"][:2] == ["metrics.`rank`", "metrics.`seen_score`"]
-    assert {"params.`first.format`", "params.`second.format`", "tags.`reason`"} <= set(state["selectedColumns"])
+    assert state["selectedColumns"][:2] == ["metrics.`rank`", "metrics.`score`"]
+    assert {"params.`first.format`", "params.`second.demos`", "tags.`reason`"} <= set(state["selectedColumns"])
     assert "'abc'" in state["searchFilter"]
 
 

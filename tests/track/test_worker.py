@@ -117,7 +117,6 @@ def test_the_cause_is_told_in_one_short_line(run_dir: Path, faulty: type[Faulty]
     [
         ("RUNNING", None, "KILLED"),
         ("RUNNING", "abc", "FINISHED"),
-        ("RUNNING", "another", "KILLED"),
         ("FAILED", None, "FAILED"),
         ("KILLED", "abc", "KILLED"),
         ("FINISHED", "abc", "FINISHED"),
@@ -125,10 +124,9 @@ def test_the_cause_is_told_in_one_short_line(run_dir: Path, faulty: type[Faulty]
 )
 def test_how_a_job_ended(run_dir: Path, status: str, result: str | None, expected: str) -> None:
     set_status(run_dir, status)
-    if result is not None:
-        (run_dir / "result.json").write_text(json.dumps({"run_id": result}))
     with closing(Ledger(run_dir / "ledger.db")) as ledger:
-        assert final_status(ledger, run_dir) == expected
+        ledger.put_meta("result", result)
+        assert final_status(ledger) == expected
 
 
 def synced(run_dir: Path) -> str:

@@ -5,37 +5,30 @@ import sqlite3
 
 import pytest
 
-from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.records import (
+from optimizer.ledger.answers import (
+    answers_of,
+    forget_failures,
+    known_failures,
+    put_scores,
+    tokens_in_search,
+    tokens_per_call,
+)
+from optimizer.ledger.calls import (
     CallTag,
-    SentPrompt,
-    all_trials,
     answered_in,
     begin_attempt,
     begin_call,
-    begin_trial,
     calls_of,
     count_hit,
     fail_call,
     failed_calls,
     find_call,
     finish_call,
-    finish_trial,
-    forget_failures,
-    known_failures,
-    lost_calls,
-    outcomes,
-    prompt_as_sent,
-    put_scores,
     recall_call,
-    recalled_calls,
-    scores_of,
-    tokens_in_search,
-    tokens_per_call,
-    trial,
-    usage_by_role,
-    usage_by_trial,
 )
+from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.spend import lost_calls, recalled_calls, usage_by_role, usage_by_trial
+from optimizer.ledger.trials import all_trials, begin_trial, find_trial, finish_trial, trial_figures
 from optimizer.types import Candidate, Failure, Prompt, Score, Usage
 
 CANDIDATE = Candidate({"predict": Prompt("Do it.")}, "templates")
@@ -112,9 +105,9 @@ def test_the_tokens_a_call_are_those_of_the_answers_that_were_scored(ledger: Led
     assert tokens_per_call(ledger, "c", "test") == 5.0
     assert tokens_per_call(ledger, "c", "train") is None, "nobody counted"
     assert tokens_per_call(ledger, "other", "test") is None
-    assert tokens_in_search(ledger, "c") == 14.0
+    assert tokens_in_search(ledger, "c") == tokens_in_search(ledger) == {"c": 14.0}
     put_scores(ledger, "trained", "train", 0, ["x"], "m@1", [Score(1.0, tokens=7, calls=1)]).result(5)
-    assert tokens_in_search(ledger, "trained") == 7.0
+    assert tokens_in_search(ledger, "trained") == {"trained": 7.0}
 
 
 def test_failures_are_forgotten_all_or_those_of_an_outage(ledger: Ledger) -> None:
@@ -131,7 +124,7 @@ def test_failures_are_forgotten_all_or_those_of_an_outage(ledger: Ledger) -> Non
     assert known_failures(ledger) == {("c", "validation", 0): lost}
     forget_failures(ledger)
     assert known_failures(ledger) == {}
-    assert [row["value"] for row in scores_of(ledger, "c", "validation")] == [1.0]
+    assert [row.value for row in answers_of(ledger, "c", "validation")] == [1.0]
 
 
 def test_usage_is_summed_by_role_phase_and_trial(ledger: Ledger) -> None:
@@ -160,12 +153,12 @@ def test_a_trial_begins_and_ends(ledger: Ledger) -> None:
     begin_trial(ledger, 0, CANDIDATE, {}).result(5)
     finish_trial(ledger, 1, state="complete", reason="done", value=0.5, seen=10).result(5)
     first, second = all_trials(ledger)
-    assert (first["number"], first["state"], first["value"], first["ended"]) == (0, "running", None, None)
-    assert (second["number"], second["state"], second["value"], second["seen"]) == (1, "complete", 0.5, 10)
-    assert (second["candidate"], second["origin"]) == (CANDIDATE.id, "templates")
-    assert Candidate.from_json(json.loads(second["prompts"])).id == CANDIDATE.id
-    assert json.loads(second["params"]) == {"predict.count": 0}
-    assert second["ended"] >= second["started"]
+    assert (first.number, first.state, first.value, first.ended) == (0, "running", None, None)
+    assert (second.number, second.state, second.value, second.seen) == (1, "complete", 0.5, 10)
+    assert (second.candidate_id, second.candidate.origin) == (CANDIDATE.id, "templates")
+    assert second.candidate.id == CANDIDATE.id
+    assert second.params == {"predict.count": 0}
+    assert second.ended >= second.started
 
 
 def test_an_interrupted_trial_is_begun_anew(ledger: Ledger) -> None:
@@ -173,11 +166,11 @@ def test_an_interrupted_trial_is_begun_anew(ledger: Ledger) -> None:
     begin_trial(ledger, 0, CANDIDATE, {}).result(5)
     begin_trial(ledger, 0, other, {"a": 1}).result(5)
     (row,) = all_trials(ledger)
-    assert (row["candidate"], row["origin"], row["state"], row["params"]) == (
+    assert (row.candidate_id, row.candidate.origin, row.state, row.params) == (
         other.id,
         "grounded",
         "running",
-        '{"a": 1}',
+        {"a": 1},
     )
 
 
@@ -186,22 +179,22 @@ def test_scores_keep_their_place_and_failures_have_no_value(ledger: Ledger) -> N
     put_scores(ledger, "c", "validation", 10, ["x", "y", "z"], "choice@1", block).result(5)
     put_scores(ledger, "c", "validation", 0, ["w"], "choice@1", [Score(0.5)]).result(5)
     put_scores(ledger, "c", "test", 0, ["w"], "choice@1", [Score(0.25)]).result(5)
-    rows = scores_of(ledger, "c", "validation")
-    assert [(r["position"], r["example"], r["value"], r["failure"]) for r in rows] == [
+    rows = answers_of(ledger, "c", "validation")
+    assert [(r.position, r.example, r.value, r.failure) for r in rows] == [
         (0, "w", 0.5, None),
         (10, "x", 1.0, None),
         (11, "y", None, "server"),
         (12, "z", 0.0, None),
     ]
-    assert json.loads(rows[1]["answer"]) == {"label": "é"}
-    assert (rows[1]["feedback"], rows[1]["tokens"], rows[2]["feedback"]) == ("right", 7, "down")
-    assert scores_of(ledger, "other", "validation") == []
+    assert rows[1].fields == {"label": "é"}
+    assert (rows[1].feedback, rows[1].tokens, rows[2].feedback) == ("right", 7, "down")
+    assert answers_of(ledger, "other", "validation") == []
 
 
 def test_scores_of_a_repeated_block_replace_the_old(ledger: Ledger) -> None:
     put_scores(ledger, "c", "validation", 0, ["x"], "m@1", [Failure("server", "down")]).result(5)
     put_scores(ledger, "c", "validation", 0, ["x"], "m@1", [Score(1.0)]).result(5)
-    assert [row["value"] for row in scores_of(ledger, "c", "validation")] == [1.0]
+    assert [row.value for row in answers_of(ledger, "c", "validation")] == [1.0]
 
 
 def test_an_empty_block_is_no_write(ledger: Ledger) -> None:
@@ -218,7 +211,7 @@ def test_half_a_surrogate_pair_in_an_answer_is_recorded_all_the_same(ledger: Led
     row = begin_call(ledger, "k", CallTag(), {"m": "\ud83d"}).result(5)
     finish_call(ledger, row, {"text": "a\ud83d"}, Usage(1), 1).result(5)
     assert find_call(ledger, "k") == (row, {"text": "a?"}, 0)
-    assert scores_of(ledger, "c", "test")[0]["feedback"] == "??"
+    assert answers_of(ledger, "c", "test")[0].feedback == "??"
 
 
 def test_an_attempt_counts_what_the_last_one_left_in_flight(ledger: Ledger) -> None:
@@ -241,11 +234,11 @@ def test_an_attempt_counts_what_the_last_one_left_in_flight(ledger: Ledger) -> N
 def test_a_trial_that_ended_stays_so_while_it_is_replayed(ledger: Ledger) -> None:
     begin_trial(ledger, 0, CANDIDATE, {}).result(5)
     finish_trial(ledger, 0, state="complete", score=0.5).result(5)
-    ended = all_trials(ledger)[0]["ended"]
+    ended = all_trials(ledger)[0].ended
     begin_trial(ledger, 0, CANDIDATE, {}).result(5)
-    assert all_trials(ledger)[0]["state"] == "complete"
+    assert all_trials(ledger)[0].state == "complete"
     finish_trial(ledger, 0, state="complete", score=0.5).result(5)
-    assert all_trials(ledger)[0]["ended"] == ended
+    assert all_trials(ledger)[0].ended == ended
 
 
 def test_no_secret_is_recorded(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,40 +264,23 @@ def test_calls_are_found_by_trial_and_example(ledger: Ledger) -> None:
     (answered,) = answered_in(ledger, "search", 1)
     assert answered.example == "x"
     assert answered.ended >= answered.started
-    assert [row["id"] for row in calls_of(ledger, "search", 1, "x")] == [first, failed]
+    assert [row.id for row in calls_of(ledger, "search", 1, "x")] == [first, failed]
     assert calls_of(ledger, "search", 1, "y") == []
     fail_call(ledger, in_flight, Failure("server", "down")).result(5)
-    assert [row["id"] for row in failed_calls(ledger, 9)] == [failed, in_flight]
-    assert [row["id"] for row in failed_calls(ledger, 1)] == [failed]
+    assert [row.id for row in failed_calls(ledger, 9)] == [failed, in_flight]
+    assert [row.id for row in failed_calls(ledger, 1)] == [failed]
 
 
-def test_a_prompt_is_shown_as_it_was_sent_for_the_first_example_that_was_paid_for(ledger: Ledger) -> None:
-    assert prompt_as_sent(ledger, CANDIDATE.id) is None
-    ledger.put_meta("identity", {"task": {"train": "683 examples 832f"}})
-    begin_trial(ledger, 3, CANDIDATE, {}).result(5)
-    put_scores(ledger, CANDIDATE.id, "validation", 0, ["x", "y"], "m@1", [Score(1.0), Score(1.0)]).result(5)
-    assert prompt_as_sent(ledger, CANDIDATE.id) is None
-    request = {"system": "Do it.", "messages": [{"role": "user", "parts": [{"text": "a"}, {"text": "b"}]}]}
-    row = begin_call(ledger, "k", CallTag("task", "search", 3, "y"), request).result(5)
-    reply = {"message": {"role": "assistant", "parts": [{"text": "c"}]}}
-    finish_call(ledger, row, reply, Usage(1), 1).result(5)
-    said = [("system", "Do it."), ("user", "ab"), ("assistant", "c")]
-    conversation = [{"role": role, "content": content} for role, content in said]
-    assert prompt_as_sent(ledger, CANDIDATE.id) == SentPrompt(
-        "validation", "y", [conversation], "683 training examples"
-    )
-    assert prompt_as_sent(ledger, "another") is None
-
-
-def test_outcomes_are_of_the_trials_that_ended(ledger: Ledger) -> None:
+def test_figures_are_of_all_trials_in_order(ledger: Ledger) -> None:
     for number in (1, 0, 2):
         begin_trial(ledger, number, CANDIDATE, {}).result(5)
     finish_trial(ledger, 2, state="failed", seen=3).result(5)
     finish_trial(ledger, 0, state="complete", score=0.5, seen=9).result(5)
-    assert [(row["number"], row["state"], row["score"], row["seen"]) for row in outcomes(ledger)] == [
+    assert [(row.number, row.state, row.score, row.seen) for row in trial_figures(ledger)] == [
         (0, "complete", 0.5, 9),
+        (1, "running", None, 0),
         (2, "failed", None, 3),
     ]
-    assert (trial(ledger, 1)["number"], trial(ledger, 1)["state"]) == (1, "running")
+    assert (find_trial(ledger, 1).number, find_trial(ledger, 1).state) == (1, "running")
     with pytest.raises(IndexError):
-        trial(ledger, 7)
+        find_trial(ledger, 7)

@@ -1,0 +1,116 @@
+"""The scores' table: what each candidate answered to each example, and what that was worth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from optimizer.ledger.encode import json_text, storable
+from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.reader import Reader
+from optimizer.system.redact import scrub
+from optimizer.types import Failure, Score
+
+ScoreKey = tuple[str, str, int]
+IN_THE_AIR = 60  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a candidate answered to one example; `value` is None where the call failed, `failure` says how.
+
+    `position` counts from 0 in the split's order. `tokens` are those of the `calls` that led to the answer.
+    """
+
+    example: str
+    value: float | None
+    fields: Mapping[str, Any]
+    feedback: str
+    failure: str | None
+    position: int = 0
+    metric: str = ""
+    tokens: int = 0
+    calls: int = 0
+
+
+def put_scores(
+    ledger: Ledger,
+    candidate: str,
+    split: str,
+    start: int,
+    examples: Sequence[str],
+    metric: str,
+    results: Sequence[Score | Failure],
+) -> Future[int]:
+    """Record a block's results together; `start` is the block's position in the split's order."""
+    sql = (
+        "INSERT OR REPLACE INTO scores (candidate, split, position, example, metric,"
+        " value, answer, feedback, failure, tokens, calls) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    )
+    rows = [
+        (candidate, split, start + offset, example, metric, *_columns(result))
+        for offset, (example, result) in enumerate(zip(examples, results, strict=True))
+    ]
+    return ledger.write_rows(sql, rows)
+
+
+def _columns(result: Score | Failure) -> tuple[Any, ...]:
+    if isinstance(result, Score):
+        fields, feedback = json_text(dict(result.answer)), storable(result.feedback)
+        return result.value, fields, feedback, None, result.tokens, result.calls
+    return None, "{}", storable(scrub(result.message)), result.kind, 0, 0
+
+
+def answers_of(ledger: Reader, candidate: str, split: str) -> list[Answer]:
+    """Return what a candidate answered on a split, in the split's order."""
+    same = ("example", "value", "feedback", "failure", "position", "metric", "tokens", "calls")
+    return [
+        Answer(fields=json.loads(row["answer"]), **{name: row[name] for name in same})
+        for row in ledger.read_whole("scores", "candidate = ? AND split = ? ORDER BY position", (candidate, split))
+    ]
+
+
+def known_failures(ledger: Reader) -> dict[ScoreKey, Failure]:
+    """Return the recorded failures by candidate, split and position in the split's order."""
+    rows = ledger.read("SELECT candidate, split, position, failure, feedback FROM scores WHERE failure IS NOT NULL")
+    return {(row["candidate"], row["split"], row["position"]): Failure(row["failure"], row["feedback"]) for row in rows}
+
+
+def forget_failures(ledger: Ledger, late: bool = False) -> None:
+    """Forget the recorded failures, so that these answers are asked for again when the run goes on.
+
+    With `late` only those to examples of which a call failed since the last one that was answered, or up to a minute
+    before: calls that are in the air when an endpoint breaks down may still be answered.
+    """
+    sql = (
+        "DELETE FROM scores WHERE failure IS NOT NULL AND (NOT ?1 OR example IN (SELECT example FROM calls"
+        " WHERE state = 'failed' AND ended >= (SELECT COALESCE(MAX(ended), 0) - ?2 FROM calls WHERE state = 'done')))"
+    )
+    ledger.write(sql, (late, IN_THE_AIR)).result()
+
+
+def tokens_per_call(ledger: Reader, candidate: str, split: str) -> float | None:
+    """Return the mean tokens of the task model's calls where a candidate was scored; None where it was not.
+
+    It is the prompts' own: attempts that were lost on the way are not counted, and calls are that another candidate
+    with the same prompt has paid for.
+    """
+    sql = "SELECT 1.0 * SUM(tokens) / SUM(calls) AS mean FROM scores WHERE candidate = ? AND split = ?"
+    mean = ledger.read(sql, (candidate, split))[0]["mean"]
+    return None if mean is None else float(mean)
+
+
+def tokens_in_search(ledger: Reader, candidate: str | None = None) -> dict[str, float]:
+    """Return the mean tokens of a call by candidate (or of the one given), as far as the search has made any.
+
+    They are those on validation examples, else on training ones, the only ones that some candidates see.
+    """
+    sql = (
+        "SELECT candidate, 1.0 * SUM(tokens) / SUM(calls) AS mean FROM scores"
+        " WHERE split IN ('train', 'validation') AND (?1 IS NULL OR candidate = ?1) GROUP BY candidate, split"
+        " ORDER BY split"  # validation comes last, and stays
+    )
+    return {row["candidate"]: row["mean"] for row in ledger.read(sql, (candidate,)) if row["mean"] is not None}

@@ -1,0 +1,209 @@
+"""The outcome of a run: the verdict and its figures, as the ledger holds it and result.json shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.reader import Reader
+from optimizer.ledger.trials import find_trial
+from optimizer.types import Candidate
+
+RESULT, BEST = "result", "best"
+# Fields of a Report that result.json has under the same name.
+_AS_THEY_ARE = (
+    *("run_id", "task", "verdict", "test_examples", "usage", "test_usage", "lost_calls"),
+    *("trials", "seconds", "mlflow"),
+)
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Side:
+    """The seed's or the winner's figures on the test split."""
+
+    candidate: Candidate
+    test_score: float
+    test_ci95: Interval
+    tokens_per_call: float
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A simple baseline on `examples` test examples; `winner_score` is that of the winner on them.
+
+    `difference` is winner − baseline, over the same examples.
+    """
+
+    name: str
+    side: Side
+    winner_score: float
+    difference: float
+    difference_ci95: Interval
+    examples: int
+
+    @property
+    def figures(self) -> str:
+        """How it compares with the winner, in words."""
+        low, high = self.difference_ci95
+        return (
+            f"{self.side.test_score:.3f} against {self.winner_score:.3f} on the same {self.examples} test examples "
+            f"(the winner's difference {self.difference:+.3f}, 95 % interval [{low:+.3f}, {high:+.3f}])"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as result.json has it."""
+        return {
+            "name": self.name,
+            "candidate_id": self.side.candidate.id,
+            **_side(self.side),
+            "examples": self.examples,
+            "winner_score": self.winner_score,
+            "difference": {"mean": self.difference, "ci95": list(self.difference_ci95)},
+            "prompt": self.side.candidate.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Baseline:
+        """Rebuild it from `to_json`'s data."""
+        gain = data["difference"]
+        side = _side_from(data, Candidate.from_json(data["prompt"], data["name"]))
+        return cls(data["name"], side, data["winner_score"], gain["mean"], _interval(gain["ci95"]), data["examples"])
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of a run; `to_json` gives the schema of result.json."""
+
+    run_id: str
+    task: str
+    run_dir: Path
+    verdict: str
+    seed: Side
+    winner: Side
+    validation_score: float
+    difference: float
+    difference_ci95: Interval
+    test_examples: int
+    usage: dict[str, Any]
+    test_usage: dict[str, Any]
+    trials: dict[str, int]
+    seconds: float
+    mlflow: dict[str, str | None] | None
+    notes: tuple[str, ...] = ()
+    lost_calls: int = 0
+    baselines: tuple[Baseline, ...] = ()
+    front: tuple[dict[str, Any], ...] = ()
+    proposers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def recommendation(self) -> str:
+        """What to do with the winner, and which simple baselines do as well as it."""
+        advice = "Keep the seed prompt: the winner is not proven better. It is saved beside it all the same."
+        if self.verdict == "improved":
+            advice = "Use the winner: it is better than the seed on examples that neither has seen."
+        winner = self.winner.candidate.id
+        same = [b.name for b in self.baselines if b.side.candidate.id == winner]
+        found = [f"It is the seed with {name}: no search was needed to find it." for name in same]
+        return " ".join([advice, *found, *_rivals([b for b in self.baselines if b.name not in same])])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return result.json's content."""
+        winner = self.winner.candidate
+        return {
+            **{name: getattr(self, name) for name in _AS_THEY_ARE},
+            "status": "finished",
+            "seed": _side(self.seed),
+            "winner": {
+                "candidate_id": winner.id,
+                **_side(self.winner),
+                "validation_score": self.validation_score,
+                "prompt": winner.to_json(),
+            },
+            "difference": {"mean": self.difference, "ci95": list(self.difference_ci95)},
+            "baselines": [baseline.to_json() for baseline in self.baselines],
+            "pareto_front": list(self.front),
+            "recommendation": self.recommendation,
+            "notes": list(self.notes),
+            "proposers": dict(self.proposers),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], seed: Candidate, run_dir: Path) -> Report:
+        """Rebuild the report of a finished run from `to_json`'s data."""
+        winner = data["winner"]
+        return cls(
+            **{name: data[name] for name in _AS_THEY_ARE},
+            run_dir=run_dir,
+            seed=_side_from(data["seed"], seed),
+            winner=_side_from(winner, Candidate.from_json(winner["prompt"])),
+            validation_score=winner["validation_score"],
+            difference=data["difference"]["mean"],
+            difference_ci95=_interval(data["difference"]["ci95"]),
+            baselines=tuple(map(Baseline.from_json, data["baselines"])),
+            front=tuple(data["pareto_front"]),
+            notes=tuple(data["notes"]),
+            proposers=data["proposers"],
+        )
+
+
+def _side_from(data: Mapping[str, Any], candidate: Candidate) -> Side:
+    return Side(candidate, data["test_score"], _interval(data["test_ci95"]), data["tokens_per_call"])
+
+
+def _interval(pair: Sequence[float]) -> Interval:
+    low, high = pair
+    return low, high
+
+
+def _side(side: Side) -> dict[str, Any]:
+    return {"test_score": side.test_score, "test_ci95": list(side.test_ci95), "tokens_per_call": side.tokens_per_call}
+
+
+def _rivals(baselines: Sequence[Baseline]) -> list[str]:
+    """Return one sentence on the baselines that do as well as the winner, or better; none where it is ahead of all."""
+    better = [b for b in baselines if b.difference_ci95[1] < 0]
+    level = [b for b in baselines if b.difference <= 0 and b not in better]
+    groups = [(how, group) for how, group in (("better than", better), ("as well as", level)) if group]
+    clauses = [f"{' and '.join(b.name for b in group)} without a search do {how} the winner" for how, group in groups]
+    figures = [f"{b.name} {b.figures}" for b in (*better, *level)]
+    if len(figures) == 1:
+        figures = [b.figures for b in (*better, *level)]
+    return [f"But {' and '.join(clauses)}: {'; '.join(figures)}."] if clauses else []
+
+
+def put_result(ledger: Ledger, report: Report, best: str) -> None:
+    """Write down the outcome, which makes the run a finished one; `best` is the text of best.json."""
+    ledger.put_meta(BEST, best)
+    ledger.put_meta(RESULT, report.to_json())
+
+
+def is_finished(ledger: Reader) -> bool:
+    """Tell if the run has a result."""
+    return ledger.meta(RESULT) is not None
+
+
+def result_of(ledger: Reader) -> Report | None:
+    """Return the outcome of a finished run, None of any other."""
+    data = ledger.meta(RESULT)
+    return None if data is None else Report.from_json(data, find_trial(ledger, 0).candidate, ledger.path.parent)
+
+
+def best_of_run(ledger: Reader) -> str | None:
+    """Return the text of a finished run's best.json, None of any other run."""
+    if not is_finished(ledger):
+        return None
+    file = ledger.path.parent / "best.json"
+    # A run that an earlier metier finished has it in its folder alone.
+    return ledger.meta(BEST) or (file.read_text(encoding="utf-8") if file.is_file() else None)
+
+
+def put_mlflow(ledger: Ledger, tracking_uri: str, run_id: str | None) -> Report | None:
+    """Write down where a finished run lies in MLflow; returns its outcome, None where it has none yet."""
+    data = ledger.meta(RESULT)
+    if data is not None:
+        ledger.put_meta(RESULT, {**data, "mlflow": {"tracking_uri": tracking_uri, "run_id": run_id}})
+    return result_of(ledger)

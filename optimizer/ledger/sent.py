@@ -1,0 +1,39 @@
+"""Prompts as they were sent to the model, from the recorded calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from optimizer.ledger.answers import answers_of
+from optimizer.ledger.calls import calls_of
+from optimizer.ledger.reader import Reader
+from optimizer.ledger.trials import trial_figures
+
+
+@dataclass(frozen=True, slots=True)
+class SentPrompt:
+    """A candidate's prompt as it was sent for one example, a conversation for each call of the program.
+
+    A conversation holds messages as OpenAI's chat protocol has them, the model's answer last. `pool` names the
+    examples that demos are retrieved from: "683 training examples".
+    """
+
+    split: str
+    example: str
+    conversations: Sequence[Sequence[Mapping[str, str]]]
+    pool: str
+
+
+def prompt_as_sent(ledger: Reader, candidate: str) -> SentPrompt | None:
+    """Return a candidate's prompt for the first example that its trials paid for; None where they paid for none."""
+    numbers = [trial.number for trial in trial_figures(ledger) if trial.candidate_id == candidate]
+    size = (ledger.meta("identity") or {}).get("task", {}).get("train", "").partition(" examples")[0]
+    for split in ("validation", "train"):
+        for answer in answers_of(ledger, candidate, split):
+            for number in numbers:
+                calls = calls_of(ledger, "search", number, answer.example)
+                conversations = [[*call.messages, call.reply] for call in calls if call.reply is not None]
+                if conversations:
+                    return SentPrompt(split, answer.example, conversations, f"{size} training examples".strip())
+    return None

@@ -1,0 +1,92 @@
+"""What the calls took: by role and trial, recalled for nothing, or lost when a process died."""
+
+from __future__ import annotations
+
+import sqlite3
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.reader import Reader
+from optimizer.types import Phase, Role, Usage
+
+# What the cache between runs answered is done in no attempt. Its tokens are what it took when it was paid for.
+_RECALLED = "(state = 'done' AND attempts = 0)"
+_SUMS = (
+    f"SUM(state = 'done' AND attempts > 0) AS calls, SUM(MAX(hits, 0) + {_RECALLED}) AS hits,"
+    f" SUM((NOT {_RECALLED}) * input_tokens) AS input_tokens, SUM((NOT {_RECALLED}) * cached_tokens) AS cached_tokens,"
+    f" SUM((NOT {_RECALLED}) * output_tokens) AS output_tokens, SUM(usd) AS usd"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CallStats:
+    """The paid calls of one role in one trial: the dearest of them, and their mean time."""
+
+    role: Role
+    trial: int | None
+    calls: int
+    usd: float
+    seconds: float
+
+
+def usage_by_role(ledger: Reader, phase: Phase, trial: int | None = None) -> dict[str, Usage]:
+    """Return what was spent in a phase (of one trial, if given), by role."""
+    sql = f"SELECT role, {_SUMS} FROM calls WHERE phase = ? AND (?2 IS NULL OR trial = ?2) GROUP BY role"  # noqa: S608
+    return {row["role"]: _usage(row) for row in ledger.read(sql, (phase, trial))}
+
+
+def usage_by_trial(ledger: Reader, trial: int | None = None) -> dict[int, Usage]:
+    """Return what the task model's calls cost in the search, by the trial's number; of one trial, if given."""
+    which = "trial IS NOT NULL" if trial is None else "trial = ?"
+    sql = f"SELECT trial, {_SUMS} FROM calls WHERE {which} AND phase = 'search' AND role = 'task' GROUP BY trial"  # noqa: S608
+    return {row["trial"]: _usage(row) for row in ledger.read(sql, () if trial is None else (trial,))}
+
+
+def _usage(row: sqlite3.Row) -> Usage:
+    return Usage(
+        calls=row["calls"],
+        cached_calls=row["hits"],
+        input_tokens=row["input_tokens"],
+        cached_input_tokens=row["cached_tokens"],
+        output_tokens=row["output_tokens"],
+        usd=row["usd"],
+    )
+
+
+def recalled_calls(ledger: Reader) -> int:
+    """Return how many calls the cache between runs answered."""
+    return int(ledger.read(f"SELECT COUNT(*) AS n FROM calls WHERE {_RECALLED}")[0]["n"])  # noqa: S608
+
+
+def lost_calls(ledger: Reader, phase: Phase | None = None) -> int:
+    """Return how many calls were in flight when a process died: perhaps paid, and made again."""
+    sql = "SELECT COUNT(*) AS n FROM calls WHERE state = 'lost' AND (?1 IS NULL OR phase = ?1)"
+    return int(ledger.read(sql, (phase,))[0]["n"])
+
+
+def call_stats(ledger: Ledger) -> list[CallStats]:
+    """Return what the search's paid calls were like, by role and trial."""
+    sql = (
+        "SELECT role, trial, COUNT(*) AS calls, MAX(usd) AS usd, AVG(ended - started) AS seconds"
+        " FROM calls WHERE state = 'done' AND attempts > 0 AND phase = 'search' GROUP BY role, trial"
+    )
+    return [CallStats(row["role"], row["trial"], row["calls"], row["usd"], row["seconds"]) for row in ledger.read(sql)]
+
+
+def booked_for_lost(ledger: Ledger) -> dict[str, Usage]:
+    """Return what calls that were cut off are booked at, by key; `calls` is how often each may have been paid."""
+    sql = (
+        "SELECT key, SUM(MAX(attempts, 1)) AS calls, SUM(input_tokens) AS sent, SUM(output_tokens) AS made,"
+        " SUM(usd) AS usd FROM calls WHERE state IN ('intent', 'lost') GROUP BY key"
+    )
+    return {row["key"]: Usage(row["calls"], 0, row["sent"], 0, row["made"], row["usd"]) for row in ledger.read(sql)}
+
+
+def rebook_lost(ledger: Ledger, key: str, each: Usage) -> Future[int]:
+    """Book the calls with this key that were cut off at what is known since it was answered, for each attempt."""
+    sql = (
+        "UPDATE calls SET input_tokens = ?1 * MAX(attempts, 1), output_tokens = ?2 * MAX(attempts, 1),"
+        " usd = ?3 * MAX(attempts, 1) WHERE key = ?4 AND state IN ('intent', 'lost')"
+    )
+    return ledger.write(sql, (each.input_tokens, each.output_tokens, each.usd, key))

@@ -19,7 +19,7 @@ from optimizer.job.progress import following
 from optimizer.job.run import optimize
 from optimizer.job.watcher import Watcher
 from optimizer.ledger.result import Report
-from optimizer.models.own import LMEndpoint, LMSet, lm_config, lm_endpoint
+from optimizer.models.own import LMEndpoint, lm_config, lm_endpoint
 from optimizer.prompt.builder import ProgramBuilder
 from optimizer.prompt.student import is_plain, with_prompts
 from optimizer.prompt.tuned import TunedProgram
@@ -95,9 +95,8 @@ class PromptSearch(Teleprompter):
         named = self.config.models.model_dump(exclude={"task", "prompt", "judge"}) | models
         data = self.config.model_dump() | {"task": task.name, "models": named}
         config = validate(RunConfig, data, "PromptSearch", ConfigError)
-        answering = LMSet(endpoints)
         with following(self._watcher, self._progress) as watcher:
-            report = outside_the_loop(lambda: optimize(config, watcher, task=task, models=answering))
+            report = outside_the_loop(lambda: optimize(config, watcher, task=task, endpoints=endpoints))
         self.report = report
         best = report.seed if report.verdict == "worse" else report.winner
         return _program(student, best.candidate, programs_of_run(task, report.run_dir))

@@ -38,11 +38,11 @@ _MODELS = "Give a name such as 'openai/gpt-4.1-mini', a dspy.LM, or a function m
 
 @dataclass(frozen=True)
 class Arguments:
-    """A run as it was asked for; `task` and `given` are what the caller holds in memory."""
+    """A run as it was asked for; `task`, and the models behind `endpoints`, are what the caller holds in memory."""
 
     config: RunConfig
     task: Task | None = None
-    given: Mapping[Role, Endpoint] = field(default_factory=dict)
+    endpoints: Mapping[Role, Endpoint] = field(default_factory=dict)
 
 
 def read_arguments(
@@ -63,12 +63,12 @@ def read_arguments(
         sections["budget"] = _budget(budget)
     models, own = _models(sections.pop("models", {}), model)
     config = validate(RunConfig, _merged(data, {**sections, "models": models}), SOURCE, ConfigError)
-    given: dict[Role, Endpoint] = {role: _endpoint(one, config) for role, one in own.items()}
-    if any(config.models.by_role[role].model.startswith(f"{CALLABLE}/") for role in given):
+    endpoints: dict[Role, Endpoint] = {role: _endpoint(one, config) for role, one in own.items()}
+    if any(config.models.by_role[role].model.startswith(f"{CALLABLE}/") for role in endpoints):
         task = load_task(config.task) if task is None else task
         note = f"a Python function reports no tokens: they are estimated, at {BYTES_PER_TOKEN} bytes a token"
         task = task.changed(notes=(*task.notes, note))
-    return Arguments(config, task, given)
+    return Arguments(config, task, endpoints)
 
 
 def _task(told: Mapping[str, object]) -> tuple[Task, dict[str, object]]:

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from optimizer.config.schema import RunConfig
 from optimizer.errors import ConfigError
 from optimizer.job.watcher import Watcher
-from optimizer.models.providers import ModelSet
+from optimizer.models.providers import Endpoint
 from optimizer.task.task import Task
-from optimizer.types import digest
+from optimizer.types import Role, digest
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a run is made of before anything is paid; `models` are those that the caller holds in memory."""
+    """What a run is made of before anything is paid; `endpoints` are of models that the caller holds in memory."""
 
     config: RunConfig
     task: Task
     run_dir: Path
     tracking_uri: str
     watcher: Watcher
-    models: ModelSet | None
+    endpoints: Mapping[Role, Endpoint]
 
 
 def make_run_dir(config: RunConfig, task: Task) -> Path:

@@ -10,7 +10,6 @@ from optimizer.job.progress import following
 from optimizer.job.result import Result
 from optimizer.job.run import optimize as run
 from optimizer.job.watcher import Watcher
-from optimizer.models.fleet import Fleet
 
 
 def optimize(
@@ -60,7 +59,6 @@ async def optimize_async(job: object = None, /, **arguments: object) -> Result:
 
 
 def _run(arguments: Arguments, watcher: Watcher, wait: bool, accept_changes: bool) -> Result:
-    config, given = arguments.config, arguments.given
-    models = Fleet(config.models, None, watcher.say, given) if given else None
-    report = run(config, watcher, task=arguments.task, models=models, wait=wait, accept_changes=accept_changes)
-    return Result(report, config, arguments.task, given.get("task"))
+    config, endpoints = arguments.config, arguments.endpoints
+    report = run(config, watcher, task=arguments.task, endpoints=endpoints, wait=wait, accept_changes=accept_changes)
+    return Result(report, config, arguments.task, endpoints.get("task"))

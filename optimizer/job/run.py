@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from types import MappingProxyType
 
 from optimizer.config.load import load_config
 from optimizer.config.schema import RunConfig
@@ -19,9 +21,10 @@ from optimizer.job.resume import Claim, claim_run, hide_keys
 from optimizer.job.watcher import Logged, Watcher
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.result import Report
-from optimizer.models.providers import ModelSet
+from optimizer.models.providers import Endpoint
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
+from optimizer.types import Role
 
 
 def optimize(
@@ -29,18 +32,19 @@ def optimize(
     watcher: Watcher | None = None,
     *,
     task: Task | None = None,
-    models: ModelSet | None = None,
+    endpoints: Mapping[Role, Endpoint] = MappingProxyType({}),
     wait: bool = False,
     accept_changes: bool = False,
 ) -> Report:
     """Optimize a task's prompt and return the report; its files lie in the run's folder.
 
-    A run directory that was begun before goes on; a finished one is read. `task` and `models` may be held in memory
-    instead of being named in the config. `wait` for another process that is working on the run; `accept_changes` that
-    are harmless. Raises MetierError: ConfigError, TaskError, ModelError, LedgerError, StoppedByFailures, Interrupted.
+    A run directory that was begun before goes on; a finished one is read. `task`, and the models behind `endpoints`,
+    may be held in memory instead of being named in the config. `wait` for another process that is working on the run;
+    `accept_changes` that are harmless. Raises MetierError: ConfigError, TaskError, ModelError, LedgerError,
+    StoppedByFailures, Interrupted.
     """
     config = config if isinstance(config, RunConfig) else load_config(config)
-    job = _job(config, Logged(watcher or Watcher()), task, models)
+    job = _job(config, Logged(watcher or Watcher()), task, endpoints)
     with closing(Ledger(job.run_dir / "ledger.db", wait=wait)) as ledger:
         claim = claim_run(ledger, config, job.task, accept_changes)
         if claim.finished:
@@ -56,13 +60,13 @@ def optimize(
         return result
 
 
-def _job(config: RunConfig, watcher: Watcher, task: Task | None, models: ModelSet | None) -> Job:
+def _job(config: RunConfig, watcher: Watcher, task: Task | None, endpoints: Mapping[Role, Endpoint]) -> Job:
     task = load_task(config.task) if task is None else task
     run_dir = make_run_dir(config, task)
     if not (run_dir / "ledger.db").exists():  # a run that was begun may be resumed after its time
         refuse_past(config.budget, time.time())
     hide_keys(config)
-    return Job(config, task, run_dir, mlflow_uri(config, run_dir), watcher, models)
+    return Job(config, task, run_dir, mlflow_uri(config, run_dir), watcher, endpoints)
 
 
 def _run_to_end(job: Job, ledger: Ledger, claim: Claim) -> Report:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from optimizer.config.presets import DSPY, PRESETS
@@ -21,7 +22,7 @@ from optimizer.ledger.shared import SharedCache
 from optimizer.models.embed import Embedder
 from optimizer.models.fleet import Fleet, Say
 from optimizer.models.prices import Price, prices_of
-from optimizer.models.providers import ModelSet
+from optimizer.models.providers import Endpoint
 from optimizer.models.store import answers_path
 from optimizer.prompt.builder import ProgramBuilder
 from optimizer.prompt.program import Programs
@@ -44,7 +45,7 @@ class Session:
     task: Task
     config: RunConfig
     ledger: Ledger
-    models: ModelSet
+    models: Fleet
     budget: Budget
     prices: Mapping[Role, Price]
     door: Door
@@ -63,19 +64,19 @@ def open_session(
     task: Task,
     config: RunConfig,
     ledger: Ledger,
-    models: ModelSet | None = None,
+    endpoints: Mapping[Role, Endpoint] = MappingProxyType({}),
     programs: ProgramBuilder | None = None,
     say: Say = lambda text: None,
 ) -> Iterator[Session]:
     """Open all that a job needs, and close it in reverse order; the folder is the ledger's.
 
-    `models` are those that the caller holds in memory, by default those that the config names, started here.
+    `endpoints` are of models that the caller holds in memory; the others that the config names are started here.
     `programs` build the candidates, by default those of the task. Raises ConfigError, ModelError.
     """
     with ExitStack() as stack:
         stack.enter_context(log_to(ledger.path.parent / "run.log"))
         budget, prices = Budget(config.budget), prices_of(config)  # the clock of the budget begins here
-        models = stack.enter_context(models or Fleet(config.models, ledger.path.parent, say))
+        models = stack.enter_context(Fleet(config.models, ledger.path.parent, say, endpoints))
         shared = stack.enter_context(closing(SharedCache(answers_path(), say))) if config.cache.shared else None
         door = Door(ledger, budget, _with_writer(models.endpoints), _with_writer(prices), config.failures, shared)
         stack.enter_context(closing(door))
@@ -92,7 +93,7 @@ def task_programs(task: Task, say: Say = lambda text: None) -> ProgramBuilder:
     return made
 
 
-def _evaluator(task: Task, config: RunConfig, programs: ProgramBuilder, door: Door, models: ModelSet) -> Evaluator:
+def _evaluator(task: Task, config: RunConfig, programs: ProgramBuilder, door: Door, models: Fleet) -> Evaluator:
     endpoint = models.endpoints["task"]
     return Evaluator(
         programs,
@@ -107,7 +108,7 @@ def _evaluator(task: Task, config: RunConfig, programs: ProgramBuilder, door: Do
     )
 
 
-def _writer(config: RunConfig, door: Door, models: ModelSet) -> dspy.LM | None:
+def _writer(config: RunConfig, door: Door, models: Fleet) -> dspy.LM | None:
     """Return the LM that writes instructions; DSPy's optimizers take the task model where there is no other."""
     if "prompt" not in models.endpoints and not config.search.strategy.startswith(DSPY):
         return None

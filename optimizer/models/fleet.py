@@ -24,7 +24,7 @@ Say = Callable[[str], None]
 class Fleet:
     """The endpoints of a run by role; use it in a `with` statement. A local model is served once.
 
-    `given` are those that the caller holds in memory; only the other roles' models are started.
+    `endpoints` may hold some already, of models that the caller holds in memory; the other roles' models are started.
     """
 
     def __init__(
@@ -32,19 +32,18 @@ class Fleet:
         models: Models,
         log_dir: Path | None = None,
         say: Say = lambda text: None,
-        given: Mapping[Role, Endpoint] = MappingProxyType({}),
+        endpoints: Mapping[Role, Endpoint] = MappingProxyType({}),
     ) -> None:
-        self._models, self._given = models, given
+        self._models, self.endpoints = models, dict(endpoints)
         self._log_dir = log_dir
         self._say = say
         self._servers: dict[str, EmbeddedServer] = {}
-        self.endpoints: dict[Role, Endpoint] = {}
 
     def __enter__(self) -> Self:
         try:
-            self.endpoints = {
-                role: self._given.get(role) or self._endpoint(config) for role, config in self._models.by_role.items()
-            }
+            for role, config in self._models.by_role.items():
+                if role not in self.endpoints:
+                    self.endpoints[role] = self._endpoint(config)
         except BaseException:
             self.stop()
             raise

@@ -1,11 +1,9 @@
-"""Models that a caller made as dspy.LM objects: where they answer, as a run's set of models."""
+"""Models that a caller made as dspy.LM objects: where they answer."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from optimizer.config.schema import Models
@@ -13,7 +11,6 @@ from optimizer.models.providers import LOOPBACK, Endpoint
 from optimizer.models.wire import OnHeaders, Wire
 from optimizer.system.dspy_private import engine_of
 from optimizer.system.redact import hide
-from optimizer.types import Role
 
 if TYPE_CHECKING:
     import dspy
@@ -36,19 +33,6 @@ class LMEndpoint(Endpoint):
     def connect(self, temperature: float | None = None) -> dspy.LM:
         """Return the LM without cache and retries of its own; its sampling settings stay, whatever `temperature`."""
         return self.lm.copy(cache=False, num_retries=0)
-
-
-@dataclass(frozen=True)
-class LMSet:
-    """Models that run already; nothing is started or ended with the run."""
-
-    endpoints: Mapping[Role, LMEndpoint]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        """Leave the models as they are."""
 
 
 def lm_endpoint(lm: dspy.LM, limits: Models) -> LMEndpoint:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from optimizer.config.schema import ModelConfig
 from optimizer.errors import ModelError
 from optimizer.models.dialects import KEYS
 from optimizer.models.wire import HttpWire, OnHeaders, Wire
-from optimizer.types import Role, digest
+from optimizer.types import digest
 
 if TYPE_CHECKING:
     import dspy
@@ -82,20 +80,6 @@ class Endpoint:
         except ValueError:  # no such provider
             return False
         return False
-
-
-class ModelSet(Protocol):
-    """The models of a run, ready to be called inside a `with` statement."""
-
-    @property
-    def endpoints(self) -> Mapping[Role, Endpoint]:
-        """Where each role's model answers."""
-
-    def __enter__(self) -> Self:
-        """Start what must be started."""
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        """End what was started."""
 
 
 def remote(config: ModelConfig, timeout: float, concurrency: int) -> Endpoint:

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import dspy
 
-from optimizer.models.own import LMEndpoint, LMSet
+from optimizer.config.schema import ModelConfig, Models
+from optimizer.models.fleet import Fleet
+from optimizer.models.own import LMEndpoint
 from optimizer.models.wire import HttpWire
 
 
@@ -15,7 +17,7 @@ def test_a_plain_lm_takes_our_wire_and_another_makes_its_own_attempts() -> None:
     assert (wire.cache, wire.num_retries) == (False, 0)
 
 
-def test_a_set_of_lms_starts_and_ends_nothing() -> None:
+def test_a_model_in_memory_is_not_started() -> None:
     endpoint = LMEndpoint("openai/mine", "mine", lm=dspy.LM("openai/mine"))
-    with LMSet({"task": endpoint}) as models:
+    with Fleet(Models(task=ModelConfig(model="local/not-there")), endpoints={"task": endpoint}) as models:
         assert models.endpoints["task"] is endpoint

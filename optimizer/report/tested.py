@@ -44,7 +44,7 @@ def _baselines(result: Scored, baselines: Sequence[Scored]) -> list[Block]:
     if not baselines:
         return []
     explanation = Text(
-        "The baselines are the seed's prompt with demos and nothing else: what a person would have without a "
+        "The baselines are the seed's prompt with demos, or with its labels named: what a person has without a "
         "search. Each is compared with the winner on the same examples, which may be fewer than all; none of "
         "this changes the winner."
     )

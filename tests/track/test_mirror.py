@@ -18,9 +18,9 @@ from click.testing import CliRunner
 from filelock import FileLock
 from support.jobs import TRUTH, lighten, make_task, metier, rule, settings, write_config
 
-from optimizer import optimize
 from optimizer.cli.main import cli
 from optimizer.errors import ConfigError
+from optimizer.job.run import optimize
 from optimizer.job.watcher import Watcher
 from optimizer.ledger.answers import answers_of
 from optimizer.ledger.ledger import Ledger

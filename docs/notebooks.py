@@ -59,6 +59,8 @@ def _store(path: Path) -> None:
         done = execute(path, Path(folder))
     for cell in done["cells"]:
         cell["metadata"] = {}  # no times: a second execution changes nothing
+        if "outputs" in cell:  # what libraries warn of on this machine is nobody else's
+            cell["outputs"] = [output for output in cell["outputs"] if output.get("name") != "stderr"]
     done["metadata"]["language_info"] = {"name": "python"}
     path.write_text(json.dumps(done, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 

@@ -157,8 +157,12 @@ def provider(messages: Messages, known: dict[str, Answer]) -> str:
         return "\n\n".join([*parts, "[[ ## completed ## ]]"])
     asked = text_of(messages[-1])
     words = set(asked.split())
-    # The last input in it; what is none is taken for the one that it shares most words with.
-    found = max(known, key=lambda message: (asked.rfind(message), len(words & set(message.split())), len(message)))
+
+    def likeness(message: str) -> tuple[int, bool, int, int]:
+        """Compare by where an input stands; where none does, by the labels that are shown and the words shared."""
+        return asked.rfind(message), known[message].right in text, len(words & set(message.split())), len(message)
+
+    found = max(known, key=likeness)
     labels = {answer.right for answer in known.values() if answer.right in text}
     return known[found].right if len(labels) > 1 else known[found].first
 

@@ -54,7 +54,7 @@ def test_the_blocks_of_a_page_run(
 def test_the_slow_blocks_of_a_page_run(
     page: Path, tmp_path: Path, fake: FakeServer, as_before: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workshop = Workshop(tmp_path, fake, monkeypatch, mlflow=True)
+    workshop = Workshop(tmp_path, fake, monkeypatch, mlflow=page.stem == "mlflow")
     for block in BLOCKS[page]:
         if "skip" not in block.marks:
             workshop.run(block)

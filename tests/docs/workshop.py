@@ -5,7 +5,7 @@ What differs from a reader's machine, and nothing else does:
 - OPENAI_API_BASE points to a fake provider, which knows the right answers and gives them to prompts that name the
   labels or show examples; local/… models are named openai/fake.
 - Embeddings are bags of words (`support.jobs.lighten`).
-- MLflow is off, where the page is not slow.
+- MLflow is off, but for the page about it.
 """
 
 from __future__ import annotations

@@ -5,12 +5,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import hypothesis
 import pytest
 from support.bench import SEED, Bench
 from support.forks import Forks
 from support.jobs import make_task, rule, settings, write_config
 
 from optimizer.testing.fake_server import FakeServer
+
+# No test is judged by the time that it takes: the machines are noisy.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's "&" hands it down; the tests press Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)

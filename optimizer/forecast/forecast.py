@@ -47,12 +47,15 @@ class Range:
         """Return this range cut at a limit."""
         return self if most is None else Range(min(self.low, most), min(self.mid, most), min(self.high, most))
 
-    def text(self) -> str:
-        """Return the middle and the interval with two digits each; "up to …" where the interval tells nothing."""
+    def text(self, unit: str = "") -> str:
+        """Return the middle and the interval with two digits each; "up to …" where the interval tells nothing.
+
+        `unit` stands before the figure.
+        """
         low, mid, high = map(_rounded, (self.low, self.mid, self.high))
         if low == high:
-            return mid
-        return f"{mid} ({low}–{high})" if 0 < self.high < WIDEST * self.low else f"up to {high}"
+            return f"{unit}{mid}"
+        return f"{unit}{mid} ({low}–{high})" if 0 < self.high < WIDEST * self.low else f"up to {unit}{high}"
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ class Forecast:
         """Return it in one line for a person, and a line for each assumption."""
         calls = f"search {self.calls.above(self.test_calls).text()} calls"
         calls += f", test and baselines {self.test_calls:,} calls"
-        figures = [f"{self.tokens.text()} tokens", "dollars not known" if self.usd is None else f"${self.usd.text()}"]
+        figures = [f"{self.tokens.text()} tokens", "dollars not known" if self.usd is None else self.usd.text("$")]
         if self.seconds is not None:
             tested = f", {self.test_seconds.text()} s of them for test and baselines" if self.test_seconds else ""
             figures.append(f"{self.seconds.text()} s{tested}")

@@ -16,6 +16,7 @@ from support.jobs import lighten, make_task, metier, rows, rule, settings, write
 
 from optimizer.cli.main import cli
 from optimizer.config.schema import ModelConfig
+from optimizer.ledger.ledger import Ledger
 from optimizer.testing.fake_server import FakeServer
 
 pytestmark = pytest.mark.timeout(60)
@@ -632,14 +633,14 @@ def ui_of_no_run(bench: Bench) -> Bad:
 
 @case
 def ui_of_a_run_without_mlflow(bench: Bench) -> Bad:
-    bench.text('{"mlflow": null}', "result.json")
+    Ledger(bench.folder / "ledger.db").close()
     return Bad(["ui", "."], ["not mirrored to MLflow", "tracking.mlflow"])
 
 
 @case
-def ui_of_a_damaged_result(bench: Bench) -> Bad:
-    bench.text('{"mlflow": ', "result.json")
-    return Bad(["ui", "."], ["result.json: not a result", "Give the folder of a run"])
+def ui_of_a_damaged_ledger(bench: Bench) -> Bad:
+    bench.text("no database", "ledger.db")
+    return Bad(["ui", "."], ["ledger.db: not a usable ledger", "Restore it from a copy"])
 
 
 @case

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from support.jobs import ROOT, light_embeddings, write_config
 
-from optimizer import load_task, optimize
+from optimizer import load_task
 from optimizer.job.demos import SHOWN
 from optimizer.job.notes import left_unanswered
+from optimizer.job.run import optimize
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.trials import all_trials
 from optimizer.search.verdict import Tested as Side

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 from support.jobs import lighten, make_task, rule, settings, write_config
 
-from optimizer import optimize
 from optimizer.cli.main import cli
+from optimizer.job.run import optimize
 from optimizer.testing.fake_server import FakeServer
 
 PRICED = {"model": "openai/fake", "price": {"input": 100.0, "cached": 100.0, "output": 200.0}}

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from support.jobs import lighten, make_task, rule, settings, write_config
 
-from optimizer import optimize
 from optimizer.door import breaker, connection
 from optimizer.errors import StoppedByFailures
+from optimizer.job.run import optimize
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.result import Report
 from optimizer.testing.fake_server import FakeServer

@@ -16,7 +16,7 @@ import yaml
 from support.bench import SEED, Bench, wait_for
 from support.jobs import TRUTH, lighten, make_task, rows, rule, settings, write_config
 
-from optimizer import optimize
+from optimizer.job.run import optimize
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import Report
 from optimizer.ledger.trials import all_trials
@@ -104,8 +104,8 @@ def test_pools_grow_within_the_budget_and_the_result_tells_by_whom(run: Run, ser
     ids = {row[1] for row in found}
     late = [row for row in found if row[2] in ("reflect", "history", "crossover", "edit")]
     assert late
-    assert all(set(json.loads(row[3])) <= ids for row in late)
-    assert any(json.loads(row[3]) for row in late)
+    assert all(set(row[3]) <= ids for row in late)
+    assert any(row[3] for row in late)
     assert "Proposals made during the search" in (report.run_dir / "report.md").read_text()
 
 

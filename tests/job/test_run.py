@@ -16,7 +16,8 @@ from support.jobs import LABELS, TRUTH, lighten, make_task, metier, rule, settin
 
 import optimizer.job.stages
 import optimizer.prompt.overlap
-from optimizer import load_prompt, optimize
+from optimizer import load_prompt
+from optimizer.job.run import optimize
 from optimizer.ledger.result import Report
 from optimizer.testing.fake_server import FakeServer
 

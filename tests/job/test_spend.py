@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from support.jobs import lighten, make_task, metier, rule, settings, write_config
 
-from optimizer import optimize
 from optimizer.errors import ConfigError
+from optimizer.job.run import optimize
 from optimizer.ledger.result import Report
 from optimizer.testing.fake_server import FakeServer, Messages, Protocol
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -14,8 +13,8 @@ from support.jobs import lighten, make_task, rule, settings, write_config
 import optimizer.job.run
 import optimizer.job.stages
 import optimizer.prompt.overlap
-from optimizer import optimize
 from optimizer.errors import MetierError
+from optimizer.job.run import optimize
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.trials import all_trials
 from optimizer.search.schedule import Schedule
@@ -55,7 +54,7 @@ def poisoner(monkeypatch: pytest.MonkeyPatch) -> Poisoner:
     def loaded(*arguments: Any, **options: Any) -> Any:
         task = load(*arguments, **options)
         made.append(Poisoned(task.test))
-        return dataclasses.replace(task, test=made[-1])
+        return task.changed(test=made[-1])
 
     def locked(*arguments: Any) -> Any:
         found = near(*arguments)
@@ -121,7 +120,7 @@ def test_another_test_split_changes_nothing_of_the_search(tmp_path: Path, monkey
             others = tuple(
                 Example({"text": f"a sentence of another test, {n}"}, e.outputs) for n, e in enumerate(task.test)
             )
-            return dataclasses.replace(task, test=others) if turned else task
+            return task.changed(test=others) if turned else task
 
         monkeypatch.setattr(optimizer.job.run, "load_task", loaded)
         folder = tmp_path / str(turned)

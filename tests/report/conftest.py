@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.jobs import lighten, make_task, rule, settings, write_config
 
-from optimizer import optimize
+from optimizer.job.run import optimize
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import Report, Side
 from optimizer.report.gather import Facts, gather

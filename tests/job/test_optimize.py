@@ -169,7 +169,7 @@ def test_a_budget_is_kept_to_and_a_yaml_files_sections_can_be_changed(tmp_path: 
     assert (config.search.formats, config.models.api_base) == (("turns", "block"), server.api_base)
     assert read_arguments(yaml, {}, "openai/other", None, {}).config.models.task.model == "openai/other"
     mixed = read_arguments(yaml, {}, rule, None, {"models": {"prompt": "openai/writer"}})
-    assert list(mixed.given) == ["task"]
+    assert list(mixed.endpoints) == ["task"]
     assert mixed.config.models.by_role["prompt"].model == "openai/writer"
     assert mixed.config.models.task.model == "callable/rule"
 

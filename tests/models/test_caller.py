@@ -236,11 +236,11 @@ def test_a_dspy_lm_asks_the_function() -> None:
     assert asyncio.run(caller_endpoint(async_echo, Models()).connect().acall("hello")) == ["hello loud"]
 
 
-def test_a_functions_name_starts_no_model_and_given_ones_are_not_started() -> None:
+def test_a_functions_name_starts_no_model_and_those_in_memory_are_not_started() -> None:
     models = Models(task=ModelConfig(model="callable/echo"), prompt=ModelConfig(model="openai/mine"))
     with pytest.raises(ModelError, match="'callable/echo' is a Python function"):
         remote(models.task, 1.0, 1)
     endpoint = caller_endpoint(echo, models)
-    with Fleet(models, given={"task": endpoint}) as fleet:
+    with Fleet(models, endpoints={"task": endpoint}) as fleet:
         assert fleet.endpoints["task"] is endpoint
         assert fleet.endpoints["prompt"].model == "openai/mine"

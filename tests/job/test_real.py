@@ -35,7 +35,10 @@ from optimizer.task.load import load_task
 from optimizer.task.task import Task
 from optimizer.types import Candidate, Prompt
 
-pytestmark = pytest.mark.filterwarnings("default")  # MLflow and SQLAlchemy deprecate things of each other
+pytestmark = [
+    pytest.mark.filterwarnings("default"),  # MLflow and SQLAlchemy deprecate things of each other
+    pytest.mark.timeout(900),  # the model shares two cores with the other tests
+]
 ROOT = Path(__file__).resolve().parents[2]
 NEAREST = {"policies": ["nearest"], "counts": [4]}
 SMALL = ("budget.calls=60", "search.trials=4", f"search.demos={NEAREST}", "search.formats=[turns]")

@@ -14,6 +14,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ async def door(base: str, asked: Sequence[str]) -> float:
         ledger = Ledger(Path(folder) / "ledger.db")
         endpoint = Endpoint("openai/local", "local", base, "none", 60.0, 1)
         through = Door(ledger, Budget(BudgetConfig()), {"task": endpoint}, {}, Failures())
-        engine = AsyncEngine(through, "task")
+        engine = AsyncEngine(partial(through.submit, "task"))
 
         async def ask(text: str) -> None:
             config = Config(temperature=0.0, max_tokens=LONGEST)

@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -108,7 +109,7 @@ async def door(base: str, flight: int, calls: int) -> Rate:
     with tempfile.TemporaryDirectory() as folder:
         ledger = Ledger(Path(folder) / "ledger.db")
         through = Door(ledger, Budget(BudgetConfig(calls=calls + 1)), {"task": endpoint}, {}, Failures())
-        engine = AsyncEngine(through, "task")
+        engine = AsyncEngine(partial(through.submit, "task"))
 
         async def ask(text: str) -> None:
             await engine.complete(Request("stub", (Message.user(text),), config=Config(temperature=0.0)))

@@ -1,19 +1,20 @@
-"""The door as DSPy sees it: an engine with `complete(Request) -> Response`, sync and async."""
+"""The door as DSPy sees it: a language model whose calls go through the door."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from optimizer.models.engine import AsyncEngine, SyncEngine
 from optimizer.models.providers import Endpoint
 from optimizer.types import Role
 
 if TYPE_CHECKING:
     import dspy
     from dspy.lm15 import Request, Response
+
+__all__ = ["AsyncEngine", "Submits", "SyncEngine", "language_model"]
 
 # How DSPy spells a limit on the answers of a model that reasons.
 LIMIT = "max_completion_tokens"
@@ -24,34 +25,6 @@ class Submits(Protocol):
 
     def submit(self, role: Role, request: Request) -> Future[Response]:
         """Make a call; see `Door.submit`."""
-
-
-class SyncEngine:
-    """A DSPy engine that submits each request and waits for its response."""
-
-    def __init__(self, submit: Callable[[Request], Future[Response]]) -> None:
-        self._submit = submit
-
-    def complete(self, request: Request) -> Response:
-        """Return the response; raises what `Door.submit` raises."""
-        return self._submit(request).result()
-
-    def close(self) -> None:
-        """Do nothing: the door outlives its engines."""
-
-
-class AsyncEngine:
-    """The same for async programs."""
-
-    def __init__(self, submit: Callable[[Request], Future[Response]]) -> None:
-        self._submit = submit
-
-    async def complete(self, request: Request) -> Response:
-        """Return the response; raises what `Door.submit` raises."""
-        return await asyncio.wrap_future(self._submit(request))
-
-    async def aclose(self) -> None:
-        """Do nothing: the door outlives its engines."""
 
 
 def language_model(door: Submits, role: Role, endpoint: Endpoint, temperature: float) -> dspy.LM:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from optimizer.config.schema import Models
 from optimizer.errors import CallError, ModelError
 from optimizer.models.dialects import dialect
+from optimizer.models.engine import AsyncEngine, SyncEngine
 from optimizer.models.providers import CALLABLE, Endpoint
 from optimizer.models.wire import OnHeaders, Wire
 from optimizer.system.source import identity_of, name_of
@@ -57,7 +58,7 @@ class CallerEndpoint(Endpoint):
         """Whether DSPy must know the model as one that reasons: it does not know functions."""
         return False
 
-    def dial(self, heard: OnHeaders) -> Wire:
+    def dial(self, on_headers: OnHeaders) -> Wire:
         """Return what makes one attempt a call."""
         return CallerWire(self)
 
@@ -65,8 +66,9 @@ class CallerEndpoint(Endpoint):
         """Return a dspy.LM that asks the function."""
         import dspy
 
-        wire = CallerWire(self)
-        return dspy.LM(self.model, cache=False, num_retries=0, engine=_Engine(wire), async_engine=_AsyncEngine(wire))
+        submit = CallerWire(self).submit
+        engines = {"engine": SyncEngine(submit), "async_engine": AsyncEngine(submit)}
+        return dspy.LM(self.model, cache=False, num_retries=0, **engines)
 
 
 class CallerWire:
@@ -164,29 +166,3 @@ def _loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="callers", daemon=True).start()
     return loop
-
-
-class _Engine:
-    """DSPy's way to a function."""
-
-    def __init__(self, wire: CallerWire) -> None:
-        self._wire = wire
-
-    def complete(self, request: Request) -> Response:
-        return self._wire.submit(request).result()
-
-    def close(self) -> None:
-        """Do nothing: the function may be asked again."""
-
-
-class _AsyncEngine:
-    """The same for async programs."""
-
-    def __init__(self, wire: CallerWire) -> None:
-        self._wire = wire
-
-    async def complete(self, request: Request) -> Response:
-        return await self._wire.acall(request)
-
-    async def aclose(self) -> None:
-        """Do nothing: the function may be asked again."""

@@ -217,7 +217,7 @@ class BudgetConfig(Strict):
 class FinalTest(Strict):
     """What is measured on the test examples besides the seed and the winner."""
 
-    baselines: int = Field(100, ge=0, description="test examples for demos without a search; 0: none")
+    baselines: int = Field(100, ge=0, description="test examples for prompts that need no search; 0: none")
 
 
 class Failures(Strict):

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeGuard
 from optimizer.config.load import load_config
 from optimizer.config.schema import ModelConfig, RunConfig
 from optimizer.config.strict import Strict, validate
-from optimizer.config.yamlfile import read_yaml
 from optimizer.errors import ConfigError, did_you_mean
 from optimizer.models.caller import BYTES_PER_TOKEN, caller_endpoint
 from optimizer.models.own import lm_config, lm_endpoint
@@ -102,9 +101,8 @@ def _from_path(path: Path) -> dict[str, object]:
         raise ConfigError(f"{SOURCE}: {path} is the folder of a run", remedy)
     if path.suffix in DATA_FILES:
         raise ConfigError(f"{SOURCE}: {path} is a file of examples", f"Give it as examples={str(path)!r}.")
-    if path.suffix in (".yaml", ".yml") and not {"outputs", "instruction"} & set(read_yaml(path, ConfigError)):
-        return load_config(path).model_dump()
-    return {"task": str(find_task(path))}
+    # A bare name is that of a task under ./tasks.
+    return load_config(path).model_dump() if path.exists() else {"task": str(find_task(path))}
 
 
 def _budget(given: object) -> object:

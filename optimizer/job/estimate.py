@@ -17,7 +17,7 @@ from optimizer.job.session import Session, open_session
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.spend import CallStats, call_stats, usage_by_role
 from optimizer.models.fleet import Say
-from optimizer.report.words import told_failures
+from optimizer.report.words import failures_text
 from optimizer.search.schedule import make_schedule, refuse_few
 from optimizer.task.load import load_task
 from optimizer.task.program import calls_each
@@ -81,7 +81,7 @@ def _samples(ledger: Ledger, priced: bool) -> list[Sample]:
     probes = sorted((s for s in call_stats(ledger) if (s.trial or 0) < 0), key=lambda s: -(s.trial or 0))
     if not probes:
         raise StoppedByFailures(
-            f"no probe call was answered ({told_failures(ledger)})", "Mend the cause, then try again."
+            f"no probe call was answered ({failures_text(ledger)})", "Mend the cause, then try again."
         )
     return [_sample(ledger, probe, priced) for probe in probes]
 

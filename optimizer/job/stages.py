@@ -28,7 +28,7 @@ from optimizer.ledger.spend import lost_calls, recalled_calls
 from optimizer.ledger.trials import proposers_of
 from optimizer.prompt.overlap import duplicates_note, near_duplicates, quotes, quotes_note
 from optimizer.report.result import trial_counts, unspent_note, usage_json
-from optimizer.report.words import told_failures
+from optimizer.report.words import failures_text
 from optimizer.search.baselines import Compared, baseline_runs, measure_baselines
 from optimizer.search.front import Point, choose
 from optimizer.search.pools import task_screen
@@ -116,7 +116,7 @@ async def search(session: Session, prepared: Prepared, notes: Notes, watcher: Wa
     if best is None:
         forget_failures(session.ledger)
         refuse_small(session.budget)
-        what = f"no candidate was answered often enough to be ranked ({told_failures(session.ledger)})"
+        what = f"no candidate was answered often enough to be ranked ({failures_text(session.ledger)})"
         raise StoppedByFailures(what, f"Mend the cause, then run it again with --run-dir {session.folder}.")
     best, front = choose(strategy.board, best, config.search, notes.add)
     strategy.proposals.settle(strategy.board)
@@ -143,7 +143,7 @@ async def test(session: Session, prepared: Prepared, winner: Winner, notes: Note
     if len(outcome.seed.results) < len(examples):
         notes.add(cut_short(session.budget, outcome, len(examples)))
     elif not outcome.examples:
-        what = f"no test example was answered by both prompts ({told_failures(session.ledger)})"
+        what = f"no test example was answered by both prompts ({failures_text(session.ledger)})"
         raise StoppedByFailures(what, f"Run it again with --run-dir {session.folder}: nothing paid is lost.")
     return outcome
 

@@ -168,11 +168,16 @@ def _rivals(baselines: Sequence[Baseline]) -> list[str]:
     better = [b for b in baselines if b.difference_ci95[1] < 0]
     level = [b for b in baselines if b.difference <= 0 and b not in better]
     groups = [(how, group) for how, group in (("better than", better), ("as well as", level)) if group]
-    clauses = [f"{' and '.join(b.name for b in group)} without a search do {how} the winner" for how, group in groups]
+    clauses = [f"{_listed([b.name for b in group])} without a search do {how} the winner" for how, group in groups]
     figures = [f"{b.name} {b.figures}" for b in (*better, *level)]
     if len(figures) == 1:
         figures = [b.figures for b in (*better, *level)]
     return [f"But {' and '.join(clauses)}: {'; '.join(figures)}."] if clauses else []
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names as "a", "a and b" or "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def put_result(ledger: Ledger, report: Report, best: str) -> None:

@@ -20,7 +20,7 @@ ROOT = "predict"
 
 
 class Builder(Protocol):
-    """What an evaluator needs: a program for each candidate. A saved prompt's builder is no more than this."""
+    """What an evaluator needs: a program for each candidate."""
 
     def build(self, candidate: Candidate) -> dspy.Module:
         """Return a program that runs the candidate's prompts."""

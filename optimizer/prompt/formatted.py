@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import dspy
@@ -12,9 +12,10 @@ from optimizer.types import Example, Prompt
 
 
 class FormattedPredict(dspy.Predict):
-    """A predictor with its own adapter; a subclass says which demos it shows."""
+    """A predictor with its own adapter; a subclass says in `_demos(inputs)` which demos it shows for an input."""
 
     _adapter: dspy.Adapter
+    _demos: Callable[[Mapping[str, Any]], list[Any]]
 
     def forward(self, **inputs: Any) -> dspy.Prediction:
         """Answer one input."""
@@ -25,10 +26,6 @@ class FormattedPredict(dspy.Predict):
         """Answer one input, asynchronously."""
         with dspy.context(adapter=self._adapter):
             return await super().aforward(demos=self._demos(inputs), **inputs)
-
-    def _demos(self, inputs: Mapping[str, Any]) -> list[Any]:
-        """Return the demos that are shown with one input."""
-        raise NotImplementedError
 
 
 class PromptedPredict(FormattedPredict):

@@ -14,7 +14,7 @@ from optimizer.types import Prompt
 SHOWN_DEMOS = 32
 
 
-def told_failures(ledger: Reader) -> str:
+def failures_text(ledger: Reader) -> str:
     """Return how calls failed, by kind, with one message."""
     kinds = failures_by_kind(ledger)
     return "; ".join(f"{count} × {kind}: {message}" for kind, count, message in kinds) or "no call failed"

@@ -19,6 +19,7 @@ from optimizer.models.providers import Endpoint
 from optimizer.prompt.saved import SavedPrompt
 from optimizer.report.clean import visible
 from optimizer.report.curves import best_so_far
+from optimizer.report.figures import curve
 from optimizer.report.summary import summary
 from optimizer.report.words import demo_lines, settings_of
 from optimizer.task.task import Task
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
+# The figure's colours are variables of the page: here they suit a light and a dark notebook.
 _STYLE = (
+    ".metier{--ink:currentColor;--grid:#8884;--after:#2a7ab9}.metier svg{max-width:32em}"
     ".metier .sides{display:grid;grid-template-columns:1fr 1fr;gap:1em;max-width:72em}"
     ".metier pre{white-space:pre-wrap;overflow-wrap:anywhere;border:1px solid #8888;border-radius:4px;padding:.6em}"
 )
-_WIDTH, _HEIGHT = 480, 160  # of the curve, in pixels
 
 
 class Result:
@@ -147,23 +149,10 @@ def _prompts_html(candidate: Candidate) -> str:
 
 
 def _curve(trials: list[Trial]) -> str:
-    """Return the best score so far against calls, as steps."""
+    """Return the best score so far against calls, as the report draws it."""
     points = best_so_far(trials)
     if not points:
         return ""
-    low, high = min(p[1] for p in points), max(p[1] for p in points)
-    last, span = max(points[-1][0], 1), max(high - low, 0.01)
-    across = [20 + (_WIDTH - 40) * point[0] / last for point in points]
-    down = [_HEIGHT - 30 - (_HEIGHT - 60) * (point[1] - low) / span for point in points]
-    path = f"M{across[0]:.1f},{down[0]:.1f}" + "".join(
-        f"H{x:.1f}V{y:.1f}" for x, y in zip(across[1:], down[1:], strict=True)
-    )
-    dots = "".join(
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="#2a7ab9"/>' for x, y in zip(across, down, strict=True)
-    )
-    title = f"Best validation score so far: {points[0][1]:.3f} to {high:.3f} over {last} calls"
-    return (
-        f'<svg width="{_WIDTH}" height="{_HEIGHT}" role="img" xmlns="http://www.w3.org/2000/svg"><title>{title}</title>'
-        f'<path d="{path}" fill="none" stroke="#2a7ab9" stroke-width="2"/>{dots}'
-        f'<text x="4" y="14" fill="currentColor" font-size="12">{title}</text></svg>'
-    )
+    calls, best, _ = points[-1]
+    course = f"From {points[0][1]:.3f} to {best:.3f} in {calls:,} calls of the search"
+    return curve(points, "Best validation score against calls", course)

@@ -11,7 +11,7 @@ from typing import Any
 
 from experiments.field.cell import SHOWN, Found, Job
 from optimizer.config.schema import RunConfig
-from optimizer.job.run import optimize
+from optimizer.job.run import run_config
 from optimizer.job.watcher import Watcher
 from optimizer.ledger.answers import answers_of
 from optimizer.ledger.reader import Reader
@@ -57,7 +57,7 @@ def search(job: Job, task: Task) -> Found:
     if job.cell.setting != "usual":
         config["models"]["prompt"] = {"model": "openai/local", "api_base": job.base("prompt")}
     switch = _Switch(job)
-    report = optimize(RunConfig.model_validate(config), switch)
+    report = run_config(RunConfig.model_validate(config), switch)
     with closing(Reader(report.run_dir / "ledger.db")) as ledger:
         scores = _test_scores(ledger, report.winner.candidate, task)
         extra = {

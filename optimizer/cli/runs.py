@@ -96,11 +96,11 @@ def _optimize(settings: RunConfig, quiet: bool, wait: bool, accept_changes: bool
 
     watcher = make_watcher(quiet)
     watcher.say("Loading …")
-    from optimizer.job.run import optimize
+    from optimizer.job.run import run_config
     from optimizer.report.summary import summary
 
     try:
-        report = optimize(settings, watcher, wait=wait, accept_changes=accept_changes)
+        report = run_config(settings, watcher, wait=wait, accept_changes=accept_changes)
     finally:
         watcher.end()
     echo("\n".join(["", *summary(report)]))

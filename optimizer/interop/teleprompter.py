@@ -16,7 +16,7 @@ from optimizer.interop.models import checked, lm_of
 from optimizer.job.background import outside_the_loop
 from optimizer.job.demos import programs_of_run
 from optimizer.job.progress import following
-from optimizer.job.run import optimize
+from optimizer.job.run import run_config
 from optimizer.job.watcher import Watcher
 from optimizer.ledger.result import Report
 from optimizer.models.own import LMEndpoint, lm_config, lm_endpoint
@@ -96,7 +96,7 @@ class PromptSearch(Teleprompter):
         data = self.config.model_dump() | {"task": task.name, "models": named}
         config = validate(RunConfig, data, "PromptSearch", ConfigError)
         with following(self._watcher, self._progress) as watcher:
-            report = outside_the_loop(lambda: optimize(config, watcher, task=task, endpoints=endpoints))
+            report = outside_the_loop(lambda: run_config(config, watcher, task=task, endpoints=endpoints))
         self.report = report
         best = report.seed if report.verdict == "worse" else report.winner
         return _program(student, best.candidate, programs_of_run(task, report.run_dir))

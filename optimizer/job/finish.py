@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from optimizer.config.schema import ModelConfig, RunConfig
+from optimizer.errors import LedgerError
 from optimizer.job.study import write_study
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.result import Report, best_of_run, put_result, result_of
@@ -33,9 +34,7 @@ def finish(session: Session, report: Report) -> None:
 
 def write_files(ledger: Ledger, names: Collection[str] = FILES) -> None:
     """Write files of a finished run anew, from its ledger alone."""
-    report, prompt, run_dir = result_of(ledger), best_of_run(ledger), ledger.path.parent
-    if report is None:
-        return
+    report, prompt, run_dir = read_report(ledger), best_of_run(ledger), ledger.path.parent
     if "best.json" in names and prompt is not None:
         write_atomically(run_dir / "best.json", prompt)
     if "best.md" in names:
@@ -47,11 +46,19 @@ def write_files(ledger: Ledger, names: Collection[str] = FILES) -> None:
         write_study(run_dir)
 
 
-def finished_report(ledger: Ledger) -> Report | None:
-    """Return the report of a finished run, None of any other; files that a kill left out are written."""
+def finished_report(ledger: Ledger) -> Report:
+    """Return the report of a finished run; files that a kill left out are written."""
     if missing := [name for name in FILES if not (ledger.path.parent / name).is_file()]:
         write_files(ledger, missing)
-    return result_of(ledger)
+    return read_report(ledger)
+
+
+def read_report(ledger: Ledger) -> Report:
+    """Return the report of a finished run; raises LedgerError for any other."""
+    report = result_of(ledger)
+    if report is None:
+        raise LedgerError(f"{ledger.path.parent}: the run has no result yet", "Let it finish with `metier resume`.")
+    return report
 
 
 def model_of(config: RunConfig) -> ModelConfig:

@@ -8,7 +8,7 @@ from optimizer.job.arguments import Arguments, read_arguments
 from optimizer.job.background import beside_the_loop, outside_the_loop
 from optimizer.job.progress import following
 from optimizer.job.result import Result
-from optimizer.job.run import optimize as run
+from optimizer.job.run import run_config
 from optimizer.job.watcher import Watcher
 
 
@@ -59,6 +59,6 @@ async def optimize_async(job: object = None, /, **arguments: object) -> Result:
 
 
 def _run(arguments: Arguments, watcher: Watcher, wait: bool, accept_changes: bool) -> Result:
-    config, endpoints = arguments.config, arguments.endpoints
-    report = run(config, watcher, task=arguments.task, endpoints=endpoints, wait=wait, accept_changes=accept_changes)
-    return Result(report, config, arguments.task, endpoints.get("task"))
+    config, task, endpoints = arguments.config, arguments.task, arguments.endpoints
+    report = run_config(config, watcher, task=task, endpoints=endpoints, wait=wait, accept_changes=accept_changes)
+    return Result(report, config, task, endpoints.get("task"))

@@ -27,7 +27,7 @@ from optimizer.task.task import Task
 from optimizer.types import Role
 
 
-def optimize(
+def run_config(
     config: RunConfig | str | Path,
     watcher: Watcher | None = None,
     *,
@@ -49,8 +49,7 @@ def optimize(
         claim = claim_run(ledger, config, job.task, accept_changes)
         if claim.finished:
             catch_up(ledger, job.watcher.say)
-        if earlier := finished_report(ledger):
-            return earlier
+            return finished_report(ledger)
         try:
             result = _run_to_end(job, ledger, claim)
         except MetierError as problem:

@@ -11,7 +11,7 @@ from optimizer.errors import StoppedByFailures
 from optimizer.evaluate.evaluator import refuse_broken
 from optimizer.evaluate.precheck import precheck
 from optimizer.forecast.lengths import forecast_by_length
-from optimizer.job.finish import finish
+from optimizer.job.finish import finish, read_report
 from optimizer.job.folder import Job
 from optimizer.job.mirror import mirrored
 from optimizer.job.notes import Notes, cut_short, left_unanswered, refuse_small
@@ -23,7 +23,7 @@ from optimizer.job.watcher import Watcher
 from optimizer.ledger.answers import forget_failures, tokens_per_call
 from optimizer.ledger.clock import active_seconds
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.result import Baseline, Report, Side, result_of
+from optimizer.ledger.result import Baseline, Report, Side
 from optimizer.ledger.spend import lost_calls, recalled_calls
 from optimizer.ledger.trials import proposers_of
 from optimizer.prompt.overlap import duplicates_note, near_duplicates, quotes, quotes_note
@@ -59,7 +59,7 @@ async def run_stages(job: Job, ledger: Ledger, claim: Claim) -> Report:
         warn(session, winner.candidate, notes)
         result = report(job, session, claim, winner, outcome, compared, notes)
         finish(session, result)
-    return result_of(ledger) or result
+    return read_report(ledger)
 
 
 @dataclass(frozen=True)

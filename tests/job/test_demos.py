@@ -12,7 +12,7 @@ from support.jobs import ROOT, light_embeddings, write_config
 from optimizer import load_task
 from optimizer.job.demos import SHOWN
 from optimizer.job.notes import left_unanswered
-from optimizer.job.run import optimize
+from optimizer.job.run import run_config
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.trials import all_trials
 from optimizer.search.verdict import Tested as Side
@@ -60,7 +60,7 @@ def test_two_steps_are_searched_together(tmp_path: Path, monkeypatch: pytest.Mon
             "tracking": {"mlflow": None},
             "run_dir": str(tmp_path / "run"),
         }
-        report = optimize(write_config(tmp_path / "run.yaml", data))
+        report = run_config(write_config(tmp_path / "run.yaml", data))
     with closing(Reader(tmp_path / "run" / "ledger.db")) as ledger:
         shown = ledger.meta(SHOWN)
         prompts = [row.candidate.to_json() for row in all_trials(ledger)]

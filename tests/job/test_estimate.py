@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from support.jobs import lighten, make_task, rule, settings, write_config
 
 from optimizer.cli.main import cli
-from optimizer.job.run import optimize
+from optimizer.job.run import run_config
 from optimizer.testing.fake_server import FakeServer
 
 PRICED = {"model": "openai/fake", "price": {"input": 100.0, "cached": 100.0, "output": 200.0}}
@@ -49,7 +49,7 @@ def test_a_dozen_calls_foretell_what_the_run_then_takes(config: Any, server: Fak
     path = config(PRICED)
     found = estimate(load_config(path))
     assert 0 < server.count <= 12
-    report = optimize(load_config(path, [f"run_dir={tmp_path / 'out'}"]))
+    report = run_config(load_config(path, [f"run_dir={tmp_path / 'out'}"]))
     calls = sum(report.usage["calls"].values()) + sum(report.test_usage["calls"].values())
     tokens = sum(usage["input_tokens"] + usage["output_tokens"] for usage in (report.usage, report.test_usage))
     usd = report.usage["usd"] + report.test_usage["usd"]
@@ -70,7 +70,7 @@ def test_the_probes_of_a_run_dir_are_not_paid_again(config: Any, server: FakeSer
     path = config()
     told(path, "--run-dir", tmp_path / "out")
     probed = server.answered
-    report = optimize(write_config(path, {**json.loads(json.dumps(_read(path))), "run_dir": str(tmp_path / "out")}))
+    report = run_config(write_config(path, {**json.loads(json.dumps(_read(path))), "run_dir": str(tmp_path / "out")}))
     paid = sum(report.usage["calls"].values()) + sum(report.test_usage["calls"].values())
     assert server.answered == paid  # the probes are on the run's bill, once
     assert probed > 0
@@ -107,12 +107,12 @@ def test_a_run_with_a_price_is_foretold_without_a_call(
             said.append((server.count, text))
 
     chosen = f"search.strategy={strategy}"
-    optimize(load_config(config(PRICED), [f"run_dir={tmp_path / 'out'}", chosen]), Listener())
+    run_config(load_config(config(PRICED), [f"run_dir={tmp_path / 'out'}", chosen]), Listener())
     before, text = next(one for one in said if one[1].startswith("Forecast: "))
     assert before == 0
     assert "$" in text
     said.clear()
-    optimize(load_config(config(), [f"run_dir={tmp_path / 'free'}"]), Listener())
+    run_config(load_config(config(), [f"run_dir={tmp_path / 'free'}"]), Listener())
     assert not any("Forecast" in text for _, text in said)
 
 

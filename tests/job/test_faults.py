@@ -13,7 +13,7 @@ from support.jobs import lighten, make_task, rule, settings, write_config
 
 from optimizer.door import breaker, connection
 from optimizer.errors import StoppedByFailures
-from optimizer.job.run import optimize
+from optimizer.job.run import run_config
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.result import Report
 from optimizer.testing.fake_server import FakeServer
@@ -41,7 +41,7 @@ def run(tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> 
     def make(folder: str, **changes: Any) -> Report:
         data = settings(task, server.api_base, run_dir=str(tmp_path / folder), **changes)
         data["models"]["timeout"] = 1.0
-        return optimize(write_config(tmp_path / "run.yaml", data))
+        return run_config(write_config(tmp_path / "run.yaml", data))
 
     return make
 

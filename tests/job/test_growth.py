@@ -16,7 +16,7 @@ import yaml
 from support.bench import SEED, Bench, wait_for
 from support.jobs import TRUTH, lighten, make_task, rows, rule, settings, write_config
 
-from optimizer.job.run import optimize
+from optimizer.job.run import run_config
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import Report
 from optimizer.ledger.trials import all_trials
@@ -79,7 +79,7 @@ def run(tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> 
         data = settings(task, server.api_base, run_dir=str(tmp_path / folder), **changes)
         data["models"] = {**data["models"], "api_base": server.api_base}
         data["search"] |= search or {}
-        return optimize(write_config(tmp_path / "run.yaml", data))
+        return run_config(write_config(tmp_path / "run.yaml", data))
 
     return make
 

@@ -21,7 +21,7 @@ from optimizer.door.budget import Budget
 from optimizer.door.door import Door
 from optimizer.door.engine import language_model
 from optimizer.evaluate.evaluator import Evaluator
-from optimizer.job.run import optimize
+from optimizer.job.run import run_config
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import Report
@@ -65,7 +65,7 @@ def cut_task(folder: Path, examples: int) -> Path:
 def real_run(small_task: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
     run_dir = tmp_path_factory.mktemp("real") / "run"
     config = load_config(ROOT / "configs" / "quickstart.yaml", [*SMALL, f"task={small_task}", f"run_dir={run_dir}"])
-    return optimize(config)
+    return run_config(config)
 
 
 @pytest.mark.real
@@ -104,7 +104,7 @@ def test_a_server_of_ones_own_gives_the_same_scores(
         models = (f"models.task={provider}/local", f"models.api_base={server.address}/v1")
         # At its default of 16 a second call can overtake the first, and the race be cut at another place.
         places = (f"task={small_task}", f"run_dir={tmp_path / 'run'}", "models.concurrency=1")
-        found = optimize(load_config(ROOT / "configs" / "quickstart.yaml", [*SMALL, *models, *places]))
+        found = run_config(load_config(ROOT / "configs" / "quickstart.yaml", [*SMALL, *models, *places]))
     assert found.winner.candidate.id == real_run.winner.candidate.id
     assert found.validation_score == real_run.validation_score
     assert scores(found.run_dir) == scores(real_run.run_dir)

@@ -17,7 +17,7 @@ from support.jobs import LABELS, TRUTH, lighten, make_task, metier, rule, settin
 import optimizer.job.stages
 import optimizer.prompt.overlap
 from optimizer import load_prompt
-from optimizer.job.run import optimize
+from optimizer.job.run import run_config
 from optimizer.ledger.result import Report
 from optimizer.testing.fake_server import FakeServer
 
@@ -55,7 +55,7 @@ def run(tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> 
 
     def make(folder: str = "out", **changes: Any) -> Report:
         data = settings(task, server.api_base, run_dir=str(tmp_path / folder), **changes)
-        return optimize(write_config(tmp_path / "run.yaml", data))
+        return run_config(write_config(tmp_path / "run.yaml", data))
 
     return make
 

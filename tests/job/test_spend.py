@@ -16,7 +16,7 @@ import pytest
 from support.jobs import lighten, make_task, metier, rule, settings, write_config
 
 from optimizer.errors import ConfigError
-from optimizer.job.run import optimize
+from optimizer.job.run import run_config
 from optimizer.ledger.result import Report
 from optimizer.testing.fake_server import FakeServer, Messages, Protocol
 
@@ -76,10 +76,10 @@ def notes(report: Report) -> str:
 
 
 def test_reported_dollars_are_the_servers(config: Config, server: Billing) -> None:
-    report = optimize(config())
+    report = run_config(config())
     assert bill(report) == pytest.approx(server.usd)
     assert report.usage["cached_input_tokens"] > 0
-    again = optimize(config())
+    again = run_config(config())
     assert bill(again) == bill(report) == pytest.approx(server.usd)
 
 
@@ -87,7 +87,7 @@ def test_reported_dollars_are_the_servers(config: Config, server: Billing) -> No
 def test_dollars_bound_the_whole_job_and_the_test_is_paid_from_them(
     config: Config, server: Billing, usd: float
 ) -> None:
-    report = optimize(config(budget={"usd": usd}))
+    report = run_config(config(budget={"usd": usd}))
     assert server.usd <= usd
     assert bill(report) == pytest.approx(server.usd)
     assert report.test_examples == TESTED  # all of it: the search left enough
@@ -96,13 +96,13 @@ def test_dollars_bound_the_whole_job_and_the_test_is_paid_from_them(
 
 def test_dollars_for_less_than_a_block_are_refused_with_the_key(config: Config) -> None:
     with pytest.raises(ConfigError, match=r"budget\.usd: too little"):
-        optimize(config(budget={"usd": 0.02}))
+        run_config(config(budget={"usd": 0.02}))
 
 
 def test_seconds_bound_the_whole_job_and_the_test_has_its_time(config: Config, server: Billing) -> None:
     server.delay = 0.1
     begun = time.monotonic()
-    report = optimize(config(budget={"seconds": 8}, search={**settings(Path())["search"], "trials": 500}))
+    report = run_config(config(budget={"seconds": 8}, search={**settings(Path())["search"], "trials": 500}))
     assert time.monotonic() - begun < 12  # loading, and a machine that is busy with other things
     assert sum(report.trials.values()) < 500
     assert report.test_examples == TESTED
@@ -119,14 +119,14 @@ def test_a_test_that_time_cuts_short_rests_on_what_was_answered(config: Config, 
 
     server.answer = slower
     search = {**settings(Path())["search"], "trials": 3}
-    report = optimize(config(budget={"seconds": 4}, search=search))
+    report = run_config(config(budget={"seconds": 4}, search=search))
     assert report.test_examples < TESTED
     assert f"the verdict rests on {report.test_examples} of {TESTED} test examples" in notes(report)
     assert json.loads((report.run_dir / "result.json").read_text())["status"] == "finished"
 
 
 def test_a_resumed_run_does_not_get_its_seconds_again(config: Config, server: Billing) -> None:
-    first = optimize(config(budget={"seconds": 60}))
+    first = run_config(config(budget={"seconds": 60}))
     paid = server.count
     from optimizer.ledger.ledger import Ledger
 
@@ -136,7 +136,7 @@ def test_a_resumed_run_does_not_get_its_seconds_again(config: Config, server: Bi
         ledger.put_meta("clock", {**clock, "starts": [clock["starts"][0] - 3600]})  # it began an hour earlier
     finally:
         ledger.close()
-    again = optimize(config(budget={"seconds": 60}))  # its time is over, but what it paid for is there
+    again = run_config(config(budget={"seconds": 60}))  # its time is over, but what it paid for is there
     assert server.count == paid
     assert again.difference == first.difference
     assert again.test_examples == TESTED

@@ -14,7 +14,7 @@ import optimizer.job.run
 import optimizer.job.stages
 import optimizer.prompt.overlap
 from optimizer.errors import MetierError
-from optimizer.job.run import optimize
+from optimizer.job.run import run_config
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.trials import all_trials
 from optimizer.search.schedule import Schedule
@@ -78,7 +78,7 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> Any:
         priced = {"model": "openai/fake", "price": {"input": 1.0, "output": 2.0}}
         models = {"task": priced, "prompt": "openai/fake", "api_base": server.api_base, "concurrency": 4}
         data = settings(make_task(folder / "task"), server.api_base, run_dir=str(folder / "out"), models=models)
-        return optimize(write_config(folder / "run.yaml", data | changes))
+        return run_config(write_config(folder / "run.yaml", data | changes))
 
 
 def test_a_whole_run_reads_no_test_example_before_the_verdict(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.jobs import lighten, make_task, rule, settings, write_config
 
-from optimizer.job.run import optimize
+from optimizer.job.run import run_config
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import Report, Side
 from optimizer.report.gather import Facts, gather
@@ -76,5 +76,5 @@ def real_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lighten(patch.setattr)
         data = settings(make_task(folder / "task"), server.api_base, run_dir=str(folder / "run"))
         data["search"]["trials"] = 12
-        optimize(write_config(folder / "run.yaml", data))
+        run_config(write_config(folder / "run.yaml", data))
     return folder / "run"

@@ -20,7 +20,7 @@ from support.jobs import TRUTH, lighten, make_task, metier, rule, settings, writ
 
 from optimizer.cli.main import cli
 from optimizer.errors import ConfigError
-from optimizer.job.run import optimize
+from optimizer.job.run import run_config
 from optimizer.job.watcher import Watcher
 from optimizer.ledger.answers import answers_of
 from optimizer.ledger.ledger import Ledger
@@ -76,7 +76,7 @@ def job(jobs: Path, model: FakeServer) -> Job:
         heard = OnHeaders()
         with pytest.MonkeyPatch.context() as patch:
             lighten(patch.setattr)
-            return optimize(write_config(folder / "run.yaml", data), heard), heard.lines
+            return run_config(write_config(folder / "run.yaml", data), heard), heard.lines
 
     return run
 
@@ -169,7 +169,7 @@ def test_a_password_in_the_address_is_written_nowhere(tmp_path: Path) -> None:
     out, uri = tmp_path / "out", "http://me:sesame@there"
     data = settings(make_task(tmp_path / "task"), run_dir=str(out), tracking={"mlflow": {"uri": uri}})
     with pytest.raises(ConfigError, match="holds a password"):
-        optimize(write_config(tmp_path / "run.yaml", data))
+        run_config(write_config(tmp_path / "run.yaml", data))
     assert not [path for path in out.rglob("*") if path.is_file() and b"sesame" in path.read_bytes()]
 
 

@@ -1,0 +1,94 @@
+"""What a job has open, and that all of it is closed again."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support.jobs import BagOfWords, light_embeddings, make_task, rule
+
+from optimizer.config.schema import BudgetConfig, ModelConfig, Models, RunConfig
+from optimizer.errors import ConfigError
+from optimizer.evaluate.evaluator import phase_tag
+from optimizer.job.session import Session, open_session
+from optimizer.ledger.ledger import Ledger
+from optimizer.models.caller import caller_endpoint
+from optimizer.models.fleet import Fleet
+from optimizer.models.providers import Endpoint
+from optimizer.prompt.program import Programs
+from optimizer.task.load import load_task
+from optimizer.task.task import Task
+from optimizer.testing.fake_server import Messages
+from optimizer.types import Role, Score
+
+
+@pytest.fixture
+def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
+    light_embeddings(monkeypatch.setattr)
+    return load_task(make_task(tmp_path / "task"))
+
+
+def answer(messages: Messages) -> str:
+    return rule(messages)
+
+
+def in_memory(config: RunConfig) -> dict[Role, Endpoint]:
+    return {"task": caller_endpoint(answer, config.models)}
+
+
+async def scores(session: Session) -> list[float]:
+    candidate = session.programs.seed("turns")
+    results = await session.evaluator.run(candidate, session.task.validation[:4], "validation", 0, phase_tag("search"))
+    return [result.value for result in results if isinstance(result, Score)]
+
+
+def test_a_model_in_memory_answers_and_is_not_started(task: Task, tmp_path: Path) -> None:
+    config = RunConfig(task="sorting", models=Models(task=ModelConfig(model="callable/answer")))
+    with closing(Ledger(tmp_path / "ledger.db")) as ledger:
+        with open_session(task, config, ledger, in_memory(config)) as session:
+            assert session.folder == tmp_path
+            assert session.writer is None
+            assert len(asyncio.run(scores(session))) == 4
+        assert (tmp_path / "run.log").is_file()
+        assert ledger.read("SELECT COUNT(*) AS n FROM calls WHERE state = 'done'")[0]["n"] == 4
+
+
+def test_the_programs_may_be_the_callers(task: Task, tmp_path: Path) -> None:
+    config = RunConfig(task="sorting", models=Models(task=ModelConfig(model="callable/answer")))
+    programs = Programs(task, task.train, BagOfWords())
+    with (
+        closing(Ledger(tmp_path / "ledger.db")) as ledger,
+        open_session(task, config, ledger, in_memory(config), programs) as session,
+    ):
+        assert session.programs is programs
+        assert session.evaluator.programs is programs
+
+
+def test_what_was_opened_is_closed_where_the_next_thing_fails(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[str] = []
+    monkeypatch.setattr(Fleet, "stop", lambda fleet: ended.append("models"))
+    monkeypatch.setattr("optimizer.job.session.Door", _refusing)
+    config = RunConfig(task="sorting", models=Models(task=ModelConfig(model="callable/answer")))
+    with closing(Ledger(tmp_path / "ledger.db")) as ledger, pytest.raises(ConfigError, match="no door"):  # noqa: SIM117
+        with open_session(task, config, ledger, in_memory(config)):
+            pytest.fail("it must not open")
+    assert ended == ["models"]
+
+
+def test_a_price_that_is_not_known_is_refused_before_a_model_starts(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Fleet, "__enter__", lambda fleet: pytest.fail("a model was started"))
+    models = Models(task=ModelConfig(model="openai/nobody-knows-it", api_base="http://127.0.0.1:9/v1"))
+    config = RunConfig(task="sorting", models=models, budget=BudgetConfig(usd=1.0))
+    with closing(Ledger(tmp_path / "ledger.db")) as ledger, pytest.raises(ConfigError, match="price"):  # noqa: SIM117
+        with open_session(task, config, ledger):
+            pytest.fail("it must not open")
+
+
+def _refusing(*arguments: object) -> None:
+    raise ConfigError("no door today")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from concurrent.futures import Future
 from functools import partial
@@ -33,7 +34,9 @@ class Delivery:
         self._ended.append((waiter, future))
         if not self._woken:
             self._woken = True
-            self._loop.call_soon_threadsafe(self._deliver)
+            # A closed loop has no one who waits: the run ended while this write was queued.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._deliver)
 
     def _deliver(self) -> None:
         self._woken = False

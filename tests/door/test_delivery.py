@@ -76,3 +76,15 @@ def test_an_error_a_finished_future_and_a_waiter_that_left() -> None:
         assert await delivery.wait(late) == 1
 
     asyncio.run(body())
+
+
+def test_a_write_that_fails_after_the_loop_is_closed_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """A full disk ends the run while other writes are still queued: they have no one to tell."""
+    queued = Future[int]()
+
+    async def body() -> None:
+        Delivery(asyncio.get_running_loop()).wait(queued)
+
+    asyncio.run(body())
+    queued.set_exception(OSError("disk full"))
+    assert not caplog.records

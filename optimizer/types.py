@@ -129,7 +129,8 @@ class Candidate:
 class Score:
     """How good one answer was: `value` in [0, 1]; a wrong or unparsable answer is a score.
 
-    `tokens` are those of the `calls` that led to it, whoever paid for them; 0 where nobody counted.
+    `tokens` are those of the `calls` that led to it, whoever paid for them, and `longest` the output tokens of the
+    longest of them; 0 where nobody counted. `cut` tells that one of them ended at its limit, not by itself.
     """
 
     value: float
@@ -137,6 +138,8 @@ class Score:
     feedback: str = ""
     tokens: int = 0
     calls: int = 0
+    longest: int = 0
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)

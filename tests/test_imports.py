@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # A prompt for other tools: rendered by a door that answers nothing.
     "export": {"config", "door", "models", "prompt", "task"},
     # What a run will take: arithmetic, and the lengths of its prompts.
-    "forecast": {"config", "models", "door", "prompt", "evaluate", "search", "task", "teleprompt"},
+    "forecast": {"config", "models", "door", "prompt", "propose", "evaluate", "search", "task", "teleprompt"},
 }
 # The room that wires, and those above it.
 MAY_IMPORT["job"] = set(MAY_IMPORT) - COMMON

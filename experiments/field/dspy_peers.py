@@ -15,17 +15,11 @@ import dspy
 from dspy.utils.exceptions import AdapterParseError
 
 from experiments.field.cell import SHOWN, Found, Job
-from optimizer.export.template import never
 from optimizer.prompt.formats import adapter
-from optimizer.prompt.program import ROOT, Programs
 from optimizer.task.program import build_signature
 from optimizer.task.task import Task
 from optimizer.teleprompt.methods import MAX_ERRORS, parted, settings_of
 from optimizer.types import Example
-
-# Tokens of an answer in DSPy's chat form: a label or a short list in its markers takes 20 to 45; metier gives its own
-# chat candidates 54 to 68. Without a limit a small model that does not follow the form rambles to the server's.
-ANSWER_TOKENS = 64
 
 
 class Program(dspy.Module):
@@ -96,24 +90,14 @@ def bench(job: Job, task: Task) -> Bench:
     """Set DSPy up for one cell: one thread for the one slot, its memory cache as shipped, nothing on disk."""
     dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=True)
     settings: dict[str, Any] = {"api_key": "none", "num_retries": 0}
-    variant = job.cell.variant
-    task_lm = dspy.LM(
-        "openai/local", api_base=job.base("task"), temperature=0.0, max_tokens=answer_tokens(task, variant), **settings
-    )
+    task_lm = dspy.LM("openai/local", api_base=job.base("task"), temperature=0.0, **settings)
     prompt_lm = dspy.LM("openai/local", api_base=job.base("prompt"), temperature=1.0, **settings)
     dspy.configure(lm=task_lm, num_threads=1, max_errors=MAX_ERRORS)
-    student = Program(build_signature(task), "turns" if variant == "turns" else None)
+    student = Program(build_signature(task), "turns" if job.cell.variant == "turns" else None)
     # Several of them draw the same examples whatever their seed: what a seed can change is the order.
     rng = random.Random(job.cell.seed)  # noqa: S311 - a draw of examples, not a secret
     train, validation = (rng.sample(_examples(task, split), len(split)) for split in (task.train, task.validation))
     return Bench(job, task, student, train, validation, task_lm, prompt_lm)
-
-
-def answer_tokens(task: Task, variant: str) -> int:
-    """Return how many tokens an answer may have; in our format as many as metier's have in it."""
-    if variant != "turns":
-        return ANSWER_TOKENS
-    return Programs(task, task.train, never).limits(ROOT, "turns")["max_tokens"]
 
 
 def labeled(job: Job, task: Task) -> Found:

@@ -14,7 +14,8 @@ from aiohttp import web
 
 ROLES = ("task", "prompt")
 # An answer of either role may be this many tokens long, whoever asks and whatever for.
-LONGEST = {"task": 96, "prompt": 512}
+# Tokens of an answer at most, the same for every method: a label with its reasons ends long before.
+LONGEST = {"task": 512, "prompt": 512}
 CALL_SECONDS = 600.0
 
 

@@ -21,7 +21,7 @@ from optimizer.propose.base import Attempt, Proposer, Subject, Tried, folded
 from optimizer.propose.registry import WRITING
 from optimizer.propose.screen import Screen
 from optimizer.propose.subjects import screen_of, subject_of
-from optimizer.propose.writer import Writer
+from optimizer.propose.writer import Writer, writing_model
 from optimizer.task.load import load_task
 from optimizer.types import Prompt
 
@@ -55,7 +55,7 @@ async def measured(options: argparse.Namespace) -> list[dict[str, Any]]:
         fleet = stack.enter_context(Fleet(models))
         ledger = stack.enter_context(closing(Ledger(folder / "ledger.db")))
         door = stack.enter_context(closing(Door(ledger, Budget(BudgetConfig()), fleet.endpoints, {}, Failures())))
-        writer = Writer(language_model(door, "prompt", fleet.endpoints["prompt"], 0.7))
+        writer = Writer(language_model(door, "prompt", fleet.endpoints["prompt"], writing_model(models)))
         return [await _row(name, WRITING[name](writer), plain, screen, options.calls) for name in options.only]
 
 

@@ -21,7 +21,7 @@ import yaml
 
 from experiments.replay.tables import FOLDER, Choice, Table, dump
 from experiments.replay.worlds import candidate_of
-from optimizer.config.schema import BudgetConfig, Failures, ModelConfig, Models, SearchConfig
+from optimizer.config.schema import ANSWER_TOKENS, BudgetConfig, Failures, ModelConfig, Models, SearchConfig
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door
 from optimizer.door.engine import language_model
@@ -177,7 +177,7 @@ def recorded(
         pool = space.pools[ROOT]
         choices = designed(strata, len(pool.instructions), len(pool.sets))
         endpoint = fleet.endpoints["task"]
-        lm = language_model(door, "task", endpoint, 0.0)
+        lm = language_model(door, "task", endpoint, models.task.model_copy(update={"max_tokens": ANSWER_TOKENS}))
         evaluator = Evaluator(programs, lm, task.metric, list(task.outputs), ledger, endpoint.concurrency)
         scores = np.zeros((len(choices), 0))
         for start in range(0, len(columns), PASS):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from optimizer.task.task import Task
 
 # Of the panel: its first column, however long the other one is, and the lines and spaces around both.
-NAME_WIDTH, FRAME, WIDEST = len("trials"), 7, 120
+NAME_WIDTH, FRAME, WIDEST = len("cut off"), 7, 120
 
 
 def make_watcher(quiet: bool) -> Watcher:
@@ -169,6 +169,8 @@ class LiveView(Watcher):
         yield from _named(
             "racing", [f"{bar(score)}  #{number} {score:.3f} on {seen}" for number, score, seen in leaders]
         )
+        if cut := state.cut_text():
+            yield "cut off", cut
         yield from _named("failed", [f"{kind}: {message}" for kind, message in self.failures])
         yield from _named("ended", self.trial_lines)
 
@@ -240,6 +242,13 @@ class State:
             total = sum(usage_by_role(self._ledger, "search").values(), Usage())
             return f"{total.calls:,} calls, {total.tokens:,} tokens, no limit"
         return ", ".join(_of(name, *pair) for name, pair in used.items())
+
+    def cut_text(self) -> str:
+        """Return how many answers ended at their limit of tokens, "" for none."""
+        from optimizer.ledger.answers import cut_answers
+
+        cut, answers = cut_answers(self._ledger)
+        return f"{cut:,} of {answers:,} answers at their limit of tokens" if cut else ""
 
     def elapsed(self) -> float:
         """Return the seconds since the search began."""

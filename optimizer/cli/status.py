@@ -52,6 +52,9 @@ def _lines(status: Status, run_dir: Path) -> list[str]:
         f"  test      {status.test_calls:,} calls",
         f"  failures  {', '.join(f'{count} {kind}' for kind, count in status.failures.items()) or 'none'}",
     ]
+    cut, answers = status.cut
+    if cut:
+        lines.append(f"  cut off   {cut:,} of {answers:,} answers at their limit of tokens: see models.task.max_tokens")
     if status.lost_calls or status.attempts > 1:
         lines.append(
             f"  lost      {status.lost_calls} calls in flight when a process died, over {status.attempts} attempts"

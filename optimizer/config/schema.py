@@ -18,6 +18,10 @@ FormatName = Literal["turns", "block", "chat", "json", "xml", "own"]
 Positive = Annotated[int, Field(gt=0)]
 # Trials where nobody says how many: without a budget, and with one (the sampler and the mirror were measured at that).
 USUAL_TRIALS, MOST_TRIALS = 40, 2_000
+# Calls in flight where nobody says how many: to a local model, and to any other.
+LOCAL_CALLS, PROVIDER_CALLS = 1, 16
+# The tokens that an answer may have where nobody sets a limit: so many that it ends by itself.
+ANSWER_TOKENS = 4096
 ProposerName = Literal[
     "induce",
     "grounded",
@@ -56,6 +60,12 @@ class ModelConfig(Strict):
     api_base: str | None = Field(None, description="the endpoint's URL, for openai/…, anthropic/… and ollama_chat/…")
     api_key_env: str | None = Field(None, description="the environment variable that holds the key")
     temperature: float = Field(0.0, ge=0, le=2)
+    max_tokens: Positive | None = Field(
+        None,
+        description=f"of an answer; null: {ANSWER_TOKENS:,}, or four times what the seed needs where only labels, "
+        "numbers, yes or no are asked; 400 for an instruction that the prompt model writes",
+    )
+    stop: tuple[str, ...] = Field((), description="texts that end an answer, for short ones: ['\\n']")
     price: ModelPrice | None = Field(None, description="default: litellm's table; dollars per million tokens")
 
 
@@ -66,7 +76,9 @@ class Models(Strict):
     prompt: ModelConfig | None = Field(None, description="writes instructions; null: templates only")
     judge: None = Field(None, description="of a later version: nothing asks a judge yet")
     api_base: str | None = Field(None, description="the endpoint of every model that names none of its own")
-    concurrency: Positive | None = Field(None, description="calls in flight; default 1 for a local model, 16 else")
+    concurrency: Positive | None = Field(
+        None, description=f"calls in flight; default {LOCAL_CALLS} for a local model, {PROVIDER_CALLS} else"
+    )
     timeout: float = Field(120.0, gt=0, description="seconds a call may take")
 
     @field_validator("task", "prompt", mode="before")

@@ -46,18 +46,6 @@ if TYPE_CHECKING:
 tag_of_call: contextvars.ContextVar[CallTag] = contextvars.ContextVar("tag_of_call", default=CallTag())  # noqa: B039
 # Which of several answers to one question is wanted, where the model samples.
 repetition_of_call: contextvars.ContextVar[int] = contextvars.ContextVar("repetition_of_call", default=0)
-_counted: contextvars.ContextVar[list[int] | None] = contextvars.ContextVar("counted", default=None)
-
-
-@contextmanager
-def counted() -> Iterator[list[int]]:
-    """Collect the tokens of each answer that is given in this context, paid now or before."""
-    tokens: list[int] = []
-    token = _counted.set(tokens)
-    try:
-        yield tokens
-    finally:
-        _counted.reset(token)
 
 
 class Answer(NamedTuple):
@@ -66,6 +54,30 @@ class Answer(NamedTuple):
     row: int
     response: Response
     tokens: int
+
+    @property
+    def cut(self) -> bool:
+        """Whether it ended at its limit of tokens, not by itself."""
+        return bool(self.response.finish_reason == "length")
+
+    @property
+    def output_tokens(self) -> int:
+        """How many tokens the model made."""
+        return int(self.response.usage.output_tokens or 0)
+
+
+_collected: contextvars.ContextVar[list[Answer] | None] = contextvars.ContextVar("collected", default=None)
+
+
+@contextmanager
+def collected_answers() -> Iterator[list[Answer]]:
+    """Collect each answer that is given in this context, paid now or before."""
+    answers: list[Answer] = []
+    token = _collected.set(answers)
+    try:
+        yield answers
+    finally:
+        _collected.reset(token)
 
 
 class Door:
@@ -101,7 +113,7 @@ class Door:
 
         It raises CallError, BudgetSpent or StoppedByFailures.
         """
-        call = self._complete(role, request, tag_of_call.get(), repetition_of_call.get(), _counted.get())
+        call = self._complete(role, request, tag_of_call.get(), repetition_of_call.get(), _collected.get())
         return asyncio.run_coroutine_threadsafe(call, self._loop)
 
     def drain(self, seconds: float) -> Future[None]:
@@ -134,13 +146,13 @@ class Door:
             await connection.aclose()
 
     async def _complete(
-        self, role: Role, request: Request, tag: CallTag, repetition: int, counting: list[int] | None
+        self, role: Role, request: Request, tag: CallTag, repetition: int, collecting: list[Answer] | None
     ) -> Response:
         data = request_to_dict(request)
         key = call_key(self._endpoints[role].identity, data, repetition)
         answer = await self._answer(role, request, data, key, replace(tag, role=role))
-        if counting is not None:
-            counting.append(answer.tokens)
+        if collecting is not None:
+            collecting.append(answer)
         return answer.response
 
     async def _answer(self, role: Role, request: Request, data: Mapping[str, Any], key: str, tag: CallTag) -> Answer:

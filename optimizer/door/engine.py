@@ -6,8 +6,9 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from optimizer.config.schema import ModelConfig
 from optimizer.models.engine import AsyncEngine, SyncEngine
-from optimizer.models.providers import Endpoint
+from optimizer.models.providers import REASONING_LIMIT, Endpoint
 from optimizer.types import Role
 
 if TYPE_CHECKING:
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from dspy.lm15 import Request, Response
 
 __all__ = ["AsyncEngine", "Submits", "SyncEngine", "language_model"]
-
-# How DSPy spells a limit on the answers of a model that reasons.
-LIMIT = "max_completion_tokens"
 
 
 class Submits(Protocol):
@@ -27,17 +25,18 @@ class Submits(Protocol):
         """Make a call; see `Door.submit`."""
 
 
-def language_model(door: Submits, role: Role, endpoint: Endpoint, temperature: float) -> dspy.LM:
+def language_model(door: Submits, role: Role, endpoint: Endpoint, asked: ModelConfig) -> dspy.LM:
     """Return the endpoint's LM, whose calls go through the door: no cache and no retries of its own.
 
-    A model that reasons spends a format's limit before it answers: only the LM's own limit is kept.
+    `asked` holds its temperature, limit and stop texts. A model that reasons spends a predictor's limit before it
+    answers: only the LM's own limit is kept.
     """
     from dspy.clients.backend_selection import CLIENT_KEYS
 
-    bare = endpoint.connect(temperature)
-    reasons, own_limit = endpoint.reasons, bare.kwargs.get(LIMIT)
+    bare = endpoint.connect(asked)
+    reasons, own_limit = endpoint.reasons, bare.kwargs.get(REASONING_LIMIT)
     # DSPy refuses an engine beside what configures a connection, and two limits that differ.
-    lm = bare.copy(**dict.fromkeys({*CLIENT_KEYS, LIMIT} & set(bare.kwargs)))
+    lm = bare.copy(**dict.fromkeys({*CLIENT_KEYS, REASONING_LIMIT} & set(bare.kwargs)))
 
     def submit(request: Request) -> Future[Response]:
         if reasons:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from optimizer.config.schema import is_local
+from optimizer.config.schema import ModelConfig, is_local
 from optimizer.door.engine import language_model
 from optimizer.errors import CallError
 from optimizer.models.providers import Endpoint
@@ -29,6 +29,7 @@ class Recorder:
         future.set_exception(CallError("program", "recorded only"))
         return future
 
-    def model(self, role: Role, name: str, temperature: float) -> dspy.LM:
+    def model(self, role: Role, asked: ModelConfig) -> dspy.LM:
         """Return the LM whose requests are noted."""
-        return language_model(self, role, Endpoint("openai/local" if is_local(name) else name, name), temperature)
+        name = asked.model
+        return language_model(self, role, Endpoint("openai/local" if is_local(name) else name, name), asked)

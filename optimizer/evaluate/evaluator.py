@@ -11,7 +11,7 @@ from typing import Any
 import dspy
 from dspy.utils.exceptions import AdapterParseError, LMError
 
-from optimizer.door.door import counted, tag_of_call
+from optimizer.door.door import Answer, collected_answers, tag_of_call
 from optimizer.door.failures import metier_error_in
 from optimizer.errors import BudgetSpent, CallError, TaskError
 from optimizer.evaluate.admission import Admission, unlimited
@@ -28,6 +28,7 @@ Trace = list[tuple[dspy.Predict, dict[str, Any], dspy.Prediction]]
 # A callback of (answered examples, planned ones).
 Progress = Callable[[int, int], None]
 RAISED = "raised"
+CUT = "the answer was cut off at its limit of tokens"
 
 
 @dataclass
@@ -56,6 +57,16 @@ class Evaluator:
         other = copy(self)
         other.programs = programs
         return other
+
+    @property
+    def answer_limit(self) -> int | None:
+        """How many tokens an answer may have; None where only the provider limits it."""
+        limit: int | None = self.lm.kwargs.get("max_tokens")
+        return limit
+
+    def limit_answers(self, tokens: int) -> None:
+        """Let later answers have so many tokens at most."""
+        self.lm = self.lm.copy(max_tokens=tokens)
 
     async def run(
         self, candidate: Candidate, examples: Sequence[Example], split: str, start: int = 0, tag: CallTag | None = None
@@ -102,14 +113,14 @@ class Evaluator:
         """Return one example's result, and what each predictor was given and said on the way there."""
         trace: Trace = []
         raised: Exception | None = None
-        with counted() as tokens, dspy.context(lm=self.lm, disable_history=True, trace=trace):
+        with collected_answers() as answers, dspy.context(lm=self.lm, disable_history=True, trace=trace):
             try:
                 prediction = await call_program(program, example.inputs)
             except Exception as problem:  # noqa: BLE001 - the boundary to the program, which may be the user's
                 raised = problem
-        self._calls_each = max(self._calls_each, len(tokens))
+        self._calls_each = max(self._calls_each, len(answers))
         result = self.scored(prediction, example) if raised is None else self.explained(raised, example)
-        return with_tokens(result, tokens), trace
+        return with_calls(result, answers), trace
 
     def scored(self, prediction: Any, example: Example) -> Score:
         """Return the metric's word on a program's answer; raises TaskError from the user's metric."""
@@ -143,9 +154,19 @@ class Evaluator:
         return Score(value, {RAISED: raised}, f"the program raised {raised}")
 
 
-def with_tokens(result: Result, tokens: Sequence[int]) -> Result:
-    """Return a score that says what the calls took that led to it, whoever paid for them."""
-    return replace(result, tokens=sum(tokens), calls=len(tokens)) if isinstance(result, Score) else result
+def with_calls(result: Result, answers: Sequence[Answer]) -> Result:
+    """Return a score that says what the calls took that led to it, whoever paid for them, and if one was cut off."""
+    if not isinstance(result, Score):
+        return result
+    cut = any(answer.cut for answer in answers)
+    return replace(
+        result,
+        feedback=f"{result.feedback}; {CUT}" if cut and result.value < 1 else result.feedback,
+        tokens=sum(answer.tokens for answer in answers),
+        calls=len(answers),
+        longest=max((answer.output_tokens for answer in answers), default=0),
+        cut=cut,
+    )
 
 
 def no_progress(answered: int, planned: int) -> None:

@@ -16,6 +16,8 @@ from optimizer.task.task import Task
 from optimizer.types import Candidate, Example, Score
 
 EXAMPLES, REPEATS, SHOWN = 10, 2, 3
+# Of a limit on short answers: the least one, and how many times what the seed needs.
+LEAST_LIMIT, ROOM = 512, 4
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,22 @@ class Precheck:
     def scores(self) -> list[float]:
         """The scores of the first answers."""
         return [result.value for result in self.results if isinstance(result, Score)]
+
+    @property
+    def cut(self) -> int:
+        """How many of the first answers ended at their limit of tokens, not by themselves."""
+        return sum(result.cut for result in self.results if isinstance(result, Score))
+
+    @property
+    def enough_tokens(self) -> int | None:
+        """A limit that no answer like these comes near; None where one of them was cut, or is not there.
+
+        It is four times the longest, for other prompts may let the model think before it answers.
+        """
+        scores = [result for result in self.results if isinstance(result, Score)]
+        if self.cut or len(scores) < len(self.results):
+            return None
+        return max(LEAST_LIMIT, ROOM * max(score.longest for score in scores))
 
     @property
     def noise(self) -> float:
@@ -65,7 +83,13 @@ class Precheck:
             f"Pre-check: the seed scores {100 * mean(self.scores):.0f} of 100 on its first {len(self.scores)} "
             f"examples{again}; with {self.planned} validation examples, gains under "
             f"{100 * self.detectable:.0f} points will look like luck.{self._told_labels()}"
+            f"{self._told_cut()}"
         )
+
+    def _told_cut(self) -> str:
+        if not self.cut:
+            return ""
+        return f" {self.cut} of {len(self.scores)} answers were cut off at their limit: raise models.task.max_tokens."
 
     def _told_labels(self) -> str:
         if not self.no_label:

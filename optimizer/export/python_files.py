@@ -19,7 +19,7 @@ from optimizer.export.template import BETWEEN, Message, Template, never
 from optimizer.models.embed import MODEL
 from optimizer.prompt import demos, values
 from optimizer.prompt.formats import plain
-from optimizer.prompt.program import Programs, Prompted
+from optimizer.prompt.program import Programs
 from optimizer.prompt.saved import SavedPrompt
 from optimizer.task import text as texts
 from optimizer.task.metrics import match
@@ -61,14 +61,13 @@ def program_messages_file(templates: Mapping[str, Template]) -> str:
 def dspy_file(saved: SavedPrompt) -> str:
     """Return a Python file whose `program` is this prompt as a DSPy module, without metier."""
     (prompt,) = saved.candidate.prompts.values()
-    built = Programs(saved.task, saved.task.train, never).build(saved.candidate)
-    assert isinstance(built, Prompted)  # noqa: S101 - the task has no program of its own
     fields = {
         side: {field: spec.model_dump(mode="json") for field, spec in specs.items()}
         for side, specs in (("inputs", saved.task.inputs), ("outputs", saved.task.outputs))
     }
-    settings = {"max_tokens": built.config["max_tokens"]}
-    return _file("dspy", [prompt], dspy=True, prompt=prompt, fields=fields, settings=settings, pool=saved.task.train)
+    return _file(
+        "dspy", [prompt], dspy=True, prompt=prompt, fields=fields, settings=_settings(saved), pool=saved.task.train
+    )
 
 
 def dspy_program_file(saved: SavedPrompt) -> str:
@@ -78,13 +77,19 @@ def dspy_program_file(saved: SavedPrompt) -> str:
         name: {
             "instruction": prompt.instruction,
             "format": prompt.format,
-            "settings": programs.limits(name, prompt.format),
+            "settings": _settings(saved),
             "demos": [_fields(demo) for demo in prompt.shown],
         }
         for name, prompt in prompts.items()
     }
     pools = {name: programs.pool_of(name) for name in prompts}
     return _file("dspy_program", list(prompts.values()), dspy=True, written=written, **_retrieved(prompts, pools))
+
+
+def _settings(saved: SavedPrompt) -> dict[str, Any]:
+    """Return what the model was asked with when the prompt was scored, besides its temperature."""
+    asked = {"max_tokens": saved.model.max_tokens, "stop": list(saved.model.stop)}
+    return {name: value for name, value in asked.items() if value}
 
 
 def _file(name: str, prompts: Sequence[Prompt], dspy: bool = False, **shown: Any) -> str:

@@ -154,7 +154,7 @@ def first_request(program: dspy.Module, model: ModelConfig, inputs: Mapping[str,
     from dspy.utils.exceptions import LMError
 
     recorder = Recorder()
-    lm = recorder.model("task", model.model, model.temperature)
+    lm = recorder.model("task", model)
     with dspy.context(lm=lm, disable_history=True, trace=[]), suppress(LMError):
         program(**inputs)
     if not recorder.requests:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 import dspy
@@ -15,6 +16,8 @@ from optimizer.evaluate.evaluator import call_program
 from optimizer.forecast.forecast import Forecast, Plan, Range, Sample, forecast
 from optimizer.models.prices import Price
 from optimizer.prompt.builder import ProgramBuilder
+from optimizer.propose.writer import MOST_TOKENS, writing_model
+from optimizer.search.acquisition import MARKERS
 from optimizer.search.baselines import baseline_runs
 from optimizer.search.pools import make_space
 from optimizer.search.presets import raced
@@ -30,7 +33,9 @@ if TYPE_CHECKING:
 CANDIDATES, EXAMPLES = 12, 3
 # Bytes of text to a token: sparse, usual, dense. A message's frame takes as much as twenty bytes.
 SPARSE, USUAL, DENSE, FRAME = 6.0, 4.0, 2.5, 20
-ASSUMED = "a token is about four bytes of a prompt, and an answer about half as long as its limit"
+# Tokens of a field that no example shows: a rationale, say.
+UNSEEN_FIELD = 400
+ASSUMED = "a token is about four bytes of a prompt, and an answer about half as long as the longest in the data"
 
 
 async def forecast_by_length(
@@ -57,10 +62,10 @@ async def plan_of(
     """
     recorder, writer, predictors = Recorder(), None, len(programs.predictors)
     if config.models.prompt is not None:
-        writer = recorder.model("prompt", config.models.prompt.model, config.models.prompt.temperature or 0.7)
+        writer = recorder.model("prompt", writing_model(config.models))
     search, proposals, assumed = await _search_of(config, schedule, predictors)
     space = await make_space(programs, config.search, config.seed, writer)
-    written = [sample_of([request], price) for _, request in recorder.requests]
+    written = [sample_of([request], price, MOST_TOKENS) for _, request in recorder.requests]
     tested, baselines = len(programs.task.test), predictors * baseline_runs(programs, config)
     plan = Plan(search, predictors * tested, written[0] if written else None, len(written), baselines, proposals)
     sampler = Sampler(space, "random", config.seed, CANDIDATES - 1)
@@ -103,15 +108,31 @@ async def _by_length(
     price: Price | None,
 ) -> list[Sample]:
     """Return what a call of each candidate takes, judged by its prompts for the first few examples."""
-    samples = []
+    samples, longest = [], _longest_outputs(programs.task.train)
     for candidate in candidates:
         recorder = Recorder()
-        lm = recorder.model("task", config.models.task.model, config.models.task.temperature)
+        lm = recorder.model("task", config.models.task)
         program = programs.build(candidate)
         for example in examples[:EXAMPLES]:
             await _render(program, lm, example.inputs)
-        samples.append(sample_of([request for _, request in recorder.requests], price))
+        formats = {name: prompt.format for name, prompt in candidate.prompts.items()}
+        answers = [_answer(predictor, formats[name], longest) for name, predictor in programs.predictors.items()]
+        samples.append(sample_of([request for _, request in recorder.requests], price, mean(answers)))
     return samples
+
+
+def _answer(predictor: dspy.Predict, format_name: str, longest: Mapping[str, int]) -> float:
+    """Return the tokens of a predictor's longest answer, if it says no more than the data do."""
+    return sum(longest.get(field, UNSEEN_FIELD) for field in predictor.signature.output_fields) + MARKERS[format_name]
+
+
+def _longest_outputs(examples: Sequence[Example]) -> dict[str, int]:
+    """Return the tokens of each output at most: two characters a token, by the longest one."""
+    longest: dict[str, int] = {}
+    for example in examples:
+        for name, value in example.outputs.items():
+            longest[name] = max(longest.get(name, 0), len(str(value)) // 2 + 2)
+    return longest
 
 
 async def _render(program: dspy.Module, lm: dspy.LM, inputs: Mapping[str, Any]) -> None:
@@ -122,13 +143,11 @@ async def _render(program: dspy.Module, lm: dspy.LM, inputs: Mapping[str, Any]) 
             return  # no call is answered; what was asked is recorded
 
 
-def sample_of(requests: Sequence[Request], price: Price | None) -> Sample:
-    """Return the mean call of some requests that were not sent."""
+def sample_of(requests: Sequence[Request], price: Price | None, longest: float) -> Sample:
+    """Return the mean call of some requests that were not sent; an answer has `longest` tokens at most."""
     count = max(1, len(requests))
     size = sum(_bytes(request) for request in requests) / count
-    longest = (price or Price()).longest
-    made = sum(request.config.max_tokens or longest for request in requests) / count
-    sent, out = Range(size / SPARSE, size / USUAL, size / DENSE), Range(1, made / 2, made)
+    sent, out = Range(size / SPARSE, size / USUAL, size / DENSE), Range(1, longest / 2, longest)
     if price is None:
         return Sample(sent + out, None)
     return Sample(sent + out, sent.scaled(price.input) + out.scaled(price.output))

@@ -74,7 +74,8 @@ def find_winner(run_dir: Path) -> Trial:
 def _trial_prompt(run_dir: Path, candidate: Candidate) -> SavedPrompt:
     config = stored_config(run_dir)
     task = load_task(config.task)
-    model = model_of(config).model_copy(update={"price": None})
+    with closing(Reader(run_dir / "ledger.db")) as ledger:
+        model = model_of(config, ledger).model_copy(update={"price": None})
     return SavedPrompt(task.changed(train=carried(task, candidate), validation=(), test=()), candidate, model)
 
 

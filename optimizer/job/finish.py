@@ -9,6 +9,7 @@ from optimizer.config.schema import ModelConfig, RunConfig
 from optimizer.errors import LedgerError
 from optimizer.job.study import write_study
 from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import Report, best_of_run, put_result, result_of
 from optimizer.ledger.sent import prompt_as_sent
 from optimizer.prompt.saved import dump_prompt
@@ -21,13 +22,15 @@ from optimizer.system.redact import without_credentials
 if TYPE_CHECKING:
     from optimizer.job.session import Session
 
+# The name under which the ledger holds how many tokens an answer might have.
+ANSWER_LIMIT = "answer_limit"
 FILES = ("best.json", "best.md", "report.md", "report.html", "result.json", "study.db")
 
 
 def finish(session: Session, report: Report) -> None:
     """Write the winner's prompt and the result into the ledger: from then on the run is finished."""
     note = {"run_id": report.run_id, "verdict": report.verdict, "test_score": report.winner.test_score}
-    prompt = dump_prompt(session.task, report.winner.candidate, model_of(session.config), note)
+    prompt = dump_prompt(session.task, report.winner.candidate, model_of(session.config, session.ledger), note)
     put_result(session.ledger, report, prompt)
     write_files(session.ledger)
 
@@ -61,7 +64,11 @@ def read_report(ledger: Ledger) -> Report:
     return report
 
 
-def model_of(config: RunConfig) -> ModelConfig:
-    """Return the task model as a saved prompt holds it: with its address, without credentials."""
+def model_of(config: RunConfig, ledger: Reader | None = None) -> ModelConfig:
+    """Return the task model as a saved prompt holds it: with its address, without credentials.
+
+    With the `ledger` of a run it has the limit on answers under which the prompts were scored.
+    """
     model = config.models.by_role["task"]
-    return model.model_copy(update={"api_base": without_credentials(model.api_base)})
+    limit = model.max_tokens if ledger is None else ledger.meta(ANSWER_LIMIT)
+    return model.model_copy(update={"api_base": without_credentials(model.api_base), "max_tokens": limit})

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from optimizer.door.budget import Budget
 from optimizer.errors import ConfigError
-from optimizer.search.verdict import Outcome
+from optimizer.search.verdict import MOST_CUT, Outcome
 
 
 class Notes:
@@ -37,6 +37,26 @@ def cut_short(budget: Budget, outcome: Outcome, planned: int) -> str:
         f"the budget's {budget.refused or 'time'} ended during the test: "
         f"the verdict rests on {outcome.examples} of {planned} test examples"
     )
+
+
+def cut_off(outcome: Outcome) -> str:
+    """Return the note on test answers of the seed or the winner that were cut off; "" without any."""
+    sides = {"the seed's": outcome.seed, "the winner's": outcome.winner}
+    parts = [f"{side.cut} of {whose} {len(side.scores)} test answers" for whose, side in sides.items() if side.cut]
+    if not parts:
+        return ""
+    unfair = ""
+    if outcome.seed.is_cut_more_than(outcome.winner):
+        unfair = ", so nothing is proven: the seed might do as well with room to finish"
+    return f"{' and '.join(parts)} were cut off at their limit of tokens{unfair}; raise models.task.max_tokens"
+
+
+def cut_in_search(cut: int, answers: int) -> str:
+    """Return the note on answers of the search that were cut off, "" where they are few."""
+    if cut <= MOST_CUT * answers:
+        return ""
+    what = f"{cut:,} of {answers:,} answers of the search were cut off at their limit of tokens"
+    return f"{what}: raise models.task.max_tokens"
 
 
 def left_unanswered(outcome: Outcome) -> str:

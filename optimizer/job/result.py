@@ -82,13 +82,15 @@ class Result:
 
         It answers with the model of the run: the very object that was given, or the one that was named.
         """
-        lm = None if self._endpoint is None else self._endpoint.connect(self._config.models.task.temperature)
+        with closing(Reader(self.run_dir / "ledger.db")) as ledger:
+            model = model_of(self._config, ledger)
+        lm = None if self._endpoint is None else self._endpoint.connect(model)
         if self._task is not None and self._task.module is not None:
             from optimizer.job.demos import programs_of_run
 
             candidate = self.winner.candidate
             program = programs_of_run(self._task, self.run_dir).build(candidate)
-            return SavedPrompt(self._task, candidate, model_of(self._config), lm, program)
+            return SavedPrompt(self._task, candidate, model, lm, program)
         saved = load_prompt(self.run_dir / "best.json")
         return SavedPrompt(saved.task, saved.candidate, saved.model, lm)
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from optimizer.config.presets import DSPY, PRESETS
-from optimizer.config.schema import RunConfig
+from optimizer.config.schema import ANSWER_TOKENS, ModelConfig, RunConfig
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door
 from optimizer.door.engine import language_model
@@ -27,14 +27,13 @@ from optimizer.models.store import answers_path
 from optimizer.prompt.builder import ProgramBuilder
 from optimizer.prompt.program import Programs
 from optimizer.prompt.student import Students
+from optimizer.propose.writer import writing_model
 from optimizer.task.task import Task
 from optimizer.types import Role
 
 if TYPE_CHECKING:
     import dspy
 
-# The least temperature of the model that writes instructions: at 0 it would write the same one again.
-WRITING_TEMPERATURE = 0.7
 T = TypeVar("T")
 
 
@@ -97,7 +96,7 @@ def _evaluator(task: Task, config: RunConfig, programs: ProgramBuilder, door: Do
     endpoint = models.endpoints["task"]
     return Evaluator(
         programs,
-        language_model(door, "task", endpoint, config.models.task.temperature),
+        language_model(door, "task", endpoint, asked_model(config, task, endpoint)),
         task.metric,
         None if task.module is not None else list(task.outputs),  # a module's metric sees its whole answer
         door.ledger,
@@ -108,13 +107,22 @@ def _evaluator(task: Task, config: RunConfig, programs: ProgramBuilder, door: Do
     )
 
 
+def asked_model(config: RunConfig, task: Task, endpoint: Endpoint) -> ModelConfig:
+    """Return how the task model is asked: answers have a wide limit where nobody sets one.
+
+    A model that reasons, and a program that is given as an object, have the limits of plain DSPy.
+    """
+    model = config.models.by_role["task"]
+    if model.max_tokens is not None or endpoint.reasons or task.module is not None:
+        return model
+    return model.model_copy(update={"max_tokens": ANSWER_TOKENS})
+
+
 def _writer(config: RunConfig, door: Door, models: Fleet) -> dspy.LM | None:
     """Return the LM that writes instructions; DSPy's optimizers take the task model where there is no other."""
     if "prompt" not in models.endpoints and not config.search.strategy.startswith(DSPY):
         return None
-    prompt = config.models.prompt
-    temperature = max(WRITING_TEMPERATURE, 0.0 if prompt is None else prompt.temperature)
-    return language_model(door, "prompt", _with_writer(models.endpoints)["prompt"], temperature)
+    return language_model(door, "prompt", _with_writer(models.endpoints)["prompt"], writing_model(config.models))
 
 
 def _with_writer(by_role: Mapping[Role, T]) -> dict[Role, T]:

@@ -8,19 +8,19 @@ from dataclasses import asdict, dataclass
 from functools import partial
 
 from optimizer.errors import StoppedByFailures
-from optimizer.evaluate.evaluator import refuse_broken
-from optimizer.evaluate.precheck import precheck
+from optimizer.evaluate.evaluator import Evaluator, refuse_broken
+from optimizer.evaluate.precheck import Precheck, precheck
 from optimizer.forecast.lengths import forecast_by_length
-from optimizer.job.finish import finish, read_report
+from optimizer.job.finish import ANSWER_LIMIT, finish, read_report
 from optimizer.job.folder import Job
 from optimizer.job.mirror import mirrored
-from optimizer.job.notes import Notes, cut_short, left_unanswered, refuse_small
+from optimizer.job.notes import Notes, cut_in_search, cut_off, cut_short, left_unanswered, refuse_small
 from optimizer.job.resume import Claim, begin
 from optimizer.job.session import Session, open_session
 from optimizer.job.signals import Drain, cancelled_by_signals
 from optimizer.job.strategy import Strategy, make_strategy
 from optimizer.job.watcher import Watcher
-from optimizer.ledger.answers import forget_failures, tokens_per_call
+from optimizer.ledger.answers import cut_answers, forget_failures, tokens_per_call
 from optimizer.ledger.clock import active_seconds
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.result import Baseline, Report, Side
@@ -131,6 +131,23 @@ async def _precheck(session: Session, prepared: Prepared, watcher: Watcher) -> N
         refuse_broken(result.results)
         strategy.board.add(seed, result.results)  # trial 0 begins with them
         watcher.say(result.text())
+    _settle_limit(session, strategy.evaluator, result)
+
+
+def _settle_limit(session: Session, evaluator: Evaluator, seen: Precheck | None) -> None:
+    """Lower the wide limit on answers to what short ones need, and keep it for a resumed run and the saved prompt.
+
+    A model that talks on and on instead of naming a label then takes seconds, not minutes.
+    """
+    limit = session.ledger.meta(ANSWER_LIMIT)
+    if limit is None:
+        limit = evaluator.answer_limit
+        outputs, chosen = session.task.outputs.values(), session.config.models.task.max_tokens is not None
+        if seen is not None and limit is not None and not chosen and all(spec.is_short for spec in outputs):
+            limit = min(limit, seen.enough_tokens or limit)
+        session.ledger.put_meta(ANSWER_LIMIT, limit)
+    if limit is not None and limit != evaluator.answer_limit:
+        evaluator.limit_answers(limit)
 
 
 async def test(session: Session, prepared: Prepared, winner: Winner, notes: Notes, watcher: Watcher) -> Outcome:
@@ -140,6 +157,7 @@ async def test(session: Session, prepared: Prepared, winner: Winner, notes: Note
     evaluator, progress = prepared.strategy.evaluator, partial(watcher.testing, what="the seed and the winner")
     outcome = await final_test(evaluator, prepared.seed, winner.candidate, examples, progress)
     notes.add(left_unanswered(outcome))
+    notes.add(cut_off(outcome))
     if len(outcome.seed.results) < len(examples):
         notes.add(cut_short(session.budget, outcome, len(examples)))
     elif not outcome.examples:
@@ -165,6 +183,7 @@ async def baselines(
 def warn(session: Session, winner: Candidate, notes: Notes) -> None:
     """Note what a reader must know of the winner's text, and of answers that cost nothing."""
     notes.add(unspent_note(session.ledger))
+    notes.add(cut_in_search(*cut_answers(session.ledger, "search")))
     if recalled := recalled_calls(session.ledger):
         notes.add(f"{recalled} calls were answered by the cache between runs, and cost nothing")
     notes.add(quotes_note(quotes(winner, session.task.train)))
@@ -210,10 +229,12 @@ def report(
 
 
 def _side(ledger: Ledger, tested: Tested) -> Side:
-    return Side(tested.candidate, tested.mean, tested.ci95, tokens_per_call(ledger, tested.candidate.id, "test") or 0.0)
+    tokens = tokens_per_call(ledger, tested.candidate.id, "test") or 0.0
+    return Side(tested.candidate, tested.mean, tested.ci95, tokens, tested.cut)
 
 
 def _baseline(ledger: Ledger, compared: Compared) -> Baseline:
     outcome = compared.outcome
     side = _side(ledger, outcome.seed)
-    return Baseline(compared.name, side, outcome.winner.mean, outcome.mean, outcome.ci95, outcome.examples)
+    figures = (outcome.winner.mean, outcome.mean, outcome.ci95, outcome.examples)
+    return Baseline(compared.name, side, *figures, outcome.seed.is_cut_more_than(outcome.winner))

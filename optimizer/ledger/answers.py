@@ -12,7 +12,7 @@ from optimizer.ledger.encode import json_text, storable
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
 from optimizer.system.redact import scrub
-from optimizer.types import Failure, Score
+from optimizer.types import Failure, Phase, Score
 
 ScoreKey = tuple[str, str, int]
 IN_THE_AIR = 60  # seconds
@@ -22,7 +22,8 @@ IN_THE_AIR = 60  # seconds
 class Answer:
     """What a candidate answered to one example; `value` is None where the call failed, `failure` says how.
 
-    `position` counts from 0 in the split's order. `tokens` are those of the `calls` that led to the answer.
+    `position` counts from 0 in the split's order. `tokens` are those of the `calls` that led to the answer; `cut` tells
+    that one of them ended at its limit.
     """
 
     example: str
@@ -34,6 +35,7 @@ class Answer:
     metric: str = ""
     tokens: int = 0
     calls: int = 0
+    cut: bool = False
 
 
 def put_scores(
@@ -48,7 +50,7 @@ def put_scores(
     """Record a block's results together; `start` is the block's position in the split's order."""
     sql = (
         "INSERT OR REPLACE INTO scores (candidate, split, position, example, metric,"
-        " value, answer, feedback, failure, tokens, calls) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " value, answer, feedback, failure, tokens, calls, cut) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     )
     rows = [
         (candidate, split, start + offset, example, metric, *_columns(result))
@@ -60,15 +62,15 @@ def put_scores(
 def _columns(result: Score | Failure) -> tuple[Any, ...]:
     if isinstance(result, Score):
         fields, feedback = json_text(dict(result.answer)), storable(result.feedback)
-        return result.value, fields, feedback, None, result.tokens, result.calls
-    return None, "{}", storable(scrub(result.message)), result.kind, 0, 0
+        return result.value, fields, feedback, None, result.tokens, result.calls, result.cut
+    return None, "{}", storable(scrub(result.message)), result.kind, 0, 0, False
 
 
 def answers_of(ledger: Reader, candidate: str, split: str) -> list[Answer]:
     """Return what a candidate answered on a split, in the split's order."""
     same = ("example", "value", "feedback", "failure", "position", "metric", "tokens", "calls")
     return [
-        Answer(fields=json.loads(row["answer"]), **{name: row[name] for name in same})
+        Answer(fields=json.loads(row["answer"]), cut=bool(row["cut"]), **{name: row[name] for name in same})
         for row in ledger.read_whole("scores", "candidate = ? AND split = ? ORDER BY position", (candidate, split))
     ]
 
@@ -90,6 +92,16 @@ def forget_failures(ledger: Ledger, late: bool = False) -> None:
         " WHERE state = 'failed' AND ended >= (SELECT COALESCE(MAX(ended), 0) - ?2 FROM calls WHERE state = 'done')))"
     )
     ledger.write(sql, (late, IN_THE_AIR)).result()
+
+
+def cut_answers(ledger: Reader, phase: Phase | None = None) -> tuple[int, int]:
+    """Return how many answers ended at their limit of tokens, and how many there are, in a phase or in all."""
+    sql = (
+        "SELECT COALESCE(SUM(cut), 0) AS cut, COUNT(value) AS answers FROM scores"
+        " WHERE ?1 IS NULL OR (split = 'test') = (?1 = 'test')"
+    )
+    row = ledger.read(sql, (phase,))[0]
+    return row["cut"], row["answers"]
 
 
 def tokens_per_call(ledger: Reader, candidate: str, split: str) -> float | None:

@@ -23,19 +23,21 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Side:
-    """The seed's or the winner's figures on the test split."""
+    """The seed's or the winner's figures on the test split; `cut` answers ended at their limit of tokens."""
 
     candidate: Candidate
     test_score: float
     test_ci95: Interval
     tokens_per_call: float
+    cut: int = 0
 
 
 @dataclass(frozen=True)
 class Baseline:
     """A simple baseline on `examples` test examples; `winner_score` is that of the winner on them.
 
-    `difference` is winner − baseline, over the same examples.
+    `difference` is winner − baseline, over the same examples. It says nothing where the baseline was `cut_off`: where
+    more of its answers than of the winner's ended at their limit of tokens.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Baseline:
     difference: float
     difference_ci95: Interval
     examples: int
+    cut_off: bool = False
 
     @property
     def figures(self) -> str:
@@ -61,6 +64,7 @@ class Baseline:
             "candidate_id": self.side.candidate.id,
             **_side(self.side),
             "examples": self.examples,
+            "cut_off": self.cut_off,
             "winner_score": self.winner_score,
             "difference": {"mean": self.difference, "ci95": list(self.difference_ci95)},
             "prompt": self.side.candidate.to_json(),
@@ -71,7 +75,8 @@ class Baseline:
         """Rebuild it from `to_json`'s data."""
         gain = data["difference"]
         side = _side_from(data, Candidate.from_json(data["prompt"], data["name"]))
-        return cls(data["name"], side, data["winner_score"], gain["mean"], _interval(gain["ci95"]), data["examples"])
+        figures = (data["winner_score"], gain["mean"], _interval(gain["ci95"]))
+        return cls(data["name"], side, *figures, data["examples"], data["cut_off"])
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,11 @@ class Report:
         winner = self.winner.candidate.id
         same = [b.name for b in self.baselines if b.side.candidate.id == winner]
         found = [f"It is the seed with {name}: no search was needed to find it." for name in same]
-        return " ".join([advice, *found, *_rivals([b for b in self.baselines if b.name not in same])])
+        others = [b for b in self.baselines if b.name not in same]
+        known, unknown = [b for b in others if not b.cut_off], [b.name for b in others if b.cut_off]
+        if unknown:
+            found.append(f"How good {_listed(unknown)} would be is not known: too many of the answers were cut off.")
+        return " ".join([advice, *found, *_rivals(known)])
 
     def to_json(self) -> dict[str, Any]:
         """Return result.json's content."""
@@ -151,7 +160,9 @@ class Report:
 
 
 def _side_from(data: Mapping[str, Any], candidate: Candidate) -> Side:
-    return Side(candidate, data["test_score"], _interval(data["test_ci95"]), data["tokens_per_call"])
+    return Side(
+        candidate, data["test_score"], _interval(data["test_ci95"]), data["tokens_per_call"], data["cut_answers"]
+    )
 
 
 def _interval(pair: Sequence[float]) -> Interval:
@@ -160,7 +171,8 @@ def _interval(pair: Sequence[float]) -> Interval:
 
 
 def _side(side: Side) -> dict[str, Any]:
-    return {"test_score": side.test_score, "test_ci95": list(side.test_ci95), "tokens_per_call": side.tokens_per_call}
+    figures = {"test_score": side.test_score, "test_ci95": list(side.test_ci95)}
+    return {**figures, "tokens_per_call": side.tokens_per_call, "cut_answers": side.cut}
 
 
 def _rivals(baselines: Sequence[Baseline]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 6
+VERSION = 7
 BIRTH = f"INSERT INTO meta (key, value) VALUES ('version', '{VERSION}');"  # noqa: S608
 
 TABLES = """
@@ -66,6 +66,7 @@ CREATE TABLE scores (
     failure    TEXT,                   -- the kind, where there is no value
     tokens     INTEGER NOT NULL DEFAULT 0,   -- of the calls that led to the answer, whoever paid for them
     calls      INTEGER NOT NULL DEFAULT 0,
+    cut        INTEGER NOT NULL DEFAULT 0,   -- 1 where one of them ended at its limit of tokens
     seal       INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (candidate, split, position, metric)
 );
@@ -85,7 +86,7 @@ SEALED = {
     ),
     "scores": (
         *("candidate", "split", "position", "example", "metric", "value", "answer", "feedback", "failure"),
-        *("tokens", "calls"),
+        *("tokens", "calls", "cut"),
     ),
 }
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from optimizer.config.schema import Models
+from optimizer.config.schema import PROVIDER_CALLS, ModelConfig, Models
 from optimizer.errors import CallError, ModelError
 from optimizer.models.dialects import dialect
 from optimizer.models.engine import AsyncEngine, SyncEngine
@@ -37,7 +37,7 @@ def caller_endpoint(function: Ask, limits: Models) -> CallerEndpoint:
         model=f"{CALLABLE}/{name_of(function)}",
         identity=f"{CALLABLE}:{identity_of(function)}",
         timeout=limits.timeout,
-        concurrency=limits.concurrency or 16,
+        concurrency=limits.concurrency or PROVIDER_CALLS,
         function=function,
     )
 
@@ -62,7 +62,7 @@ class CallerEndpoint(Endpoint):
         """Return what makes one attempt a call."""
         return CallerWire(self)
 
-    def connect(self, temperature: float | None = None) -> dspy.LM:
+    def connect(self, asked: ModelConfig | None = None) -> dspy.LM:
         """Return a dspy.LM that asks the function."""
         import dspy
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from optimizer.config.schema import Models
+from optimizer.config.schema import PROVIDER_CALLS, ModelConfig, Models
 from optimizer.models.providers import LOOPBACK, Endpoint
 from optimizer.models.wire import OnHeaders, Wire
 from optimizer.system.dspy_private import engine_of
@@ -30,9 +30,13 @@ class LMEndpoint(Endpoint):
         """Return what makes one attempt a call."""
         return super().dial(on_headers) if self.plain else self.connect()
 
-    def connect(self, temperature: float | None = None) -> dspy.LM:
-        """Return the LM without cache and retries of its own; its sampling settings stay, whatever `temperature`."""
-        return self.lm.copy(cache=False, num_retries=0)
+    def connect(self, asked: ModelConfig | None = None) -> dspy.LM:
+        """Return the LM without cache and retries of its own; it keeps its sampling settings.
+
+        Of `asked` it takes the limit, where it has none of its own.
+        """
+        limit = None if asked is None or self.reasons or self.lm.kwargs.get("max_tokens") else asked.max_tokens
+        return self.lm.copy(cache=False, num_retries=0, **({"max_tokens": limit} if limit else {}))
 
 
 def lm_endpoint(lm: dspy.LM, limits: Models) -> LMEndpoint:
@@ -52,7 +56,7 @@ def lm_endpoint(lm: dspy.LM, limits: Models) -> LMEndpoint:
         api_base=base,
         api_key=key,
         timeout=float(settings.get("timeout") or limits.timeout),
-        concurrency=limits.concurrency or 16,
+        concurrency=limits.concurrency or PROVIDER_CALLS,
         lm=lm,
         plain=plain,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from optimizer.config.schema import ModelConfig
+from optimizer.config.schema import PROVIDER_CALLS, ModelConfig
 from optimizer.errors import ModelError
 from optimizer.models.dialects import KEYS
 from optimizer.models.wire import HttpWire, OnHeaders, Wire
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _SPELLING = "Write provider/model, as in openai/gpt-4.1-mini, or local/smollm2-135m."
 # The provider of a model that is a Python function.
 CALLABLE = "callable"
+# How DSPy spells a limit on the answers of a model that reasons.
+REASONING_LIMIT = "max_completion_tokens"
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -31,7 +33,7 @@ class Endpoint:
     api_base: str | None = None
     api_key: str | None = field(default=None, repr=False)
     timeout: float = 120.0
-    concurrency: int = 16
+    concurrency: int = PROVIDER_CALLS
 
     @property
     def account(self) -> str:
@@ -51,22 +53,27 @@ class Endpoint:
         wire: Wire = self.connect()
         return wire
 
-    def connect(self, temperature: float | None = None) -> dspy.LM:
+    def connect(self, asked: ModelConfig | None = None) -> dspy.LM:
         """Return a bare dspy.LM: one attempt a call, no cache, no retries; the door adds its own.
 
-        A model that reasons is asked without a temperature, which it would refuse. Raises ModelError if
-        DSPy does not know how to reach the model.
+        It is asked with the temperature, limit and stop texts of `asked`; a model that reasons without a temperature,
+        which it would refuse. Raises ModelError if DSPy does not know how to reach the model.
         """
         import dspy
 
         settings: dict[str, Any] = {"api_base": self.api_base, "api_key": self.api_key, "timeout": self.timeout}
         settings = {name: value for name, value in settings.items() if value is not None}
-        if not self.reasons:
-            settings["temperature"] = temperature
+        reasons, limit = self.reasons, None if asked is None else asked.max_tokens
+        if not reasons:
+            settings |= {"temperature": None if asked is None else asked.temperature, "max_tokens": limit}
+        if asked is not None and asked.stop:
+            settings["stop"] = list(asked.stop)
         try:
-            return dspy.LM(self.model, cache=False, num_retries=0, **settings)
+            lm = dspy.LM(self.model, cache=False, num_retries=0, **settings)
         except ValueError as problem:
             raise ModelError(f"model '{self.model}': {problem}", _SPELLING) from None
+        # DSPy refuses a short limit of a model that reasons, but not in a copy: the user asked for it.
+        return lm.copy(**{REASONING_LIMIT: limit}) if reasons and limit else lm
 
     @property
     def reasons(self) -> bool:

@@ -68,10 +68,6 @@ class ProgramBuilder(ABC):
     def build(self, candidate: Candidate) -> dspy.Module:
         """Return a program that runs the candidate's prompts; the program as it was written is not changed."""
 
-    @abstractmethod
-    def limits(self, predictor: str, format_name: str) -> dict[str, int]:
-        """Return what a predictor is called with besides its prompt, such as `max_tokens`."""
-
 
 def _merged(shown: Sequence[Example], labelled: Sequence[Example]) -> list[Example]:
     """Return whole demos, then the labelled examples that none of them answers."""

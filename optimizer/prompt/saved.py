@@ -98,7 +98,7 @@ class SavedPrompt:
         if self._lm is None:
             fleet = Fleet(Models(task=self.model)).__enter__()
             atexit.register(fleet.stop)
-            self._lm = fleet.endpoints["task"].connect(self.model.temperature)
+            self._lm = fleet.endpoints["task"].connect(self.model)
         with dspy.context(lm=self._lm):
             return self.program(**inputs)
 

@@ -36,10 +36,6 @@ class Students(ProgramBuilder):
         """Return the module as it was given: its instructions and its demos."""
         return Candidate({name: prompt_of(p, format_name, p.demos) for name, p in self.predictors.items()}, "seed")
 
-    def limits(self, predictor: str, format_name: str) -> dict[str, int]:
-        """Return what a predictor is called with besides its prompt: nothing of ours."""
-        return {}
-
     def build(self, candidate: Candidate) -> dspy.Module:
         """Return a copy of the module that runs the candidate's prompts on whatever LM is configured."""
         program = with_prompts(self._base, candidate, self.pools)

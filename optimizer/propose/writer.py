@@ -13,6 +13,7 @@ import dspy
 from dspy.utils.exceptions import AdapterParseError, LMError
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from optimizer.config.schema import ModelConfig, Models
 from optimizer.door.door import repetition_of_call
 from optimizer.door.failures import metier_error_in
 from optimizer.errors import CallError
@@ -21,7 +22,9 @@ from optimizer.prompt.values import render
 from optimizer.propose.base import Proposal, Subject
 
 PROMPTS = Path(__file__).parent / "prompts"
-MOST_TOKENS = 400
+# Of the model that writes instructions: the usual limit of one, and the least temperature, for at 0 it would write the
+# same one again.
+MOST_TOKENS, TEMPERATURE = 400, 0.7
 # What a meta-prompt shows of one value: a long document is told by its beginning.
 SHOWN_CHARACTERS = 600
 _OUR_TAGS = re.compile(r"<(/?)(example|input|answer|expected|feedback|instruction|data)\b", re.IGNORECASE)
@@ -45,6 +48,13 @@ _HEADING = re.compile(
 )
 
 
+def writing_model(models: Models) -> ModelConfig:
+    """Return how the model that writes instructions is asked: the prompt model, else the task model."""
+    model = models.prompt or ModelConfig(model=models.task.model)
+    changes = {"temperature": max(TEMPERATURE, model.temperature), "max_tokens": model.max_tokens or MOST_TOKENS}
+    return model.model_copy(update=changes)
+
+
 class Writer:
     """Asks the prompt model for one instruction at a time; a call that fails, or says nothing, gives ""."""
 
@@ -58,7 +68,7 @@ class Writer:
         """
         system, demos, request = _request(template, subject=subject, number=number, **shown)
         signature = dspy.Signature("request: str -> instruction: str", system)
-        predictor = dspy.Predict(signature, max_tokens=MOST_TOKENS)
+        predictor = dspy.Predict(signature)
         predictor.demos = [{"request": asked, "instruction": written} for asked, written in demos]
         subject.asked.append(template)
         repetition_of_call.set(1000 * subject.serial + number)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from optimizer.ledger.answers import cut_answers
 from optimizer.ledger.calls import failures_by_kind
 from optimizer.ledger.clock import active_seconds, end_moment
 from optimizer.ledger.reader import Reader
@@ -26,7 +27,7 @@ class Status:
 
     `spent` holds (spent, limit or None) by limit; `best` the trial with the best mean among those
     that saw most; `planned` is None where the budget alone ends the search, `seconds_left` where it cannot be told.
-    Times are seconds.
+    `cut` are the answers that ended at their limit of tokens, and all. Times are seconds.
     """
 
     state: str
@@ -37,6 +38,7 @@ class Status:
     best: Mapping[str, Any] | None
     spent: Mapping[str, tuple[float, float | None]]
     test_calls: int
+    cut: tuple[int, int]
     failures: Mapping[str, int]
     lost_calls: int
     attempts: int
@@ -66,6 +68,7 @@ def read_status(ledger: Reader) -> Status:
         best=best_figures(trials),
         spent=spent,
         test_calls=sum(usage_by_role(ledger, "test").values(), Usage()).calls,
+        cut=cut_answers(ledger),
         failures={kind: count for kind, count, _ in failures_by_kind(ledger)},
         lost_calls=lost_calls(ledger),
         attempts=len(ledger.meta("attempts") or ()),

@@ -21,7 +21,16 @@ def outcome_section(result: Scored) -> Section:
     drawn = [(name, side["test_score"], *side["test_ci95"]) for name, side in sides]
     description = "; ".join(f"{name} {score:.3f}, from {low:.3f} to {high:.3f}" for name, score, low, high in drawn)
     title = f"{'Seed, winner and simple baselines' if baselines else 'Seed and winner'} on the test examples"
-    head = ("prompt", "score", "95 % interval", "tokens a call", "examples", "winner ahead by", "95 % interval of that")
+    head = (
+        "prompt",
+        "score",
+        "95 % interval",
+        "tokens a call",
+        "cut off",
+        "examples",
+        "winner ahead by",
+        "95 % interval of that",
+    )
     table = Table("Scores on the test examples", head, [_row(name, side, result) for name, side in sides])
     notes: list[Block | Section] = [
         Text(f"{result['test_examples']} examples, seen by nobody before, each answered by both prompts."),
@@ -56,6 +65,9 @@ def _judged(result: Scored, baseline: Scored) -> tuple[str, bool]:
     name, difference = cell(baseline["name"]), baseline["difference"]
     if baseline["candidate_id"] == result["winner"]["candidate_id"]:
         return f"The winner is the seed with {name}: no search was needed to find it.", True
+    if baseline["cut_off"]:
+        cut = f"{baseline['cut_answers']} of its {baseline['examples']} answers were cut off at their limit of tokens"
+        return f"Not comparable with the winner: {name} without a search, for {cut}.", True
     scores = f"{baseline['test_score']:.3f} against {baseline['winner_score']:.3f} on {baseline['examples']} examples"
     figures = f"{scores}, the winner ahead by {gain(difference)}."
     low, high = difference["ci95"]
@@ -75,6 +87,7 @@ def _row(name: str, side: Scored, result: Scored) -> tuple[str, ...]:
         f"{side['test_score']:.3f}",
         interval(*side["test_ci95"]),
         f"{side['tokens_per_call']:.0f}",
+        str(side["cut_answers"]),
         str(side.get("examples", result["test_examples"])),
         f"{difference['mean']:+.3f}" if difference else "–",
         interval(*difference["ci95"], form="+.3f") if difference else "–",

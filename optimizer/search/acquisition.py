@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import ndtr
 
-from optimizer.prompt.program import MARKERS
 from optimizer.prompt.values import render
 from optimizer.search.features import KINDS, columns_of
 from optimizer.search.space import Pool, Space
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 # In tokens of fresh input: one that a cached prefix holds, and one that is generated. Bytes to a token.
 CACHED, GENERATED, BYTES = 0.1, 4.0, 4.0
 RIDGE, REFERENCE = 0.1, 1.1
+# Tokens that a format puts around an answer.
+MARKERS = {"turns": 4, "block": 16, "chat": 48, "json": 32, "xml": 40, "own": 48}
 
 
 def expected_improvement(mean: Floats, deviation: Floats, best: float) -> Floats:

@@ -14,6 +14,8 @@ from optimizer.types import Candidate, Example, Failure, Score
 
 Verdict = Literal["improved", "inconclusive", "worse"]
 RUN = 10
+# The share of a prompt's answers that may be cut off in a comparison which says that another is better.
+MOST_CUT = 0.02
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,16 @@ class Tested:
     def scores(self) -> list[float]:
         """The scores of the examples that were answered."""
         return [r.value for r in self.results if isinstance(r, Score)]
+
+    @property
+    def cut(self) -> int:
+        """How many answers ended at their limit of tokens, not by themselves."""
+        return sum(r.cut for r in self.results if isinstance(r, Score))
+
+    def is_cut_more_than(self, other: Tested) -> bool:
+        """Tell if more than 2 % of the answers were cut off, and more than of the other's: nobody knows their worth."""
+        mine, theirs = (tested.cut / max(1, len(tested.scores)) for tested in (self, other))
+        return mine > MOST_CUT and mine > theirs
 
     @property
     def mean(self) -> float:
@@ -92,7 +104,8 @@ def judge(seed: Tested, winner: Tested) -> Outcome:
     """Return the verdict: the 95 % interval of the paired difference decides.
 
     A winner that has no answer where the seed has one, on more examples than a candidate of the search may lack, is
-    not called better: the examples that are left are those that suit it.
+    not called better: the examples that are left are those that suit it. Nor is it better than a seed whose answers
+    were cut off at their limit of tokens while its own were not.
     """
     if seed.candidate.id == winner.candidate.id:
         return Outcome(seed, winner, "inconclusive", 0.0, (0.0, 0.0), len(seed.scores))
@@ -101,6 +114,6 @@ def judge(seed: Tested, winner: Tested) -> Outcome:
     both = [(a.value, b.value) for a, b in pairs if isinstance(a, Score) and isinstance(b, Score)]
     ours, theirs = [a for a, _ in both], [b for _, b in both]
     low, high = difference(ours, theirs)
-    answers = unanswered <= MOST_FAILURES * len(pairs)
+    answers = unanswered <= MOST_FAILURES * len(pairs) and not seed.is_cut_more_than(winner)
     verdict: Verdict = "worse" if high < 0 else "improved" if low > 0 and answers else "inconclusive"
     return Outcome(seed, winner, verdict, mean(ours) - mean(theirs), (low, high), len(both), unanswered)

@@ -32,6 +32,11 @@ class FieldSpec(Strict):
     choices: tuple[str, ...] | None = None
     definitions: dict[str, str] = Field(default_factory=dict)
 
+    @property
+    def is_short(self) -> bool:
+        """Whether a value takes a few tokens: a label, a number, yes or no."""
+        return self.choices is not None or self.type in ("int", "float", "bool")
+
     @model_validator(mode="before")
     @classmethod
     def _labels_are_text(cls, data: Any) -> Any:

@@ -8,9 +8,9 @@ from typing import Any
 
 import dspy
 
-from optimizer.door.door import counted, tag_of_call
+from optimizer.door.door import collected_answers, tag_of_call
 from optimizer.errors import ConfigError
-from optimizer.evaluate.evaluator import Evaluator, phase_tag, with_tokens
+from optimizer.evaluate.evaluator import Evaluator, phase_tag, with_calls
 from optimizer.prompt.builder import ProgramBuilder
 from optimizer.prompt.formats import adapter
 from optimizer.prompt.formatted import FormattedPredict, add_behaviour
@@ -59,17 +59,17 @@ class Scorer:
         number = self.record.number(candidate, example)
         token = tag_of_call.set(replace(phase_tag("search", number), example=example.id))
         try:
-            with counted() as tokens:
+            with collected_answers() as answers:
                 prediction = student.program(**inputs)
         except Exception as problem:
             stop = self.gate.stopped_by(problem)
             if stop is not None:
                 raise stop from None
-            self.record.put(candidate, example, with_tokens(self.evaluator.explained(problem, example), tokens))
+            self.record.put(candidate, example, with_calls(self.evaluator.explained(problem, example), answers))
             raise
         finally:
             tag_of_call.reset(token)  # the next call of this thread may be the prompt model's
-        self.record.put(candidate, example, with_tokens(self.evaluator.scored(prediction, example), tokens))
+        self.record.put(candidate, example, with_calls(self.evaluator.scored(prediction, example), answers))
         return prediction
 
 
@@ -87,13 +87,12 @@ class TrackedStudent(dspy.Module):
 
 
 def student_of(programs: ProgramBuilder, format_name: str, scorer: Scorer) -> TrackedStudent:
-    """Return the program of a task in one format, with the limits that its candidates have when we run them."""
+    """Return the program of a task in one format."""
     program = build_program(programs.task).deepcopy()
     if not hasattr(program, "forward"):
         what = f"{type(program).__name__} has no forward, and DSPy's optimizers call no other"
         raise ConfigError(what, "Add one beside its aforward, or choose a strategy of ours.")
-    for name, (_, predictor) in zip(programs.predictors, program.named_predictors(), strict=True):
-        predictor.config = {**programs.limits(name, format_name), **predictor.config}
+    for _, predictor in program.named_predictors():
         if format_name != OWN:
             predictor._adapter, predictor._format_name = adapter(format_name), format_name
             add_behaviour(predictor, UsablePredict)

@@ -169,10 +169,13 @@ class FakeServer:
     def _complete(self, protocol: Protocol, body: dict[str, Any], *, real: bool) -> dict[str, Any]:
         """Return the reply to a request; only a real one is counted as answered."""
         messages = protocol.messages(body)
-        text = self.answer(messages)
+        words = (text := self.answer(messages)).split()
+        limit = body.get("max_tokens") or body.get("max_completion_tokens") or len(words)
+        cut = len(words) > limit
+        text = " ".join(words[:limit]) if cut else text
         prompt = "\n".join(f"{message['role']}: {text_of(message)}" for message in messages).split()
         model = str(body.get("model", "fake"))
-        sent, made = len(prompt), max(1, len(text.split()))
+        sent, made = len(prompt), max(1, min(len(words), limit))
         if not real:
             return protocol.reply(Reply(0, model, text, sent, made, 0))
         self.answered += 1
@@ -180,7 +183,7 @@ class FakeServer:
         known = takewhile(lambda pair: pair[0] == pair[1], zip(self._last_prompt.get(model, []), prompt, strict=False))
         cached = sum(1 for _ in known)
         self._last_prompt[model] = prompt
-        return protocol.reply(Reply(self.answered, model, text, sent, made, cached))
+        return protocol.reply(Reply(self.answered, model, text, sent, made, cached, cut))
 
 
 def _json(data: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:

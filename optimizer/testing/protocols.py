@@ -19,7 +19,10 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What is answered to one request; tokens are words, the first `cached` of them known."""
+    """What is answered to one request; tokens are words, the first `cached` of them known.
+
+    `cut` tells that the answer ended at its limit of tokens.
+    """
 
     number: int
     model: str
@@ -27,6 +30,7 @@ class Reply:
     sent: int
     made: int
     cached: int
+    cut: bool = False
 
 
 class OpenAI:
@@ -46,7 +50,7 @@ class OpenAI:
             "object": "chat.completion",
             "created": reply.number,
             "model": reply.model,
-            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+            "choices": [{"index": 0, "message": message, "finish_reason": "length" if reply.cut else "stop"}],
             "usage": {
                 "prompt_tokens": reply.sent,
                 "completion_tokens": reply.made,
@@ -84,7 +88,7 @@ class Anthropic:
             "role": "assistant",
             "model": reply.model,
             "content": [{"type": "text", "text": reply.text}] if reply.text else [],
-            "stop_reason": "end_turn",
+            "stop_reason": "max_tokens" if reply.cut else "end_turn",
             "stop_sequence": None,
             "usage": {
                 "input_tokens": reply.sent - reply.cached,
@@ -130,7 +134,7 @@ def _openai_events(body: dict[str, Any]) -> list[bytes]:
         return {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
 
     pieces = [chunk({"content": piece}) for piece in _pieces(choice["message"]["content"])]
-    data = [chunk({"role": "assistant", "content": ""}), *pieces, chunk({}, "stop")]
+    data = [chunk({"role": "assistant", "content": ""}), *pieces, chunk({}, choice["finish_reason"])]
     data.append({**head, "choices": [], "usage": body["usage"]})
     return [f"data: {json.dumps(item)}\n\n".encode() for item in data] + [b"data: [DONE]\n\n"]
 
@@ -144,7 +148,7 @@ def _anthropic_events(body: dict[str, Any]) -> list[bytes]:
         {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
         *({"type": "content_block_delta", "index": 0, "delta": delta} for delta in deltas),
         {"type": "content_block_stop", "index": 0},
-        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": body["usage"]},
+        {"type": "message_delta", "delta": {"stop_reason": body["stop_reason"]}, "usage": body["usage"]},
         {"type": "message_stop"},
     ]
     return [f"event: {item['type']}\ndata: {json.dumps(item)}\n\n".encode() for item in data]

@@ -11,7 +11,7 @@ from dspy.lm15 import Request, Response
 from dspy.utils import exceptions as dspy_errors
 
 from optimizer.door.breaker import KNOWN_AFTER
-from optimizer.door.door import Door, counted, repetition_of_call, tag_of_call
+from optimizer.door.door import Door, collected_answers, repetition_of_call, tag_of_call
 from optimizer.errors import BudgetSpent, CallError, StoppedByFailures
 from optimizer.ledger.calls import CallTag, finish_call
 from optimizer.ledger.ledger import Ledger
@@ -48,14 +48,14 @@ def test_the_second_identical_call_is_answered_by_the_ledger(make_door: MakeDoor
 
 def test_who_counts_is_told_the_tokens_of_every_answer_whoever_paid_for_it(make_door: MakeDoor, ledger: Ledger) -> None:
     door = make_door(FakeEndpoint(FakeWire(delay=0.02)), calls=100)
-    with counted() as first:
+    with collected_answers() as first:
         ask(door)
-    with counted() as again:
+    with collected_answers() as again:
         futures = [door.submit("task", request("other")) for _ in range(3)]
         ask(door)
         assert {future.result(10).message.text for future in futures} == {"hi"}
     ask(door, request("nobody counts"))
-    assert (first, again) == ([10], [10] * 4)
+    assert ([one.tokens for one in first], [one.tokens for one in again]) == ([10], [10] * 4)
     assert door.budget.calls_left() == 97.0
 
 

@@ -4,13 +4,14 @@ import dspy
 import pytest
 from dspy.utils.exceptions import LMError
 
+from optimizer.config.schema import ModelConfig
 from optimizer.door.recorder import Recorder
 
 
 def test_what_is_asked_is_noted_and_nothing_is_answered() -> None:
     recorder = Recorder()
     with (
-        dspy.context(lm=recorder.model("task", "local/any", 0.0), disable_history=True),
+        dspy.context(lm=recorder.model("task", ModelConfig(model="local/any")), disable_history=True),
         pytest.raises(LMError, match="recorded only"),
     ):
         dspy.Predict("question -> answer")(question="why?")

@@ -8,13 +8,14 @@ from typing import Any
 
 import dspy
 import pytest
+from dspy.lm15 import Message, Response, Usage
 from dspy.utils.exceptions import AdapterParseError, LMServerError, LMUnexpectedError
 
 from optimizer.door import door
-from optimizer.door.door import tag_of_call
+from optimizer.door.door import Answer, tag_of_call
 from optimizer.errors import BudgetSpent, CallError, MetierError, ModelError, StoppedByFailures, TaskError
-from optimizer.evaluate.evaluator import Evaluator, phase_tag
-from optimizer.ledger.answers import answers_of, known_failures
+from optimizer.evaluate.evaluator import CUT, Evaluator, phase_tag, with_calls
+from optimizer.ledger.answers import answers_of, cut_answers, known_failures
 from optimizer.ledger.calls import CallTag
 from optimizer.ledger.ledger import Ledger
 from optimizer.types import Candidate, Example, Failure, Phase, Prompt, Score
@@ -23,6 +24,12 @@ CANDIDATE = Candidate({"predict": Prompt("i")})
 EXAMPLES = [Example({"n": n}, {"answer": str(n)}) for n in range(6)]
 SIGNATURE = dspy.Signature("n -> answer")
 Rule = Callable[[int], Any]
+
+
+def answer(tokens: int, reason: str = "stop") -> Answer:
+    """Return what the door gives for an answer of so many tokens, all of them the model's."""
+    response = Response(None, "m", Message.assistant("a"), reason, Usage(0, tokens))
+    return Answer(1, response, tokens)
 
 
 class Metric:
@@ -106,8 +113,8 @@ def test_a_score_tells_the_tokens_of_the_calls_that_led_to_it_and_not_the_judges
         """Stands for the door, which notes each answer's tokens where somebody counts them."""
 
         def answer(self, tokens: int) -> None:
-            if (counting := door._counted.get()) is not None:
-                counting.append(tokens)
+            if (collecting := door._collected.get()) is not None:
+                collecting.append(answer(tokens))
 
     class Twice(dspy.Module):  # type: ignore[misc]
         async def aforward(self, n: int) -> dspy.Prediction:
@@ -308,8 +315,8 @@ def test_with_other_programs_it_remembers_how_many_calls_an_example_takes(ledger
 
     class Twice(dspy.Module):  # type: ignore[misc]
         async def aforward(self, n: int) -> dspy.Prediction:
-            if (counting := door._counted.get()) is not None:
-                counting.extend([1, 1])
+            if (collecting := door._collected.get()) is not None:
+                collecting.extend([answer(1), answer(1)])
             return dspy.Prediction(answer=str(n))
 
     async def most_at_once(learnt: bool) -> int:
@@ -324,3 +331,21 @@ def test_with_other_programs_it_remembers_how_many_calls_an_example_takes(ledger
 
     assert asyncio.run(most_at_once(learnt=False)) == 4
     assert asyncio.run(most_at_once(learnt=True)) == 2
+
+
+@pytest.mark.parametrize(("value", "feedback"), [(0.0, f"got no; {CUT}"), (1.0, "got no")])
+def test_a_score_tells_the_longest_call_and_whether_one_was_cut(value: float, feedback: str) -> None:
+    score = with_calls(Score(value, {}, "got no"), [answer(7), answer(5, "length")])
+    assert score == Score(value, {}, feedback, tokens=12, calls=2, longest=7, cut=True)
+
+
+def test_a_cut_answer_is_written_down_as_such(ledger: Ledger) -> None:
+    class Cut(dspy.Module):  # type: ignore[misc]
+        async def aforward(self, n: int) -> dspy.Prediction:
+            if (collecting := door._collected.get()) is not None:
+                collecting.append(answer(5, "length" if n else "stop"))
+            return dspy.Prediction(answer=str(n))
+
+    asyncio.run(evaluator(ledger, Cut()).run(CANDIDATE, EXAMPLES[:3], "test"))
+    assert [one.cut for one in answers_of(ledger, CANDIDATE.id, "test")] == [False, True, True]
+    assert (cut_answers(ledger), cut_answers(ledger, "test"), cut_answers(ledger, "search")) == ((2, 3), (2, 3), (0, 0))

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from dspy.utils.exceptions import LMUnexpectedError
 
 from optimizer.door.door import repetition_of_call, tag_of_call
 from optimizer.errors import BudgetSpent, CallError
-from optimizer.evaluate.evaluator import Evaluator, phase_tag
+from optimizer.evaluate.evaluator import Evaluator, Result, phase_tag
 from optimizer.evaluate.precheck import Precheck, precheck
 from optimizer.ledger.answers import answers_of
 from optimizer.ledger.ledger import Ledger
@@ -20,7 +20,7 @@ from optimizer.prompt.template import unnamed_labels
 from optimizer.task.metrics.build import build_metric
 from optimizer.task.schema import FieldSpec
 from optimizer.task.task import Task
-from optimizer.types import Candidate, Example, Prompt, Score
+from optimizer.types import Candidate, Example, Failure, Prompt, Score
 
 SEED = Candidate({"predict": Prompt("i")})
 OUTPUTS = {"answer": FieldSpec()}
@@ -157,3 +157,16 @@ def test_the_pre_check_knows_the_tasks_labels(ledger: Ledger) -> None:
     found = asyncio.run(precheck(evaluator, LABELLED, SEED, EXAMPLES))
     assert found is not None
     assert (found.no_label, found.labels, list(found.unnamed)) == (0, {"answer": ("0.0", "1.0")}, ["0.0", "1.0"])
+
+
+@pytest.mark.parametrize(("longest", "enough"), [((3, 5), 512), ((3, 300), 1200)])
+def test_a_limit_has_room_for_four_times_what_the_seed_needs(longest: Sequence[int], enough: int) -> None:
+    results: list[Result] = [Score(0.0, longest=tokens) for tokens in longest]
+    assert Precheck(results, [], 40).enough_tokens == enough
+
+
+def test_answers_that_were_cut_or_lost_tell_nothing_of_what_is_enough() -> None:
+    cut = Precheck([Score(0.0, longest=9), Score(0.0, longest=64, cut=True)], [], 40)
+    assert (cut.cut, cut.enough_tokens) == (1, None)
+    assert "1 of 2 answers were cut off at their limit: raise models.task.max_tokens." in cut.text()
+    assert Precheck([Score(0.0, longest=9), Failure("server", "down")], [], 40).enough_tokens is None

@@ -231,7 +231,7 @@ def test_the_identity_follows_the_source_and_the_values_that_are_used(monkeypatc
 
 
 def test_a_dspy_lm_asks_the_function() -> None:
-    lm = caller_endpoint(echo, Models()).connect(0.0)
+    lm = caller_endpoint(echo, Models()).connect()
     assert lm("hello") == ["hello loud"]
     assert asyncio.run(caller_endpoint(async_echo, Models()).connect().acall("hello")) == ["hello loud"]
 

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import dspy
 import pytest
 
-from optimizer.prompt.program import MARKERS, ROOT, UNSEEN_FIELD, Programs
-from optimizer.task.schema import FieldSpec
+from optimizer.config.schema import FormatName
+from optimizer.prompt.program import ROOT, Programs
 from optimizer.task.task import Task
 from optimizer.types import Candidate, Example, Prompt
 
@@ -91,15 +91,9 @@ def test_the_format_is_the_candidates_whatever_dspy_is_configured_with(programs:
     assert messages == [{"role": "user", "content": "i\n\nMessage: 1 degree\nIntent:"}]
 
 
-def test_the_answer_may_be_as_long_as_the_longest_seen(programs: Programs) -> None:
-    lengths = {name: programs.build(Candidate({ROOT: Prompt("i", name)})).config["max_tokens"] for name in MARKERS}
-    assert lengths == {name: 4 // 2 + 2 + margin for name, margin in MARKERS.items()}
-
-
-def test_an_output_without_examples_gets_the_large_allowance(task_with: Callable[..., Task]) -> None:
-    task = task_with(outputs={"intent": FieldSpec(), "why": FieldSpec()})
-    program = Programs(task, task.train, embed).build(Candidate({ROOT: Prompt("i")}))
-    assert program.config["max_tokens"] == 4 + UNSEEN_FIELD + MARKERS["turns"]
+@pytest.mark.parametrize("name", get_args(FormatName))
+def test_no_format_limits_an_answer(programs: Programs, name: str) -> None:
+    assert "max_tokens" not in programs.build(Candidate({ROOT: Prompt("i", name)})).config
 
 
 def test_building_leaves_the_base_as_it_was(programs: Programs) -> None:

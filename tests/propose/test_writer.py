@@ -4,10 +4,11 @@ import pytest
 from dspy import lm15
 from dspy.utils.exceptions import LMServerError
 
+from optimizer.config.schema import ModelConfig, Models
 from optimizer.door.door import repetition_of_call
 from optimizer.propose.grounded import Grounded
 from optimizer.propose.reflect import Reflect
-from optimizer.propose.writer import MOST_TOKENS, PROMPTS, SHOWN_CHARACTERS, as_data, bare
+from optimizer.propose.writer import MOST_TOKENS, PROMPTS, SHOWN_CHARACTERS, TEMPERATURE, as_data, bare, writing_model
 from optimizer.testing.proposers import Scripted, example_subject, propose
 
 
@@ -70,7 +71,26 @@ def test_every_meta_prompt_is_short_and_says_that_data_is_data() -> None:
         assert request.strip(), path.name
 
 
-def test_an_answer_is_bounded_and_every_proposal_has_a_repetition_of_its_own() -> None:
+@pytest.mark.parametrize(
+    ("prompt", "temperature", "limit"),
+    [
+        (None, TEMPERATURE, MOST_TOKENS),
+        (ModelConfig(model="openai/large"), TEMPERATURE, MOST_TOKENS),
+        (ModelConfig(model="openai/large", temperature=1.2, max_tokens=2000), 1.2, 2000),
+    ],
+)
+def test_who_writes_never_writes_the_same_again_and_no_book(
+    prompt: ModelConfig | None, temperature: float, limit: int
+) -> None:
+    asked = writing_model(Models(task=ModelConfig(model="openai/small", max_tokens=9), prompt=prompt))
+    assert (asked.model, asked.temperature, asked.max_tokens) == (
+        "openai/small" if prompt is None else "openai/large",
+        temperature,
+        limit,
+    )
+
+
+def test_every_proposal_has_a_repetition_of_its_own() -> None:
     seen = []
 
     def say(request: str) -> str:
@@ -82,7 +102,6 @@ def test_an_answer_is_bounded_and_every_proposal_has_a_repetition_of_its_own() -
         propose(Grounded(model.writer()), example_subject(serial=serial), 2)
     assert len(set(seen)) == 4
     assert repetition_of_call.get() == 0
-    assert {request.config.max_tokens for request in model.requests} == {MOST_TOKENS}
 
 
 def test_an_error_of_dspys_own_is_not_swallowed() -> None:

@@ -25,7 +25,7 @@ MakeReport = Callable[..., Report]
 def test_result_json_holds_the_outcome(report: MakeReport) -> None:
     data = report().to_json()
     assert (data["run_id"], data["task"], data["status"], data["verdict"]) == ("abcd", "tiny", "finished", "improved")
-    assert data["seed"] == {"test_score": 0.5, "test_ci95": [0.4, 0.6], "tokens_per_call": 10.4}
+    assert data["seed"] == {"test_score": 0.5, "test_ci95": [0.4, 0.6], "tokens_per_call": 10.4, "cut_answers": 0}
     assert data["winner"]["candidate_id"] == WINNER.id
     assert data["winner"]["validation_score"] == 0.8
     assert data["winner"]["test_score"] == 0.75

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -57,14 +58,24 @@ def test_the_table_has_every_side_with_its_own_number_of_examples(report: MakeRe
     made = report(baselines=(baseline(0.1, -0.05, 0.2), baseline(0.3, 0.2, 0.4, name="16 random demos")))
     figure = blocks(outcome_section(made.to_json()))[0]
     assert isinstance(figure, Figure)
-    assert [(row[0], row[4], row[5]) for row in figure.table.rows] == [
+    assert [(row[0], row[5], row[6]) for row in figure.table.rows] == [
         ("seed", "40", "+0.250"),
         ("winner", "40", "–"),
         ("8 nearest demos", "30", "+0.100"),
         ("16 random demos", "30", "+0.300"),
     ]
-    assert figure.table.rows[2][6] == "[-0.050, +0.200]"
+    assert figure.table.rows[2][7] == "[-0.050, +0.200]"
     assert "16 random demos 0.450, from 0.500 to 0.900" in figure.description
+
+
+def test_a_baseline_that_was_cut_off_is_not_compared(report: MakeReport) -> None:
+    beside = replace(baseline(0.5, 0.4, 0.6), side=replace(baseline(0.5, 0.4, 0.6).side, cut=30), cut_off=True)
+    made = report(baselines=(beside,))
+    assert "How good 8 nearest demos would be is not known" in made.recommendation
+    found = blocks(outcome_section(made.to_json()))[-1]
+    assert isinstance(found, Text)
+    assert found.text.startswith("Not comparable with the winner: 8 nearest demos without a search, for 30 of its 30")
+    assert found.warning
 
 
 def test_a_report_comes_back_from_its_data(report: MakeReport) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import dspy
@@ -15,7 +16,7 @@ from optimizer.ledger.answers import answers_of
 from optimizer.ledger.ledger import Ledger
 from optimizer.search.verdict import Outcome, final_test, judge
 from optimizer.search.verdict import Tested as Side
-from optimizer.types import Example
+from optimizer.types import Example, Failure, Score
 
 from .conftest import Metric, Programs, Rule, candidate, scores
 
@@ -145,3 +146,17 @@ def test_a_budget_without_room_for_the_test_proves_nothing(ledger: Ledger) -> No
 def test_another_error_in_the_test_ends_it(ledger: Ledger) -> None:
     with pytest.raises(StoppedByFailures):
         finals(ledger, lambda one, n: StoppedByFailures("down") if n == 3 else 1.0, SEED, WINNER)
+
+
+def cut(results: list[Score | Failure], how_many: int) -> list[Score | Failure]:
+    return [replace(one, cut=True) for one in results[:how_many] if isinstance(one, Score)] + results[how_many:]
+
+
+@pytest.mark.parametrize(
+    ("seed_cut", "winner_cut", "verdict"),
+    [(0, 0, "improved"), (2, 0, "improved"), (3, 0, "inconclusive"), (40, 39, "inconclusive"), (40, 40, "improved")],
+)
+def test_a_winner_is_not_better_than_a_seed_that_was_cut_off(seed_cut: int, winner_cut: int, verdict: str) -> None:
+    seed, winner = Side(SEED, cut(scores(*[0.0] * 100), seed_cut)), Side(WINNER, cut(scores(*[1.0] * 100), winner_cut))
+    assert judge(seed, winner).verdict == verdict
+    assert (seed.cut, winner.cut) == (seed_cut, winner_cut)

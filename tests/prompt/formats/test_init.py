@@ -8,7 +8,7 @@ import pytest
 from optimizer.config.schema import FormatName
 from optimizer.prompt.formats import adapter
 from optimizer.prompt.formats.plain import BlockAdapter, TurnsAdapter
-from optimizer.prompt.program import MARKERS
+from optimizer.search.acquisition import MARKERS
 
 
 @pytest.mark.parametrize("name", get_args(FormatName))

@@ -29,7 +29,7 @@ SENTENCES = {
     "export": "A prompt as other tools hold it: one form a target.",
     "forecast": "What a run will take, before it runs.",
     "job": "What each command does: run, resume, estimate, eval, check, export; the run's folder.",
-    "interop": "metier as a teleprompter of DSPy (`PromptSearch`), and from objects in memory.",
+    "interop": "metier as a teleprompter of DSPy (`PromptSearch`).",
     "cli": "Click commands: they parse, call and print.",
     "testing": "Shipped for tests: a fake provider with faults, conformance suites, crash points.",
     "__init__": "The names that `import optimizer` offers, loaded on first use.",

@@ -1,4 +1,4 @@
-"""DspyOptimizer text made safe to look at: no control or bidirectional character acts, no line is endless."""
+"""Text of others made safe to look at: no control or bidirectional character acts, no line is endless."""
 
 from __future__ import annotations
 

@@ -26,6 +26,10 @@ FailureKind = Literal[
     "truncated",
     "program",
 ]
+# The prompt's own doing, whoever sends it and when: an answer that is lost to it is wrong, not missing.
+CAUSED_BY_PROMPT: frozenset[FailureKind] = frozenset(
+    {"context_too_long", "content_filter", "invalid_request", "truncated"}
+)
 
 
 def canonical_json(value: object) -> str:
@@ -130,7 +134,8 @@ class Score:
     """How good one answer was: `value` in [0, 1]; a wrong or unparsable answer is a score.
 
     `tokens` are those of the `calls` that led to it, whoever paid for them, and `longest` the output tokens of the
-    longest of them; 0 where nobody counted. `cut` tells that one of them ended at its limit, not by itself.
+    longest of them; 0 where nobody counted. `cut` tells that one of them ended at its limit, not by itself. `failure` is
+    how a call failed that the prompt itself made fail: then the value is 0, and the feedback says why.
     """
 
     value: float
@@ -140,15 +145,23 @@ class Score:
     calls: int = 0
     longest: int = 0
     cut: bool = False
+    failure: FailureKind | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An answer that never came: infrastructure, so never a score of zero."""
+    """A call that failed. Where infrastructure is to blame it is never a score of zero."""
 
     kind: FailureKind
     message: str
     attempts: int = 1
+
+    @property
+    def judged(self) -> Score | Failure:
+        """What it is worth: a score of 0 where the prompt is to blame, else itself, an answer that never came."""
+        if self.kind not in CAUSED_BY_PROMPT:
+            return self
+        return Score(0.0, {}, self.message, failure=self.kind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,9 @@ CUT = "the answer was cut off at its limit of tokens"
 
 @dataclass
 class Evaluator:
-    """Scores candidates on examples with one model; a failed call is a Failure, never a zero.
+    """Scores candidates on examples with one model; a call that failed is a Failure, never a zero.
+
+    A call that failed because of the prompt is a zero (`Failure.judged`): who uses that prompt has no answer either.
 
     `lost` are the failures that a search had met before it was interrupted. They are not asked again, lest it go
     another way than the one that it repeats.
@@ -85,7 +87,7 @@ class Evaluator:
         asked = [example for example, failure in zip(examples, lost, strict=True) if failure is None]
         async with self._admission.turn(len(asked) * self._calls_each if searching else 0):
             answered = iter(await self._answers(program, asked))
-        results = [failure or next(answered) for failure in lost]
+        results = [next(answered) if failure is None else failure.judged for failure in lost]
         version = f"{self.metric.name}@{self.metric.version}"
         written = put_scores(self.ledger, candidate.id, split, start, [e.id for e in examples], version, results)
         await asyncio.wrap_future(written)
@@ -137,16 +139,17 @@ class Evaluator:
         return dict(prediction.items())
 
     def explained(self, problem: Exception, example: Example) -> Result:
-        """Tell an answer that cannot be read, or that a program fails on, from an answer that never came.
+        """Tell what is the prompt's fault as far as anyone can tell, and wrong, from an answer that never came.
 
-        The first two are the prompt's fault as far as anyone can tell, and wrong.
+        The prompt's fault are an answer that cannot be read, one that a program fails on, and a call that no provider
+        answers as it is.
         """
         if isinstance(problem, AdapterParseError):
             value, feedback = self.metric(example, None)
             return Score(value, {"unreadable": problem.lm_response or ""}, feedback)
         error = metier_error_in(problem)
         if isinstance(error, CallError):
-            return Failure(error.kind, error.what)
+            return Failure(error.kind, error.what).judged
         if error is not None or isinstance(problem, LMError):
             raise error or problem
         value, _ = self.metric(example, None)

@@ -59,9 +59,23 @@ def cut_in_search(cut: int, answers: int) -> str:
     return f"{what}: raise models.task.max_tokens"
 
 
-def left_unanswered(outcome: Outcome) -> str:
-    """Return the note on test examples that the winner alone left unanswered; "" without any."""
-    if not outcome.unanswered:
+def missing_answers(outcome: Outcome) -> str:
+    """Return the note on test examples that one of the two prompts left unanswered, and what they do to the verdict."""
+    missing = outcome.unanswered + outcome.unmatched
+    if not missing:
         return ""
-    of = f"{outcome.unanswered} of the {len(outcome.seed.scores)} test examples that the seed answered"
-    return f"the winner gave no answer to {of}: they count for neither"
+    found = (
+        f"one prompt alone answered {missing} of {outcome.examples + missing} test examples (the winner lacks "
+        f"{outcome.unanswered}, the seed {outcome.unmatched}), which are left out of the difference"
+    )
+    if outcome.verdict != "inconclusive":
+        return f"{found}; whatever they were, the verdict would be the same"
+    if outcome.too_few_answers and outcome.ci95[0] > 0:
+        return f"{found}: so the verdict is inconclusive, for a winner that lacks over a fifth is not called better"
+    if not outcome.open:
+        return found
+    low, high = outcome.worst
+    return (
+        f"{found}: so the verdict is inconclusive, for with the missing answers at their worst and at their best the "
+        f"interval would reach from {low:+.3f} to {high:+.3f}; run it again when the provider answers every call"
+    )

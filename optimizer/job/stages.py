@@ -14,7 +14,7 @@ from optimizer.forecast.lengths import forecast_by_length
 from optimizer.job.finish import ANSWER_LIMIT, finish, read_report
 from optimizer.job.folder import Job
 from optimizer.job.mirror import mirrored
-from optimizer.job.notes import Notes, cut_in_search, cut_off, cut_short, left_unanswered, refuse_small
+from optimizer.job.notes import Notes, cut_in_search, cut_off, cut_short, missing_answers, refuse_small
 from optimizer.job.resume import Claim, begin
 from optimizer.job.session import Session, open_session
 from optimizer.job.signals import Drain, cancelled_by_signals
@@ -113,7 +113,7 @@ async def search(session: Session, prepared: Prepared, notes: Notes, watcher: Wa
         raise
     finally:
         watcher.end()
-    if best is None:
+    if best is None or strategy.board.nothing_answered:
         forget_failures(session.ledger)
         refuse_small(session.budget)
         what = f"no candidate was answered often enough to be ranked ({failures_text(session.ledger)})"
@@ -156,7 +156,7 @@ async def test(session: Session, prepared: Prepared, winner: Winner, notes: Note
     watcher.say(f"Testing the seed and the winner on {len(examples)} held-out examples …")
     evaluator, progress = prepared.strategy.evaluator, partial(watcher.testing, what="the seed and the winner")
     outcome = await final_test(evaluator, prepared.seed, winner.candidate, examples, progress)
-    notes.add(left_unanswered(outcome))
+    notes.add(missing_answers(outcome))
     notes.add(cut_off(outcome))
     if len(outcome.seed.results) < len(examples):
         notes.add(cut_short(session.budget, outcome, len(examples)))

@@ -20,10 +20,10 @@ IN_THE_AIR = 60  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a candidate answered to one example; `value` is None where the call failed, `failure` says how.
+    """What a candidate answered to one example; `failure` is how the call failed, if it did.
 
-    `position` counts from 0 in the split's order. `tokens` are those of the `calls` that led to the answer; `cut` tells
-    that one of them ended at its limit.
+    Then `value` is None, or 0 where the prompt was to blame. `position` counts from 0 in the split's order. `tokens` are
+    those of the `calls` that led to the answer; `cut` tells that one of them ended at its limit.
     """
 
     example: str
@@ -61,8 +61,9 @@ def put_scores(
 
 def _columns(result: Score | Failure) -> tuple[Any, ...]:
     if isinstance(result, Score):
-        fields, feedback = json_text(dict(result.answer)), storable(result.feedback)
-        return result.value, fields, feedback, None, result.tokens, result.calls, result.cut
+        feedback = scrub(result.feedback) if result.failure else result.feedback
+        fields = json_text(dict(result.answer))
+        return result.value, fields, storable(feedback), result.failure, result.tokens, result.calls, result.cut
     return None, "{}", storable(scrub(result.message)), result.kind, 0, 0, False
 
 

@@ -60,10 +60,10 @@ CREATE TABLE scores (
     position   INTEGER NOT NULL,       -- place in the split's seeded order
     example    TEXT NOT NULL,
     metric     TEXT NOT NULL,          -- name and version
-    value      REAL,                   -- null where the call failed
+    value      REAL,                   -- null where the call failed through no fault of the prompt's
     answer     TEXT NOT NULL,          -- JSON
     feedback   TEXT NOT NULL,
-    failure    TEXT,                   -- the kind, where there is no value
+    failure    TEXT,                   -- the kind, where the call failed
     tokens     INTEGER NOT NULL DEFAULT 0,   -- of the calls that led to the answer, whoever paid for them
     calls      INTEGER NOT NULL DEFAULT 0,
     cut        INTEGER NOT NULL DEFAULT 0,   -- 1 where one of them ended at its limit of tokens

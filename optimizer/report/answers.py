@@ -93,7 +93,7 @@ def doubtful(good: Mapping[str, Sequence[Answer]]) -> list[Doubt]:
     votes: dict[str, list[Answer]] = defaultdict(list)
     for answers in good.values():
         for answer in answers:
-            if answer.value is not None and "unreadable" not in answer.fields:
+            if answer.failure is None and "unreadable" not in answer.fields:
                 votes[answer.example].append(answer)
     doubts = []
     for example, voters in votes.items():

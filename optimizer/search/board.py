@@ -49,6 +49,12 @@ class Board:
         """How many results there are, over all candidates."""
         return sum(map(len, self._results.values()))
 
+    @property
+    def nothing_answered(self) -> bool:
+        """Whether every call of every candidate failed, whatever was to blame."""
+        results = (result for results in self._results.values() for result in results)
+        return all(isinstance(result, Failure) or result.failure for result in results)
+
     def scores(self, candidate_id: str) -> list[float]:
         """Return the scores of the examples that were answered."""
         return [value for value in self._numbers.get(candidate_id, []) if not math.isnan(value)]

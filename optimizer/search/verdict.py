@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from optimizer.evaluate.evaluator import Evaluator, Progress, counting, no_progress, phase_tag, wait_for_all
@@ -55,7 +55,9 @@ class Tested:
 class Outcome:
     """Seed and winner side by side on the test split.
 
-    `examples` were answered by both; `unanswered` by the seed alone.
+    `examples` were answered by both, `unanswered` by the seed alone, `unmatched` by the winner alone. `ci95` is the
+    interval of the first; `worst` is what it would be with each missing answer counted against the winner (its lower
+    end), and for it (its upper end).
     """
 
     seed: Tested
@@ -64,7 +66,20 @@ class Outcome:
     mean: float
     ci95: Interval
     examples: int
+    worst: Interval
     unanswered: int = 0
+    unmatched: int = 0
+
+    @property
+    def too_few_answers(self) -> bool:
+        """Whether the winner lacks more answers than a candidate of the search may, so that it is not called better."""
+        return self.unanswered > MOST_FAILURES * len(self.winner.results)
+
+    @property
+    def open(self) -> bool:
+        """Whether missing answers alone keep the winner from being called better, or worse."""
+        (low, high), (least, most) = self.ci95, self.worst
+        return (low > 0 or high < 0) and least <= 0 <= most
 
 
 async def final_test(
@@ -103,17 +118,37 @@ def _unspent(sides: Collection[list[asyncio.Task[Any]]], runs: list[asyncio.Task
 def judge(seed: Tested, winner: Tested) -> Outcome:
     """Return the verdict: the 95 % interval of the paired difference decides.
 
-    A winner that has no answer where the seed has one, on more examples than a candidate of the search may lack, is
-    not called better: the examples that are left are those that suit it. Nor is it better than a seed whose answers
-    were cut off at their limit of tokens while its own were not.
+    It must stay the same whatever the answers would have been that one of the two lacks, lest a prompt be called
+    better for failing where it is worse: of the missing ones the winner's count as 0 and the seed's as 1, for "worse"
+    the other way round. An example that both lack tells neither from the other, and is left out. A winner that lacks
+    more answers than a candidate of the search may is not called better at all; nor is one that is compared with a
+    seed whose answers were cut off at their limit of tokens while its own were not.
     """
     if seed.candidate.id == winner.candidate.id:
-        return Outcome(seed, winner, "inconclusive", 0.0, (0.0, 0.0), len(seed.scores))
-    pairs = list(zip(winner.results, seed.results, strict=True))
-    unanswered = sum(isinstance(a, Failure) and isinstance(b, Score) for a, b in pairs)
-    both = [(a.value, b.value) for a, b in pairs if isinstance(a, Score) and isinstance(b, Score)]
-    ours, theirs = [a for a, _ in both], [b for _, b in both]
-    low, high = difference(ours, theirs)
-    answers = unanswered <= MOST_FAILURES * len(pairs) and not seed.is_cut_more_than(winner)
-    verdict: Verdict = "worse" if high < 0 else "improved" if low > 0 and answers else "inconclusive"
-    return Outcome(seed, winner, verdict, mean(ours) - mean(theirs), (low, high), len(both), unanswered)
+        return Outcome(seed, winner, "inconclusive", 0.0, (0.0, 0.0), len(seed.scores), (0.0, 0.0))
+    pairs = [(_value(a), _value(b)) for a, b in zip(winner.results, seed.results, strict=True)]
+    both = [(a, b) for a, b in pairs if a is not None and b is not None]
+    some = [(a, b) for a, b in pairs if a is not None or b is not None]
+    unanswered = sum(a is None for a, _ in some)
+    low, high = difference([a for a, _ in both], [b for _, b in both])
+    least, most = low, high
+    if len(some) > len(both):
+        least = min(low, difference(*_filled(some, 0.0, 1.0))[0])
+        most = max(high, difference(*_filled(some, 1.0, 0.0))[1])
+    verdict: Verdict = "worse" if most < 0 else "improved" if least > 0 else "inconclusive"
+    gain = mean([a for a, _ in both]) - mean([b for _, b in both])
+    unmatched = len(some) - len(both) - unanswered
+    outcome = Outcome(seed, winner, verdict, gain, (low, high), len(both), (least, most), unanswered, unmatched)
+    refused = verdict == "improved" and (outcome.too_few_answers or seed.is_cut_more_than(winner))
+    return replace(outcome, verdict="inconclusive") if refused else outcome
+
+
+def _value(result: Score | Failure) -> float | None:
+    return result.value if isinstance(result, Score) else None
+
+
+def _filled(
+    pairs: Sequence[tuple[float | None, float | None]], ours: float, theirs: float
+) -> tuple[list[float], list[float]]:
+    """Return both sides' scores with what is missing on each filled in."""
+    return [ours if a is None else a for a, _ in pairs], [theirs if b is None else b for _, b in pairs]

@@ -45,6 +45,7 @@ class FakeServer:
         self.failed_at: list[float] = []
         self.answered = self.tokens = self.abandoned = 0
         self._plan = Plan()
+        self._room: int | None = None  # words that a request may have
         self._last_prompt: dict[str, list[str]] = {}
         self._loop = asyncio.new_event_loop()
         self._runner, self.port = self._loop.run_until_complete(self._listen(port))
@@ -108,6 +109,10 @@ class FakeServer:
         """Refuse requests beyond a rate with 429; where it is `announced`, OpenAI's rate-limit headers tell of it."""
         self._plan.quota = Quota(per_minute, burst, time.monotonic, announced)
 
+    def narrow(self, words: int) -> None:
+        """Refuse requests of more than so many words with 400 from now on, as one that a model has no room for."""
+        self._room = words
+
     def forgive(self) -> None:
         """Forget the failures that were ordered and have not come yet."""
         self._plan.clear()
@@ -153,6 +158,8 @@ class FakeServer:
             wait = {} if fault.retry_after is None else {"Retry-After": f"{fault.retry_after:g}"}
             text = f"told to fail with {fault.status}"
             return _json(protocol.error(fault.status, text), fault.status, {**headers, **wait})
+        if self._room is not None and sum(len(text_of(m).split()) for m in protocol.messages(body)) > self._room:
+            return _json(protocol.error(400, f"the maximum context length is {self._room} tokens"), 400, headers)
         seconds = {"hang": FOR_EVER, "slow": self.delay + fault.seconds}.get(fault.kind, 0) if fault else self.delay
         if seconds:
             await asyncio.sleep(seconds)

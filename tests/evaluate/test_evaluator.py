@@ -18,7 +18,7 @@ from optimizer.evaluate.evaluator import CUT, Evaluator, phase_tag, with_calls
 from optimizer.ledger.answers import answers_of, cut_answers, known_failures
 from optimizer.ledger.calls import CallTag
 from optimizer.ledger.ledger import Ledger
-from optimizer.types import Candidate, Example, Failure, Phase, Prompt, Score
+from optimizer.types import CAUSED_BY_PROMPT, Candidate, Example, Failure, FailureKind, Phase, Prompt, Score
 
 CANDIDATE = Candidate({"predict": Prompt("i")})
 EXAMPLES = [Example({"n": n}, {"answer": str(n)}) for n in range(6)]
@@ -150,6 +150,28 @@ def test_a_failure_is_never_a_zero(ledger: Ledger) -> None:
     results = run(ledger, lambda n: CallError("rate_limit", "busy") if n < 2 else str(n))
     assert results[:2] == [Failure("rate_limit", "busy")] * 2
     assert [r.value for r in results if isinstance(r, Score)] == [1.0] * 4
+
+
+@pytest.mark.parametrize("kind", sorted(CAUSED_BY_PROMPT))
+def test_a_call_that_the_prompt_makes_fail_is_a_wrong_answer(ledger: Ledger, kind: FailureKind) -> None:
+    """Who uses such a prompt has no answer either: to leave it out would reward failing on hard examples."""
+    results = run(ledger, lambda n: CallError(kind, "8193 tokens, Bearer abcdefgh1234") if n < 2 else str(n))
+    assert [(r.value, r.failure) for r in results[:2] if isinstance(r, Score)] == [(0.0, kind)] * 2
+    assert all(isinstance(r, Score) and r.feedback.startswith("8193 tokens") for r in results[:2])
+    rows = answers_of(ledger, CANDIDATE.id, "validation")
+    assert [(row.value, row.failure) for row in rows[:3]] == [(0.0, kind), (0.0, kind), (1.0, None)]
+    assert "abcdefgh" not in rows[0].feedback
+
+
+def test_a_search_that_goes_on_asks_nothing_again_that_the_prompt_made_fail(ledger: Ledger) -> None:
+    first = run(ledger, lambda n: CallError("content_filter", "no") if n in {1, 4} else str(n))
+
+    async def go_on() -> list[Score | Failure]:
+        again = replace(evaluator(ledger, Program(str)), lost=known_failures(ledger))
+        return await again.run(CANDIDATE, EXAMPLES, "validation", 12, phase_tag("search"))
+
+    assert asyncio.run(go_on()) == first
+    assert asyncio.run(go_on()) == first, "and once more"
 
 
 def test_a_search_that_goes_on_asks_nothing_again_that_was_never_answered(ledger: Ledger) -> None:

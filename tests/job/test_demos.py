@@ -11,7 +11,7 @@ from support.jobs import ROOT, light_embeddings, write_config
 
 from optimizer import load_task
 from optimizer.job.demos import SHOWN
-from optimizer.job.notes import left_unanswered
+from optimizer.job.notes import missing_answers
 from optimizer.job.run import run_config
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.trials import all_trials
@@ -76,11 +76,24 @@ def test_two_steps_are_searched_together(tmp_path: Path, monkeypatch: pytest.Mon
     assert report.verdict == "improved"
 
 
-def test_a_reader_is_told_what_the_winner_alone_left_unanswered() -> None:
-    seed, winner = (Candidate({"predict": Prompt(text)}) for text in ("one", "two"))
-    refused = [Failure("content_filter", "no")] * 3
-    outcome = judge(Side(seed, [Score(0.0)] * 10), Side(winner, [Score(1.0)] * 7 + refused))
-    assert left_unanswered(outcome) == (
-        "the winner gave no answer to 3 of the 10 test examples that the seed answered: they count for neither"
+def note_of(seed: list[float | None], winner: list[float | None]) -> str:
+    sides = (
+        Side(Candidate({"predict": Prompt(text)}), [Failure("timeout", "s") if v is None else Score(v) for v in values])
+        for text, values in (("one", seed), ("two", winner))
     )
-    assert left_unanswered(judge(Side(seed, [Score(0.0)]), Side(winner, [Score(1.0)]))) == ""
+    return missing_answers(judge(*sides))
+
+
+def test_a_reader_is_told_what_missing_answers_do_to_the_verdict() -> None:
+    found = (
+        "one prompt alone answered 3 of 40 test examples (the winner lacks 2, the seed 1), which are left out of the "
+        "difference"
+    )
+    gaps: list[float | None] = [None, None]
+    held = note_of([0.0] * 39 + [None], [*gaps, *[1.0] * 38])
+    assert held == f"{found}; whatever they were, the verdict would be the same"
+    broken = note_of([1.0] * 2 + [0.0] * 6 + [1.0] * 31 + [None], [*gaps, *[1.0] * 38])
+    assert broken.startswith(f"{found}: so the verdict is inconclusive, for with the missing answers at their worst")
+    assert note_of([1.0] * 39 + [None], [*gaps, *[1.0] * 38]) == found
+    assert "over a fifth" in note_of([0.0] * 10, [*gaps, None, *[1.0] * 7])
+    assert note_of([0.0], [1.0]) == note_of([None], [None]) == ""

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from hashlib import md5
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.jobs import lighten, make_task, rule, settings, write_config
+from support.jobs import LABELS, lighten, make_task, rule, settings, write_config
 
 from optimizer.door import breaker, connection
 from optimizer.errors import StoppedByFailures
 from optimizer.job.run import run_config
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.result import Report
-from optimizer.testing.fake_server import FakeServer
+from optimizer.testing.fake_server import FakeServer, text_of
 from optimizer.testing.faults import Chance, Fault
 
 # With seed 2 the first fault of all is a hang while nothing else is in the air.
@@ -109,6 +112,52 @@ def test_an_outage_stops_the_run_without_a_zero_and_it_goes_on_later(
     assert scores(tmp_path / "out") == scores(tmp_path / "clean")
     # What was answered before the outage was not asked again.
     assert server.answered - paid == asked - (paid - asked)
+
+
+def dice(*key: object) -> float:
+    return int(md5(repr(key).encode()).hexdigest(), 16) % 1000 / 1000
+
+
+def test_a_prompt_that_has_no_room_for_long_inputs_is_not_called_better(
+    run: Run, server: FakeServer, tmp_path: Path
+) -> None:
+    """Demos help with short inputs, and the provider refuses them beside long ones, which the seed answers rightly."""
+    kinds = list(LABELS)
+
+    def one_in_six(number: int) -> bool:
+        return dice("long", number) < 0.16
+
+    def answer(messages: Any) -> str:
+        numbers = re.findall(r"item (\d+)", " ".join(map(text_of, messages)))
+        number, helped = int(numbers[-1]), len(set(numbers)) > 1
+        right = one_in_six(number) or dice(number, helped) < (0.84 if helped else 0.7)
+        return kinds[(number + (not right)) % 3]
+
+    server.answer = answer
+    server.narrow(320)
+    texts = [f"item {n} is here" + " and more" * (150 * one_in_six(n)) for n in range(300)]
+    data = [{"text": text, "kind": kinds[n % 3]} for n, text in enumerate(texts)]
+    make_task(tmp_path / "task", data, split={"train": 0.2, "validation": 0.4, "test": 0.4})
+    demos = {"policies": ["static", "nearest"], "counts": [0, 4], "sets": 2}
+    search = {"trials": 6, "formats": ["turns"], "demos": demos, "round": 3, "block": 10, "instructions": 1}
+    report = run("narrow", search=search, budget={"calls": 900}, test={"baselines": 0})
+    tested = [row for row in scores(tmp_path / "narrow") if row[1] == "test"]
+    seed, winner = (
+        sum(row[4] or 0 for row in tested if row[0] == side.candidate.id) for side in (report.seed, report.winner)
+    )
+    assert report.verdict != "improved" or winner > seed
+    with closing(Ledger(tmp_path / "narrow" / "ledger.db")) as ledger:
+        refused = ledger.read("SELECT value, feedback FROM scores WHERE failure IS NOT NULL")
+    assert len(refused) >= 20
+    assert {row["value"] for row in refused} == {0.0}
+    assert "maximum context length" in refused[0]["feedback"]
+
+
+def test_a_model_that_takes_no_call_at_all_has_no_winner(run: Run, server: FakeServer) -> None:
+    """A setting that the provider refuses is no prompt's fault."""
+    server.break_down(Fault("status", 400))
+    with pytest.raises(StoppedByFailures, match=r"no candidate was answered.*invalid_request"):
+        run("refused", budget={"calls": 24})
 
 
 @pytest.mark.parametrize("concurrency", [16, 64])

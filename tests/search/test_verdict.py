@@ -63,6 +63,39 @@ def test_a_winner_that_leaves_many_examples_unanswered_is_not_called_better() ->
     assert judged(many, many).unanswered == 0
 
 
+@pytest.mark.parametrize("missing", [4, 8, 16, 20])
+def test_a_winner_that_fails_where_it_is_worse_is_not_called_better(missing: int) -> None:
+    """Of 100 it answers those rightly that suit it; the seed answers the missing ones rightly, too."""
+    gain = missing // 2 + 8
+    seed = [1.0] * missing + [0.0] * gain + [1.0] * (100 - missing - gain)
+    outcome = judged(seed, [None] * missing + [1.0] * (100 - missing))
+    assert outcome.ci95[0] > 0 > outcome.worst[0]
+    assert (outcome.verdict, outcome.open, outcome.too_few_answers) == ("inconclusive", True, False)
+
+
+def test_missing_answers_leave_a_verdict_that_they_cannot_change() -> None:
+    better = judged([None, *[0.0] * 39], [None, None, *[1.0] * 38])
+    assert (better.verdict, better.examples, better.unanswered, better.unmatched) == ("improved", 38, 1, 0)
+    low, _ = difference([0.0] + [1.0] * 38, [0.0] * 39)
+    assert better.worst == (low, better.ci95[1])
+    worse = judged([*[1.0] * 38, None, 1.0], [*[0.0] * 38, 0.0, None])
+    assert (worse.verdict, worse.unanswered, worse.unmatched) == ("worse", 1, 1)
+    assert worse.worst[1] == difference([0.0] * 39 + [1.0], [*[1.0] * 38, 0.0, 1.0])[1]
+
+
+@given(st.lists(st.tuples(*[st.sampled_from([0.0, 0.5, 1.0, None])] * 2), max_size=40))
+def test_a_verdict_holds_whatever_the_missing_answers_were(pairs: list[tuple[float | None, float | None]]) -> None:
+    """All filled in at random: none contradicts it."""
+    verdict = judged([b for _, b in pairs], [a for a, _ in pairs]).verdict
+    opposite = {"improved": "worse", "worse": "improved"}.get(verdict)
+    some = [pair for pair in pairs if pair != (None, None)]
+    for ours, theirs in ((0.0, 1.0), (1.0, 0.0), (0.5, 0.5)):
+        whole = judged([theirs if b is None else b for _, b in some], [ours if a is None else a for a, _ in some])
+        assert verdict == "inconclusive" or whole.verdict not in {opposite}
+    worst = judged([1.0 if b is None else b for _, b in some], [0.0 if a is None else a for a, _ in some])
+    assert verdict != "improved" or worst.verdict == "improved"
+
+
 def test_a_side_has_its_own_mean_and_interval() -> None:
     tested = Side(SEED, scores(1.0, 0.0, None, 1.0, 1.0))
     assert tested.mean == 0.75

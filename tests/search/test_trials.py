@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from optimizer.evaluate.statistics import standard_error, wilson
+from optimizer.evaluate.statistics import binomial, standard_error
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.trials import all_trials
 from optimizer.search.board import Board
@@ -39,7 +39,7 @@ def test_a_complete_trial(log: TrialLog, ledger: Ledger, events: list[Event]) ->
     (row,) = all_trials(ledger)
     assert (row.state, row.reason) == ("complete", "saw every example of the race")
     assert (row.value, row.score, row.seen, row.failures) == (0.75, 0.75, 4, 0)
-    assert (row.low, row.high) == wilson(3, 4)
+    assert (row.low, row.high) == binomial(3, 4)
     assert [(e.kind, e.number, e.state) for e in events] == [("started", 0, "running"), ("ended", 0, "complete")]
     assert events[1].scores == [1.0, 0.0, 1.0, 1.0]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from optimizer.errors import BudgetSpent, StoppedByFailures
 from optimizer.evaluate.evaluator import Evaluator, Progress, no_progress
-from optimizer.evaluate.statistics import difference, wilson
+from optimizer.evaluate.statistics import binomial, difference
 from optimizer.ledger.answers import answers_of
 from optimizer.ledger.ledger import Ledger
 from optimizer.search.verdict import Outcome, final_test, judge
@@ -99,7 +99,7 @@ def test_a_verdict_holds_whatever_the_missing_answers_were(pairs: list[tuple[flo
 def test_a_side_has_its_own_mean_and_interval() -> None:
     tested = Side(SEED, scores(1.0, 0.0, None, 1.0, 1.0))
     assert tested.mean == 0.75
-    assert tested.ci95 == wilson(3, 4)
+    assert tested.ci95 == binomial(3, 4)
     assert Side(SEED, []).mean == 0.0
 
 

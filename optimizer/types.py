@@ -147,6 +147,11 @@ class Score:
     cut: bool = False
     failure: FailureKind | None = None
 
+    @property
+    def failed(self) -> bool:
+        """Whether the call failed, through the prompt's own fault."""
+        return self.failure is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -155,6 +160,11 @@ class Failure:
     kind: FailureKind
     message: str
     attempts: int = 1
+
+    @property
+    def failed(self) -> bool:
+        """Whether the call failed: it did."""
+        return True
 
     @property
     def judged(self) -> Score | Failure:

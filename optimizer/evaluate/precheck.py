@@ -68,7 +68,7 @@ class Precheck:
     @property
     def no_label(self) -> int:
         """How many of the first answers do not hold the label that they should."""
-        answers = [r.answer for r in self.results if isinstance(r, Score) and not r.failure and RAISED not in r.answer]
+        answers = [r.answer for r in self.results if isinstance(r, Score) and not r.failed and RAISED not in r.answer]
         return sum(
             any(len(named_labels(str(answer.get(name, "")), labels)) != 1 for name, labels in self.labels.items())
             for answer in answers

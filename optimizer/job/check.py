@@ -107,7 +107,10 @@ def check(
 
 
 def at_least(results: Sequence[Result], least: float) -> Criterion:
-    """Tell if a mean score is at least `least`: a 95 % interval above it holds, one below it fell."""
+    """Tell if a mean score is at least `least`: a 95 % interval above it holds, one below it fell.
+
+    Either is wrong with a chance of at most 3.5 %: `interval` is exact for scores of 0 and 1.
+    """
     scores = [result.value for result in results if isinstance(result, Score)]
     low, high = interval(scores)
     message = f"{mean(scores):.3f} [{low:.3f}, {high:.3f}] on {len(scores)} examples, {least:g} wanted"
@@ -133,7 +136,9 @@ def not_worse(ours: Sequence[Result], theirs: Sequence[Result], margin: float, n
 def _criterion(
     name: str, outcome: Finding, figure: float, ci95: Interval, message: str, results: Sequence[Result]
 ) -> Criterion:
-    failures = sum(not isinstance(result, Score) for result in results)
+    # An endpoint that refuses every call tells nothing of a prompt.
+    nothing = all(result.failed for result in results)
+    failures = len(results) if nothing else sum(not isinstance(result, Score) for result in results)
     if failures > MOST_FAILURES * len(results):
         return Criterion(name, "unclear", figure, ci95, f"{message}; {failures} of {len(results)} answers never came")
     return Criterion(name, outcome, figure, ci95, message)

@@ -52,8 +52,7 @@ class Board:
     @property
     def nothing_answered(self) -> bool:
         """Whether every call of every candidate failed, whatever was to blame."""
-        results = (result for results in self._results.values() for result in results)
-        return all(isinstance(result, Failure) or result.failure for result in results)
+        return all(result.failed for results in self._results.values() for result in results)
 
     def scores(self, candidate_id: str) -> list[float]:
         """Return the scores of the examples that were answered."""

@@ -50,7 +50,7 @@ def test_fresh_seeds_have_a_table_of_their_own() -> None:
     assert fresh([line("ours", 9)]) == []
     head, rows, pairs, told = fresh([line("ours", 9, 2), line("bootstrap", 5, 2, variant="turns"), line("ours", 1)])
     assert "seeds 2 and 3" in head
-    assert row_of(rows, "metier")[4] == "**90.0** [60, 98] (1 of 2 seeds)"
+    assert row_of(rows, "metier")[4] == "**90.0** [57, 100] (1 of 2 seeds)"
     assert "BootstrapFewShotWithRandomSearch |" not in rows
     assert "+40.0" in row_of(pairs, "BootstrapFewShotWithRandomSearch + our format")[4]
     assert "none on any task" in told

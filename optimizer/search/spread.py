@@ -26,8 +26,9 @@ def spread(space: Space, size: int, seed: int) -> list[dict[str, Any]]:
     follow its one format; then trials that cover format × policy × count × order, not by luck, by greedy pairwise
     covering (as in AETG, Cohen et al. 1997, doi:10.1109/32.605761). Each has the most pairs of levels that no earlier
     trial had, weighted by what the space's prior says of it. So every level is soon shown, in the company in which it
-    is the most likely to do well. What both parts are worth, with a prior that is right and one that is wrong:
-    experiments/replay/README.md.
+    is the most likely to do well; where as many trials by design are left as there are counts, policies or orders
+    that nothing has shown, these come before all else. What both parts are worth, with a prior that is right and one
+    that is wrong: experiments/replay/README.md.
     """
     # A predictor may have no examples of its own, and so no demos to spread.
     counts = max((space.counts(pool) for pool in space.pools.values()), key=len)
@@ -44,6 +45,7 @@ def spread(space: Space, size: int, seed: int) -> list[dict[str, Any]]:
     numbers = itertools.count(chance.randrange(max(len(pool.instructions) for pool in space.pools.values())))
     by_hand = _by_hand(space, counts)
     covered: set[Levels] = set()
+    hidden = set().union(*map(_shown, open_trials))
     chosen: list[dict[str, Any]] = []
 
     def worth(trial: Levels) -> tuple[bool, float, float]:
@@ -54,11 +56,28 @@ def spread(space: Space, size: int, seed: int) -> list[dict[str, Any]]:
         if by_hand and len(chosen) % 2 == 0:
             best, number = by_hand[0], 0
         else:
-            best, number = max(open_trials, key=worth), next(numbers)
+            coming = by_hand[: (size - len(chosen)) // 2]
+            due = _due(hidden.difference(*map(_shown, coming)), size - len(chosen) - len(coming))
+            needed = {trial: sum(bool(levels & _shown(trial)) for levels in due) for trial in open_trials}
+            most = max(needed.values())
+            best, number = max((t for t in open_trials if needed[t] == most), key=worth), next(numbers)
         open_trials.remove(best)
         covered |= pairs[best]
+        hidden -= _shown(best)
         chosen.append(_params(space, best, number))
     return chosen
+
+
+def _shown(levels: Levels) -> set[Levels]:
+    """Return the levels that a trial shows, with their places: without demos it has no policy and no order."""
+    return {(place, level) for place, level in enumerate(levels) if levels[2] > 0 or place in (0, 2)}
+
+
+def _due(hidden: set[Levels], left: int) -> list[set[Levels]]:
+    """Return the sets of levels, hidden so far, of which each of the trials that are `left` has to show one."""
+    without = {level for level in hidden if level == (2, 0)}
+    sets = [{level for level in hidden if level[0] == place} | (without if place % 2 else set()) for place in range(4)]
+    return [levels for levels in sets if len(levels) == left]
 
 
 def _by_hand(space: Space, counts: Sequence[int]) -> list[Levels]:

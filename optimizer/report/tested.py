@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from optimizer.evaluate.bounded import least_gain
 from optimizer.report.blocks import Block, Figure, Section, Table, Text
 from optimizer.report.clean import cell
 from optimizer.report.figures import intervals
@@ -39,6 +40,7 @@ def outcome_section(result: Scored) -> Section:
             f"winner's score on validation was {result['winner']['validation_score']:.3f}, shrunken towards the "
             "other candidates': the one that was chosen for its score is likely to have been lucky."
         ),
+        *_price(result["test_examples"]),
         *_baselines(result, baselines),
     ]
     figure = Figure(title, description, intervals(drawn, title, description), table)
@@ -47,6 +49,15 @@ def outcome_section(result: Scored) -> Section:
         [Section("Scores with their intervals", [figure]), Section("What they say", notes)],
         columns=True,
     )
+
+
+def _price(examples: int) -> list[Block]:
+    """Return what the interval of the difference costs, which also holds against losses that no example shows."""
+    if not examples:
+        return []
+    least = f"{least_gain(examples):.3f}"
+    lost = f"The interval allows for a large loss that is too rare to be among {examples} examples"
+    return [Text(f"{lost}: so no gain of {least} or less can be shown with them, even if all of them gain it.")]
 
 
 def _baselines(result: Scored, baselines: Sequence[Scored]) -> list[Block]:

@@ -66,14 +66,16 @@ class Found:
     errors: Errors
 
 
-def errors_of(distribution: Distribution, n: int, method: Method = mean_interval, seed: int = 0) -> Errors:
-    """Return how often an interval errs on samples of `n` from a distribution."""
+def errors_of(
+    distribution: Distribution, n: int, method: Method = mean_interval, seed: int = 0, draws: int = DRAWN
+) -> Errors:
+    """Return how often an interval errs on samples of `n` from a distribution: of all, or of so many that are drawn."""
     counts, chances = _listed(distribution.chances, n)
     exact = bool(len(counts))
     if not exact:
-        drawn = np.random.default_rng(seed).multinomial(n, distribution.chances, DRAWN)
+        drawn = np.random.default_rng(seed).multinomial(n, distribution.chances, draws)
         counts, often = np.unique(drawn, axis=0, return_counts=True)
-        chances = often / DRAWN
+        chances = often / draws
     low, high = method(np.array(distribution.values), counts)
     left_out = max(0.0, 1 - float(chances.sum())) if exact else 0.0
     above, below, improved = (

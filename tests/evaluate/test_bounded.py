@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import betaincinv
 
-from optimizer.evaluate.bounded import TAIL, mean_interval
+from optimizer.evaluate.bounded import TAIL, least_gain, mean_interval
 
 samples = st.lists(st.floats(-1, 1), min_size=1, max_size=40)
 
@@ -58,3 +58,10 @@ def test_with_many_examples_it_is_students() -> None:
     assert (low, high) == (
         pytest.approx(values.mean() - 1.96 * error, abs=5e-5), pytest.approx(values.mean() + 1.96 * error, abs=5e-5)
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("n", [20, 60, 300])
+def test_a_gain_of_all_is_shown_from_the_least_gain_on(n: int) -> None:
+    least = least_gain(n)
+    assert 3.4 < n * least < 3.8
+    assert mean_interval(np.full(n, least * 1.01))[0] > 0 > mean_interval(np.full(n, least * 0.98))[0]

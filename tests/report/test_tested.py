@@ -41,6 +41,13 @@ def test_what_a_baseline_says_of_the_search_is_said_plainly(
     assert found.warning == warning
 
 
+def test_what_the_interval_costs_is_told(report: MakeReport) -> None:
+    told = [b.text for b in blocks(outcome_section(report(test_examples=100).to_json())) if isinstance(b, Text)]
+    assert any("among 100 examples: so no gain of 0.035 or less can be shown" in text for text in told)
+    none = [b.text for b in blocks(outcome_section(report(test_examples=0).to_json())) if isinstance(b, Text)]
+    assert not any("can be shown" in text for text in none)
+
+
 def test_one_sentence_names_every_baseline_that_does_as_well(report: MakeReport) -> None:
     made = report(baselines=(baseline(-0.1, -0.2, 0.1, name="5 random demos"), baseline(0.0, -0.1, 0.1)))
     *_, told = made.recommendation.partition(" But ")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from optimizer.config.schema import Failures
 from optimizer.door.breaker import Breaker
 from optimizer.door.charges import Charge
-from optimizer.door.failures import RETRYABLE, classify, problem_with
+from optimizer.door.failures import RETRYABLE, checked, classify, problem_with
 from optimizer.door.limiter import Limiter
 from optimizer.errors import CallError, StoppedByFailures
 from optimizer.models.prices import metered
@@ -79,7 +79,7 @@ class Connection:
         sent = await self._limiter.enter(tokens)
         try:
             async with asyncio.timeout(self._breaker.patience(self._endpoint.timeout)):
-                response = await self._wire.acall(request)
+                response = checked(await self._wire.acall(request))
         except Exception as problem:  # the boundary to code of all providers
             error = self._call_error(problem)
             if error is None:

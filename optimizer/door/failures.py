@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from optimizer.errors import CallError, MetierError
+from optimizer.system.limits import check_depth, shorten
 from optimizer.types import FailureKind
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ _NAMES: Mapping[FailureKind, str] = {
     # DSPy's word for an exception in its own reading of a reply; a provider error without a kind is a strange reply.
     "malformed": "LMUnexpectedError LMProviderError ProviderError",
 }
+# Of one call: no model reads or writes so much, and the ledger could not add up more.
+MOST_TOKENS = 1_000_000_000
 _KINDS = {name: kind for kind, names in _NAMES.items() for name in names.split()}
 
 
@@ -55,6 +58,19 @@ def _by_its_words(kind: FailureKind, text: str, whole: str, status: int | None) 
     if status == 404 or "LLM Provider NOT provided" in whole:
         return "unknown_model"
     return "content_filter" if "content" in text and "filter" in text else kind
+
+
+def checked(response: Response) -> Response:
+    """Return a response that can be written down; raises CallError for any other: none of its figures is believed."""
+    usage = response.usage
+    counts = (usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.cache_write_tokens)
+    if (most := max(count or 0 for count in (*counts, usage.reasoning_tokens))) > MOST_TOKENS:
+        raise CallError("malformed", f"the reply counts {shorten(most)} tokens")
+    try:
+        check_depth([part.input for part in response.message.parts if part.type == "tool_call"])
+    except ValueError as problem:
+        raise CallError("malformed", f"the arguments of a tool are {problem}") from None
+    return response
 
 
 def problem_with(response: Response) -> CallError | None:

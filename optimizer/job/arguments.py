@@ -15,10 +15,10 @@ from optimizer.errors import ConfigError, did_you_mean
 from optimizer.models.caller import BYTES_PER_TOKEN, caller_endpoint
 from optimizer.models.own import lm_config, lm_endpoint
 from optimizer.models.providers import CALLABLE, Endpoint
+from optimizer.system.limits import shorten
 from optimizer.system.source import name_of
 from optimizer.task.load import find_task, load_task
 from optimizer.task.task import Task
-from optimizer.task.text import shorten
 from optimizer.types import Role
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from optimizer.errors import CallError
 from optimizer.models.dialects import Dialect, dialect
 from optimizer.models.headers import retry_after
+from optimizer.system.limits import check_depth, shorten
 
 if TYPE_CHECKING:
     import aiohttp
@@ -55,7 +56,7 @@ class HttpWire:
         reply = _read(body, self._dialect)
         try:
             response: Response = lm.parse_response(request, reply)
-        except (TypeError, ValueError, KeyError, AttributeError) as problem:
+        except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as problem:
             raise CallError("malformed", f"the reply is no answer: {problem}") from None
         return response
 
@@ -104,8 +105,10 @@ def _read(body: bytes, protocol: Dialect) -> _Reply:
     """Refuse what is no answer."""
     try:
         data = json.loads(body)
-    except ValueError:
-        raise CallError("malformed", f"the reply is no JSON: {body[:80].decode('utf-8', 'replace')!r}") from None
+        check_depth(data)
+    except (ValueError, RecursionError) as problem:
+        seen = shorten(body[:80].decode("utf-8", "replace"))
+        raise CallError("malformed", f"the reply is no JSON that can be read ({problem}): {seen}") from None
     problem = protocol.flaw(data) if isinstance(data, dict) else f"a JSON {type(data).__name__}"
     if problem:
         raise CallError("malformed", f"the reply is no answer: {problem}")

@@ -13,7 +13,8 @@ from typing import Any
 
 from optimizer.config.yamlfile import read_text
 from optimizer.errors import TaskError
-from optimizer.task.text import no_such_file, parse_json, shorten
+from optimizer.system.limits import shorten
+from optimizer.task.text import no_such_file, parse_json
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 from optimizer.config.strict import validate
 from optimizer.errors import TaskError, did_you_mean
 from optimizer.system.dspy_private import says_its_inputs
+from optimizer.system.limits import shorten
 from optimizer.task.data import Row, read_rows
 from optimizer.task.hub import read_hub, rows_of_dataset
 from optimizer.task.load import checked_task
@@ -22,7 +23,7 @@ from optimizer.task.metrics.own import PythonMetric
 from optimizer.task.module import predictors_of
 from optimizer.task.schema import FieldSpec, FieldType, TaskSpec
 from optimizer.task.task import Task
-from optimizer.task.text import refuse, shorten
+from optimizer.task.text import refuse
 from optimizer.task.userfile import find_file
 from optimizer.task.values import to_examples
 from optimizer.types import Example

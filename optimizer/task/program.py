@@ -6,9 +6,9 @@ import inspect
 from typing import TYPE_CHECKING, Any, Literal
 
 from optimizer.errors import TaskError
+from optimizer.system.limits import shorten
 from optimizer.task.schema import FieldSpec
 from optimizer.task.task import Task
-from optimizer.task.text import shorten
 from optimizer.task.userfile import UserFunction, load_function
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from optimizer.errors import TaskError
+from optimizer.system.limits import shorten
 from optimizer.task.schema import FieldSpec, SplitSpec
-from optimizer.task.text import fold_all, refuse, shorten
+from optimizer.task.text import fold_all, refuse
 from optimizer.types import Example, canonical_json, digest
 
 SMALLEST = 2

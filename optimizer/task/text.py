@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import math
 import unicodedata
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from optimizer.errors import TaskError, did_you_mean
+from optimizer.system.limits import TOO_DEEP, check_depth
 
 SHOWN = 5
-DEEPEST = 100
-_TOO_DEEP = f"nested more than {DEEPEST} deep"
 
 
 def fold(text: str) -> str:
@@ -47,32 +46,16 @@ def equal(one: object, two: object) -> bool:
     return one == two
 
 
-def shorten(value: object, width: int = 80) -> str:
-    """Return a value's repr, cut to `width` characters."""
-    text = repr(value)
-    return text if len(text) <= width else f"{text[: width - 1]}…"
-
-
 def parse_json(text: str) -> Any:
     """Parse JSON; raises ValueError on NaN, Infinity, a repeated key or half a surrogate pair as well."""
     try:
         value = json.loads(text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_distinct)
     except RecursionError:
-        raise ValueError(_TOO_DEEP) from None
+        raise ValueError(TOO_DEEP) from None
     check_depth(value)
     if "\\ud" in text.lower():
         _encodable(json.dumps(value, ensure_ascii=False))
     return value
-
-
-def check_depth(value: object) -> None:
-    """Raise ValueError for a value nested so deeply that Python's recursion would fail on it later."""
-    layer = [value]
-    for _ in range(DEEPEST):
-        layer = [item for one in layer if isinstance(one, (dict, list)) for item in _items(one)]
-        if not layer:
-            return
-    raise ValueError(_TOO_DEEP)
 
 
 def refuse(problems: Sequence[str], remedy: str) -> None:
@@ -90,10 +73,6 @@ def no_such_file(path: Path, label: str, suffixes: Container[str]) -> TaskError:
     return TaskError(
         f"{label}: no such file", f"Paths start at the folder of the task's file. In {path.parent}: {hint}"
     )
-
-
-def _items(container: dict[str, Any] | list[Any]) -> Iterable[Any]:
-    return container.values() if isinstance(container, dict) else container
 
 
 def _close(one: float, two: float) -> bool:

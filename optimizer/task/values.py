@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from optimizer.errors import TaskError, did_you_mean
+from optimizer.system.limits import check_depth, shorten
 from optimizer.task.data import Row
 from optimizer.task.schema import FieldSpec
-from optimizer.task.text import check_depth, fold, parse_json, refuse, shorten
+from optimizer.task.text import fold, parse_json, refuse
 from optimizer.types import Example
 
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}

@@ -219,6 +219,11 @@ async def _broken(
         return _json(protocol.wrong_types(reply))
     if fault.kind == "empty":
         return _json(protocol.reply(Reply(0, reply["model"], "", 0, 0, 0)))
+    if fault.kind == "deep":
+        return _json(whole[:-1] + b', "more": ' + b"[" * 5000 + b"]" * 5000 + b"}")
+    if fault.kind == "huge_usage":
+        usage = {name: 2**63 if isinstance(count, int) else count for name, count in reply["usage"].items()}
+        return _json({**reply, "usage": usage})
     return _json(b"" if fault.kind == "empty_body" else whole[: len(whole) // 2])
 
 

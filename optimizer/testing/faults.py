@@ -8,7 +8,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["status", "hang", "hang_up", "cut", "broken_json", "wrong_types", "empty", "empty_body", "slow"]
+Kind = Literal[
+    "status",
+    "hang",
+    "hang_up",
+    "cut",
+    "broken_json",
+    "wrong_types",
+    "empty",
+    "empty_body",
+    "deep",
+    "huge_usage",
+    "slow",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +49,8 @@ EVERY_KIND: tuple[Fault, ...] = (
     Fault("wrong_types"),
     Fault("empty"),
     Fault("empty_body"),
+    Fault("deep"),
+    Fault("huge_usage"),
     Fault("slow", seconds=0.2),
 )
 

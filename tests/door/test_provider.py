@@ -203,3 +203,17 @@ def test_faults_of_all_kinds_end_in_the_same_answers(open_door: Open, server: Fa
     assert kinds(futures) == ["ok"] * calls, f"seed {SEED}"
     assert [future.result().message.text for future in futures] == [f"CALL {number}" for number in range(calls)]
     assert calls < server.count <= 1.5 * calls, f"seed {SEED}"
+
+
+@pytest.mark.parametrize("kind", ["deep", "huge_usage"])
+def test_a_reply_that_cannot_be_written_down_is_asked_for_again(
+    open_door: Open, server: FakeServer, ledger: Ledger, kind: Any
+) -> None:
+    server.inject(Fault(kind))
+    door = open_door()
+    assert kinds(submit(door, 1)) == ["ok"]
+    assert server.count == 2
+    row = ledger.read("SELECT state, attempts, input_tokens, output_tokens FROM calls")[0]
+    assert (row["state"], row["attempts"]) == ("done", 2)
+    # The first attempt may have been charged: it is booked at the most that it can have cost, not at what it claimed.
+    assert 0 < row["input_tokens"] + row["output_tokens"] < 10_000

@@ -20,6 +20,7 @@ from optimizer.models.headers import Allowance, allowances, retry_after
         ({"retry-after": "soon"}, None),
         ({"retry-after": "-3"}, None),
         ({"retry-after": "nan"}, None),
+        ({"retry-after": "1..5s"}, None),
     ],
 )
 def test_the_delay_is_read(headers: dict[str, str], seconds: float | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,8 +11,10 @@ import dspy
 import pytest
 from dspy.lm15 import Config, LM15Error, Message, Request, Response
 from dspy.utils.exceptions import LMError
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from optimizer.door.failures import classify, problem_with
+from optimizer.door.failures import checked, classify, problem_with
 from optimizer.errors import CallError
 from optimizer.models.prices import Price, metered
 from optimizer.models.providers import Endpoint
@@ -38,6 +41,8 @@ FAULTS = [
     (Fault("wrong_types"), "malformed"),
     (Fault("empty"), "malformed"),
     (Fault("empty_body"), "malformed"),
+    (Fault("deep"), "malformed"),
+    (Fault("huge_usage"), "malformed"),
 ]
 
 
@@ -70,7 +75,7 @@ def ask(wire: Any, asked: Request) -> Response:
 def outcome(wire: Any, asked: Request) -> tuple[str | None, float | None]:
     """Return the kind of failure that the door would see, and the delay asked for."""
     try:
-        error = problem_with(ask(wire, asked))
+        error = problem_with(checked(ask(wire, asked)))
     except (CallError, LM15Error, LMError, TimeoutError) as problem:
         error = classify(problem)
         return (error and error.kind, error and error.retry_after)
@@ -173,3 +178,66 @@ def test_a_proxy_of_the_environment_is_used(server: FakeServer, monkeypatch: pyt
     assert outcome(dial(server), request()) == ("transport", None)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     assert outcome(dial(server), request()) == (None, None)
+
+
+class Canned(HttpWire):
+    """A wire to a server that answers every request with the same status and bytes."""
+
+    def __init__(self, provider: str, status: int, body: bytes) -> None:
+        super().__init__("fake", provider, "http://127.0.0.1/v1", "key", lambda headers: None)
+        self.answer = (status, dict[str, str](), body)
+
+    async def _post(self, url: str, headers: dict[str, str], body: bytes) -> tuple[int, Mapping[str, str], bytes]:
+        return self.answer
+
+
+def raised_by(wire: Any, asked: Request) -> Exception | None:
+    """Return whatever an attempt raises: the door has to know its kind."""
+    try:
+        checked(ask(wire, asked))
+    except Exception as problem:  # noqa: BLE001 - that is what is tested
+        return problem
+    return None
+
+
+NAMES = st.sampled_from(
+    [
+        *("choices", "message", "content", "role", "text", "type", "usage", "prompt_tokens", "completion_tokens"),
+        *("prompt_tokens_details", "cached_tokens", "input_tokens", "output_tokens", "cache_read_input_tokens"),
+        *("error", "code", "finish_reason", "stop_reason", "tool_calls", "function", "name", "arguments", "id"),
+        *("model", "logprobs", "thinking", "signature", "refusal", "annotations", "index"),
+    ]
+)
+ODD = st.sampled_from([2**63, -1, 0.5, 1e300, 10**400, "", "text", "tool_use", "[" * 3000, "\ud800", "stop"])
+JSON = st.recursive(
+    ODD | st.none() | st.booleans() | st.integers() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=12,
+)
+BODIES = JSON.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=40)
+
+
+def mixed(provider: str, changes: dict[str, Any]) -> bytes:
+    """Return a good reply, some of whose parts are replaced."""
+    reply = {
+        "openai": {"choices": [{"message": {"role": "assistant", "content": "yes"}}], "usage": {}},
+        "anthropic": {"content": [{"type": "text", "text": "yes"}], "usage": {}, "stop_reason": "end_turn"},
+    }[provider]
+    return json.dumps({**reply, **changes}).encode()
+
+
+@both
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), status=st.sampled_from([200, 400, 401, 404, 429, 503]))
+def test_any_reply_is_an_answer_or_a_failure_of_a_known_kind(provider: str, data: st.DataObject, status: int) -> None:
+    changed = st.dictionaries(NAMES, JSON, max_size=4).map(lambda changes: mixed(provider, changes))
+    body = data.draw(BODIES | changed)
+    problem = raised_by(Canned(provider, status, body), request(provider=provider))
+    assert problem is None or classify(problem) is not None, (status, body, problem)
+
+
+@both
+@pytest.mark.parametrize(("status", "kind"), [(200, "malformed"), (429, "rate_limit"), (503, "server")])
+def test_a_deeply_nested_body_leaves_the_status_its_word(provider: str, status: int, kind: str) -> None:
+    body = b'{"error": ' + b"[" * 5000 + b"]" * 5000 + b"}"
+    assert outcome(Canned(provider, status, body), request(provider=provider)) == (kind, None)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.errors import TaskError
-from optimizer.task.text import check_depth, equal, fold, fold_all, parse_json, refuse, shorten
+from optimizer.system.limits import check_depth
+from optimizer.task.text import equal, fold, fold_all, parse_json, refuse
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -53,11 +54,6 @@ def test_equal_is_reflexive(value: Any) -> None:
 def test_equal(one: Any, two: Any, expected: bool) -> None:
     assert equal(one, two) is expected
     assert equal(two, one) is expected
-
-
-def test_shorten_cuts_long_values() -> None:
-    assert shorten("ab") == "'ab'"
-    assert len(shorten("x" * 500, 30)) == 30
 
 
 @pytest.mark.parametrize(

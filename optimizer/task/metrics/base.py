@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from optimizer.system.limits import shorten
 from optimizer.task.schema import FieldSpec
-from optimizer.task.text import shorten
 from optimizer.types import Example
 
 # (field, expected value, the answer's value) → (score in [0, 1], a remark or "")

@@ -10,12 +10,12 @@ from typing import Any
 
 from optimizer.config.strict import Strict, validate
 from optimizer.errors import TaskError, did_you_mean
+from optimizer.system.limits import shorten
 from optimizer.task.metrics.amount import NumericOptions, json_fields, numeric, set_f1
 from optimizer.task.metrics.base import FieldMetric, Metric
 from optimizer.task.metrics.match import choice, contains, exact_match
 from optimizer.task.metrics.own import python_metric
 from optimizer.task.schema import FieldSpec
-from optimizer.task.text import shorten
 from optimizer.types import digest
 
 _ANY = frozenset({"str", "int", "float", "bool", "list[str]", "json"})

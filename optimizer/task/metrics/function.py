@@ -10,9 +10,9 @@ from types import MappingProxyType
 from typing import Any
 
 from optimizer.errors import TaskError
+from optimizer.system.limits import shorten
 from optimizer.system.source import name_of, source_of
 from optimizer.task.metrics.own import as_score
-from optimizer.task.text import shorten
 from optimizer.types import Example, digest
 
 _WANTED = "Return a number from 0 to 1, True or False, (number, feedback), or dspy.Prediction(score=…, feedback=…)."

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from optimizer.errors import TaskError
-from optimizer.task.text import shorten
+from optimizer.system.limits import shorten
 from optimizer.task.userfile import UserFunction, load_function
 from optimizer.types import Example
 

@@ -19,6 +19,7 @@ from optimizer.ledger.answers import ScoreKey, put_scores
 from optimizer.ledger.calls import CallTag
 from optimizer.ledger.ledger import Ledger
 from optimizer.prompt.builder import Builder
+from optimizer.system.limits import check_depth
 from optimizer.task.metrics.base import Metric
 from optimizer.types import Candidate, Example, Failure, Phase, Score
 
@@ -127,8 +128,16 @@ class Evaluator:
     def scored(self, prediction: Any, example: Example) -> Score:
         """Return the metric's word on a program's answer; raises TaskError from the user's metric."""
         answer = self._answer(prediction)
+        try:
+            check_depth(answer)
+        except ValueError as problem:
+            return self._unreadable(str(problem), example)
         value, feedback = self.metric(example, answer)
         return Score(value, answer, feedback)
+
+    def _unreadable(self, text: str, example: Example) -> Score:
+        value, feedback = self.metric(example, None)
+        return Score(value, {"unreadable": text}, feedback)
 
     def _answer(self, prediction: Any) -> dict[str, Any]:
         if self.outputs is not None:
@@ -145,8 +154,7 @@ class Evaluator:
         answers as it is.
         """
         if isinstance(problem, AdapterParseError):
-            value, feedback = self.metric(example, None)
-            return Score(value, {"unreadable": problem.lm_response or ""}, feedback)
+            return self._unreadable(problem.lm_response or "", example)
         error = metier_error_in(problem)
         if isinstance(error, CallError):
             return Failure(error.kind, error.what).judged

@@ -109,7 +109,7 @@ def _read(body: bytes, protocol: Dialect) -> _Reply:
     except (ValueError, RecursionError) as problem:
         seen = shorten(body[:80].decode("utf-8", "replace"))
         raise CallError("malformed", f"the reply is no JSON that can be read ({problem}): {seen}") from None
-    problem = protocol.flaw(data) if isinstance(data, dict) else f"a JSON {type(data).__name__}"
-    if problem:
-        raise CallError("malformed", f"the reply is no answer: {problem}")
+    flaw = protocol.flaw(data) if isinstance(data, dict) else f"a JSON {type(data).__name__}"
+    if flaw:
+        raise CallError("malformed", f"the reply is no answer: {flaw}")
     return _Reply(data)

@@ -371,3 +371,15 @@ def test_a_cut_answer_is_written_down_as_such(ledger: Ledger) -> None:
     asyncio.run(evaluator(ledger, Cut()).run(CANDIDATE, EXAMPLES[:3], "test"))
     assert [one.cut for one in answers_of(ledger, CANDIDATE.id, "test")] == [False, True, True]
     assert (cut_answers(ledger), cut_answers(ledger, "test"), cut_answers(ledger, "search")) == ((2, 3), (2, 3), (0, 0))
+
+
+def test_an_answer_nested_too_deeply_is_wrong_and_ends_nothing(ledger: Ledger) -> None:
+    def rule(n: int) -> Any:
+        value: Any = "1"
+        for _ in range(5000 if n == 1 else 0):
+            value = [value]
+        return value
+
+    results = run(ledger, rule)
+    assert results[1] == Score(0.0, {"unreadable": "nested more than 100 deep"}, "unreadable")
+    assert [result.feedback for result in results if isinstance(result, Score)].count("got 1") == 5

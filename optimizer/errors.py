@@ -8,6 +8,7 @@ MetierError                 2   bad input: one message, one remedy, no traceback
 ├── CallError               -   one model call failed; carries the kind of failure
 ├── BudgetSpent             -   a reservation was refused; ends the search normally
 ├── StoppedByFailures       3   the provider failed for too long; the run can be resumed
+├── InternalError          70   a bug of metier's own; a report of it is written, and a run can be resumed
 └── Interrupted           130   SIGINT or SIGTERM; the run can be resumed
 """
 
@@ -70,6 +71,12 @@ class StoppedByFailures(MetierError):
     """The run stopped because calls kept failing; what was paid is kept."""
 
     exit_code = 3
+
+
+class InternalError(MetierError):
+    """A bug of metier's own, which is its cause; what was paid is kept."""
+
+    exit_code = 70
 
 
 class Interrupted(MetierError):

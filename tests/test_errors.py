@@ -9,6 +9,7 @@ from optimizer.errors import (
     BudgetSpent,
     CallError,
     ConfigError,
+    InternalError,
     Interrupted,
     LedgerError,
     MetierError,
@@ -28,6 +29,7 @@ from optimizer.errors import (
         (ModelError, 2),
         (LedgerError, 2),
         (StoppedByFailures, 3),
+        (InternalError, 70),
         (Interrupted, 130),
     ],
 )
@@ -54,7 +56,7 @@ def test_budget_spent_names_the_limit() -> None:
 
 def test_every_error_of_the_module_is_in_the_docstrings_tree() -> None:
     found = [name for name, item in vars(errors).items() if inspect.isclass(item) and issubclass(item, MetierError)]
-    assert len(found) == 9
+    assert len(found) == 10
     assert [name for name in found if name not in str(errors.__doc__)] == []
 
 

@@ -23,16 +23,21 @@ from optimizer.cli.show import show
 from optimizer.cli.status import status
 from optimizer.cli.text import echo
 from optimizer.errors import MetierError
+from optimizer.system.internal import internal_errors
 from optimizer.system.redact import scrub
 
 
 class Cli(SectionedGroup):
     """A group that ends every MetierError with its message and its exit code."""
 
+    # What click ends a command with, and a reader of what is printed that went away.
+    PASSING = (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError)
+
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; our own errors become one message, without a traceback."""
         try:
-            return super().invoke(ctx)
+            with internal_errors(None, "", *self.PASSING):
+                return super().invoke(ctx)
         except MetierError as problem:
             echo(scrub(f"Error: {problem}"), err=True)
             ctx.exit(problem.exit_code)

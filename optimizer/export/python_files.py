@@ -21,6 +21,7 @@ from optimizer.prompt import demos, values
 from optimizer.prompt.formats import plain
 from optimizer.prompt.program import Programs
 from optimizer.prompt.saved import SavedPrompt
+from optimizer.system import limits
 from optimizer.task import text as texts
 from optimizer.task.metrics import match
 from optimizer.types import Example, Prompt
@@ -37,7 +38,7 @@ ADAPTERS = {
 }
 # The source of the formats `turns` and `block`, after what they read answers with.
 PLAIN_SOURCE = (
-    *(texts.fold, texts.parse_json, texts.check_depth, texts._items, texts._no_constant, texts._finite),
+    *(texts.fold, texts.parse_json, limits.check_depth, limits._items, texts._no_constant, texts._finite),
     *(texts._distinct, texts._encodable, match.named_labels, match._words, values.render, values.label_of),
     *(values.read, values._read_bool, values._read_number, values._read_list, values._read_json),
     *(plain.PlainAdapter, plain.TurnsAdapter, plain.BlockAdapter, plain.system_text),
@@ -112,7 +113,7 @@ def _environment() -> Environment:
     )
     made.filters |= {"literal": _literal, "source": _source, "parts": _parts, "fields": _fields}
     made.filters |= {"pairs": _pairs, "choosing": _choosing}
-    made.globals |= {"values": values, "texts": texts, "demos": demos, "between": BETWEEN, "adapters": ADAPTERS}
+    made.globals |= {"values": values, "limits": limits, "demos": demos, "between": BETWEEN, "adapters": ADAPTERS}
     made.globals |= {"plain_source": PLAIN_SOURCE, "plain_formats": PLAIN, "embedder": MODEL}
     return made
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from optimizer.config.load import dump_config
-from optimizer.errors import Interrupted, LedgerError
+from optimizer.errors import Interrupted
 from optimizer.job.folder import splits_json
 from optimizer.job.watcher import Watcher
 from optimizer.ledger.ledger import Ledger
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 def mirrored(
     session: Session, uri: str, run_id: str, block: int, watcher: Watcher
 ) -> Iterator[Callable[[Event], None]]:
-    """Mirror a run while the context lasts, and record how it ended; yields what is to be told of each event."""
+    """Mirror a run while the context lasts, to however it ends; yields what is to be told of each event."""
     where = session.config.tracking.mlflow
     mirror = None if where is None else _started(session, uri, where.experiment, run_id, block, watcher.say)
 
@@ -42,8 +41,6 @@ def mirrored(
         asked = not isinstance(problem, Exception) or isinstance(problem, Interrupted)
         if mirror is not None:
             _end(session.ledger, mirror, "KILLED" if asked else "FAILED", watcher.say)
-        with suppress(LedgerError):
-            session.ledger.put_meta("stopped", {"at": time.time(), "why": scrub(str(problem)) or "interrupted"})
         raise
     if mirror is not None:
         _end(session.ledger, mirror, "FINISHED", watcher.say)

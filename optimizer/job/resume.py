@@ -18,11 +18,12 @@ from optimizer.errors import ConfigError, LedgerError
 from optimizer.ledger.answers import forget_failures
 from optimizer.ledger.calls import begin_attempt
 from optimizer.ledger.examples import put_examples
-from optimizer.ledger.identity import changes, check_changes, extends, versions
+from optimizer.ledger.identity import changes, check_changes, extends
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
 from optimizer.search.schedule import is_quick, refuse_few
 from optimizer.system.redact import HIDDEN, hide, hide_credentials, scrub
+from optimizer.system.versions import versions
 from optimizer.task.program import calls_each
 from optimizer.task.task import Task
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from types import MappingProxyType
 
 from optimizer.config.load import load_config
 from optimizer.config.schema import RunConfig
 from optimizer.door.budget import refuse_past
-from optimizer.errors import Interrupted, MetierError
+from optimizer.errors import Interrupted, LedgerError, MetierError
 from optimizer.job.finish import finished_report
 from optimizer.job.folder import Job, make_run_dir, mlflow_uri
 from optimizer.job.mirror import catch_up
@@ -22,6 +22,8 @@ from optimizer.job.watcher import Logged, Watcher
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.result import Report
 from optimizer.models.providers import Endpoint
+from optimizer.system.internal import internal_errors
+from optimizer.system.redact import scrub
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
 from optimizer.types import Role
@@ -41,7 +43,7 @@ def run_config(
     A run directory that was begun before goes on; a finished one is read. `task`, and the models behind `endpoints`,
     may be held in memory instead of being named in the config. `wait` for another process that is working on the run;
     `accept_changes` that are harmless. Raises MetierError: ConfigError, TaskError, ModelError, LedgerError,
-    StoppedByFailures, Interrupted.
+    StoppedByFailures, Interrupted, InternalError.
     """
     config = config if isinstance(config, RunConfig) else load_config(config)
     job = _job(config, Logged(watcher or Watcher()), task, endpoints)
@@ -51,8 +53,10 @@ def run_config(
             catch_up(ledger, job.watcher.say)
             return finished_report(ledger)
         try:
-            result = _run_to_end(job, ledger, claim)
+            with internal_errors(job.run_dir, _go_on(job)):
+                result = _run_to_end(job, ledger, claim)
         except MetierError as problem:
+            _keep_why(ledger, problem)
             notify(config.notify, stopped(job.task.name, job.run_dir, problem), job.watcher.say)
             raise
         notify(config.notify, finished(result), job.watcher.say)
@@ -74,5 +78,15 @@ def _run_to_end(job: Job, ledger: Ledger, claim: Claim) -> Report:
     try:
         return asyncio.run(run_stages(job, ledger, claim))
     except asyncio.CancelledError:
-        remedy = f"Go on with `metier resume {job.run_dir}`: nothing paid is lost."
-        raise Interrupted("interrupted", remedy) from None
+        raise Interrupted("interrupted", _go_on(job)) from None
+
+
+def _keep_why(ledger: Ledger, problem: MetierError) -> None:
+    """Write down why the run stopped, for `metier status` and the report."""
+    why = problem.what if isinstance(problem, Interrupted) else str(problem)
+    with suppress(LedgerError):
+        ledger.put_meta("stopped", {"at": time.time(), "why": scrub(why)})
+
+
+def _go_on(job: Job) -> str:
+    return f"Go on with `metier resume {job.run_dir}`: nothing paid is lost."

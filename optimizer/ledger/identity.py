@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -89,17 +88,6 @@ def check_changes(place: Path, found: list[Change], *, accept: bool, finished: b
         raise LedgerError(what, f"Give another --run-dir, or undo the change of {keys}.")
     if not accept:
         raise LedgerError(what, "These are harmless: go on with --accept-changes, or undo them.")
-
-
-def versions(*packages: str) -> dict[str, str]:
-    """Return the installed versions of packages; "none" for one that is not there."""
-    found = {}
-    for package in packages:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "none"
-    return found
 
 
 def _flat(data: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:

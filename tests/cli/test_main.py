@@ -3,8 +3,10 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from itertools import chain
+from pathlib import Path
 
 import click
 import pytest
@@ -68,3 +70,23 @@ def test_every_command_shows_an_example_and_all_its_options(path: tuple[str, ...
 
 def test_the_version() -> None:
     assert CliRunner().invoke(cli, ["--version"]).output == f"metier, version {__version__}\n"
+
+
+def test_a_bug_is_one_message_with_a_report_to_send(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def broken(*arguments: object) -> None:
+        raise KeyError("gone")
+
+    monkeypatch.setattr("optimizer.config.load.load_config", broken)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    done = CliRunner().invoke(cli, ["config", "show", "x.yaml"])
+    assert done.exit_code == 70
+    assert "Traceback" not in done.output
+    assert done.output.startswith("Error: internal error: KeyError: 'gone'\n  This is a bug in metier")
+    (report,) = tmp_path.glob("*/internal-error.txt")
+    assert str(report) in done.output
+    assert "in broken" in report.read_text()
+
+
+def test_what_click_raises_is_no_bug() -> None:
+    assert CliRunner().invoke(cli, ["run"]).exit_code == 2
+    assert CliRunner().invoke(cli, ["config", "nonsense"]).exit_code == 2

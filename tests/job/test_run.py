@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from support.jobs import LABELS, TRUTH, lighten, make_task, metier, rule, settin
 import optimizer.job.stages
 import optimizer.prompt.overlap
 from optimizer import load_prompt
+from optimizer.errors import InternalError
 from optimizer.job.run import run_config
+from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import Report
 from optimizer.testing.fake_server import FakeServer
 
@@ -244,3 +247,37 @@ def test_a_run_tells_of_near_duplicates_and_of_quoted_examples(run: Run, monkeyp
     notes = run(search={"trials": 1}).notes
     assert sum("nearly what an example of another split says" in note for note in notes) == 1
     assert sum("quotes training text outside its demos" in note for note in notes) == 1
+
+
+def test_a_bug_ends_a_run_with_a_report_and_the_run_goes_on_later(
+    run: Run, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr("optimizer.job.run.notify", lambda where, body, say: told.append(body))
+    monkeypatch.setenv("MY_API_KEY", "hush-hush-123")
+
+    def broken(*arguments: Any) -> None:
+        raise OverflowError("too large for hush-hush-123")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(optimizer.job.stages, "warn", broken)
+        with pytest.raises(InternalError) as caught:
+            run()
+    assert caught.value.exit_code == 70
+    assert caught.value.what == "internal error: OverflowError: too large for ***"
+    assert isinstance(caught.value.__cause__, OverflowError)
+    file = tmp_path / "out" / "internal-error.txt"
+    assert str(file) in caught.value.remedy
+    assert f"metier resume {tmp_path / 'out'}" in caught.value.remedy
+    report = file.read_text()
+    assert "test_run.py" in report
+    assert "in broken" in report
+    assert "hush-hush" not in report
+    with closing(Reader(tmp_path / "out" / "ledger.db")) as ledger:
+        assert ledger.meta("stopped")["why"].startswith("internal error: OverflowError")
+    assert [body["event"] for body in told] == ["stopped"]
+    assert told[0]["why"] == caught.value.what
+    paid = server.answered
+    assert run().verdict == "improved"
+    assert server.answered == paid, "nothing was paid twice"
+    assert told[-1]["event"] == "finished"

@@ -19,16 +19,18 @@ from collections.abc import Iterable
 
 from optimizer.types import FailureKind
 
+# Of a message's line: what is shown of a long one's beginning and end. A value may be as long as the file it is from.
+BEGINNING, END, MOST_LINES, MOST_WORDS = 700, 200, 40, 30
+
 
 class MetierError(Exception):
-    """Something the user can mend: what was wrong, and what to do about it."""
+    """Something the user can mend: what was wrong, and what to do about it. Neither is longer than a page."""
 
     exit_code = 2
 
     def __init__(self, what: str, remedy: str = "") -> None:
-        super().__init__(what)
-        self.what = what
-        self.remedy = remedy
+        self.what, self.remedy = _cut(what), _cut(remedy)
+        super().__init__(self.what)
 
     def __str__(self) -> str:
         return f"{self.what}\n  {self.remedy}" if self.remedy else self.what
@@ -88,7 +90,18 @@ class Interrupted(MetierError):
 def did_you_mean(seen: str, known: Iterable[str]) -> str:
     """Return ' (did you mean …?)' for the nearest known word, else the known words."""
     words = sorted(known)
-    near = difflib.get_close_matches(seen, words, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(seen[:BEGINNING], words, n=1, cutoff=0.6)
     if near:
         return f"did you mean '{near[0]}'?"
-    return f"known: {', '.join(words)}." if words else ""
+    more = f" and {len(words) - MOST_WORDS:,} more" if len(words) > MOST_WORDS else ""
+    return f"known: {', '.join(words[:MOST_WORDS])}{more}." if words else ""
+
+
+def _cut(text: str) -> str:
+    """Return text whose long lines are without their middle; of very many lines only the first are kept."""
+    lines = text.split("\n")
+    short = [
+        line if len(line) <= BEGINNING + END else f"{line[:BEGINNING]} … ({len(line):,} characters) … {line[-END:]}"
+        for line in lines[:MOST_LINES]
+    ]
+    return "\n".join([*short, *([f"… ({len(lines):,} lines)"] if len(lines) > MOST_LINES else [])])

@@ -70,3 +70,17 @@ def test_every_error_of_the_module_is_in_the_docstrings_tree() -> None:
 )
 def test_did_you_mean(seen: str, known: list[str], hint: str) -> None:
     assert did_you_mean(seen, known) == hint
+
+
+def test_a_message_is_short_whatever_it_quotes() -> None:
+    error = ConfigError(f"a.yaml: '{'x' * 200_000}' is wrong", "y" * 200_000)
+    assert error.what.startswith("a.yaml: 'xxx")
+    assert error.what.endswith("xxx' is wrong")
+    assert "(200,019 characters)" in error.what
+    assert len(str(error)) < 2000
+    assert len(ConfigError("line\n" * 100_000).what) < 500
+
+
+def test_of_very_many_known_words_some_are_shown() -> None:
+    hint = did_you_mean("x" * 100_000, [f"label {n:05}" for n in range(10_000)])
+    assert hint.endswith("label 00029 and 9,970 more.")

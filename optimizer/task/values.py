@@ -98,7 +98,8 @@ def _text(value: Any) -> str:
         except UnicodeEncodeError:
             raise ValueError(f"is {shorten(value)}, with half a surrogate pair; write the whole character") from None
         return value
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if whole or (isinstance(value, float) and math.isfinite(value)):
         return str(value)
     raise ValueError(f'is {shorten(value)}, {_kind(value)}, not text; write it as "…"')
 
@@ -108,7 +109,7 @@ def _int(value: Any) -> int:
         return int(value)
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**1000:  # as of a text
         return value
     raise ValueError(f"is {shorten(value)}, {_kind(value)}, not a whole number")
 

@@ -83,6 +83,7 @@ def as_number(value: Any) -> float | None:
     """Return a finite number as a float, None for anything else."""
     # numpy's numbers and one-element tensors give a plain number by .item().
     value = value.item() if callable(getattr(value, "item", None)) and getattr(value, "size", 1) == 1 else value
-    if isinstance(value, (bool, int, float)) and math.isfinite(value):
-        return float(value)
-    return None
+    try:
+        return float(value) if isinstance(value, (bool, int, float)) and math.isfinite(value) else None
+    except OverflowError:  # a whole number too large for a float
+        return None

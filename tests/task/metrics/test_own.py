@@ -59,6 +59,8 @@ def test_the_version_is_the_files_hash(tmp_path: Path) -> None:
         ("return 1.5", ["metric.py:score: returned 1.5 on a.jsonl:7", "{'y': 'b'}", "from 0 to 1"]),
         ("return -0.1", ["returned -0.1"]),
         ("return float('nan')", ["returned nan"]),
+        ("return 10**400", ["returned 1000", "from 0 to 1"]),
+        ("return -(10**5000)", ["returned a value of type int that cannot be shown"]),
         ("return None", ["returned None", "Return a number"]),
         ("return 'good'", ["returned 'good'"]),
         ("return 2, 'fine'", ["returned (2, 'fine')"]),

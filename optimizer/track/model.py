@@ -13,7 +13,7 @@ from contextlib import redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optimizer.ledger.identity import versions
+from optimizer.system.versions import versions
 from optimizer.track.registry import registry_name
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from optimizer.errors import ConfigError, StoppedByFailures, TaskError
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import best_of_run, result_of
+from optimizer.system.files import is_file
 from optimizer.track.address import checked
 from optimizer.track.connect import make_client, why
 from optimizer.track.registry import FILE, aliases, point, register, registry_name
@@ -33,7 +34,7 @@ def promote(run_dir: Path, alias: str) -> str:
     """
     if not ALIAS.fullmatch(alias):
         raise ConfigError(f"'{alias}' cannot be an alias", "Take a word such as champion; latest and v1 are MLflow's.")
-    if not (run_dir / "ledger.db").is_file():
+    if not is_file(run_dir / "ledger.db"):
         raise ConfigError(f"{run_dir}: no finished run here", "Give the folder of a run.")
     with closing(Reader(run_dir / "ledger.db")) as ledger:
         report, text = result_of(ledger), best_of_run(ledger)

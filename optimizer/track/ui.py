@@ -17,6 +17,7 @@ from pathlib import Path
 from optimizer.errors import ConfigError
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import result_of
+from optimizer.system.files import exists, is_file
 from optimizer.track.view import view_address
 
 POLL_SECONDS = 2.0
@@ -35,14 +36,14 @@ SETTINGS = {
 def tracking_uri(run_dir: Path | None) -> str:
     """Return the tracking URI of a run, or of the latest one below ./runs; raises ConfigError, LedgerError."""
     place = run_dir or latest() or Path("runs")
-    if (place / "ledger.db").is_file():
+    if is_file(place / "ledger.db"):
         with closing(Reader(place / "ledger.db")) as ledger:
             about = ledger.meta("tracking")
         if about is None:
             raise ConfigError(f"{place}: this run was not mirrored to MLflow", "Run it with tracking.mlflow set.")
         return str(about["uri"])
     for home in (place, place.parent) if run_dir else (place,):
-        if (home / "mlflow.db").exists():
+        if exists(home / "mlflow.db"):
             return f"sqlite:///{(home / 'mlflow.db').resolve()}"
     if run_dir is None:
         raise ConfigError("no run below ./runs", "Name the run's folder: metier ui RUN_DIR")
@@ -57,7 +58,7 @@ def latest() -> Path | None:
 
 def trials_address(run_dir: Path | None, uri: str) -> str | None:
     """Return the UI's address of a finished run's trials by score, or None where MLflow does not have the run."""
-    if run_dir is None or not (run_dir / "ledger.db").is_file():
+    if run_dir is None or not is_file(run_dir / "ledger.db"):
         return None
     with closing(Reader(run_dir / "ledger.db")) as ledger:
         report = result_of(ledger)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from optimizer.errors import LedgerError
-from optimizer.ledger.identity import Change, changes, check_changes, is_harmless, versions
+from optimizer.ledger.identity import Change, changes, check_changes, is_harmless
 
 
 def test_the_difference_is_told_key_by_key() -> None:
@@ -54,9 +54,3 @@ def test_only_harmless_changes_can_be_accepted() -> None:
         with pytest.raises(LedgerError, match=remedy) as caught:
             check_changes(place, found, accept=accept, finished=finished)
         assert "config.search.trials: 1 → 2" in str(caught.value)
-
-
-def test_versions_of_packages() -> None:
-    found = versions("click", "no-such-package-at-all")
-    assert found["click"][0].isdigit()
-    assert found["no-such-package-at-all"] == "none"

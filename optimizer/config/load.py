@@ -10,8 +10,10 @@ import yaml
 
 from optimizer.config.schema import RunConfig
 from optimizer.config.strict import validate
-from optimizer.config.yamlfile import read_yaml
+from optimizer.config.yamlfile import flaw_of, parse_yaml, read_yaml
 from optimizer.errors import ConfigError
+from optimizer.system.files import exists, is_file, is_folder
+from optimizer.system.limits import shorten
 from optimizer.system.redact import scrub
 
 TASK_FILE = "task.yaml"
@@ -30,14 +32,14 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     # What --set changed has no line in the file.
     config = validate(RunConfig, data, f"{source} with --set" if overrides else str(source), ConfigError)
     by_the_config = source.parent / config.task
-    if not Path(config.task).exists() and by_the_config.exists():
+    if not exists(config.task) and exists(by_the_config):
         return config.model_copy(update={"task": str(by_the_config)})
     return config
 
 
 def _read(source: Path) -> dict[str, Any]:
-    if source.is_dir():
-        if not (source / TASK_FILE).is_file():
+    if is_folder(source):
+        if not is_file(source / TASK_FILE):
             remedy = f"Name a run's YAML file, or a task's folder, which holds a {TASK_FILE}."
             raise ConfigError(f"{source}: the folder has no {TASK_FILE}", remedy)
         return {"task": str(source)}
@@ -53,9 +55,10 @@ def apply_override(data: Mapping[str, Any], override: str) -> dict[str, Any]:
     if not separator or not all(parts):
         raise ConfigError(f"--set {override}: not of the form key=value", "Example: --set search.trials=20")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {override}: the value is not valid YAML", "Quote it, or check it.") from None
+        value = parse_yaml(text)
+    except yaml.YAMLError as problem:
+        what = f"--set {override}: the value is not valid YAML ({flaw_of(problem)})"
+        raise ConfigError(what, "Quote it, or check it.") from None
     return _with(data, parts, value, override)
 
 
@@ -67,7 +70,7 @@ def _with(data: Mapping[str, Any], parts: Sequence[str], value: Any, override: s
     if isinstance(below, str) and head in {"task", "prompt"}:
         below = {"model": below}
     if below is not None and not isinstance(below, Mapping):
-        raise ConfigError(f"--set {override}: '{head}' is {below!r}, not a section", f"Set '{head}' itself.")
+        raise ConfigError(f"--set {override}: '{head}' is {shorten(below)}, not a section", f"Set '{head}' itself.")
     return {**data, head: _with(below or {}, rest, value, override)}
 
 

@@ -6,11 +6,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
+import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from optimizer.config.yamlfile import line_of
+from optimizer.config.yamlfile import composed, line_of
 from optimizer.errors import MetierError, did_you_mean
+from optimizer.system.limits import shorten
+
+SHOWN = 5
 
 
 class Strict(BaseModel):
@@ -32,12 +36,15 @@ def validate(model: type[Model], data: Mapping[str, Any], source: str, error: ty
     except ValidationError as problem:
         # A misspelt key is also missing: the remedy is the one that knows the spelling.
         details = sorted(problem.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
-        described = [(_where(source, detail["loc"]), *_describe(model, detail)) for detail in details]
-        raise error("\n".join(f"{where}: {what}" for where, what, _ in described), described[0][2]) from None
+        root = composed(Path(source))
+        described = [(_where(source, root, detail["loc"]), *_describe(model, detail)) for detail in details[:SHOWN]]
+        more = [f"and {len(details) - SHOWN} more"] if len(details) > SHOWN else []
+        lines = [*(f"{where}: {what}" for where, what, _ in described), *more]
+        raise error("\n".join(lines), described[0][2]) from None
 
 
-def _where(source: str, keys: tuple[int | str, ...]) -> str:
-    line = line_of(Path(source), keys)
+def _where(source: str, root: yaml.Node | None, keys: tuple[int | str, ...]) -> str:
+    line = line_of(root, keys)
     return source if line is None else f"{source}:{line}"
 
 
@@ -49,7 +56,7 @@ def _describe(model: type[BaseModel], detail: ErrorDetails) -> tuple[str, str]:
     if detail["type"] == "missing":
         return f"'{key}' is missing", f"Add '{key}' to the file."
     reason = detail["msg"].removeprefix("Value error, ")
-    seen = "" if isinstance(detail["input"], dict) else f" (got {detail['input']!r})"
+    seen = "" if isinstance(detail["input"], dict) else f" (got {shorten(detail['input'])})"
     return f"'{key}': {reason}{seen}" if key else reason, f"Correct '{key}'." if key else ""
 
 

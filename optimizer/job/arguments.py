@@ -15,6 +15,7 @@ from optimizer.errors import ConfigError, did_you_mean
 from optimizer.models.caller import BYTES_PER_TOKEN, caller_endpoint
 from optimizer.models.own import lm_config, lm_endpoint
 from optimizer.models.providers import CALLABLE, Endpoint
+from optimizer.system.files import exists, is_file
 from optimizer.system.limits import shorten
 from optimizer.system.source import name_of
 from optimizer.task.load import find_task, load_task
@@ -96,13 +97,13 @@ def _job(job: object, told: Mapping[str, object]) -> tuple[Task | None, dict[str
 
 def _from_path(path: Path) -> dict[str, object]:
     """Return the config in a run's YAML file, or one that names a task."""
-    if (path / "ledger.db").is_file():
+    if is_file(path / "ledger.db"):
         remedy = f"Go on with `metier resume {path}`, or give what it was begun with and run_dir={str(path)!r}."
         raise ConfigError(f"{SOURCE}: {path} is the folder of a run", remedy)
     if path.suffix in DATA_FILES:
         raise ConfigError(f"{SOURCE}: {path} is a file of examples", f"Give it as examples={str(path)!r}.")
     # A bare name is that of a task under ./tasks.
-    return load_config(path).model_dump() if path.exists() else {"task": str(find_task(path))}
+    return load_config(path).model_dump() if exists(path) else {"task": str(find_task(path))}
 
 
 def _budget(given: object) -> object:

@@ -18,6 +18,7 @@ from optimizer.job.finish import model_of
 from optimizer.job.load import load_prompt
 from optimizer.prompt.saved import SavedPrompt
 from optimizer.report.clean import cell
+from optimizer.system.files import is_file
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
 from optimizer.types import Score
@@ -153,7 +154,7 @@ def _subject(source: str, task: str | None) -> tuple[str, SavedPrompt, Task]:
     config = load_config(source)
     on_task = load_task(task or config.task)
     best = None if config.run_dir is None else Path(config.run_dir) / "best.json"
-    if best is not None and best.is_file():
+    if best is not None and is_file(best):
         return str(best), load_prompt(best), on_task
     return f"the instruction of {on_task.name}", _seed(config, on_task), on_task
 
@@ -168,7 +169,7 @@ def _seed(config: RunConfig, task: Task) -> SavedPrompt:
 
 def _rival(against: str, task: Task) -> SavedPrompt:
     """Return the prompt in a file, or the one that the registry holds under an alias of the task."""
-    known = Path(against).is_file() or against.startswith("prompts:/")
+    known = is_file(against) or against.startswith("prompts:/")
     return load_prompt(against if known else f"prompts:/{task.name}@{against}")
 
 

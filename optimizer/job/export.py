@@ -17,6 +17,7 @@ from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import result_of
 from optimizer.ledger.trials import Trial, all_trials
 from optimizer.prompt.saved import SavedPrompt, carried, load_prompt
+from optimizer.system.files import is_file
 from optimizer.task.load import load_task
 from optimizer.types import Candidate
 
@@ -26,11 +27,11 @@ def ship(place: Path, target: str, trial: int | None, predictor: str | None = No
 
     Raises TaskError where the target cannot hold it, with the best trial that it can hold.
     """
-    saved = load_prompt(place) if place.is_file() else prompt_of(place, trial)
+    saved = load_prompt(place) if is_file(place) else prompt_of(place, trial)
     try:
         return export(saved, target, predictor)
     except Retrieves as problem:
-        if place.is_file():
+        if is_file(place):
             raise
         raise Retrieves(problem.what, f"{problem.remedy}\n  {_best_static(place)}") from None
 

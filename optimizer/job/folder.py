@@ -12,6 +12,7 @@ from optimizer.config.schema import RunConfig
 from optimizer.errors import ConfigError
 from optimizer.job.watcher import Watcher
 from optimizer.models.providers import Endpoint
+from optimizer.system.files import reason_of
 from optimizer.task.task import Task
 from optimizer.types import Role, digest
 
@@ -37,9 +38,9 @@ def make_run_dir(config: RunConfig, task: Task) -> Path:
         place = Path("runs") / f"{stamp}-{task.name}-{secrets.token_hex(3)}"
     try:
         place.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
+    except (OSError, ValueError) as problem:
         remedy = "Give another --run-dir."
-        raise ConfigError(f"run_dir {place}: cannot be created ({problem.strerror})", remedy) from None
+        raise ConfigError(f"run_dir {place}: cannot be created ({reason_of(problem)})", remedy) from None
     return place
 
 

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from optimizer.errors import LedgerError
 from optimizer.ledger.checks import UNREADABLE, check_version, is_whole, seal
+from optimizer.system.files import is_file
 
 
 class Reader:
@@ -22,7 +23,7 @@ class Reader:
         """Open the file; raises LedgerError if there is none."""
         self.path = path
         self._local = threading.local()
-        if not path.is_file():
+        if not is_file(path):
             raise LedgerError(f"{path.parent}: no run lies here", "Give the folder of a run: it holds ledger.db.")
 
     def _connect(self) -> sqlite3.Connection:

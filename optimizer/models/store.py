@@ -14,6 +14,7 @@ from optimizer.models.disk import disk_error
 from optimizer.models.download import pull_files
 from optimizer.models.progress import Progress, silent
 from optimizer.models.seals import Seals
+from optimizer.system.files import exists
 
 Say = Callable[[str], None]
 
@@ -98,10 +99,10 @@ class Store:
         """
         if spec.startswith("hf:"):
             return self._resolve_hub(hub.parse(spec), progress, say)
-        if spec in self._catalogue or (spec.startswith("local/") and not Path(spec).exists()):
+        if spec in self._catalogue or (spec.startswith("local/") and not exists(spec)):
             return self.pull(spec, progress, say)
         path = Path(spec).expanduser()
-        if not path.exists() and path.suffix != ".gguf":
+        if not exists(path) and path.suffix != ".gguf":
             what = f"'{spec}' is neither a local model nor a file: {did_you_mean(spec, self._catalogue)}"
             raise ModelError(what, "Write local/<name>, path/to/model.gguf or hf:owner/repo/file.gguf.")
         gguf.check(path)

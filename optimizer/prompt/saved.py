@@ -18,6 +18,7 @@ from optimizer.prompt.template import templates
 from optimizer.task.metrics.build import build_metric
 from optimizer.task.schema import FieldSpec
 from optimizer.task.task import Task
+from optimizer.task.text import parse_json
 from optimizer.types import Candidate, Example
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def load_prompt(path: str | Path) -> SavedPrompt:
 def parse_prompt(text: str, source: str) -> SavedPrompt:
     """Return the prompt in the text of a best.json; `source` names it where TaskError says that it is not one."""
     try:
-        data = json.loads(text)
+        data = parse_json(text)
         if data["metier"] != VERSION:
             raise ValueError(f"version {data['metier']}")
         return _from_json(data)

@@ -27,10 +27,25 @@ def write_draft(path: Path, text: str) -> Path:
     return draft
 
 
-def unreadable(path: Path, problem: OSError, error: type[MetierError], kind: str = "file") -> MetierError:
+# Unlike Path's methods these are False for a name that no file can have: of more than 255 bytes, or with a null in it.
+exists, is_file, is_folder = os.path.exists, os.path.isfile, os.path.isdir
+
+
+def refuse_pipe(path: Path, error: type[MetierError]) -> None:
+    """Raise `error` for a pipe or a device: to read one may take for ever."""
+    if exists(path) and not is_file(path) and not is_folder(path):
+        raise error(f"{path}: is a pipe or a device, not a file", "Save what it gives in a file, and name that.")
+
+
+def unreadable(path: Path, problem: OSError | ValueError, error: type[MetierError], kind: str = "file") -> MetierError:
     """Return the `error` to raise where a user's file cannot be read; `kind` says what it was to be."""
     if isinstance(problem, FileNotFoundError):
         return error(f"{path}: no such {kind}", "Check the path; it is taken from the current folder.")
     if isinstance(problem, IsADirectoryError):
         return error(f"{path}: is a folder, not a {kind}", f"Name the {kind} inside it.")
-    return error(f"{path}: cannot be read ({problem.strerror})", "Check its permissions.")
+    return error(f"{path}: cannot be read ({reason_of(problem)})", "Check its name and its permissions.")
+
+
+def reason_of(problem: OSError | ValueError) -> str:
+    """Return why a path cannot be used, in words; a ValueError is raised for a null in its name."""
+    return getattr(problem, "strerror", None) or str(problem)

@@ -13,6 +13,7 @@ from typing import Any
 
 from optimizer.config.yamlfile import read_text
 from optimizer.errors import TaskError
+from optimizer.system.files import exists, refuse_pipe
 from optimizer.system.limits import shorten
 from optimizer.task.text import no_such_file, parse_json
 
@@ -35,7 +36,7 @@ def read_rows(path: Path, label: str = "") -> list[Row]:
     if reader is None:
         known = ", ".join(_READERS)
         raise TaskError(f"{label}: unknown kind of file {path.suffix!r}", f"Give one of {known}.")
-    if not path.exists():
+    if not exists(path):
         raise no_such_file(path, label, _READERS)
     rows = reader(path, label)
     if not rows:
@@ -120,6 +121,7 @@ def _read_parquet(path: Path, label: str) -> list[Row]:
     except ImportError:
         what = f"{label}: the package 'pyarrow' is not installed"
         raise TaskError(what, "Run: pip install pyarrow; or save the examples as .jsonl.") from None
+    refuse_pipe(path, TaskError)
     try:
         records = pyarrow.parquet.read_table(path).to_pylist()
     except (OSError, ValueError) as problem:

@@ -10,6 +10,7 @@ from typing import Any
 from optimizer.config.strict import Strict, validate
 from optimizer.config.yamlfile import read_text
 from optimizer.errors import TaskError
+from optimizer.system.files import exists
 from optimizer.task.text import no_such_file
 
 # {{ field }} as Jinja and Mustache write it, filters and all, and {field} as Python does.
@@ -32,7 +33,7 @@ def read_instruction(data: Mapping[str, Any], source: Path) -> dict[str, Any]:
     if not isinstance(reference, dict):
         return dict(data)
     path = source.parent / validate(InstructionFile, reference, f"{source}: instruction", TaskError).file
-    if not path.exists():
+    if not exists(path):
         raise no_such_file(path, f"{source}: instruction: {reference['file']}", (".txt", ".md", ""))
     text = read_text(path, TaskError).strip()
     if not text:

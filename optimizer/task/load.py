@@ -11,6 +11,7 @@ from optimizer.config.load import TASK_FILE
 from optimizer.config.strict import validate
 from optimizer.config.yamlfile import read_yaml
 from optimizer.errors import TaskError, did_you_mean
+from optimizer.system.files import exists, is_file, is_folder
 from optimizer.task.data import Row, read_rows
 from optimizer.task.hub import read_hub
 from optimizer.task.instruction import check_placeholders, read_instruction
@@ -89,12 +90,12 @@ def load_task_file(path: str | Path) -> tuple[TaskFile, Path]:
 def find_task(path: str | Path) -> Path:
     """Return the YAML file of the task at `path`; raises TaskError with the nearest names."""
     folder = Path(path)
-    if not folder.exists() and not re.search(r"[/\\]", str(path)) and (_TASKS / folder / TASK_FILE).is_file():
+    if not exists(folder) and not re.search(r"[/\\]", str(path)) and is_file(_TASKS / folder / TASK_FILE):
         return _TASKS / folder / TASK_FILE
-    if folder.is_file():
+    if is_file(folder):
         return folder
-    if folder.is_dir():
-        if (folder / TASK_FILE).is_file():
+    if is_folder(folder):
+        if is_file(folder / TASK_FILE):
             return folder / TASK_FILE
         others = sorted(other.name for other in folder.glob("*.y*ml"))
         remedy = f"Name the file itself: {folder / others[0]}" if others else f"Write {folder / TASK_FILE}."

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from optimizer.errors import TaskError, did_you_mean
+from optimizer.system.files import is_folder
 from optimizer.system.limits import TOO_DEEP, check_depth
 
 SHOWN = 5
@@ -68,7 +69,8 @@ def refuse(problems: Sequence[str], remedy: str) -> None:
 
 def no_such_file(path: Path, label: str, suffixes: Container[str]) -> TaskError:
     """Return what to raise where a file that a task names is missing; `suffixes` are those of its kind."""
-    near = [other.name for other in path.parent.glob("*") if other.suffix.lower() in suffixes and other.is_file()]
+    beside = path.parent.glob("*") if is_folder(path.parent) else ()
+    near = [other.name for other in beside if other.suffix.lower() in suffixes and other.is_file()]
     hint = did_you_mean(path.name, near) or "no file of that kind is there."
     return TaskError(
         f"{label}: no such file", f"Paths start at the folder of the task's file. In {path.parent}: {hint}"

@@ -15,6 +15,7 @@ from types import CodeType
 from typing import Any
 
 from optimizer.errors import MetierError, TaskError, did_you_mean
+from optimizer.system.files import is_file
 from optimizer.task.text import no_such_file
 from optimizer.types import digest
 
@@ -55,7 +56,7 @@ def find_file(reference: str, folder: Path, source: str) -> tuple[Path, str]:
     if not colon or not file.endswith(".py") or not name.isidentifier():
         raise TaskError(f"{source}: '{reference}' is not of the form file.py:function", "For example: metric.py:score")
     path = folder / file
-    if not path.is_file():
+    if not is_file(path):
         raise no_such_file(path, f"{source}: {file}", {".py"})
     return path, name
 

@@ -110,6 +110,34 @@ def invalid_yaml(bench: Bench) -> Bad:
 
 
 @case
+def impossible_date(bench: Bench) -> Bad:
+    name = bench.text("task: sorting\nbudget: {until: 2025-02-30}\n")
+    return Bad(["run", name], ["run.yaml:2: not valid YAML ('2025-02-30' cannot be read as timestamp)", "quotes"])
+
+
+@case
+def impossible_date_on_the_command_line(bench: Bench) -> Bad:
+    command = ["run", bench.config(), "--set", "budget.until=2025-02-30"]
+    return Bad(command, ["--set budget.until=2025-02-30", "cannot be read as timestamp", "Quote it"])
+
+
+@case
+def names_that_no_file_can_have(bench: Bench) -> Bad:
+    return Bad(["run", bench.config(), "--run-dir", "x" * 300], ["run_dir xxx", "File name too long", "--run-dir"])
+
+
+@case
+def task_whose_name_no_folder_can_have(bench: Bench) -> Bad:
+    return Bad(["run", bench.config(task="x" * 300)], ["xxx: no such task", "Give a folder"])
+
+
+@case
+def prompt_nested_too_deeply(bench: Bench) -> Bad:
+    name = bench.text("[" * 5000, "best.json")
+    return Bad(["eval", str(bench.task()), "--prompt", name], ["best.json: not a prompt", "nested more than 100 deep"])
+
+
+@case
 def key_stands_twice(bench: Bench) -> Bad:
     name = bench.text("task: sorting\nseed: 1\nseed: 2\n")
     return Bad(["run", name], ["run.yaml:3: 'seed' is given a second time", "line 2"])

@@ -123,3 +123,28 @@ def test_a_tasks_folder_or_file_is_run_with_the_defaults(tmp_path: Path) -> None
 def test_a_folder_without_a_task_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"the folder has no task\.yaml\n.*Name a run's YAML file"):
         load_config(tmp_path)
+
+
+def test_an_impossible_date_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("task: tiny\n")
+    with pytest.raises(ConfigError, match=r"--set budget.until=2025-02-30: .*'2025-02-30' cannot be read as timestamp"):
+        load_config(tmp_path / "a.yaml", ["budget.until=2025-02-30"])
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x\0y"])
+def test_a_name_that_no_file_can_have_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(name)
+
+
+def test_of_many_mistakes_five_are_shown_and_each_value_is_cut(tmp_path: Path) -> None:
+    wrong = "".join(f"key{n}: 1\n" for n in range(20))
+    (tmp_path / "a.yaml").write_text(f"task: tiny\nseed: '{'x' * 200_000}'\n{wrong}", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path / "a.yaml")
+    assert caught.value.what.count("\n") == 5
+    assert caught.value.what.endswith("and 16 more")
+    (tmp_path / "a.yaml").write_text(f"task: tiny\nseed: '{'x' * 200_000}'\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path / "a.yaml")
+    assert len(str(caught.value)) < 400

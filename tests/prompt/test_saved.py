@@ -99,7 +99,7 @@ def test_types_of_fields_are_kept(tmp_path: Path, task_with: Callable[..., Task]
 
 @pytest.mark.parametrize(
     "text",
-    ["", "not json", "[]", "3", "null", '"text"', "{}", '{"metier": 2}', '{"metier": 1, "prompts": 3}'],
+    ["", "not json", "[" * 5000, "[]", "3", "null", '"text"', "{}", '{"metier": 2}', '{"metier": 1, "prompts": 3}'],
 )
 def test_what_is_no_saved_prompt_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(TaskError, match="not a prompt that metier saved"):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -103,3 +104,16 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatc
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(TaskError, match="pip install pyarrow"):
         read(tmp_path, "a.parquet", "")
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv", ".tsv", ".parquet"])
+def test_a_pipe_is_not_waited_for(tmp_path: Path, suffix: str) -> None:
+    os.mkfifo(tmp_path / f"a{suffix}")
+    with pytest.raises(TaskError, match="is a pipe or a device, not a file"):
+        read_rows(tmp_path / f"a{suffix}")
+
+
+def test_a_name_that_no_file_can_have_is_not_there(tmp_path: Path) -> None:
+    for path in (tmp_path / f"{'x' * 300}.csv", tmp_path / ("y" * 300) / "a.csv", tmp_path / "z\0.csv"):
+        with pytest.raises(TaskError, match="no such file"):
+            read_rows(path)

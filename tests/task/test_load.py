@@ -203,3 +203,12 @@ def test_bad_input_gives_one_clear_error(write_task: WriteTask, case: Case) -> N
 def test_broken_yaml_names_its_line(write_task: WriteTask) -> None:
     with pytest.raises(TaskError, match=r"task\.yaml:2: not valid YAML"):
         load_task(write_task({"task.yaml": "name: x\ninputs: a: b\n"}) / "task.yaml")
+
+
+def test_a_name_that_no_file_can_have_is_no_task(write_task: WriteTask) -> None:
+    for name in ("x" * 300, "x\0y"):
+        with pytest.raises(TaskError, match="no such task"):
+            load_task(name)
+    for change in ({"data": {"path": f"{'x' * 300}.jsonl"}}, {"instruction": {"file": "x" * 300}}):
+        with pytest.raises(TaskError, match="no such file"):
+            load_task(write_task(**change))

@@ -15,16 +15,24 @@ MetierError                 2   bad input: one message, one remedy, no traceback
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 from optimizer.types import FailureKind
 
+# C0 and C1 controls but tab and line feed, marks that reorder text, line separators, halves of surrogate pairs.
+_ACTING = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
+)
 # Of a message's line: what is shown of a long one's beginning and end. A value may be as long as the file it is from.
 BEGINNING, END, MOST_LINES, MOST_WORDS = 700, 200, 40, 30
 
 
 class MetierError(Exception):
-    """Something the user can mend: what was wrong, and what to do about it. Neither is longer than a page."""
+    """Something the user can mend: what was wrong, and what to do about it.
+
+    Neither is longer than a page, and nothing in them acts on a terminal: they quote files, answers and providers.
+    """
 
     exit_code = 2
 
@@ -97,9 +105,14 @@ def did_you_mean(seen: str, known: Iterable[str]) -> str:
     return f"known: {', '.join(words[:MOST_WORDS])}{more}." if words else ""
 
 
+def spelled_out(text: str) -> str:
+    r"""Return text in which the characters that a terminal or a browser obeys are spelled out, as in \u001b."""
+    return _ACTING.sub(lambda found: f"\\u{ord(found.group()):04x}", text.replace("\r\n", "\n"))
+
+
 def _cut(text: str) -> str:
     """Return text whose long lines are without their middle; of very many lines only the first are kept."""
-    lines = text.split("\n")
+    lines = spelled_out(text).split("\n")
     short = [
         line if len(line) <= BEGINNING + END else f"{line[:BEGINNING]} … ({len(line):,} characters) … {line[-END:]}"
         for line in lines[:MOST_LINES]

@@ -84,3 +84,9 @@ def test_a_message_is_short_whatever_it_quotes() -> None:
 def test_of_very_many_known_words_some_are_shown() -> None:
     hint = did_you_mean("x" * 100_000, [f"label {n:05}" for n in range(10_000)])
     assert hint.endswith("label 00029 and 9,970 more.")
+
+
+def test_nothing_in_a_message_acts_on_a_terminal() -> None:
+    error = CallError("server", "\x1b[31mred\x07 caf\u00e9\r\n\u202eend")
+    assert error.what == "\\u001b[31mred\\u0007 café\n\\u202eend"
+    assert str(StoppedByFailures("a", "\x9bb")) == "a\n  \\u009bb"

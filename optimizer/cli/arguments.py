@@ -10,6 +10,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from optimizer.cli.text import echo
 from optimizer.errors import ConfigError
 
 RUNS = Path("runs")
@@ -47,7 +48,7 @@ def _newest_run(ctx: click.Context, param: click.Parameter, value: str | None) -
     folders = run_folders()
     if not folders:
         raise ConfigError("no run below ./runs", f"Name the run's folder: {ctx.command_path} RUN_DIR")
-    click.echo(f"The newest run: {folders[0]}", err=True)
+    echo(f"The newest run: {folders[0]}", err=True, whole=True)
     return Path(folders[0])
 
 

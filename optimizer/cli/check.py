@@ -60,7 +60,7 @@ def check(
     if junit is not None:
         write_atomically(Path(junit), result.to_junit())
     if as_json:
-        click.echo(json.dumps(result.to_json(), ensure_ascii=False, indent=2))
+        echo(json.dumps(result.to_json(), ensure_ascii=False, indent=2), whole=True)
     else:
         echo(f"{result.outcome}: {cell(result.prompt)} on {cell(result.task)}")
         for criterion in result.criteria:

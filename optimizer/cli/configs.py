@@ -7,6 +7,7 @@ import json
 import click
 
 from optimizer.cli.arguments import CONFIG, SET
+from optimizer.cli.text import echo
 
 
 @click.group(short_help="Show what a config may say, and what one says.")
@@ -45,4 +46,4 @@ def show(config: str, overrides: tuple[str, ...]) -> None:
     """
     from optimizer.config.load import dump_config, load_config
 
-    click.echo(dump_config(load_config(config, overrides)), nl=False)
+    echo(dump_config(load_config(config, overrides)).rstrip(), whole=True)

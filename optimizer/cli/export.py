@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ import click
 from optimizer.cli.arguments import RUN_DIR
 from optimizer.cli.help import Command
 from optimizer.cli.text import echo
+from optimizer.errors import spelled_out
 
 TARGETS = ("text", "messages", "openai", "anthropic", "dspy", "langchain", "promptfoo", "python")
 GROUPS = {"Which prompt": ("--trial", "--predictor"), "Output": ("--to", "--out")}
@@ -33,7 +35,8 @@ def export(run_dir: Path, target: str, trial: int | None, predictor: str | None,
 
     made = ship(run_dir, target, trial, predictor)
     if out is None:
-        click.echo(made.text, nl=False)
+        # A terminal obeys what it is shown; a file or another program takes the text as it is.
+        click.echo(spelled_out(made.text) if sys.stdout.isatty() else made.text, nl=False)
     else:
         write_atomically(Path(out), made.text)
     if made.note:

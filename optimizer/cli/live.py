@@ -7,10 +7,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from optimizer.cli.panel import bar, sparkline
-from optimizer.cli.text import best_text, duration, figure, wrapped
+from optimizer.cli.text import best_text, duration, echo, figure, wrapped
+from optimizer.errors import spelled_out
 from optimizer.job.watcher import Watcher
 from optimizer.report.clean import visible
 
@@ -43,7 +42,7 @@ class Lines(Watcher):
 
     def say(self, text: str) -> None:
         """Print a message."""
-        click.echo(text)
+        echo(text, whole=True)
 
     def begin(self, config: RunConfig, task: Task, budget: Budget, ledger: Ledger) -> None:
         """Say what is about to be searched."""
@@ -86,7 +85,8 @@ class LiveView(Watcher):
 
     def say(self, text: str) -> None:
         """Print a message above what is drawn; no word is broken at the end of a line."""
-        self.console.print(wrapped(text, self.console.width), markup=False, highlight=False, soft_wrap=True)
+        shown = wrapped(spelled_out(text), self.console.width)
+        self.console.print(shown, markup=False, highlight=False, soft_wrap=True)
 
     def begin(self, config: RunConfig, task: Task, budget: Budget, ledger: Ledger) -> None:
         """Start the panel."""

@@ -74,7 +74,7 @@ cli.add_section("Its prompt", runs.evaluate, check, export, track.promote)
 
 def _print_scrubbed(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
     """Print a traceback without secrets: a library's message may quote a URL with its password."""
-    click.echo(scrub("".join(traceback.format_exception(kind, problem, trace))), err=True, nl=False)
+    echo(scrub("".join(traceback.format_exception(kind, problem, trace))).rstrip(), err=True, whole=True)
 
 
 def main() -> None:

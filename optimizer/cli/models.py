@@ -68,7 +68,7 @@ def path(name: str) -> None:
     file = Store().path(name)
     if file is None:
         raise ModelError(f"{name} is not here yet", f"Run `metier models pull {name}`.")
-    click.echo(file)
+    echo(str(file), whole=True)
 
 
 @models.command(short_help="Serve a local model on 127.0.0.1.")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from optimizer.cli.arguments import RUN_DIR
+from optimizer.cli.text import echo
 
 
 @click.command(short_help="Write a run's report.html and report.md.")
@@ -25,6 +26,6 @@ def report(run_dir: Path, open_it: bool) -> None:
     from optimizer.report.files import make_reports
 
     page = make_reports(run_dir)
-    click.echo(page)
+    echo(str(page), whole=True)
     if open_it:
         click.launch(page.resolve().as_uri())

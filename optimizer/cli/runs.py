@@ -150,11 +150,11 @@ def ui(run_dir: Path | None, port: int) -> None:
 
     uri = tracking_uri(run_dir)
     if is_server(uri):
-        click.echo(uri)
+        echo(uri, whole=True)
         return
     address = f"http://127.0.0.1:{port}"
     # The address comes before the imports and the server, which print warnings and logs of their own.
-    click.echo(f"Starting MLflow's pages at {address} over {uri} …")
+    echo(f"Starting MLflow's pages at {address} over {uri} …", whole=True)
     trials = trials_address(run_dir, uri)
 
     def ready() -> None:

@@ -11,6 +11,7 @@ import click
 
 from optimizer.cli.arguments import JSON, RUN_DIR
 from optimizer.cli.help import Command
+from optimizer.cli.text import echo
 
 if TYPE_CHECKING:
     from optimizer.report.trial import Shown
@@ -48,9 +49,9 @@ def show(run_dir: Path, number: int | None, example: int | None, as_json: bool) 
         shown = shown_trial(ledger, trial, example)
     messages = messages_for(run_dir, trial, shown.first, shown.inputs) if shown.inputs else []
     if as_json:
-        click.echo(json.dumps({**shown.to_json(), "messages": messages}, ensure_ascii=False, indent=2))
+        echo(json.dumps({**shown.to_json(), "messages": messages}, ensure_ascii=False, indent=2), whole=True)
     else:
-        click.echo("\n".join(_lines(shown, messages)))
+        echo("\n".join(_lines(shown, messages)), whole=True)
 
 
 def _lines(shown: Shown, messages: list[dict[str, Any]]) -> list[str]:

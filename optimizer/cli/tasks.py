@@ -46,7 +46,7 @@ def list_tasks(folder: str) -> None:
     width = max(len(file.parent.name) for file in files)
     for file in files:
         written, _ = load_task_file(file)
-        click.echo(f"{file.parent.name:{width}}  {written.description or written.instruction}")
+        echo(f"{file.parent.name:{width}}  {written.description or written.instruction}", whole=True)
 
 
 @tasks.command(short_help="Show what a task holds.")

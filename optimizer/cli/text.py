@@ -10,10 +10,13 @@ from typing import Any
 
 import click
 
+from optimizer.errors import spelled_out
 
-def echo(text: str, err: bool = False) -> None:
-    """Print text; on a terminal its long lines are wrapped at words, elsewhere they are left as they are."""
-    if (sys.stderr if err else sys.stdout).isatty():
+
+def echo(text: str, err: bool = False, whole: bool = False) -> None:
+    """Print text of which nothing acts on a terminal; there its long lines are wrapped, unless they stay `whole`."""
+    text = spelled_out(text)
+    if not whole and (sys.stderr if err else sys.stdout).isatty():
         text = wrapped(text, shutil.get_terminal_size().columns)
     click.echo(text, err=err)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from optimizer.errors import spelled_out
 from optimizer.job.watcher import Watcher
 from optimizer.ledger.trials import best_so_far
 
@@ -45,7 +46,7 @@ class Progress(Watcher):
         """Write a message above the bar."""
         from tqdm import tqdm
 
-        tqdm.write(text)
+        tqdm.write(spelled_out(text))
 
     def begin(self, config: RunConfig, task: Task, budget: Budget, ledger: Ledger) -> None:
         """Open the bar of the search."""

@@ -7,6 +7,8 @@ import os
 import re
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from optimizer.errors import spelled_out
+
 HIDDEN = "***"
 SHORTEST = 6
 _NAMES = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL")
@@ -57,11 +59,11 @@ def scrub(text: str) -> str:
 
 
 class ScrubbingFormatter(logging.Formatter):
-    """Formats a log record, traceback included, without secrets."""
+    """Formats a log record, traceback included, without secrets and without what acts on a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as text."""
-        return scrub(super().format(record))
+        return spelled_out(scrub(super().format(record)))
 
 
 def _secrets() -> list[str]:

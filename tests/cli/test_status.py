@@ -8,10 +8,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from support.bench import Bench
+from support.jobs import lighten, make_task, rule, settings, write_config
 
 from optimizer.cli.main import cli
 from optimizer.cli.status import _lines
 from optimizer.report.status import Status
+from optimizer.testing.fake_server import FakeServer
+from optimizer.testing.faults import Fault
+from optimizer.testing.protocols import OpenAI
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -70,3 +74,20 @@ def test_where_the_budget_decides_no_number_of_trials_is_told() -> None:
     spent = {"calls": (30.0, 60.0)}
     found = Status("running", "sorting", "", counts, None, None, spent, 0, {}, 0, 1, 9.0, 9.0, None)
     assert "  trials    3 ended (2 complete, 1 raced out, 1 running)" in _lines(found, Path("out"))
+
+
+def test_what_a_provider_says_does_not_act_on_the_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lighten(monkeypatch.setattr)
+    said = {"error": {"message": "\x1b]0;owned\x07 \x9b31m \u202e no", "type": "authentication_error", "code": 401}}
+    monkeypatch.setattr(OpenAI, "error", staticmethod(lambda status, text: said))
+    with FakeServer(rule) as server:
+        server.break_down(Fault("status", 401))
+        out = tmp_path / "out"
+        config = write_config(tmp_path / "a.yaml", settings(make_task(tmp_path / "task"), server.api_base))
+        run = CliRunner().invoke(cli, ["run", str(config), "--run-dir", str(out)])
+    status = CliRunner().invoke(cli, ["status", str(out)])
+    assert (run.exit_code, status.exit_code) == (3, 0), run.output
+    for told in (run.output, status.output):
+        assert "\\u001b]0;owned\\u0007 \\u009b31m \\u202e no" in told
+    for told in (run.output, status.output, (out / "run.log").read_text()):
+        assert not set("\x1b\x07\x9b\u202e") & set(told)

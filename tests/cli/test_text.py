@@ -33,3 +33,9 @@ def test_only_a_terminal_is_told_wrapped_lines(
 
 def test_a_duration_is_told_in_two_units() -> None:
     assert [duration(seconds) for seconds in (0.4, 59, 200, 7500)] == ["0 s", "59 s", "3 min 20 s", "2 h 5 min"]
+
+
+@pytest.mark.parametrize("err", [False, True])
+def test_nothing_that_is_printed_acts_on_a_terminal(err: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    echo("a\x1b]0;owned\x07b\tc\n", err=err, whole=True)
+    assert "".join(capsys.readouterr()) == "a\\u001b]0;owned\\u0007b\tc\n\n"

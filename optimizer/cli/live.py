@@ -29,10 +29,18 @@ NAME_WIDTH, FRAME, WIDEST = len("cut off"), 7, 120
 
 
 def make_watcher(quiet: bool) -> Watcher:
-    """Return the view that fits: none, a live one on a terminal, or lines on a pipe."""
+    """Return the view that fits: of troubles only, a live one on a terminal, or lines on a pipe."""
     if quiet:
-        return Watcher()
+        return Troubles()
     return LiveView() if sys.stdout.isatty() else Lines()
+
+
+class Troubles(Watcher):
+    """Tells on standard error what a run has to do without, and nothing else."""
+
+    def warn(self, text: str) -> None:
+        """Print a trouble."""
+        echo(text, err=True)
 
 
 class Lines(Watcher):

@@ -27,7 +27,9 @@ def _going_on(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of a run that may have been begun before."""
     wait = click.option("--wait", is_flag=True, help="Wait for another process that works on the same folder.")
     accept = click.option("--accept-changes", is_flag=True, help="Go on in spite of changes that are harmless.")
-    quiet = click.option("--quiet", is_flag=True, help="Print the result only.")
+    quiet = click.option(
+        "--quiet", is_flag=True, help="Print the result only, and on standard error what the run had to do without."
+    )
     return wait(accept(quiet(command)))
 
 

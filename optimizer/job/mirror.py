@@ -28,7 +28,7 @@ def mirrored(
 ) -> Iterator[Callable[[Event], None]]:
     """Mirror a run while the context lasts, to however it ends; yields what is to be told of each event."""
     where = session.config.tracking.mlflow
-    mirror = None if where is None else _started(session, uri, where.experiment, run_id, block, watcher.say)
+    mirror = None if where is None else _started(session, uri, where.experiment, run_id, block, watcher.warn)
 
     def watch(event: Event) -> None:
         watcher.event(event)
@@ -40,25 +40,25 @@ def mirrored(
     except BaseException as problem:
         asked = not isinstance(problem, Exception) or isinstance(problem, Interrupted)
         if mirror is not None:
-            _end(session.ledger, mirror, "KILLED" if asked else "FAILED", watcher.say)
+            _end(session.ledger, mirror, "KILLED" if asked else "FAILED", watcher.warn)
         raise
     if mirror is not None:
-        _end(session.ledger, mirror, "FINISHED", watcher.say)
+        _end(session.ledger, mirror, "FINISHED", watcher.warn)
 
 
-def catch_up(ledger: Ledger, say: Say) -> None:
+def catch_up(ledger: Ledger, warn: Say) -> None:
     """Finish the mirror of a finished run that was killed before its mirror's end."""
     tracking = ledger.meta("tracking")
     if tracking is not None and tracking["status"] != "FINISHED":
-        mirror = Mirror(ledger, ledger.path.parent, say)
+        mirror = Mirror(ledger, ledger.path.parent, warn)
         mirror.nudge()
-        _end(ledger, mirror, "FINISHED", say)
+        _end(ledger, mirror, "FINISHED", warn)
 
 
-def _started(session: Session, uri: str, experiment: str, run_id: str, block: int, say: Say) -> Mirror:
+def _started(session: Session, uri: str, experiment: str, run_id: str, block: int, warn: Say) -> Mirror:
     task, config = session.task, session.config
     identities = {f"model.{role}": scrub(endpoint.identity) for role, endpoint in session.models.endpoints.items()}
-    mirror = Mirror(session.ledger, session.folder, say)
+    mirror = Mirror(session.ledger, session.folder, warn)
     mirror.start(
         {
             "uri": uri,
@@ -74,10 +74,10 @@ def _started(session: Session, uri: str, experiment: str, run_id: str, block: in
     return mirror
 
 
-def _end(ledger: Ledger, mirror: Mirror, status: str, say: Say) -> None:
+def _end(ledger: Ledger, mirror: Mirror, status: str, warn: Say) -> None:
     run_dir = ledger.path.parent
     if problem := mirror.finish(status):
-        say(f"MLflow was not reached ({problem}); later: metier track sync {run_dir}")
+        warn(f"MLflow was not reached ({problem}); later: metier track sync {run_dir}")
     if status == "FINISHED" and mirror.parent is not None:
         report = put_mlflow(ledger, scrub(ledger.meta("tracking")["uri"]), mirror.parent)
         if report is not None:

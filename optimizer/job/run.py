@@ -50,16 +50,16 @@ def run_config(
     with closing(Ledger(job.run_dir / "ledger.db", wait=wait)) as ledger:
         claim = claim_run(ledger, config, job.task, accept_changes)
         if claim.finished:
-            catch_up(ledger, job.watcher.say)
+            catch_up(ledger, job.watcher.warn)
             return finished_report(ledger)
         try:
             with internal_errors(job.run_dir, _go_on(job)):
                 result = _run_to_end(job, ledger, claim)
         except MetierError as problem:
             _keep_why(ledger, problem)
-            notify(config.notify, stopped(job.task.name, job.run_dir, problem), job.watcher.say)
+            notify(config.notify, stopped(job.task.name, job.run_dir, problem), job.watcher.warn)
             raise
-        notify(config.notify, finished(result), job.watcher.say)
+        notify(config.notify, finished(result), job.watcher.warn)
         return result
 
 

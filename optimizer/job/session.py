@@ -66,17 +66,19 @@ def open_session(
     endpoints: Mapping[Role, Endpoint] = MappingProxyType({}),
     programs: ProgramBuilder | None = None,
     say: Say = lambda text: None,
+    warn: Say = lambda text: None,
 ) -> Iterator[Session]:
     """Open all that a job needs, and close it in reverse order; the folder is the ledger's.
 
     `endpoints` are of models that the caller holds in memory; the others that the config names are started here.
-    `programs` build the candidates, by default those of the task. Raises ConfigError, ModelError.
+    `programs` build the candidates, by default those of the task. `say` is told what is being done, `warn` what is
+    done without. Raises ConfigError, ModelError.
     """
     with ExitStack() as stack:
         stack.enter_context(log_to(ledger.path.parent / "run.log"))
         budget, prices = Budget(config.budget), prices_of(config)  # the clock of the budget begins here
         models = stack.enter_context(Fleet(config.models, ledger.path.parent, say, endpoints))
-        shared = stack.enter_context(closing(SharedCache(answers_path(), say))) if config.cache.shared else None
+        shared = stack.enter_context(closing(SharedCache(answers_path(), warn))) if config.cache.shared else None
         door = Door(ledger, budget, _with_writer(models.endpoints), _with_writer(prices), config.failures, shared)
         stack.enter_context(closing(door))
         programs = programs or task_programs(task, say)

@@ -47,7 +47,7 @@ async def run_stages(job: Job, ledger: Ledger, claim: Claim) -> Report:
     begin(ledger, task, watcher.say)
     with (
         cancelled_by_signals(drain),
-        open_session(task, job.config, ledger, job.endpoints, say=watcher.say) as session,
+        open_session(task, job.config, ledger, job.endpoints, say=watcher.say, warn=watcher.warn) as session,
         mirrored(session, job.tracking_uri, claim.run_id, schedule.block, watcher) as watch,
     ):
         drain.door = session.door

@@ -23,6 +23,10 @@ class Watcher:
     def say(self, text: str) -> None:
         """Take a message for the user."""
 
+    def warn(self, text: str) -> None:
+        """Take word of a trouble that the run survives; a view that says nothing else should tell of it."""
+        self.say(text)
+
     def begin(self, config: RunConfig, task: Task, budget: Budget, ledger: Ledger) -> None:
         """The search begins."""
 
@@ -49,6 +53,11 @@ class Logged(Watcher):
         """Log a message."""
         _logger.info("%s", text)
         self._watcher.say(text)
+
+    def warn(self, text: str) -> None:
+        """Log a trouble."""
+        _logger.warning("%s", text)
+        self._watcher.warn(text)
 
     def begin(self, config: RunConfig, task: Task, budget: Budget, ledger: Ledger) -> None:
         """Log the sizes of the splits."""

@@ -47,3 +47,21 @@ def test_run_prints_its_trials_and_verdict_and_eval_scores_the_prompt(
     assert "95 % interval" in scored.stdout
     quiet = CliRunner().invoke(cli, ["run", str(config), "--run-dir", str(out), "--quiet"])
     assert quiet.stdout.lstrip().startswith("improved: ")
+
+
+def test_a_quiet_run_tells_of_what_it_does_without_on_standard_error(
+    tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lighten(monkeypatch.setattr)
+    monkeypatch.setenv("METIER_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "answers.db").write_bytes(b"no database" * 1000)
+    changes = {"cache": {"shared": True}, "notify": {"url": "http://127.0.0.1:9/hook"}}
+    config = write_config(tmp_path / "run.yaml", settings(make_task(tmp_path / "task"), server.api_base, **changes))
+    done = CliRunner().invoke(cli, ["run", str(config), "--run-dir", str(tmp_path / "out"), "--quiet"])
+    assert done.exit_code == 0
+    assert done.stdout.lstrip().startswith("improved: ")
+    cache, hook = done.stderr.splitlines()
+    assert "the cache between runs is not used" in cache
+    assert "The webhook was not told" in hook
+    assert "WARNING optimizer.job: " + cache in (tmp_path / "out" / "run.log").read_text()

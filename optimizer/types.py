@@ -134,8 +134,8 @@ class Score:
     """How good one answer was: `value` in [0, 1]; a wrong or unparsable answer is a score.
 
     `tokens` are those of the `calls` that led to it, whoever paid for them, and `longest` the output tokens of the
-    longest of them; 0 where nobody counted. `cut` tells that one of them ended at its limit, not by itself. `failure` is
-    how a call failed that the prompt itself made fail: then the value is 0, and the feedback says why.
+    longest of them; 0 where nobody counted. `cut` tells that one of them ended at its limit, not by itself. `failure`
+    is how a call failed that the prompt itself made fail: then the value is 0, and the feedback says why.
     """
 
     value: float

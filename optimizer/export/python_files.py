@@ -39,7 +39,17 @@ ADAPTERS = {
 # The source of the formats `turns` and `block`, after what they read answers with.
 PLAIN_SOURCE = (
     *(texts.fold, texts.parse_json, limits.check_depth, limits._items, texts._no_constant, texts._finite),
-    *(texts._distinct, texts._encodable, match.named_labels, match._words, values.render, values.label_of),
+    *(
+        texts._distinct,
+        texts._encodable,
+        match.named_labels,
+        match._LabelTable,
+        match._label_table,
+        match._label_at,
+        match._words,
+        values.render,
+        values.label_of,
+    ),
     *(values.read, values._read_bool, values._read_number, values._read_list, values._read_json),
     *(plain.PlainAdapter, plain.TurnsAdapter, plain.BlockAdapter, plain.system_text),
 )

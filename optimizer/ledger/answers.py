@@ -22,8 +22,8 @@ IN_THE_AIR = 60  # seconds
 class Answer:
     """What a candidate answered to one example; `failure` is how the call failed, if it did.
 
-    Then `value` is None, or 0 where the prompt was to blame. `position` counts from 0 in the split's order. `tokens` are
-    those of the `calls` that led to the answer; `cut` tells that one of them ended at its limit.
+    Then `value` is None, or 0 where the prompt was to blame. `position` counts from 0 in the split's order. `tokens`
+    are those of the `calls` that led to the answer; `cut` tells that one of them ended at its limit.
     """
 
     example: str

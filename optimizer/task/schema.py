@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import keyword
 import re
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, field_validator, model_validator
@@ -37,6 +39,11 @@ class FieldSpec(Strict):
         """Whether a value takes a few tokens: a label, a number, yes or no."""
         return self.choices is not None or self.type in ("int", "float", "bool")
 
+    @cached_property
+    def by_fold(self) -> Mapping[str, str]:
+        """The choices by their folded text, which tells them apart."""
+        return {fold(choice): choice for choice in self.choices or ()}
+
     @model_validator(mode="before")
     @classmethod
     def _labels_are_text(cls, data: Any) -> Any:
@@ -69,8 +76,9 @@ class FieldSpec(Strict):
                     f"choices {seen[folded]!r} and {choice!r} differ at most in case; rename or remove one"
                 )
             seen[folded] = choice
+        known = set(self.choices)
         for label in self.definitions:
-            if label not in self.choices:
+            if label not in known:
                 raise ValueError(f"definitions: '{label}' is not a choice; {did_you_mean(label, self.choices)}")
         return self
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from optimizer.errors import TaskError, did_you_mean
 from optimizer.system.limits import check_depth, shorten
 from optimizer.task.data import Row
 from optimizer.task.schema import FieldSpec
-from optimizer.task.text import fold, parse_json, refuse
+from optimizer.task.text import SHOWN, fold, parse_json, refuse
 from optimizer.types import Example
 
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -32,8 +32,9 @@ def to_examples(
     _find_columns(rows, [*inputs, *outputs], columns, label)
     examples, problems = [], []
     for row in rows:
-        asked, wrong_in = _values(row, inputs, columns)
-        expected, wrong_out = _values(row, outputs, columns)
+        shown = len(problems) < SHOWN
+        asked, wrong_in = _values(row, inputs, columns, shown)
+        expected, wrong_out = _values(row, outputs, columns, shown)
         blank = [f"'{columns.get(name, name)}' is empty" for name, value in expected.items() if _is_blank(value)]
         if not wrong_in and all(map(_is_blank, asked.values())):
             blank.append(f"the input {', '.join(inputs)} is empty")
@@ -48,7 +49,7 @@ def coerce(spec: FieldSpec, value: Any) -> Any:
     if value is None:
         raise ValueError("is empty")
     if spec.choices is not None:
-        return _label(spec.choices, _text(value))
+        return _label(spec, _text(value))
     return _READERS[spec.type](value)
 
 
@@ -62,7 +63,10 @@ def _find_columns(rows: Sequence[Row], names: Sequence[str], columns: Mapping[st
             raise TaskError(f"{label}: no column '{column}' for the field '{name}'", remedy)
 
 
-def _values(row: Row, specs: Mapping[str, FieldSpec], columns: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+def _values(
+    row: Row, specs: Mapping[str, FieldSpec], columns: Mapping[str, str], shown: bool
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the values, and what is wrong with the others: in words if it is `shown`."""
     values, problems = {}, []
     for name, spec in specs.items():
         column = columns.get(name, name)
@@ -72,7 +76,7 @@ def _values(row: Row, specs: Mapping[str, FieldSpec], columns: Mapping[str, str]
         try:
             values[name] = coerce(spec, row.values[column])
         except ValueError as problem:
-            problems.append(f"'{column}' {problem}")
+            problems.append(f"'{column}' {problem}" if shown else "")
     return values, problems
 
 
@@ -80,15 +84,25 @@ def _is_blank(value: object) -> bool:
     return isinstance(value, str) and not value.strip()
 
 
-def _label(choices: Sequence[str], text: str) -> str:
-    if text in choices:
+class _UnknownLabelError(ValueError):
+    """Looks for the nearest label only when it is shown: of many mistakes a few are."""
+
+    def __init__(self, text: str, choices: Iterable[str]) -> None:
+        self.text, self.choices = text, choices
+
+    def __str__(self) -> str:
+        return f"is {shorten(self.text)}, not one of the choices; {did_you_mean(self.text, self.choices)}"
+
+
+def _label(spec: FieldSpec, text: str) -> str:
+    choice = spec.by_fold.get(fold(text))
+    if choice == text:
         return text
-    for choice in choices:
-        if fold(choice) == fold(text):
-            raise ValueError(f"is {text!r}, which differs from the choice only in case or spaces; write {choice!r}")
+    if choice is not None:
+        raise ValueError(f"is {text!r}, which differs from the choice only in case or spaces; write {choice!r}")
     if not text.strip():
         raise ValueError("is empty")
-    raise ValueError(f"is {shorten(text)}, not one of the choices; {did_you_mean(text, choices)}")
+    raise _UnknownLabelError(text, spec.by_fold.values())
 
 
 def _text(value: Any) -> str:

@@ -14,7 +14,7 @@ from optimizer.models.store import Store
 
 from .test_targets import FORMATS, run, saved
 
-STANDARD = {"__future__", "dataclasses", "json", "math", "os", "re", "typing", "unicodedata"}
+STANDARD = {"__future__", "dataclasses", "functools", "json", "math", "os", "re", "typing", "unicodedata"}
 
 
 def imported(code: str) -> set[str]:

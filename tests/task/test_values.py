@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.errors import TaskError
+from optimizer.task import values
 from optimizer.task.data import Row
 from optimizer.task.schema import FieldSpec
 from optimizer.task.values import coerce, to_examples
@@ -165,3 +166,12 @@ def test_an_input_may_be_blank_beside_another_but_an_output_may_not() -> None:
     assert example.inputs["a"] == ""
     with pytest.raises(TaskError, match="'c' is empty"):
         to_examples([Row({"a": "x", "b": "x", "c": " "}, "1")], inputs, outputs, {}, "a")
+
+
+def test_the_nearest_label_is_looked_for_only_where_it_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(values, "did_you_mean", lambda seen, known: asked.append(seen) or "hm")
+    rows = [Row({"x": "a", "y": f"no label {n}"}, f"a.csv:{n}") for n in range(50)]
+    with pytest.raises(TaskError, match="and 45 more"):
+        to_examples(rows, {"x": FieldSpec()}, {"y": LABEL}, {}, "a.csv")
+    assert asked == [f"no label {n}" for n in range(5)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from optimizer.task.schema import FieldSpec
 from optimizer.task.text import equal, fold
@@ -45,18 +46,48 @@ def same(spec: FieldSpec, expected: Any, seen: Any) -> bool:
 
 def named_labels(answer: str, choices: tuple[str, ...]) -> list[str]:
     """Return the label that an answer starts with, else each label that occurs in it, in choices' order."""
-    plain = {_words(label): label for label in choices}
+    table = _label_table(choices)
+    text = _words(answer) if table.in_words else fold(answer)
+    if first := _label_at(text.lstrip("\"'`*([ "), 0, table):
+        return [choices[table.places[first]]]
+    named, at = set(), 0
+    while at < len(text):
+        found = _label_at(text, at, table)
+        named |= {table.places[found]} if found else set()
+        at += len(found) or 1
+    return [choices[place] for place in sorted(named)]
+
+
+class _LabelTable(NamedTuple):
+    """Labels as they are looked for: their places in the choices, and by first letter their lengths, longest first."""
+
+    in_words: bool
+    places: dict[str, int]
+    lengths: dict[str, list[int]]
+
+
+@lru_cache(maxsize=64)
+def _label_table(choices: tuple[str, ...]) -> _LabelTable:
+    words = {_words(label): place for place, label in enumerate(choices)}
     # 'C', 'C++' and 'C#' are one word without their punctuation: such labels are looked for as they stand.
-    strip = _words if len(plain) == len(choices) and "" not in plain else fold
-    by_text = {strip(label): label for label in choices}
-    # The longest first: the label 'not spam' is no mention of 'spam'.
-    either = "|".join(re.escape(text) for text in sorted(by_text, key=len, reverse=True))
-    pattern = re.compile(rf"(?<!\w)(?:{either})(?!\w)")
-    text = strip(answer)
-    if start := pattern.match(text.lstrip("\"'`*([ ")):
-        return [by_text[start.group()]]
-    named = {by_text[label] for label in pattern.findall(text)}
-    return [label for label in choices if label in named]
+    in_words = len(words) == len(choices) and "" not in words
+    places = words if in_words else {fold(label): place for place, label in enumerate(choices)}
+    lengths: dict[str, set[int]] = {}
+    for text in places:
+        lengths.setdefault(text[0], set()).add(len(text))
+    return _LabelTable(in_words, places, {first: sorted(found, reverse=True) for first, found in lengths.items()})
+
+
+def _label_at(text: str, at: int, table: _LabelTable) -> str:
+    """Return the longest label that stands at a place of a text as a word of its own, "" if none does.
+
+    The longest: the label 'not spam' is no mention of 'spam'.
+    """
+    if not text or re.match(r"\w", text[max(0, at - 1) : at]):
+        return ""
+    ends = ((at + length) for length in table.lengths.get(text[at], ()))
+    whole = (text[at:end] for end in ends if not re.match(r"\w", text[end : end + 1]))
+    return next((found for found in whole if found in table.places), "")
 
 
 def _words(text: str) -> str:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer.task.metrics.match import choice, contains, exact_match, named_labels
+from optimizer.task.metrics import match
+from optimizer.task.metrics.match import _words, choice, contains, exact_match, named_labels
 from optimizer.task.schema import FieldSpec
+from optimizer.task.text import fold
 
 CHOICES = ("card_arrival", "card", "not spam", "spam")
 LABEL = FieldSpec(choices=CHOICES)
@@ -73,10 +76,46 @@ def test_labels_that_only_punctuation_tells_apart(answer: str, labels: list[str]
     assert named_labels(answer, ("C", "C++", "C#", "+")) == labels
 
 
+def by_pattern(answer: str, choices: tuple[str, ...]) -> list[str]:
+    """Return what `named_labels` returns, by one pattern of all labels: slow, and plain to see."""
+    plain = {_words(label): label for label in choices}
+    strip = _words if len(plain) == len(choices) and "" not in plain else fold
+    by_text = {strip(label): label for label in choices}
+    either = "|".join(re.escape(text) for text in sorted(by_text, key=len, reverse=True))
+    pattern = re.compile(rf"(?<!\w)(?:{either})(?!\w)")
+    text = strip(answer)
+    if start := pattern.match(text.lstrip("\"'`*([ ")):
+        return [by_text[start.group()]]
+    named = {by_text[label] for label in pattern.findall(text)}
+    return [label for label in choices if label in named]
+
+
+PIECES = st.sampled_from(["a", "b", "ab", "A", "é", "e\u0301", "ß", "ss", "1", "_", "-", "+", "#", "'", "(", " ", "\n"])
+TEXTS = st.lists(PIECES, max_size=12).map("".join)
+
+
+@settings(max_examples=1000)
+@given(st.lists(TEXTS.map(str.strip).filter(bool), min_size=2, max_size=5, unique_by=fold), TEXTS, st.data())
+def test_labels_are_found_as_by_one_pattern_of_all(choices: list[str], around: str, data: st.DataObject) -> None:
+    label = data.draw(st.sampled_from([*choices, ""]))
+    answer = around + label + data.draw(TEXTS)
+    assert named_labels(answer, tuple(choices)) == by_pattern(answer, tuple(choices))
+
+
+def test_the_work_of_an_answer_does_not_grow_with_the_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted in the places of an answer at which a label is looked for, and in texts that are folded."""
+    looked: list[str] = []
+    monkeypatch.setattr(match, "fold", lambda text: looked.append(text) or fold(text))
+    for many in (10, 2000):
+        choices = tuple(f"label number {n}" for n in range(many))
+        named_labels("", choices)
+        looked.clear()
+        assert named_labels("It is label number 7.", choices) == ["label number 7"]
+        assert looked == ["It is label number 7."]
+
+
 @given(st.lists(st.text(min_size=1).map(str.strip).filter(bool), min_size=2, max_size=5, unique_by=str.casefold))
 def test_every_label_names_itself(choices: list[str]) -> None:
-    from optimizer.task.text import fold
-
     if len({fold(label) for label in choices}) == len(choices):
         for label in choices:
             assert named_labels(label, tuple(choices)) == [label]

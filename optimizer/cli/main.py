@@ -36,7 +36,7 @@ class Cli(SectionedGroup):
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; our own errors become one message, without a traceback."""
         try:
-            with internal_errors(None, "", *self.PASSING):
+            with internal_errors(passing=self.PASSING):
                 return super().invoke(ctx)
         except MetierError as problem:
             echo(scrub(f"Error: {problem}"), err=True)

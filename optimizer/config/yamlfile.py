@@ -99,7 +99,7 @@ class _Loader(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """Return a node's value; PyYAML lets through what int(), date() and the like raise for one."""
         try:
-            value = super().construct_object(node, deep)  # type: ignore[no-untyped-call]
+            value = super().construct_object(node, deep)
             if isinstance(value, int):
                 str(value)  # raises ValueError for more digits than Python prints
         except (ValueError, LookupError, AttributeError):

@@ -22,14 +22,17 @@ _PACKAGES = ("dspy", "optuna", "litellm", "pydantic", "aiohttp")
 
 
 @contextmanager
-def internal_errors(folder: Path | None = None, after: str = "", *passing: type[Exception]) -> Iterator[None]:
-    """Raise InternalError for any exception that is neither ours nor of a type that is `passing`.
+def internal_errors(
+    folder: Path | None = None, after: str = "", passing: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
+    """Raise InternalError for any exception that is neither ours nor of one of the types that are `passing`.
 
     The report goes into `folder`, or else into a new one for temporary files; `after` says how to go on.
     """
+    foreseen: tuple[type[Exception], ...] = (MetierError, *passing)
     try:
         yield
-    except (MetierError, *passing):
+    except foreseen:
         raise
     except Exception as problem:
         # The only broad except around code of ours: a bug must neither lose a run nor be silent.

@@ -30,7 +30,8 @@ def to_examples(
     Raises TaskError for a column that no row has, else one that shows the first five values that are wrong.
     """
     _find_columns(rows, [*inputs, *outputs], columns, label)
-    examples, problems = [], []
+    examples: list[Example] = []
+    problems: list[str] = []
     for row in rows:
         shown = len(problems) < SHOWN
         asked, wrong_in = _values(row, inputs, columns, shown)

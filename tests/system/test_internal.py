@@ -22,7 +22,7 @@ def caught(levels: int) -> Exception:
 
 def test_our_own_errors_and_those_that_may_pass_are_left_alone(tmp_path: Path) -> None:
     for problem in (ConfigError("a"), KeyError("b")):
-        with pytest.raises(type(problem)), internal_errors(tmp_path, "", KeyError):
+        with pytest.raises(type(problem)), internal_errors(tmp_path, passing=(KeyError,)):
             raise problem
     with pytest.raises(KeyboardInterrupt), internal_errors(tmp_path):
         raise KeyboardInterrupt

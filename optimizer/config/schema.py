@@ -20,6 +20,8 @@ Positive = Annotated[int, Field(gt=0)]
 USUAL_TRIALS, MOST_TRIALS = 40, 2_000
 # Calls in flight where nobody says how many: to a local model, and to any other.
 LOCAL_CALLS, PROVIDER_CALLS = 1, 16
+# Seconds that a call may take: a local model that talks on and on is slow, not away.
+LOCAL_SECONDS, PROVIDER_SECONDS = 900.0, 120.0
 # The tokens that an answer may have where nobody sets a limit: so many that it ends by itself.
 ANSWER_TOKENS = 4096
 ProposerName = Literal[
@@ -79,7 +81,11 @@ class Models(Strict):
     concurrency: Positive | None = Field(
         None, description=f"calls in flight; default {LOCAL_CALLS} for a local model, {PROVIDER_CALLS} else"
     )
-    timeout: float = Field(120.0, gt=0, description="seconds a call may take")
+    timeout: float | None = Field(
+        None,
+        gt=0,
+        description=f"seconds a call may take; default {LOCAL_SECONDS:g} for a local model, {PROVIDER_SECONDS:g} else",
+    )
 
     @field_validator("task", "prompt", mode="before")
     @classmethod

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from optimizer.config.schema import PROVIDER_CALLS, ModelConfig, Models
+from optimizer.config.schema import PROVIDER_CALLS, PROVIDER_SECONDS, ModelConfig, Models
 from optimizer.errors import CallError, ModelError
 from optimizer.models.dialects import dialect
 from optimizer.models.engine import AsyncEngine, SyncEngine
@@ -36,7 +36,7 @@ def caller_endpoint(function: Ask, limits: Models) -> CallerEndpoint:
     return CallerEndpoint(
         model=f"{CALLABLE}/{name_of(function)}",
         identity=f"{CALLABLE}:{identity_of(function)}",
-        timeout=limits.timeout,
+        timeout=limits.timeout or PROVIDER_SECONDS,
         concurrency=limits.concurrency or PROVIDER_CALLS,
         function=function,
     )

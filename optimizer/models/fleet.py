@@ -8,7 +8,15 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self
 
-from optimizer.config.schema import LOCAL_CALLS, PROVIDER_CALLS, ModelConfig, Models, is_local
+from optimizer.config.schema import (
+    LOCAL_CALLS,
+    LOCAL_SECONDS,
+    PROVIDER_CALLS,
+    PROVIDER_SECONDS,
+    ModelConfig,
+    Models,
+    is_local,
+)
 from optimizer.models.catalogue import CATALOGUE
 from optimizer.models.progress import Bar
 from optimizer.models.providers import Endpoint, remote
@@ -61,7 +69,7 @@ class Fleet:
     def _endpoint(self, config: ModelConfig) -> Endpoint:
         limits = self._models
         if not is_local(config.model):
-            return remote(config, limits.timeout, limits.concurrency or PROVIDER_CALLS)
+            return remote(config, limits.timeout or PROVIDER_SECONDS, limits.concurrency or PROVIDER_CALLS)
         path = pull(config.model, self._say)
         if config.model in CATALOGUE:
             path = reencoded(path)  # the same weights, prompted faster; measured in experiments/reencode
@@ -69,9 +77,8 @@ class Fleet:
         # One slot: answers then depend on the order of calls alone, and two slots were no faster on two cores.
         # Another version may answer otherwise, and answers are shared between runs.
         identity = f"local:{sha256_of(path)[:16]}:xllamacpp-{version('xllamacpp')}"
-        return Endpoint(
-            "openai/local", identity, f"{server.address}/v1", "none", limits.timeout, limits.concurrency or LOCAL_CALLS
-        )
+        timeout, concurrency = limits.timeout or LOCAL_SECONDS, limits.concurrency or LOCAL_CALLS
+        return Endpoint("openai/local", identity, f"{server.address}/v1", "none", timeout, concurrency)
 
     def _serve(self, name: str, path: Path) -> EmbeddedServer:
         if name not in self._servers:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from optimizer.config.schema import PROVIDER_CALLS, ModelConfig, Models
+from optimizer.config.schema import PROVIDER_CALLS, PROVIDER_SECONDS, ModelConfig, Models
 from optimizer.models.providers import LOOPBACK, Endpoint
 from optimizer.models.wire import OnHeaders, Wire
 from optimizer.system.dspy_private import engine_of
@@ -55,7 +55,7 @@ def lm_endpoint(lm: dspy.LM, limits: Models) -> LMEndpoint:
         identity=f"{lm.model}@{base or 'default'}{maker}",
         api_base=base,
         api_key=key,
-        timeout=float(settings.get("timeout") or limits.timeout),
+        timeout=float(settings.get("timeout") or limits.timeout or PROVIDER_SECONDS),
         concurrency=limits.concurrency or PROVIDER_CALLS,
         lm=lm,
         plain=plain,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from optimizer.config.schema import PROVIDER_CALLS, ModelConfig
+from optimizer.config.schema import PROVIDER_CALLS, PROVIDER_SECONDS, ModelConfig
 from optimizer.errors import ModelError
 from optimizer.models.dialects import KEYS
 from optimizer.models.wire import HttpWire, OnHeaders, Wire
@@ -32,7 +32,7 @@ class Endpoint:
     identity: str
     api_base: str | None = None
     api_key: str | None = field(default=None, repr=False)
-    timeout: float = 120.0
+    timeout: float = PROVIDER_SECONDS
     concurrency: int = PROVIDER_CALLS
 
     @property

@@ -82,6 +82,11 @@ SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", hel
 JSON = click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 
 
+TRUST = click.option(
+    "--trust", is_flag=True, help="Use the address, key and code that the file names: you have read it."
+)
+
+
 def scored_with(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say on what a prompt is scored, and by which model."""
     split = click.option("--split", type=SPLITS, default="test", show_default=True, help="Score it on these examples.")

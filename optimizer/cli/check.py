@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from optimizer.cli.arguments import JSON, TASK_FOLDER, scored_with
+from optimizer.cli.arguments import JSON, TASK_FOLDER, TRUST, scored_with
 from optimizer.cli.help import Command
 from optimizer.cli.text import echo
 
 GROUPS = {
     "What must hold": ("--min", "--against", "--margin"),
-    "What is scored": ("--task", "--split", "--model", "--api-base"),
+    "What is scored": ("--task", "--split", "--model", "--api-base", "--trust"),
     "Output": ("--junit", "--json"),
 }
 
@@ -27,6 +27,7 @@ GROUPS = {
 )
 @click.option("--task", metavar="FOLDER", type=TASK_FOLDER, help="The task; a config names its own.")
 @scored_with
+@TRUST
 @click.option("--junit", metavar="FILE", help="Write JUnit's XML there.")
 @JSON
 def check(
@@ -38,13 +39,15 @@ def check(
     split: str,
     model: str | None,
     api_base: str | None,
+    trust: bool,
     junit: str | None,
     as_json: bool,
 ) -> None:
     """Check that a prompt still holds. Exit code 0: it does; 1: it fell; 2: that cannot be told.
 
     CONFIG is a run's YAML: its run_dir's best.json is checked, or the task's own instruction where there is none.
-    PROMPT is a best.json. What a 95 % interval says counts: one that straddles the mark tells nothing.
+    PROMPT is a best.json, run by the task's own program. What a 95 % interval says counts: one that straddles the
+    mark tells nothing.
 
     \b
     Examples:
@@ -56,7 +59,7 @@ def check(
     from optimizer.report.clean import cell
     from optimizer.system.files import write_atomically
 
-    result = run_check(place, Wanted(least, against, margin), split, task, model, api_base)
+    result = run_check(place, Wanted(least, against, margin), split, task, model, api_base, trust)
     if junit is not None:
         write_atomically(Path(junit), result.to_junit())
     if as_json:

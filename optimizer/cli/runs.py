@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from optimizer.cli.arguments import CONFIG, RUN_DIR, RUN_DIR_IF_ANY, RUN_FOLDER, SET, TASK_FOLDER, scored_with
+from optimizer.cli.arguments import CONFIG, RUN_DIR, RUN_DIR_IF_ANY, RUN_FOLDER, SET, TASK_FOLDER, TRUST, scored_with
 from optimizer.cli.help import Command
 from optimizer.cli.text import echo
 
@@ -111,14 +111,15 @@ def _optimize(settings: RunConfig, quiet: bool, wait: bool, accept_changes: bool
 @click.command(
     "eval",
     cls=Command,
-    groups={"What is scored": ("--prompt", "--split"), "By which model": ("--model", "--api-base")},
+    groups={"What is scored": ("--prompt", "--split"), "By which model": ("--model", "--api-base", "--trust")},
     short_help="Score a saved prompt.",
 )
 @click.argument("task", metavar="TASK", type=TASK_FOLDER)
 @click.option("--prompt", required=True, metavar="FILE", type=click.Path(), help="The best.json of a run.")
 @scored_with
-def evaluate(task: str, prompt: str, split: str, model: str | None, api_base: str | None) -> None:
-    """Score a saved prompt on a split of TASK.
+@TRUST
+def evaluate(task: str, prompt: str, split: str, model: str | None, api_base: str | None, trust: bool) -> None:
+    """Score a saved prompt on a split of TASK, run by the program of TASK.
 
     \b
     Examples:
@@ -127,7 +128,7 @@ def evaluate(task: str, prompt: str, split: str, model: str | None, api_base: st
     """
     from optimizer.job.eval import evaluate_saved
 
-    scored = evaluate_saved(task, prompt, split, model, api_base)
+    scored = evaluate_saved(task, prompt, split, model, api_base, trust)
     low, high = scored.ci95
     click.echo(f"{scored.mean:.3f}  95 % interval [{low:.3f}, {high:.3f}]  {scored.answered} {split} examples")
     if scored.failures:

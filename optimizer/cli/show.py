@@ -72,7 +72,7 @@ def _lines(shown: Shown, messages: list[dict[str, Any]]) -> list[str]:
     if messages:
         lines.append(f"Messages for example {shown.first}:")
     elif shown.inputs:
-        lines.append("The messages are not known: the task cannot be loaded, and the call was made for another trial.")
+        lines.append("The messages are not known: the call was made for another trial, and no code of the task is run.")
     for message in messages:
         lines += [f"  --- {message['role']}", *(f"  {line}" for line in visible(message["content"]).split("\n"))]
     lines.append("Answers (score, input, expected → answer):")

@@ -52,20 +52,21 @@ def list_tasks(folder: str) -> None:
 @tasks.command(short_help="Show what a task holds.")
 @TASK
 def show(path: str) -> None:
-    """Show what the task in the folder TASK holds: fields, splits, labels, an example.
+    """Show what the task in the folder TASK holds: fields, splits, labels, an example. None of its code is run.
 
     \b
     Example:
       metier tasks show tasks/support_intent
     """
-    from optimizer.task.load import load_task
+    from optimizer.task.load import load_task, load_task_file
+    from optimizer.task.metrics.build import metric_name
 
-    task = load_task(path)
+    task, (written, _) = load_task(path, scored=False), load_task_file(path)
     echo(f"{task.name}: {task.description}\ninstruction: {task.instruction}")
     for side, fields in (("input", task.inputs), ("output", task.outputs)):
         for name, spec in fields.items():
             echo(f"{side} {name} ({spec.type}): {spec.desc}")
-    echo(f"metric: {task.metric.name}\n{_sizes(task)}")
+    echo(f"metric: {metric_name(written.metric, path)}\n{_sizes(task)}")
     for name, spec in task.outputs.items():
         if spec.choices:
             counts = Counter(e.outputs[name] for split in (task.train, task.validation, task.test) for e in split)

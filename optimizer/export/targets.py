@@ -170,7 +170,7 @@ def _promptfoo(saved: SavedPrompt, templates: Templates, whole: bool) -> Export:
         config["max_tokens"] = config["max_completion_tokens"]
     if saved.model.api_base is not None:
         config["apiBaseUrl"] = saved.model.api_base
-    model = "local" if is_local(saved.model.model) else template.body["model"]
+    model = "local" if is_local(saved.named.model) else template.body["model"]
     data = {
         "description": f"{name}, exported by metier",
         "prompts": [{"id": saved.candidate.id, "label": name, "raw": json.dumps(messages, ensure_ascii=False)}],

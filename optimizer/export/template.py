@@ -100,7 +100,7 @@ def template_of(saved: SavedPrompt, predictor: str) -> Template:
     def asked(*demos: Example) -> dict[str, Any]:
         fixed = replace(prompt, policy="static", count=len(demos), order="given", demos=demos)
         program = _alone(programs, predictor, Candidate({predictor: fixed}))
-        return openai_body(saved.model, first_request(program, saved.model, marks))
+        return openai_body(saved.named, first_request(program, saved.named, marks))
 
     body = asked()
     head, tail = _split(body, signature.with_instructions(prompt.instruction), prompt.format)
@@ -124,7 +124,7 @@ def request_to_anthropic(saved: SavedPrompt, template: Template, inputs: Mapping
     from dspy.lm15 import AnthropicLM
 
     program = _alone(Programs(saved.task, (), never), template.predictor, saved.candidate)
-    return _posted(AnthropicLM, saved.model, first_request(program, saved.model, inputs))
+    return _posted(AnthropicLM, saved.named, first_request(program, saved.named, inputs))
 
 
 def _alone(programs: Programs, predictor: str, candidate: Candidate) -> dspy.Predict:

@@ -81,17 +81,27 @@ class Wanted:
 
 
 def check(
-    source: str, wanted: Wanted, split: str, task: str | None, model: str | None, api_base: str | None
+    source: str,
+    wanted: Wanted,
+    split: str,
+    task: str | None,
+    model: str | None,
+    api_base: str | None,
+    trust: bool = False,
 ) -> Checked:
     """Return whether the prompt of a config, or in a best.json, holds on a split of its task.
 
-    Raises ConfigError where nothing is asked or no task is named, TaskError where the prompt does not fit the task.
+    Each prompt is run by the task's own program and, without a `model`, asks the one that it names; see `load_prompt`
+    for `trust`. Raises ConfigError where nothing is asked or no task is named, TaskError where the prompt does not
+    fit the task.
     """
     if wanted.least is None and wanted.against is None:
         raise ConfigError("nothing to check the prompt for", "Give --min SCORE, --against PROMPT, or both.")
-    name, prompt, on_task = _subject(source, task)
-    rival = None if wanted.against is None else _rival(wanted.against, on_task)
-    results = _answers(on_task, prompt, split, name, model, api_base)
+    own = None if model is None else ModelConfig(model=model, api_base=api_base)
+    name, prompt, on_task = _subject(source, task, trust)
+    against = None if wanted.against is None else _rival(wanted.against, on_task, trust)
+    prompt, rival = _ready(prompt, on_task, own), None if against is None else _ready(against, on_task, own)
+    results = _answers(on_task, prompt, split, name)
     criteria = []
     if wanted.least is not None:
         criteria.append(at_least(results, wanted.least))
@@ -101,7 +111,7 @@ def check(
             message = f"{other} is the same prompt"
             criteria.append(Criterion(f"not worse than {other}", "holds", 0.0, (0.0, 0.0), message))
         else:
-            theirs = _answers(on_task, rival, split, other, model, api_base)
+            theirs = _answers(on_task, rival, split, other)
             criteria.append(not_worse(results, theirs, wanted.margin, other))
     failures = sum(not isinstance(result, Score) for result in results)
     return Checked(on_task.name, name, len(results) - failures, failures, criteria)
@@ -145,18 +155,21 @@ def _criterion(
     return Criterion(name, outcome, figure, ci95, message)
 
 
-def _subject(source: str, task: str | None) -> tuple[str, SavedPrompt, Task]:
+def _subject(source: str, task: str | None, trust: bool) -> tuple[str, SavedPrompt, Task]:
     """Return what is checked, in words and as a prompt, and the task whose examples it is checked on."""
     if not source.endswith((".yaml", ".yml")):
         if task is None:
             raise ConfigError(f"{source}: a saved prompt holds no examples", "Name its task: --task FOLDER.")
-        return source, load_prompt(source), load_task(task)
+        return source, load_prompt(source, trust=trust), load_task(task)
     config = load_config(source)
     on_task = load_task(task or config.task)
     best = None if config.run_dir is None else Path(config.run_dir) / "best.json"
-    if best is not None and is_file(best):
-        return str(best), load_prompt(best), on_task
-    return f"the instruction of {on_task.name}", _seed(config, on_task), on_task
+    if best is None or not is_file(best):
+        return f"the instruction of {on_task.name}", _seed(config, on_task), on_task
+    prompt = load_prompt(best, trust=trust)
+    # What the user's own config says as well need not be taken from the file; the limit is the one that was scored.
+    model = model_of(config).model_copy(update={"price": None, "max_tokens": prompt.named.max_tokens})
+    return str(best), prompt.answered_by(model) if prompt.named == model else prompt, on_task
 
 
 def _seed(config: RunConfig, task: Task) -> SavedPrompt:
@@ -167,18 +180,22 @@ def _seed(config: RunConfig, task: Task) -> SavedPrompt:
     return SavedPrompt(task, seed, model_of(config))
 
 
-def _rival(against: str, task: Task) -> SavedPrompt:
+def _rival(against: str, task: Task, trust: bool) -> SavedPrompt:
     """Return the prompt in a file, or the one that the registry holds under an alias of the task."""
     known = is_file(against) or against.startswith("prompts:/")
-    return load_prompt(against if known else f"prompts:/{task.name}@{against}")
+    return load_prompt(against if known else f"prompts:/{task.name}@{against}", trust=trust)
 
 
-def _answers(
-    task: Task, prompt: SavedPrompt, split: str, name: str, model: str | None, api_base: str | None
-) -> list[Result]:
+def _ready(prompt: SavedPrompt, task: Task, model: ModelConfig | None) -> SavedPrompt:
+    """Return a prompt with the caller's program and model; raises TaskError where its file's model is in doubt."""
+    prompt = prompt if model is None else prompt.answered_by(model)
+    _ = prompt.model
+    return prompt.run_by(task)
+
+
+def _answers(task: Task, prompt: SavedPrompt, split: str, name: str) -> list[Result]:
     check_fits(task, prompt, name)
-    config = prompt.model if model is None else ModelConfig(model=model, api_base=api_base)
-    return answers_to(task, prompt, split, config)
+    return answers_to(task, prompt, split)
 
 
 def _never_embeds(texts: Sequence[str]) -> NoReturn:

@@ -31,19 +31,27 @@ class Scored:
     failures: int
 
 
-def evaluate_saved(task_path: str, prompt_path: str, split: str, model: str | None, api_base: str | None) -> Scored:
-    """Return a saved prompt's score on a split; raises TaskError where it does not fit the task."""
-    task, prompt = load_task(task_path), load_prompt(prompt_path)
+def evaluate_saved(
+    task_path: str, prompt_path: str, split: str, model: str | None, api_base: str | None, trust: bool = False
+) -> Scored:
+    """Return a saved prompt's score on a split, run by the task's own program; raises TaskError where it does not fit.
+
+    Without a `model`, the one that the prompt names is asked; see `load_prompt` for `trust`.
+    """
+    prompt = load_prompt(prompt_path, trust=trust)
+    prompt = prompt if model is None else prompt.answered_by(ModelConfig(model=model, api_base=api_base))
+    _ = prompt.model  # what is not the file's to say is refused before anything of the task's runs
+    task = load_task(task_path)
+    prompt = prompt.run_by(task)
     check_fits(task, prompt, prompt_path)
-    config = prompt.model if model is None else ModelConfig(model=model, api_base=api_base)
-    results = answers_to(task, prompt, split, config)
+    results = answers_to(task, prompt, split)
     scores = [result.value for result in results if isinstance(result, Score)]
     return Scored(mean(scores), interval(scores), len(scores), len(results) - len(scores))
 
 
-def answers_to(task: Task, prompt: SavedPrompt, split: str, model: ModelConfig) -> list[Result]:
-    """Return a prompt's result on each example of a split, in its order, by a model started for it if it is local."""
-    config = RunConfig(task=task.name, models=Models(task=model))
+def answers_to(task: Task, prompt: SavedPrompt, split: str) -> list[Result]:
+    """Return a prompt's result on each example of a split, in its order, by its model, started if it is local."""
+    config = RunConfig(task=task.name, models=Models(task=prompt.model))
     examples = {"train": task.train, "validation": task.validation, "test": task.test}[split]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -16,18 +16,19 @@ from optimizer.ledger.calls import calls_of
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import result_of
 from optimizer.ledger.trials import Trial, all_trials
-from optimizer.prompt.saved import SavedPrompt, carried, load_prompt
+from optimizer.prompt.saved import Doubts, SavedPrompt, carried, doubts_of, load_prompt
 from optimizer.system.files import is_file
 from optimizer.task.load import load_task
 from optimizer.types import Candidate
 
 
-def ship(place: Path, target: str, trial: int | None, predictor: str | None = None) -> Export:
+def ship(place: Path, target: str, trial: int | None, predictor: str | None = None, *, trust: bool = False) -> Export:
     """Return a run's winner, one of its trials, or a best.json, in a target's form.
 
-    Raises TaskError where the target cannot hold it, with the best trial that it can hold.
+    Raises TaskError where the target cannot hold it, with the best trial that it can hold, or where it needs code or
+    an address that a file names, and `trust` does not say that they may be used.
     """
-    saved = load_prompt(place) if is_file(place) else prompt_of(place, trial)
+    saved = load_prompt(place, trust) if is_file(place) else prompt_of(place, trial, trust)
     try:
         return export(saved, target, predictor)
     except Retrieves as problem:
@@ -36,8 +37,8 @@ def ship(place: Path, target: str, trial: int | None, predictor: str | None = No
         raise Retrieves(problem.what, f"{problem.remedy}\n  {_best_static(place)}") from None
 
 
-def prompt_of(run_dir: Path, trial: int | None = None) -> SavedPrompt:
-    """Return the winner of a finished run, or the prompt of one of its trials.
+def prompt_of(run_dir: Path, trial: int | None = None, trust: bool = False) -> SavedPrompt:
+    """Return the winner of a finished run, or the prompt of one of its trials; its folder may be another's.
 
     Raises LedgerError where there is no such run or trial; a trial needs the task's folder as well.
     """
@@ -46,8 +47,8 @@ def prompt_of(run_dir: Path, trial: int | None = None) -> SavedPrompt:
             with closing(Reader(run_dir / "ledger.db")):
                 remedy = f"Let it finish with `metier resume {run_dir}`, or name one of its trials with --trial."
                 raise LedgerError(f"{run_dir}: the run has no winner yet", remedy)
-        return load_prompt(run_dir / "best.json")
-    return _trial_prompt(run_dir, find_trial(run_dir, trial).candidate)
+        return load_prompt(run_dir / "best.json", trust)
+    return _trial_prompt(run_dir, find_trial(run_dir, trial).candidate, trust)
 
 
 def find_trial(run_dir: Path, number: int) -> Trial:
@@ -72,12 +73,15 @@ def find_winner(run_dir: Path) -> Trial:
     return found[0]
 
 
-def _trial_prompt(run_dir: Path, candidate: Candidate) -> SavedPrompt:
+def _trial_prompt(run_dir: Path, candidate: Candidate, trust: bool) -> SavedPrompt:
+    """Return a trial's prompt as its run would save it, and with the same doubts: a ledger is a file, too."""
     config = stored_config(run_dir)
-    task = load_task(config.task)
+    task = load_task(config.task, scored=False)
     with closing(Reader(run_dir / "ledger.db")) as ledger:
         model = model_of(config, ledger).model_copy(update={"price": None})
-    return SavedPrompt(task.changed(train=carried(task, candidate), validation=(), test=()), candidate, model)
+    doubts = Doubts() if trust else doubts_of(str(run_dir), model, task)
+    task = task.changed(train=carried(task, candidate), validation=(), test=())
+    return SavedPrompt(task, candidate, model, doubts=doubts)
 
 
 def _best_static(run_dir: Path) -> str:
@@ -98,14 +102,14 @@ def _best_static(run_dir: Path) -> str:
 def messages_for(run_dir: Path, trial: Trial, position: int, inputs: Mapping[str, object]) -> list[dict[str, object]]:
     """Return the chat messages of a trial's first call for the validation example at a position, with these inputs.
 
-    Nothing is sent. Where the task cannot be loaded (a program that was optimized as an object, say) they are the
-    messages that the ledger holds, or [] where the same call had been made for another trial.
+    Nothing is sent, and none of the task's own code is run. Where it has a program of its own, or cannot be loaded,
+    they are the messages that the ledger holds, or [] where the same call had been made for another trial.
     """
     try:
-        saved = _trial_prompt(run_dir, trial.candidate)
+        saved = _trial_prompt(run_dir, trial.candidate, trust=False)
+        body = openai_body(saved.named, first_request(saved.program, saved.named, inputs))
     except (TaskError, ConfigError):
         return _recorded_messages(run_dir, trial, position)
-    body = openai_body(saved.model, first_request(saved.program, saved.model, inputs))
     return list(body["messages"])
 
 

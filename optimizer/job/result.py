@@ -22,6 +22,7 @@ from optimizer.report.curves import best_so_far
 from optimizer.report.figures import curve
 from optimizer.report.summary import summary
 from optimizer.report.words import demo_lines, settings_of
+from optimizer.task.load import load_task
 from optimizer.task.task import Task
 from optimizer.types import Candidate
 
@@ -91,8 +92,8 @@ class Result:
             candidate = self.winner.candidate
             program = programs_of_run(self._task, self.run_dir).build(candidate)
             return SavedPrompt(self._task, candidate, model, lm, program)
-        saved = load_prompt(self.run_dir / "best.json")
-        return SavedPrompt(saved.task, saved.candidate, saved.model, lm)
+        saved = load_prompt(self.run_dir / "best.json").answered_by(model, lm)
+        return saved.run_by(self._task or load_task(self._config.task, scored=False)) if saved.doubts.program else saved
 
     @cached_property
     def trials(self) -> pd.DataFrame:

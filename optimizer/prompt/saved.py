@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import atexit
 import json
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from optimizer.config.schema import ModelConfig, Models
+from pydantic import Field
+
+from optimizer.config.schema import FormatName, ModelConfig, Models
+from optimizer.config.strict import Strict
 from optimizer.config.yamlfile import read_text
 from optimizer.errors import TaskError
 from optimizer.models.embed import Embedder
 from optimizer.models.fleet import Fleet
+from optimizer.models.trust import beyond_its_own
 from optimizer.prompt.injection import calm
 from optimizer.prompt.template import templates
 from optimizer.task.metrics.build import build_metric
-from optimizer.task.schema import FieldSpec
+from optimizer.task.schema import FieldSpec, check_fields
 from optimizer.task.task import Task
 from optimizer.task.text import parse_json
-from optimizer.types import Candidate, Example
+from optimizer.types import Candidate, Example, Order, Policy
 
 if TYPE_CHECKING:
     import dspy
@@ -58,10 +63,35 @@ def _program_json(task: Task) -> dict[str, Any] | None:
     return None if task.program is None else {"function": task.program, "folder": str(task.folder.resolve())}
 
 
+@dataclass(frozen=True)
+class Doubts:
+    """What a prompt's file asks for that a file alone cannot allow, in words; `source` names the file.
+
+    The text of a prompt is data. An address, a key and code are orders: they are the caller's to give.
+    """
+
+    source: str = ""
+    model: tuple[str, ...] = ()
+    program: tuple[str, ...] = ()
+
+    def refuse(self) -> TaskError:
+        """Return the error that tells all of them at once."""
+        what = f"{self.source}: asks for {', '.join((*self.model, *self.program))}; that is not a saved prompt's to say"
+        own = " Or name a model of your own: --model NAME." if self.model else ""
+        return TaskError(what, f"Read the file. If you trust it, give --trust (in Python: trust=True).{own}")
+
+
+def doubts_of(source: str, model: ModelConfig, task: Task) -> Doubts:
+    """Return what a file that nobody vouches for asks for, by the model and the program that it names."""
+    code = () if task.program is None else (f"the code {task.program!r:.80} in {str(task.folder)!r:.160}",)
+    return Doubts(source, tuple(beyond_its_own(model)), code)
+
+
 class SavedPrompt:
     """A prompt with all that it takes to run it; call it with the task's inputs.
 
     `lm` answers in the place of the named model, `program` runs the prompt where it cannot be built from the task.
+    With `doubts`, what was read is used as text alone: its model is not asked, and its code not run.
     """
 
     def __init__(
@@ -71,9 +101,33 @@ class SavedPrompt:
         model: ModelConfig,
         lm: dspy.LM | None = None,
         program: dspy.Module | None = None,
+        doubts: Doubts = Doubts(),
     ) -> None:
-        self.task, self.candidate, self.model = task, candidate, model
-        self._lm, self._program = lm, program
+        self.candidate, self.named, self.doubts = candidate, model, doubts
+        self._task, self._lm, self._program = task, lm, program
+
+    @property
+    def task(self) -> Task:
+        """The task, from which the program is built; raises TaskError where that is code not the file's to name."""
+        if self.doubts.program:
+            raise self.doubts.refuse()
+        return self._task
+
+    @property
+    def model(self) -> ModelConfig:
+        """The model to ask, which is the `named` one; raises TaskError where that is not the file's to say."""
+        if self.doubts.model:
+            raise self.doubts.refuse()
+        return self.named
+
+    def answered_by(self, model: ModelConfig, lm: dspy.LM | None = None) -> SavedPrompt:
+        """Return the prompt with a model of the caller's in the place of the named one."""
+        return SavedPrompt(self._task, self.candidate, model, lm, self._program, replace(self.doubts, model=()))
+
+    def run_by(self, task: Task) -> SavedPrompt:
+        """Return the prompt with the program of the caller's task in the place of the one that its file names."""
+        mine = self._task.changed(folder=task.folder, program=task.program)
+        return SavedPrompt(mine, self.candidate, self.named, self._lm, None, replace(self.doubts, program=()))
 
     @property
     def program(self) -> dspy.Module:
@@ -104,45 +158,66 @@ class SavedPrompt:
             return self.program(**inputs)
 
 
-def load_prompt(path: str | Path) -> SavedPrompt:
-    """Return the prompt in a best.json, ready to be called; raises TaskError if it is not one."""
-    return parse_prompt(read_text(Path(path), TaskError), str(path))
+def load_prompt(path: str | Path, trust: bool = False) -> SavedPrompt:
+    """Return the prompt in a best.json, ready to be called; raises TaskError if it is not one.
+
+    Without `trust` it can be read, but its model is asked at its provider's own address with that provider's own key
+    or not at all, and code that it names is not run.
+    """
+    return parse_prompt(read_text(Path(path), TaskError), str(path), trust)
 
 
-def parse_prompt(text: str, source: str) -> SavedPrompt:
+def parse_prompt(text: str, source: str, trust: bool = False) -> SavedPrompt:
     """Return the prompt in the text of a best.json; `source` names it where TaskError says that it is not one."""
     try:
         data = parse_json(text)
         if data["metier"] != VERSION:
-            raise ValueError(f"version {data['metier']}")
-        return _from_json(data)
-    except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as problem:
-        what = f"{source}: not a prompt that metier saved ({type(problem).__name__}: {problem})"
+            raise ValueError(f"version {data['metier']!r:.40}")
+        return _from_json(data, source, trust)
+    except (KeyError, TypeError, ValueError, AttributeError, StopIteration, RecursionError) as problem:
+        why = "nested too deeply" if isinstance(problem, RecursionError) else " ".join(str(problem).split())
+        what = f"{source}: not a prompt that metier saved ({type(problem).__name__}: {why:.200})"
         raise TaskError(what, "Give the best.json of a run.") from None
 
 
-def _from_json(data: dict[str, Any]) -> SavedPrompt:
-    outputs = {name: FieldSpec.model_validate(spec) for name, spec in data["outputs"].items()}
-    candidate = Candidate.from_json(data["prompts"])
+class _Text(Strict):
+    """One predictor's prompt as a file may say it: these are the types of `Prompt`, which checks none of them."""
+
+    instruction: str
+    format: FormatName
+    policy: Policy
+    count: int = Field(ge=0)
+    order: Order
+    demos: tuple[dict[Literal["inputs", "outputs"], dict[str, Any]], ...]
+
+
+def _from_json(data: dict[str, Any], source: str, trust: bool) -> SavedPrompt:
+    inputs, outputs = (
+        {name: FieldSpec.model_validate(spec) for name, spec in data[side].items()} for side in ("inputs", "outputs")
+    )
+    check_fields(inputs, outputs)
+    for prompt in data["prompts"].values():
+        _Text.model_validate(prompt)
+    candidate, model = Candidate.from_json(data["prompts"]), ModelConfig.model_validate(data["model"])
     program = data["program"]
     if program and "module" in program:
-        what = f"these are the prompts of a {program['module']}, which was optimized as an object"
+        what = f"these are the prompts of a {program['module']!r:.80}, which was optimized as an object"
         raise TaskError(what, "Save what compile() returned with its own save(), and load that.")
     folder = Path(program["folder"]) if program else Path()
     task = Task.from_parts(
-        name=data["task"],
+        name=str(data["task"]),
         description="",
         instruction=next(iter(candidate.prompts.values())).instruction,
-        inputs={name: FieldSpec.model_validate(spec) for name, spec in data["inputs"].items()},
+        inputs=inputs,
         outputs=outputs,
         train=tuple(map(Example.from_json, data["pool"])),
         validation=(),
         test=(),
         metric=build_metric("exact_match", outputs, folder),
         folder=folder,
-        program=program["function"] if program else None,
+        program=str(program["function"]) if program else None,
     )
-    return SavedPrompt(task, candidate, ModelConfig.model_validate(data["model"]))
+    return SavedPrompt(task, candidate, model, doubts=Doubts() if trust else doubts_of(source, model, task))
 
 
 def _never_embeds(texts: Any) -> Any:

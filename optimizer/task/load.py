@@ -16,12 +16,12 @@ from optimizer.task.data import Row, read_rows
 from optimizer.task.hub import read_hub
 from optimizer.task.instruction import check_placeholders, read_instruction
 from optimizer.task.metrics.base import FieldMetric, Metric
-from optimizer.task.metrics.build import build_metric
+from optimizer.task.metrics.build import OWN, build_metric, metric_name
 from optimizer.task.schema import TaskFile, TaskSpec
 from optimizer.task.split import make_splits
 from optimizer.task.task import Task
 from optimizer.task.text import refuse
-from optimizer.task.userfile import find_file
+from optimizer.task.userfile import find_inside
 from optimizer.task.values import to_examples
 from optimizer.types import Example
 
@@ -31,17 +31,21 @@ if TYPE_CHECKING:
 _TASKS = Path("tasks")
 
 
-def load_task(path: str | Path) -> Task:
+def load_task(path: str | Path, *, scored: bool = True) -> Task:
     """Return the task at `path`: a folder with a task.yaml, a YAML file, or a name under ./tasks.
 
+    Where nothing is to be `scored`, no code of the task's runs: exact_match stands in the place of its metric.
     Raises TaskError for anything wrong in the YAML, the data, the splits, the metric or the program's path.
     """
     file = find_task(path)
     written, folder = load_task_file(file)
     source = str(file)
+    name = metric_name(written.metric, source)
     if written.program is not None:
-        find_file(written.program, folder, f"{source}: program")
-    metric = build_metric(written.metric, written.outputs, folder, source)
+        find_inside(written.program, folder, f"{source}: program")
+    if name.startswith(OWN):
+        find_inside(name.removeprefix(OWN), folder, f"{source}: metric")
+    metric = build_metric(written.metric if scored else "exact_match", written.outputs, folder, source)
     return checked_task(written, _read_parts(written, folder), metric, source, folder, written.program)
 
 

@@ -145,13 +145,7 @@ class TaskSpec(Strict):
 
     @model_validator(mode="after")
     def _fields_fit_together(self) -> Self:
-        for side, specs in (("inputs", self.inputs), ("outputs", self.outputs)):
-            if not specs:
-                raise ValueError(f"'{side}' needs at least one field")
-            for name in specs:
-                _check_name(side, name)
-        if both := sorted(self.inputs.keys() & self.outputs.keys()):
-            raise ValueError(f"'{both[0]}' is in inputs and in outputs; rename one and map both under 'fields'")
+        check_fields(self.inputs, self.outputs)
         self._check_columns()
         return self
 
@@ -173,6 +167,17 @@ class TaskFile(TaskSpec):
     data: DataSpec
     metric: str | dict[str, Any]
     program: str | None = None
+
+
+def check_fields(inputs: Mapping[str, FieldSpec], outputs: Mapping[str, FieldSpec]) -> None:
+    """Raise ValueError unless there are inputs and outputs, each of a name that a field can have."""
+    for side, specs in (("inputs", inputs), ("outputs", outputs)):
+        if not specs:
+            raise ValueError(f"'{side}' needs at least one field")
+        for name in specs:
+            _check_name(side, name)
+    if both := sorted(inputs.keys() & outputs.keys()):
+        raise ValueError(f"'{both[0]}' is in inputs and in outputs; rename one and map both under 'fields'")
 
 
 def _unquoted(key: str, label: object) -> str:

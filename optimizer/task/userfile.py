@@ -61,6 +61,17 @@ def find_file(reference: str, folder: Path, source: str) -> tuple[Path, str]:
     return path, name
 
 
+def find_inside(reference: str, folder: Path, source: str) -> None:
+    """Do what `find_file` does for a task's own code; raises TaskError where the file lies outside of the folder.
+
+    A task of somebody else's must not name code that lies elsewhere on this machine.
+    """
+    path, _ = find_file(reference, folder, source)
+    if not path.resolve().is_relative_to(folder.resolve()):
+        what = f"{source}: {reference!r:.80} lies outside of the task's folder, {folder}"
+        raise TaskError(what, "Put the file into the folder, where whoever reads the task sees it.")
+
+
 def load_function(reference: str, folder: Path, source: str) -> UserFunction:
     """Import the file of 'file.py:function' and return the function.
 

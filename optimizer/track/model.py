@@ -44,6 +44,7 @@ def log_model(client: MlflowClient, best: dict[str, Any], text: str, run_id: str
             artifacts={"prompt": str(file)},
             pip_requirements=needed,
             signature=_signature(best),
+            model_config={"trust": False},  # MLflow lets a caller change only what is named here
         )
         tags = {"verdict": str(best["verdict"]), "candidate_id": str(best["candidate_id"])}
         made = client.create_logged_model(

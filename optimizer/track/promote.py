@@ -9,6 +9,7 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from optimizer.errors import ConfigError, StoppedByFailures, TaskError
 from optimizer.ledger.reader import Reader
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 ADDRESS = re.compile(r"prompts:/(?P<name>[\w.-]+)(@(?P<alias>[\w.-]+)|/(?P<version>\d+))?")
 ALIAS = re.compile(r"(?!latest$|v\d+$)[A-Za-z][\w.-]*", re.IGNORECASE)
+# Where a registry keeps files: folders and the clouds' stores, by their own credentials; servers, by MLflow's own.
+STORES = ("", "file", "s3", "gs", "wasbs", "abfss", "dbfs")
+SERVERS = ("http", "https", "mlflow-artifacts")
+REGISTER = "Register one with `metier promote RUN_DIR`."
 FORM = "Write it as prompts:/NAME@ALIAS or prompts:/NAME/VERSION."
 
 
@@ -59,9 +64,10 @@ def promote(run_dir: Path, alias: str) -> str:
     return f"prompts:/{name}@{alias} is version {version}{was}{doubt}, at {uri}"
 
 
-def fetch(address: str, tracking_uri: str | None = None) -> str:
+def fetch(address: str, tracking_uri: str | None = None, trust: bool = False) -> str:
     """Return the text of the best.json behind `prompts:/NAME@ALIAS`, `/VERSION`, or the latest without either.
 
+    A registry that keeps its files at another server is followed there only with `trust`: MLflow's key would go along.
     Raises TaskError if there is none, or it was not registered by metier; StoppedByFailures (an outage).
     """
     match = ADDRESS.fullmatch(address)
@@ -77,12 +83,25 @@ def fetch(address: str, tracking_uri: str | None = None) -> str:
             raise TaskError(f"{address}: not in the registry of {uri}", FORM)
         source = version.tags.get(FILE, "")
         if not source.startswith("runs:/"):
-            raise TaskError(f"{address}: not registered by metier", "Register one with `metier promote RUN_DIR`.")
+            raise TaskError(f"{address}: not registered by metier", REGISTER)
         run, _, path = source.removeprefix("runs:/").partition("/")
+        if not trust:
+            _refuse_elsewhere(address, client.get_run(run).info.artifact_uri, uri)
         with tempfile.TemporaryDirectory() as folder:
             return Path(client.download_artifacts(run, path, folder)).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise TaskError(f"{address}: its file is not UTF-8 text", REGISTER) from None
     except (MlflowException, OSError) as problem:
         raise _unreached(uri, problem) from None
+
+
+def _refuse_elsewhere(address: str, kept: str, uri: str) -> None:
+    """Raise TaskError where a run's files lie at a server that is not the registry's own, or nobody knows which."""
+    place = urlsplit(kept)
+    if place.scheme in STORES or (place.scheme in SERVERS and place.hostname in (None, urlsplit(uri).hostname)):
+        return
+    what = f"{address}: its file lies elsewhere, at {kept!r:.80}"
+    raise TaskError(what, "If you trust the registry at that, give --trust (in Python: trust=True).")
 
 
 def _version(client: Any, name: str, alias: str | None, version: str | None) -> PromptVersion | None:

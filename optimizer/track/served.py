@@ -12,10 +12,14 @@ class Served(PythonModel):
     """Answers rows of the task's inputs by the saved prompt, with the model that it was optimized for."""
 
     def load_context(self, context: Any) -> None:
-        """Read the prompt; its model is started at the first answer."""
+        """Read the prompt; its model is started at the first answer.
+
+        An address, key or code that it names is used with `load_model(…, model_config={"trust": True})`.
+        """
         import optimizer
 
-        self.prompt = optimizer.load_prompt(context.artifacts["prompt"])
+        trust = bool((context.model_config or {}).get("trust"))
+        self.prompt = optimizer.load_prompt(context.artifacts["prompt"], trust=trust)
 
     # Without types: MLflow takes those of `predict` for a schema to check the input by.
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]

@@ -624,7 +624,7 @@ def prompt_of_another_task(bench: Bench) -> Bad:
 @case
 def prompt_of_another_models_key(bench: Bench) -> Bad:
     name = saved(bench, model={"model": "openai/fake", "api_key_env": "NO_SUCH_KEY"})
-    return Bad(["eval", "sorting", "--prompt", name], ["NO_SUCH_KEY is not set", "export NO_SUCH_KEY="])
+    return Bad(["eval", "sorting", "--trust", "--prompt", name], ["NO_SUCH_KEY is not set", "export NO_SUCH_KEY="])
 
 
 @case

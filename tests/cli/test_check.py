@@ -40,7 +40,7 @@ def saved(task: Path, server: FakeServer, instruction: str, name: str) -> Path:
 
 
 def invoke(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(cli, ["check", *map(str, arguments)])
+    return CliRunner().invoke(cli, ["check", "--trust", *map(str, arguments)])
 
 
 def test_a_damaged_prompt_is_caught_and_the_same_prompt_passes_twice(task: Path, server: FakeServer) -> None:

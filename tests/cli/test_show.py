@@ -43,7 +43,7 @@ def test_a_trial_is_shown_with_the_messages_that_were_sent(finished: Bench, monk
 def test_where_the_task_cannot_be_loaded_the_messages_come_from_the_ledger(
     finished: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: object) -> None:
+    def refuse(path: object, **_: object) -> None:
         raise TaskError(f"{path}: no such task")
 
     lighten(monkeypatch.setattr)

@@ -52,7 +52,7 @@ def prompt(tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch) 
         model = ModelConfig(model="openai/fake", api_base=server.api_base)
         path = tmp_path / "best.json"
         path.write_text(dump_prompt(task, chosen, model, {}))
-        return load_prompt(path)
+        return load_prompt(path, trust=True)
 
     return make
 

@@ -76,7 +76,7 @@ def made(folder: Path, formats: tuple[str, str], policy: str = "static", api_bas
     path = folder / "best.json"
     model = ModelConfig(model="openai/fake", api_base=api_base, temperature=0.0)
     path.write_text(dump_prompt(task, Candidate(prompts), model, {}))
-    return load_prompt(path)
+    return load_prompt(path, trust=True)
 
 
 def ours(saved: SavedPrompt, name: str) -> dict[str, Any]:
@@ -183,8 +183,8 @@ def test_an_input_that_is_no_text_is_refused_but_by_dspy(tmp_path: Path) -> None
     program.write_text(program.read_text().replace('"hint, text -> kind"', '"hint, text, past: dspy.History -> kind"'))
     for target in TARGETS:
         with pytest.raises(TaskError, match=r"'past' of again\.predict is of type History"):
-            export(load_prompt(tmp_path / "best.json"), target)
-    assert "def tuned" in export(load_prompt(tmp_path / "best.json"), "dspy").text
+            export(load_prompt(tmp_path / "best.json", trust=True), target)
+    assert "def tuned" in export(load_prompt(tmp_path / "best.json", trust=True), "dspy").text
 
 
 def test_the_prompts_of_another_program_are_not_put_in(tmp_path: Path) -> None:

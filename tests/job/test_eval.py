@@ -39,14 +39,14 @@ def saved(folder: Path, server: FakeServer, prompt: Prompt) -> str:
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_a_good_prompt_scores_well_on_each_split(folder: Path, server: FakeServer, split: str) -> None:
     path = saved(folder, server, Prompt(f"Answer with one of: {', '.join(('fruit', 'metal', 'bird'))}."))
-    scored = evaluate_saved(str(folder), path, split, None, None)
+    scored = evaluate_saved(str(folder), path, split, None, None, trust=True)
     assert (scored.mean, scored.failures) == (1.0, 0)
     assert scored.answered == len(getattr(load_task(folder), split)) == server.count
 
 
 def test_a_retrieving_prompt_carries_its_own_demos(folder: Path, server: FakeServer) -> None:
     path = saved(folder, server, Prompt("Sort it.", policy="nearest", count=2))
-    assert evaluate_saved(str(folder), path, "test", None, None).mean > 0.9
+    assert evaluate_saved(str(folder), path, "test", None, None, trust=True).mean > 0.9
     assert BagOfWords()(["a b"]).shape == (1, 64)
 
 
@@ -64,5 +64,5 @@ def test_a_prompt_of_other_fields_is_refused(folder: Path, server: FakeServer, t
     path = saved(folder, server, Prompt("Sort it."))
     other = make_task(tmp_path / "other", inputs={"question": {}}, fields={"question": "text"})
     with pytest.raises(TaskError, match="its fields are"):
-        evaluate_saved(str(other), path, "test", None, None)
+        evaluate_saved(str(other), path, "test", None, None, trust=True)
     assert server.count == 0

@@ -161,7 +161,7 @@ def test_a_finished_run_run_again_pays_nothing(run: Run, server: FakeServer) -> 
 
 
 def test_the_saved_prompt_answers(run: Run) -> None:
-    prompt = load_prompt(run().run_dir / "best.json")
+    prompt = load_prompt(run().run_dir / "best.json", trust=True)
     for word in TRUTH:
         assert prompt(text=f"the green store has {word}").kind == TRUTH[word]
     assert set(LABELS) == set(TRUTH.values())

@@ -31,7 +31,7 @@ def saved(tmp_path: Path, text: str) -> Path:
 
 
 def test_a_prompt_comes_back_as_it_was(tmp_path: Path, task: Task, best: Candidate) -> None:
-    prompt = load_prompt(saved(tmp_path, dump_prompt(task, best, MODEL, {"verdict": "improved"})))
+    prompt = load_prompt(saved(tmp_path, dump_prompt(task, best, MODEL, {"verdict": "improved"})), trust=True)
     assert prompt.candidate.prompts == best.prompts
     assert prompt.candidate.id == best.id
     assert prompt.model == MODEL
@@ -87,7 +87,7 @@ def test_a_users_program_is_found_again(tmp_path: Path, task_with: Callable[...,
     (task.folder / "program.py").write_text(
         "import dspy\n\ndef build():\n    return dspy.Predict('message -> intent')\n"
     )
-    prompt = load_prompt(saved(tmp_path, dump_prompt(task, best, MODEL, {})))
+    prompt = load_prompt(saved(tmp_path, dump_prompt(task, best, MODEL, {})), trust=True)
     assert (prompt.task.program, prompt.task.folder) == ("program.py:build", task.folder.resolve())
 
 

@@ -177,13 +177,15 @@ def test_the_model_answers_without_a_pickle(folder: Path, monkeypatch: pytest.Mo
     class Prompt:
         """In place of a saved prompt, which would start a model."""
 
-        def __init__(self, path: str) -> None:
+        def __init__(self, path: str, trust: bool) -> None:
+            trusted.append(trust)
             self.task = type("Task", (), {"inputs": ["text"], "outputs": ["kind"]})
             assert json.loads(Path(path).read_text())["candidate_id"] == WINNER.id
 
         def __call__(self, text: str) -> Any:
             return type("Answer", (), {"kind": text.upper()})
 
+    trusted: list[bool] = []
     client, (parent, *_) = found(folder)
     (output,) = parent.outputs.model_outputs
     model = client.get_logged_model(output.model_id)
@@ -194,8 +196,10 @@ def test_the_model_answers_without_a_pickle(folder: Path, monkeypatch: pytest.Mo
     monkeypatch.setitem(vars(optimizer), "load_prompt", Prompt)
     mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
     try:
-        loaded = mlflow.pyfunc.load_model(f"models:/{output.model_id}")
-        assert loaded.predict([{"text": "owl"}]) == [{"kind": "OWL"}]
+        for config in (None, {"trust": True}):
+            loaded = mlflow.pyfunc.load_model(f"models:/{output.model_id}", model_config=config)
+            assert loaded.predict([{"text": "owl"}]) == [{"kind": "OWL"}]
+        assert trusted == [False, True]
     finally:
         mlflow.set_tracking_uri(None)
 

@@ -18,6 +18,7 @@ from optimizer.task.metrics.own import python_metric
 from optimizer.task.schema import FieldSpec
 from optimizer.types import digest
 
+OWN = "python:"
 _ANY = frozenset({"str", "int", "float", "bool", "list[str]", "json"})
 
 
@@ -70,6 +71,15 @@ def build_metric(
     if builtin.options is not NoOptions:
         compare, version = partial(compare, chosen), f"{version}-{digest(chosen.model_dump())}"
     return FieldMetric(name, version, dict(outputs), compare, builtin.partial)
+
+
+def metric_name(spec: str | Mapping[str, Any], source: str) -> str:
+    """Return the name of a metric that is not built, and so runs nothing: a built-in's, or 'python:file.py:function'.
+
+    Raises TaskError, which starts with `source`, where there is none.
+    """
+    name, options = _parsed(spec, source)
+    return f"{OWN}{options['python']}" if name == "python" else name
 
 
 def _parsed(spec: str | Mapping[str, Any], source: str) -> tuple[str, dict[str, Any]]:

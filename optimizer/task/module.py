@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from optimizer.system.source import source_of
+from optimizer.system.source import whole_source
 from optimizer.types import digest
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def structure(module: dspy.Module) -> list[str]:
     """
     kind = type(module)
     fields = {name: [*p.signature.input_fields, "->", *p.signature.output_fields] for name, p in predictors_of(module)}
-    return [kind.__qualname__, digest([source_of(kind), fields])]
+    return [kind.__qualname__, digest([whole_source(kind), fields])]
 
 
 def predictors_of(module: dspy.Module) -> list[tuple[str, dspy.Predict]]:

@@ -8,10 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from optimizer.system.beside import code_sha256
 from optimizer.task.metrics.base import Metric
 from optimizer.task.module import structure
 from optimizer.task.schema import FieldSpec
-from optimizer.task.userfile import file_sha256, find_file
+from optimizer.task.userfile import find_file
 from optimizer.types import Example, digest
 
 if TYPE_CHECKING:
@@ -140,4 +141,4 @@ class Task:
         if self.program is None:
             return None
         path, function = find_file(self.program, self.folder, "program")
-        return [function, file_sha256(path)]
+        return [function, code_sha256(path)]

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import CodeType
 from typing import Any
 
 from optimizer.errors import MetierError, TaskError, did_you_mean
+from optimizer.system.beside import code_sha256, module_of
 from optimizer.system.files import is_file
 from optimizer.task.text import no_such_file
-from optimizer.types import digest
 
 
 @dataclass(frozen=True)
 class UserFunction:
-    """A function in one of the user's files, and the sha256 of that file."""
+    """A function in one of the user's files, and the sha256 of that file and of what it imports from beside it."""
 
     function: Callable[..., Any]
     path: Path
@@ -38,13 +33,6 @@ class UserFunction:
         """Call it; whatever it raises becomes a TaskError that names it, the line and `about`."""
         with _naming(self.path, self.label, about):
             return self.function(*arguments)
-
-
-class _FreshLoader(SourceFileLoader):
-    """Compiles the source each time: no __pycache__ left in the user's folder, and no stale one read."""
-
-    def get_code(self, fullname: str) -> CodeType:
-        return self.source_to_code(self.get_data(self.path), self.path)
 
 
 def find_file(reference: str, folder: Path, source: str) -> tuple[Path, str]:
@@ -78,36 +66,14 @@ def load_function(reference: str, folder: Path, source: str) -> UserFunction:
     Raises TaskError, which starts with `source`, where the file is missing, fails, or has no such function.
     """
     path, name = find_file(reference, folder, source)
-    module = _import(path, source)
+    with _naming(path, f"{source}: {path.name}", "while it was imported"):
+        module = module_of(path)
     function = getattr(module, name, None)
     if not callable(function):
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         what = f"{source}: {path.name} has no function '{name}'"
         raise TaskError(what, f"In {path}, {did_you_mean(name, known) or f'define {name}.'}")
-    return UserFunction(function, path, name, file_sha256(path))
-
-
-def file_sha256(path: Path) -> str:
-    """Return the hex sha256 of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _import(path: Path, source: str) -> Any:
-    name = f"_metier_user_{path.stem}_{digest(str(path.resolve()))}"
-    spec = importlib.util.spec_from_file_location(name, path, loader=_FreshLoader(name, str(path)))
-    if spec is None or spec.loader is None:
-        raise TaskError(f"{source}: {path} cannot be imported", "Give a .py file.")
-    module = importlib.util.module_from_spec(spec)
-    folder = str(path.resolve().parent)
-    # dataclasses look their module up by name; files beside this one are importable while it runs.
-    sys.modules[name] = module
-    sys.path.insert(0, folder)
-    try:
-        with _naming(path, f"{source}: {path.name}", "while it was imported"):
-            spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(folder)
-    return module
+    return UserFunction(function, path, name, code_sha256(path))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from support.bench import SEED, Bench, wait_for
-from support.jobs import metier, rows, write_lines
+from support.jobs import make_task, metier, rows, write_lines
 
 from optimizer.cli.main import cli
 from optimizer.config.load import load_config
@@ -102,6 +102,16 @@ def test_changed_data_is_told(bench: Bench) -> None:
     told = refused(bench, "out", "--accept-changes")
     assert any(f"task.{split}: " in told for split in ("train", "validation", "test"))
     assert "undo the change of task." in told
+
+
+def test_a_changed_helper_of_a_metric_is_told(bench: Bench) -> None:
+    task = make_task(bench.folder / "task", metric="python: metric.py:score")
+    (task / "metric.py").write_text("import helper\ndef score(example, answer): return helper.same(example, answer)\n")
+    (task / "helper.py").write_text("def same(example, answer): return example['kind'] == answer['kind']\n")
+    interrupted(bench)
+    (task / "helper.py").write_text("def same(example, answer): return example['kind'] != answer['kind']\n")
+    assert "task.metric: python:metric.py:score@" in refused(bench, "out")
+    assert "task.metric: python:metric.py:score@" in refused(bench, "out", "--accept-changes")
 
 
 def test_another_package_version_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from optimizer.errors import TaskError
 from optimizer.system.limits import shorten
-from optimizer.system.source import name_of, source_of
+from optimizer.system.source import name_of, whole_source
 from optimizer.task.metrics.own import as_score
 from optimizer.types import Example, digest
 
@@ -75,7 +75,7 @@ def function_metric(function: object, rows: Mapping[str, Any] = MappingProxyType
     if not callable(function):
         remedy = "Give a built-in's name, such as 'exact_match', or a function metric(example, answer)."
         raise TaskError(f"metric: {shorten(function)} cannot be called", remedy)
-    name, version = name_of(function), digest(source_of(function))
+    name, version = name_of(function), digest(whole_source(function))
     try:
         signature = inspect.signature(function)
     except ValueError:  # a callable that does not say what it takes

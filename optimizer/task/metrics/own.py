@@ -20,7 +20,7 @@ _WANTED = "Return a number from 0 to 1, True or False, or (number, feedback)."
 
 @dataclass(frozen=True)
 class PythonMetric:
-    """Calls score(example, answer) with plain dicts; `version` is the sha256 of the function's file."""
+    """Calls score(example, answer) with plain dicts; `version` is the sha256 of the function's code."""
 
     name: str
     version: str

@@ -53,6 +53,16 @@ def test_the_version_is_the_files_hash(tmp_path: Path) -> None:
     assert metric(tmp_path, code).name == "python:metric.py:score"
 
 
+def test_two_tasks_with_a_helper_of_the_same_name_score_by_their_own(tmp_path: Path) -> None:
+    made = []
+    for name, score in (("one", 0.25), ("two", 0.75)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "helper.py").write_text(f"def score(): return {score}\n")
+        made.append(metric(tmp_path / name, "import helper\ndef score(e, a): return helper.score()\n"))
+    assert [one(EXAMPLE, {"y": ["a"]})[0] for one in made] == [0.25, 0.75]
+    assert made[0].version != made[1].version
+
+
 @pytest.mark.parametrize(
     ("body", "parts"),
     [

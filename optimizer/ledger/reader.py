@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Sequence
@@ -27,7 +28,21 @@ class Reader:
             raise LedgerError(f"{path.parent}: no run lies here", "Give the folder of a run: it holds ledger.db.")
 
     def _connect(self) -> sqlite3.Connection:
-        return connect(f"{self.path.resolve().as_uri()}?mode=ro")
+        options = "mode=ro"
+        if not os.access(self.path.parent, os.W_OK):
+            # SQLite makes files beside a ledger even to read it, unless it is told that nobody writes. Whoever does has
+            # a log of what is not in the file yet.
+            if self._has_log():
+                remedy = "Copy the folder to where you may write, and name the copy."
+                raise LedgerError(
+                    f"{self.path.parent}: has a log, which can be read only in a folder to write in", remedy
+                )
+            options = "mode=ro&immutable=1"
+        return connect(f"{self.path.resolve().as_uri()}?{options}")
+
+    def _has_log(self) -> bool:
+        log = self.path.with_name(f"{self.path.name}-wal")
+        return log.is_file() and log.stat().st_size > 0
 
     def read(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """Return the rows of a query over what is committed."""
@@ -68,6 +83,8 @@ class Reader:
             lock.acquire(timeout=0)
         except Timeout:
             return True
+        except OSError:  # the lock is a file that is opened to be written
+            return self._has_log()
         lock.release()
         return False
 

@@ -13,19 +13,22 @@ from optimizer.report.markdown import report_md
 from optimizer.system.files import write_atomically
 
 
-def write_reports(ledger: Reader, run_dir: Path) -> Path:
-    """Write both reports from the ledger and return the page's path; the same ledger gives the same bytes.
+def write_reports(ledger: Reader, folder: Path) -> Path:
+    """Write both reports from the ledger into a folder, return the page's path; the same ledger gives the same bytes.
 
     Raises LedgerError if a file cannot be written.
     """
     document = document_of(gather(ledger))
-    write_atomically(run_dir / "report.md", report_md(document))
-    page = run_dir / "report.html"
+    write_atomically(folder / "report.md", report_md(document))
+    page = folder / "report.html"
     write_atomically(page, report_html(document))
     return page
 
 
-def make_reports(run_dir: Path) -> Path:
-    """Make the reports of a run anew and return the page's path; raises LedgerError where no run lies."""
+def make_reports(run_dir: Path, folder: Path | None = None) -> Path:
+    """Make the reports of a run anew, in a `folder` or the run's own, and return the page's path.
+
+    Raises LedgerError where no run lies, or where nothing can be written.
+    """
     with closing(Reader(run_dir / "ledger.db")) as ledger:
-        return write_reports(ledger, run_dir)
+        return write_reports(ledger, folder or run_dir)

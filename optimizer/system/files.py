@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -14,6 +15,8 @@ def write_atomically(path: Path, text: str) -> None:
         write_draft(path, text).replace(path)
     except OSError as problem:
         remedy = "Free some disk space, then run it again: nothing paid is lost."
+        if problem.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            remedy = "Name a folder that you may write in."
         raise LedgerError(f"{path}: cannot be written ({problem.strerror})", remedy) from None
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 from support.bench import Bench
+from support.disks import read_only
 from support.jobs import lighten
 
 from optimizer.cli.main import cli
@@ -49,6 +51,24 @@ def test_it_is_opened_when_asked(finished: Bench, monkeypatch: pytest.MonkeyPatc
     done = CliRunner().invoke(cli, ["report", str(finished.folder / "out"), "--open"])
     assert done.exit_code == 0
     assert opened == [(finished.folder / "out" / "report.html").resolve().as_uri()]
+
+
+def test_a_run_on_a_read_only_disk_is_read_by_every_command(
+    finished: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lighten(monkeypatch.setattr)
+    run, out = tmp_path / "run", tmp_path / "reports"
+    shutil.copytree(finished.folder / "out", run, ignore=shutil.ignore_patterns("*.lock", "report.*"))
+    out.mkdir()
+    with read_only(run):
+        for command in (["status"], ["show"], ["show", "--trial", "0"], ["compare"], ["export", "--to", "text"]):
+            done = CliRunner().invoke(cli, [command[0], str(run), *command[1:]])
+            assert done.exit_code == 0, (command, done.output)
+        done = CliRunner().invoke(cli, ["report", str(run), "--out", str(out)])
+        assert (done.exit_code, done.output) == (0, f"{out / 'report.html'}\n")
+        refused = CliRunner().invoke(cli, ["report", str(run)])
+        assert (refused.exit_code, "Name a folder that you may write in" in refused.stderr) == (2, True)
+    assert (out / "report.md").read_bytes() == (finished.folder / "out" / "report.md").read_bytes()
 
 
 def test_there_must_be_a_run(tmp_path: Path) -> None:

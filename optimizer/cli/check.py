@@ -61,7 +61,7 @@ def check(
 
     result = run_check(place, Wanted(least, against, margin), split, task, model, api_base, trust)
     if junit is not None:
-        write_atomically(Path(junit), result.to_junit())
+        write_atomically(Path(junit), result.to_junit(), private=False)
     if as_json:
         echo(json.dumps(result.to_json(), ensure_ascii=False, indent=2), whole=True)
     else:

@@ -39,6 +39,6 @@ def export(run_dir: Path, target: str, trial: int | None, predictor: str | None,
         # A terminal obeys what it is shown; a file or another program takes the text as it is.
         click.echo(spelled_out(made.text) if sys.stdout.isatty() else made.text, nl=False)
     else:
-        write_atomically(Path(out), made.text)
+        write_atomically(Path(out), made.text, private=False)
     if made.note:
         echo(made.note, err=True)

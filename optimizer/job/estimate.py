@@ -19,6 +19,7 @@ from optimizer.ledger.spend import CallStats, call_stats, usage_by_role
 from optimizer.models.fleet import Say
 from optimizer.report.words import failures_text
 from optimizer.search.schedule import make_schedule, refuse_few
+from optimizer.system.files import private_folder
 from optimizer.task.load import load_task
 from optimizer.task.program import calls_each
 from optimizer.types import Candidate, Example
@@ -72,7 +73,7 @@ def _folder(config: RunConfig, stack: ExitStack) -> Path:
     if config.run_dir is None:
         return Path(stack.enter_context(tempfile.TemporaryDirectory()))
     folder = Path(config.run_dir)
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     return folder
 
 

@@ -12,7 +12,7 @@ from optimizer.config.schema import RunConfig
 from optimizer.errors import ConfigError
 from optimizer.job.watcher import Watcher
 from optimizer.models.providers import Endpoint
-from optimizer.system.files import reason_of
+from optimizer.system.files import private_folder, reason_of
 from optimizer.task.task import Task
 from optimizer.types import Role, digest
 
@@ -37,7 +37,7 @@ def make_run_dir(config: RunConfig, task: Task) -> Path:
         stamp = dt.datetime.now().strftime("%Y%m%d-%H%M%S")
         place = Path("runs") / f"{stamp}-{task.name}-{secrets.token_hex(3)}"
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        private_folder(place)
     except (OSError, ValueError) as problem:
         remedy = "Give another --run-dir."
         raise ConfigError(f"run_dir {place}: cannot be created ({reason_of(problem)})", remedy) from None

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from optimizer.errors import LedgerError
+from optimizer.system.files import private_file
 from optimizer.system.redact import ScrubbingFormatter
 
 
@@ -44,6 +45,6 @@ def expect_cut_answers() -> None:
 
 def _log_file(path: Path) -> logging.Handler:
     try:
-        return logging.FileHandler(path, encoding="utf-8")
+        return logging.FileHandler(private_file(path), encoding="utf-8")
     except OSError as problem:
         raise LedgerError(f"{path}: cannot be written ({problem.strerror})", "Give another --run-dir.") from None

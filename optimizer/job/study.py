@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from optimizer.errors import LedgerError
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.trials import Trial, all_trials
+from optimizer.system.files import private_file
 
 if TYPE_CHECKING:
     import optuna
@@ -74,6 +75,7 @@ def _write(study: optuna.Study, path: Path) -> None:
     from optuna.storages import RDBStorage
 
     path.unlink(missing_ok=True)
+    private_file(path)
     storage = RDBStorage(f"sqlite:///{path}")
     try:
         with _quiet():

@@ -19,6 +19,7 @@ from optimizer.errors import LedgerError
 from optimizer.ledger.checks import UNREADABLE, check
 from optimizer.ledger.reader import Reader, connect, damaged, lock_path
 from optimizer.ledger.schema import BIRTH, SCHEMA
+from optimizer.system.files import private_file
 
 # Seconds a run waits for the lock: `metier status` may hold it for an instant.
 PATIENCE = 0.5
@@ -49,20 +50,21 @@ class Ledger(Reader):
         """
         self.path = path
         self._local = threading.local()
-        self._lock = FileLock(lock_path(path), thread_local=False) if exclusive else None
+        self._lock = FileLock(lock_path(path), thread_local=False, mode=0o600) if exclusive else None
         self._queue: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
         self._ended = False
         if self._lock is not None:
             _acquire(self._lock, path, wait)
         try:
             self._open()
-        except UNREADABLE as problem:
+        except (*UNREADABLE, OSError) as problem:
             self._release()
             raise damaged(path, str(problem)) from None
         self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
         self._thread.start()
 
     def _open(self) -> None:
+        private_file(self.path)  # SQLite gives the files beside it the same mode
         with closing(self._connect()) as connection:
             if not connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0]:
                 # In one transaction: a kill leaves a whole ledger, or an empty file.

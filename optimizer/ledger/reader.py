@@ -78,7 +78,7 @@ class Reader:
 
     def is_being_written(self) -> bool:
         """Tell if a process holds the ledger's lock, as a run does from its start to its end."""
-        lock = FileLock(lock_path(self.path))
+        lock = FileLock(lock_path(self.path), mode=0o600)
         try:
             lock.acquire(timeout=0)
         except Timeout:

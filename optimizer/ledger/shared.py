@@ -16,6 +16,7 @@ from filelock import FileLock
 from optimizer.ledger.checks import seal
 from optimizer.ledger.encode import json_text
 from optimizer.ledger.reader import connect
+from optimizer.system.files import private_file
 from optimizer.system.redact import scrub
 from optimizer.types import Usage
 
@@ -95,7 +96,7 @@ class SharedCache:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # Two processes that begin a file at once would refuse each other.
         with FileLock(f"{self.path}.lock", timeout=PATIENCE):
-            self.path.touch(mode=0o600)
+            private_file(self.path)
             for _ in range(2):
                 self._connections.append(connect(self.path.resolve().as_uri()))
                 self._connections[-1].execute(f"PRAGMA busy_timeout = {1000 * PATIENCE:.0f}")

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import IO, Any, Self, TypedDict, Unpack
 
 from optimizer.errors import ModelError
+from optimizer.system.files import private_file
 from optimizer.system.process import environment
 
 START_SECONDS = 120.0
@@ -120,7 +121,7 @@ class EmbeddedServer:
             return tempfile.TemporaryFile()
         try:
             self._log_path.parent.mkdir(parents=True, exist_ok=True)
-            return self._log_path.open("a+b")
+            return private_file(self._log_path).open("a+b")
         except OSError as problem:
             what = f"{self._log_path}: the model server's log cannot be written ({problem.strerror})"
             raise ModelError(what, "Check the folder's permissions and space.") from None

@@ -1,18 +1,39 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and that only their user may read."""
 
 from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from optimizer.errors import LedgerError, MetierError
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file whole or not at all; raises LedgerError where it cannot be written."""
+def private_folder(path: Path) -> None:
+    """Make a folder, and those above it that are not there, which only their user may enter; raises OSError.
+
+    What lies in it, prompts and data, is nobody else's. A folder that is there is left as it is.
+    """
+    for folder in (*reversed(path.parents), path):
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def private_file(path: Path) -> Path:
+    """Make an empty file that only its user may read, unless it is there, and return its path; raises OSError."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    return path
+
+
+def write_atomically(path: Path, text: str, *, private: bool = True) -> None:
+    """Write a file whole or not at all; raises LedgerError where it cannot be written.
+
+    A `private` one can be read by its user alone; one that goes to other tools is as the user's umask has it.
+    """
     try:
-        write_draft(path, text).replace(path)
+        write_draft(path, text, private=private).replace(path)
     except OSError as problem:
         remedy = "Free some disk space, then run it again: nothing paid is lost."
         if problem.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
@@ -20,9 +41,12 @@ def write_atomically(path: Path, text: str) -> None:
         raise LedgerError(f"{path}: cannot be written ({problem.strerror})", remedy) from None
 
 
-def write_draft(path: Path, text: str) -> Path:
+def write_draft(path: Path, text: str, *, private: bool = True) -> Path:
     """Write the draft of a file to disk and return its path: a reader never sees half of it."""
     draft = path.with_name(f".{path.name}.draft")
+    draft.unlink(missing_ok=True)  # of a process that was killed
+    if private:
+        private_file(draft)
     with draft.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()

@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from optimizer.errors import MetierError
 from optimizer.ledger.ledger import Ledger
+from optimizer.system.files import private_file
 from optimizer.system.process import environment
 
 # Seconds that the end of a run waits: without news from the worker, and in all.
@@ -58,7 +59,7 @@ class Mirror:
     def _launch(self) -> None:
         command = [sys.executable, "-P", "-m", "optimizer", "track", "follow", str(self._run_dir.absolute())]
         try:
-            with (self._run_dir / "run.log").open("ab") as log:
+            with private_file(self._run_dir / "run.log").open("ab") as log:
                 # A session of its own: Ctrl-C is ours to pass on.
                 self._child = subprocess.Popen(
                     command,

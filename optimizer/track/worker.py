@@ -57,7 +57,7 @@ def follow(run_dir: Path, describe: Describe, commands: IO[str], news: IO[str]) 
     bell = Bell(commands)
     if hasattr(os, "nice"):
         os.nice(5)  # the search comes first
-    with FileLock(run_dir / LOCK), closing(Ledger(run_dir / "ledger.db", exclusive=False)) as ledger:
+    with FileLock(run_dir / LOCK, mode=0o600), closing(Ledger(run_dir / "ledger.db", exclusive=False)) as ledger:
         copier: Copier = Copier(
             ledger,
             describe,
@@ -135,7 +135,7 @@ def sync(run_dir: Path, describe: Describe, say: Callable[[str], None], uri: str
             ledger.put_meta("tracking", {**about, "uri": uri})
         copier = Copier(ledger, describe, lambda: None, say)
         try:
-            with FileLock(run_dir / LOCK, timeout=LOCK_SECONDS):
+            with FileLock(run_dir / LOCK, timeout=LOCK_SECONDS, mode=0o600):
                 problem = _attempt(copier, final_status(ledger))
         except Timeout:
             raise LedgerError(f"{run_dir}: another process mirrors this run", "Wait for it to end.") from None

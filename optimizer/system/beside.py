@@ -119,7 +119,7 @@ def _lies_beside(package: str, top: str) -> bool:
 def _package_of(folder: Path) -> str:
     """Return the name of a folder's package, without modules of it whose files changed."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Finder())  # type: ignore[arg-type]
+        sys.meta_path.insert(0, _Finder())
     name = f"{PREFIX}{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"
     known = {key: module for key, module in sys.modules.items() if key.startswith(f"{name}.")}
     if any(_changed(module) for module in known.values()):

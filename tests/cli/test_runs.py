@@ -42,7 +42,7 @@ def test_run_prints_its_trials_and_verdict_and_eval_scores_the_prompt(
     for text in ("sorting: ", "trial   0 ", "improved: Use the winner", "paired", "; test ", f"{out / 'best.md'}"):
         assert text in done.stdout
     assert "metier ui" not in done.stdout  # it was not mirrored
-    scored = CliRunner().invoke(cli, ["eval", str(tmp_path / "task"), "--prompt", str(out / "best.json")])
+    scored = CliRunner().invoke(cli, ["eval", "--trust", str(tmp_path / "task"), "--prompt", str(out / "best.json")])
     assert (scored.exit_code, scored.stderr) == (0, "")
     assert "95 % interval" in scored.stdout
     quiet = CliRunner().invoke(cli, ["run", str(config), "--run-dir", str(out), "--quiet"])

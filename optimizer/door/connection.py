@@ -57,7 +57,8 @@ class Connection:
             hopeless = timeouts > MOST_TIMEOUTS or attempt > self._failures.retries
             if hopeless or not await self._worth_repeating(outcome, began) or not await again():
                 return outcome, attempt
-            await asyncio.sleep(self._backoff(attempt))
+            if outcome.kind != "rate_limit" or not self._limiter.by_chance:
+                await asyncio.sleep(self._backoff(attempt))
 
     def check(self) -> None:
         """Raise StoppedByFailures if this endpoint is not to be asked any more."""

@@ -52,6 +52,11 @@ class Limiter:
         if error.retry_after is not None:
             self._paused = max(self._paused, now + error.retry_after)
 
+    @property
+    def by_chance(self) -> bool:
+        """Whether refusals are known to come at random: to wait after one is of no use."""
+        return self._requests.by_chance or self._tokens.by_chance
+
     def read_headers(self, headers: Mapping[str, str]) -> None:
         """Learn from a reply's headers."""
         for unit, allowance in allowances(headers).items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any
 
 import pytest
@@ -127,6 +127,13 @@ def test_a_limit_of_60_a_minute_is_learned(open_door: Open, server: FakeServer) 
             assert refused < 0.02 * later, one is telling
         for future in [*calls[0], *calls[1]]:
             future.cancel()
+
+
+def test_refusals_at_random_do_not_slow_a_run_down(open_door: Open, server: FakeServer) -> None:
+    server.gamble(Chance(SEED, share=0.3, faults=(Fault("status", 429),)))
+    futures = submit(open_door(concurrency=8), 200)
+    assert not wait(futures, 60).not_done, f"seed {SEED}: {server.answered} answers in a minute"
+    assert kinds(futures) == ["ok"] * 200
 
 
 def test_a_stated_limit_is_kept_from_the_first_reply_on(open_door: Open, server: FakeServer) -> None:

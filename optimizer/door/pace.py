@@ -7,13 +7,16 @@ from optimizer.door.tally import Tally
 SLOWEST = 0.05  # calls a second: an outage must not bring a run to a halt
 SLACK = 0.05  # seconds that a late call may catch up
 FIRST = 50.0  # calls a second after the first refusal: enough to learn within a second what it means
-HOPE, ENOUGH, TRUSTED = 6, 10, 40  # calls that tell that a rate is far too high; that tell a rate; that tell it well
+HOPE, ENOUGH = 6, 10  # calls that tell that a rate is far too high; that tell a rate
+SHORT = 8  # a measurement so much shorter than what was seen since tells little
 LONG = 0.25  # seconds in which a rate can be measured: in a shorter time a bucket may be emptied
 SHOWN = 3  # refusals that tell a share
 HOPELESS, LEAST = 0.75, 0.5  # from this share of refusals on the rate is far too high: so much of it is kept
 TRIED = 0.93  # of the delivered rate: what is tried next
 EXPLAINED = 0.95  # of the delivered rate: no limit explains a refusal below it
 RARE = 0.15  # share of refusals below which the refused rate was about right
+ABOVE = 1.05  # times the delivered rate: where the limit is looked for, if few were refused
+NEAR, CLOSE = 0.95, 0.75  # of the refused rate: where it is looked for at least; what is tried next at least
 DOUBLING = 2.0  # the growth over ENOUGH calls while no limit is known
 RETURN_CALLS = 250.0  # that pass before a refused rate is tried again: fewer than one refusal in a hundred
 RETURN_SECONDS = (60.0, 300.0)  # that this may take
@@ -112,7 +115,7 @@ class Pace:
             self._lower(now, anew=self._chance is not None)
         elif since.refused < SHOWN:
             self._grow(now, calm)
-        elif self._before is not None and not since.is_like(self._before):
+        elif since.calls > SHORT * self._measured or (self._before and not since.is_like(self._before)):
             self._lower(now, anew=True)  # the limit has fallen, or was never measured well
         elif since.share <= HOPELESS:
             self._chance, self._ceiling = since, UNKNOWN
@@ -133,8 +136,10 @@ class Pace:
         if anew or surely > self._delivered or since.calls > 2 * self._measured:
             # A longer measurement replaces a shorter one: so seldom that no row of refusals lets the rate slide.
             self._delivered, self._measured = surely, since.calls
-        self._before, self._chance, self._ceiling = since, None, rate
-        self._begin(now, TRIED * min(rate, since.delivered() * unit if since.share < RARE else surely))
+        rare, delivered = since.share < RARE, since.delivered() * unit
+        self._before, self._chance = since, None
+        self._ceiling = min(rate, max(ABOVE * delivered, NEAR * rate)) if rare else rate
+        self._begin(now, max(TRIED * min(rate, delivered), CLOSE * rate) if rare else TRIED * min(rate, surely))
 
     def _begin(self, now: float, rate: float) -> None:
         unit = self._unit()
@@ -152,10 +157,10 @@ class Pace:
                 self.rate = grown if since.held or self._stated < UNKNOWN else None
                 self._changed, self._since = now, Tally(now, unit / rate)
         elif since.held and not (calm and self._tries()):
-            # A plateau at the refused rate, then faster and faster; soon where it was not measured well.
+            # A plateau about the refused rate, then faster and faster.
             known = ENOUGH if self._before is None else self._before.calls
             shortest, longest = RETURN_SECONDS
-            period = min(longest, max(shortest, RETURN_CALLS * unit / self._ceiling)) * min(1.0, known / TRUSTED)
+            period = min(longest, max(shortest, RETURN_CALLS * unit / self._ceiling))
             curve = self._ceiling + (self._ceiling - self._base) * (since.age / period - 1) ** 3
             self.rate = max(rate, min(self._stated, curve, (1 + 1 / known) * rate))
             if self.rate > OUTGROWN * self._ceiling:

@@ -21,6 +21,7 @@ from optimizer.ledger.examples import put_examples
 from optimizer.ledger.identity import changes, check_changes, extends
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
+from optimizer.models.surroundings import base_of, surroundings
 from optimizer.search.schedule import is_quick, refuse_few
 from optimizer.system.redact import HIDDEN, hide, hide_credentials, scrub
 from optimizer.system.versions import versions
@@ -115,6 +116,7 @@ def hide_keys(config: RunConfig) -> None:
     hide_credentials(config.models.api_base)
     for model in config.models.by_role.values():
         hide_credentials(model.api_base)
+        hide_credentials(base_of(model.model))
         hide(os.environ.get(model.api_key_env or ""))
 
 
@@ -142,11 +144,23 @@ def _identity(config: RunConfig, task: Task) -> dict[str, object]:
     packages = ["dspy", "optuna", "sentence-transformers"]
     if any(is_local(model.model) for model in config.models.by_role.values()):
         packages.append("xllamacpp")
-    return {
+    identity = {
         "config": json.loads(scrub(json.dumps(data))),
         "task": task.facts,
         "package": {"metier": __version__, **versions(*packages)},
     }
+    if around := {name: scrub(value) for name, value in _surroundings(config).items()}:
+        identity["environment"] = around
+    return identity
+
+
+def _surroundings(config: RunConfig) -> dict[str, str]:
+    """Return the environment variables that decide where a run's models answer."""
+    found: dict[str, str] = {}
+    for model in config.models.by_role.values():
+        if not is_local(model.model):
+            found |= surroundings(model.model, model.api_base)
+    return found
 
 
 def _first(config: RunConfig, ledger: Ledger) -> RunConfig:

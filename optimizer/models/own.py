@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from optimizer.config.schema import PROVIDER_CALLS, PROVIDER_SECONDS, ModelConfig, Models
 from optimizer.models.providers import LOOPBACK, Endpoint
+from optimizer.models.surroundings import base_of, identity_at
 from optimizer.models.wire import OnHeaders, Wire
 from optimizer.system.dspy_private import engine_of
 from optimizer.system.redact import hide
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 # What an LM of DSPy's may be told of its connection that an endpoint of ours can hold.
 _PLAIN = {"api_base", "api_key", "timeout"}
+_ACCOUNT = ("api_version", "organization", "project")
 
 
 @dataclass(frozen=True)
@@ -44,15 +46,17 @@ def lm_endpoint(lm: dspy.LM, limits: Models) -> LMEndpoint:
     from dspy.clients.backend_selection import CLIENT_KEYS
 
     settings = {name: value for name, value in lm.kwargs.items() if name in CLIENT_KEYS and value is not None}
-    base, key = settings.get("api_base"), settings.get("api_key")
+    named, key = settings.get("api_base") or settings.get("base_url"), settings.get("api_key")
+    base = named or base_of(lm.model)
     hide(key or "")
     plain = engine_of(lm) == "auto" and lm.model_type == "chat" and set(settings) <= _PLAIN
     if key is None and base is not None and urlsplit(str(base)).hostname in LOOPBACK:
         key = "none"
+    account = "".join(f" {name}={settings[name]}" for name in _ACCOUNT if name in settings)
     maker = "" if isinstance(engine_of(lm), str) else f" by {type(engine_of(lm)).__qualname__}"
     return LMEndpoint(
         model=lm.model,
-        identity=f"{lm.model}@{base or 'default'}{maker}",
+        identity=f"{identity_at(lm.model, named)}{account}{maker}",
         api_base=base,
         api_key=key,
         timeout=float(settings.get("timeout") or limits.timeout or PROVIDER_SECONDS),

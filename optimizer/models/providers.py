@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 from optimizer.config.schema import PROVIDER_CALLS, PROVIDER_SECONDS, ModelConfig
 from optimizer.errors import ModelError
 from optimizer.models.dialects import KEYS
+from optimizer.models.surroundings import base_of, identity_at
 from optimizer.models.wire import HttpWire, OnHeaders, Wire
+from optimizer.system.redact import without_credentials
 from optimizer.types import digest
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where one model answers. `identity` names it in cache keys: stable over restarts and ports."""
+    """Where one model answers. `identity` names it in cache keys, with all that decides where: stable over restarts."""
 
     model: str
     identity: str
@@ -47,11 +49,24 @@ class Endpoint:
         DSPy does not know how to reach the model.
         """
         provider, _, name = self.model.partition("/")
-        key = self.api_key or os.environ.get(KEYS.get(provider, ""))
-        if provider in KEYS and self.api_base is not None and key:
+        key = self.api_key or os.environ.get(KEYS.get(provider, "")) or self._no_key()
+        # An organisation or a project is what our wire would not name.
+        if provider in KEYS and self.api_base is not None and key and " " not in self.identity:
             return HttpWire(name, provider, self.api_base, key, on_headers)
         wire: Wire = self.connect()
         return wire
+
+    @property
+    def place(self) -> str:
+        """Where it answers, for the reader; "" for what is no provider's model."""
+        name, _, place = self.identity.partition("@")
+        if name != self.model:
+            return ""
+        return "the provider's own address" + place.removeprefix("default") if place.startswith("default") else place
+
+    def _no_key(self) -> str | None:
+        """Return a stand-in for the key where the address brings its own user and password."""
+        return "none" if without_credentials(self.api_base) != self.api_base else None
 
     def connect(self, asked: ModelConfig | None = None) -> dspy.LM:
         """Return a bare dspy.LM: one attempt a call, no cache, no retries; the door adds its own.
@@ -104,6 +119,6 @@ def remote(config: ModelConfig, timeout: float, concurrency: int) -> Endpoint:
             raise ModelError(f"model '{config.model}': {config.api_key_env} is not set", remedy)
     elif config.api_base is not None and urlsplit(config.api_base).hostname in LOOPBACK:
         key = "none"  # a server on this machine asks for none, but the clients insist on sending one
-    base = config.api_base
-    identity = f"{config.model}@{base or 'default'}"
+    base = config.api_base or base_of(config.model)
+    identity = identity_at(config.model, config.api_base)
     return Endpoint(config.model, identity, base, key, timeout, concurrency)

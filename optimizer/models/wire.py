@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import unquote, urlsplit
 
 from optimizer.errors import CallError
 from optimizer.models.dialects import Dialect, dialect
 from optimizer.models.headers import retry_after
 from optimizer.system.limits import check_depth, shorten
+from optimizer.system.redact import hide, hide_credentials, without_credentials
 
 if TYPE_CHECKING:
     import aiohttp
@@ -37,6 +40,8 @@ class HttpWire:
 
     def __init__(self, model: str, provider: str, api_base: str, api_key: str, on_headers: OnHeaders) -> None:
         self._name, self._on_headers = model, on_headers
+        self._user = _basic(api_base)
+        api_base = without_credentials(api_base) or api_base
         self._dialect = dialect(provider, api_base, api_key)
         self._session: aiohttp.ClientSession | None = None
         # Looked up once: aiohttp's own look-up reads files in a thread, for every request.
@@ -47,7 +52,7 @@ class HttpWire:
         lm = self._dialect.lm
         request = replace(request, model=self._name)
         asked = lm.build_request(request, stream=False)
-        status, headers, body = await self._post(asked.url, dict(asked.headers), asked.body)
+        status, headers, body = await self._post(asked.url, self._signed(asked.headers), asked.body)
         self._on_headers(headers)
         if status >= 400:
             error = lm.normalize_error(status, body.decode("utf-8", "replace"))
@@ -65,6 +70,12 @@ class HttpWire:
         if self._session is not None:
             await self._session.close()
 
+    def _signed(self, headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+        """Return headers with the user and password of the address, which take the place of a bearer's key."""
+        if self._user is None:
+            return dict(headers)
+        return {name: value for name, value in headers if name.lower() != "authorization"} | {"authorization": self._user}
+
     async def _post(self, url: str, headers: dict[str, str], body: bytes) -> tuple[int, Mapping[str, str], bytes]:
         import aiohttp
 
@@ -80,6 +91,18 @@ class HttpWire:
             raise CallError("truncated", "the reply broke off before its end") from None
         except (aiohttp.ClientError, OSError) as problem:
             raise CallError("transport", str(problem) or type(problem).__name__) from None
+
+
+def _basic(url: str) -> str | None:
+    """Return the header that a URL's user and password make, or None; no URL with them is asked or named anywhere."""
+    parts = urlsplit(url)
+    if parts.username is None and parts.password is None:
+        return None
+    hide_credentials(url)
+    pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+    encoded = base64.b64encode(pair.encode()).decode()
+    hide(encoded)
+    return f"Basic {encoded}"
 
 
 def _proxy_for(url: str) -> str | None:

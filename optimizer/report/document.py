@@ -156,6 +156,7 @@ def _reproduce(facts: Facts) -> Section:
         {"task": facts.task_path, **identity.get("config", {})}, sort_keys=False, allow_unicode=True
     )
     packages = list(identity.get("package", {}).items())
+    around = [(name, cell(value)) for name, value in identity.get("environment", {}).items()]
     task = [(name, cell(value)) for name, value in identity.get("task", {}).items() if value is not None]
     return Section(
         "How to reproduce it",
@@ -169,6 +170,7 @@ def _reproduce(facts: Facts) -> Section:
                 "anew, where RUN_DIR is the folder it lies in."
             ),
             Code("The configuration", visible(config), "yaml"),
+            *([Table("The environment", ("variable", "value"), around)] if around else []),
             Table("Packages", ("package", "version"), packages),
             Table("The task", ("what", "value"), task),
         ],

@@ -31,7 +31,7 @@ class FakeServer:
     `answer` takes the messages of a request and returns the assistant's text, after `delay` seconds. `fail`, `hang_up`,
     `inject`, `break_down`, `limit` and `gamble` make later requests fail, which are counted like any other.
 
-    requests: the bodies of all chat requests so far.
+    requests, headers: the bodies of all chat requests so far, and their headers.
     times, failed_at: when each request came, and each that failed, by time.monotonic().
     answered, tokens: how many requests were answered with a text, and the tokens sent and made in these answers.
     abandoned: how many requests the client gave up.
@@ -41,6 +41,7 @@ class FakeServer:
         self.answer, self.delay = answer, delay
         # All requests are handled in the server's one thread, so that nothing here needs a lock.
         self.requests: list[dict[str, Any]] = []
+        self.headers: list[Mapping[str, str]] = []
         self.times: list[float] = []
         self.failed_at: list[float] = []
         self.answered = self.tokens = self.abandoned = 0
@@ -135,6 +136,7 @@ class FakeServer:
         except ValueError:
             return _json(protocol.error(400, "the body is not JSON"), 400)
         self.requests.append(body)
+        self.headers.append(request.headers)
         self.times.append(time.monotonic())
         fault = self._plan.next(hashlib.sha256(raw).hexdigest())
         if fault is not None:

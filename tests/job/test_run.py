@@ -18,7 +18,7 @@ from support.jobs import LABELS, TRUTH, lighten, make_task, metier, rule, settin
 import optimizer.job.stages
 import optimizer.prompt.overlap
 from optimizer import load_prompt
-from optimizer.errors import InternalError
+from optimizer.errors import InternalError, LedgerError
 from optimizer.job.run import run_config
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import Report
@@ -215,6 +215,26 @@ def test_a_second_run_is_answered_by_the_cache_between_runs(
         assert second[usage]["cached_calls"] == paid + first[usage]["cached_calls"]
     run("third", budget={"calls": 500})
     assert server.count == 2 * asked, "it is off by default"
+
+
+def test_the_cache_between_runs_and_a_resumed_run_know_the_address_that_the_environment_names(
+    run: Run, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METIER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("OPENAI_API_KEY", "a-key-of-mine")
+    said: list[str] = []
+    monkeypatch.setattr("optimizer.job.watcher.Watcher.say", lambda self, text: said.append(text))
+    models = {"models": {"task": "openai/fake"}, "cache": {"shared": True}, "budget": {"calls": 500}}
+    with FakeServer(lambda messages: "fruit") as other:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.api_base)
+        first = run("first", **models)
+        assert f"task model: openai/fake at {server.api_base}" in said
+        assert server.api_base in (first.run_dir / "report.html").read_text()
+        monkeypatch.setenv("OPENAI_BASE_URL", other.api_base)
+        run("second", **models)
+        assert other.count > 20, "another server is asked itself"
+        with pytest.raises(LedgerError, match=f"environment.OPENAI_BASE_URL: {server.api_base} → {other.api_base}"):
+            run("first", **models)
 
 
 def test_a_damaged_cache_between_runs_is_said_and_changes_nothing(

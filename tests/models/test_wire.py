@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,10 +15,11 @@ from dspy.utils.exceptions import LMError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from optimizer.config.schema import ModelConfig
 from optimizer.door.failures import checked, classify, problem_with
 from optimizer.errors import CallError
 from optimizer.models.prices import Price, metered
-from optimizer.models.providers import Endpoint
+from optimizer.models.providers import Endpoint, remote
 from optimizer.models.wire import HttpWire
 from optimizer.testing.fake_server import FakeServer, text_of
 from optimizer.testing.faults import Fault
@@ -164,6 +166,22 @@ def test_headers_are_heard_also_with_an_error(server: FakeServer) -> None:
     assert outcome(endpoint(server).dial(heard.append), request())[0] is None
     assert outcome(endpoint(server).dial(heard.append), request("more"))[0] == "rate_limit"
     assert [headers["x-ratelimit-limit-requests"] for headers in heard] == ["60", "60"]
+
+
+@both
+def test_a_password_in_the_address_is_sent_as_a_header_and_shown_nowhere(server: FakeServer, provider: str) -> None:
+    base = server.api_base.replace("://", "://me:s3cret%40%20word@")
+    place = remote(ModelConfig(model=f"{provider}/fake", api_base=base), 5, 1)
+    wire = place.dial(lambda headers: None)
+    assert isinstance(wire, HttpWire)
+    assert outcome(wire, request(provider=provider))[0] is None
+    assert server.headers[-1]["Authorization"] == "Basic " + base64.b64encode(b"me:s3cret@ word").decode()
+    assert "s3cret" not in place.identity + place.place
+    gone = place.dial(lambda headers: None)
+    server.stop()
+    with pytest.raises(CallError) as caught:
+        ask(gone, request(provider=provider))
+    assert "s3cret" not in str(caught.value)
 
 
 def test_the_key_is_not_shown() -> None:

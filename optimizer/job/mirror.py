@@ -58,14 +58,14 @@ def catch_up(ledger: Ledger, warn: Say) -> None:
 def _started(session: Session, uri: str, experiment: str, run_id: str, block: int, warn: Say) -> Mirror:
     task, config = session.task, session.config
     identities = {f"model.{role}": scrub(endpoint.identity) for role, endpoint in session.models.endpoints.items()}
-    places = {f"{role}_address": scrub(one.place) for role, one in session.models.endpoints.items() if one.place}
+    addresses = {f"{role}_address": scrub(one.address) for role, one in session.models.endpoints.items() if one.address}
     mirror = Mirror(session.ledger, session.folder, warn)
     mirror.start(
         {
             "uri": uri,
             "experiment": experiment,
             "name": f"{task.name} {run_id}",
-            "params": {"task": task.name, "task_model": config.models.task.model, "seed": config.seed, **places},
+            "params": {"task": task.name, "task_model": config.models.task.model, "seed": config.seed, **addresses},
             "tags": {"task_fingerprint": task.fingerprint, **identities},
             "data": splits_json(task),
             "config": scrub(dump_config(config.model_copy(update={"run_dir": None}))),

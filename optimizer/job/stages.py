@@ -53,8 +53,8 @@ async def run_stages(job: Job, ledger: Ledger, claim: Claim) -> Report:
         drain.door = session.door
         watcher.connected(session.door)
         for role, endpoint in session.models.endpoints.items():
-            if endpoint.place:
-                watcher.say(scrub(f"{role} model: {endpoint.model} at {endpoint.place}"))
+            if endpoint.address:
+                watcher.say(scrub(f"{role} model: {endpoint.model} at {endpoint.address}"))
         prepared = await prepare(session, claim, schedule, notes, watcher, watch)
         winner = await search(session, prepared, notes, watcher)
         outcome = await test(session, prepared, winner, notes, watcher)

@@ -57,12 +57,12 @@ class Endpoint:
         return wire
 
     @property
-    def place(self) -> str:
+    def address(self) -> str:
         """Where it answers, for the reader; "" for what is no provider's model."""
-        name, _, place = self.identity.partition("@")
+        name, _, base = self.identity.partition("@")
         if name != self.model:
             return ""
-        return "the provider's own address" + place.removeprefix("default") if place.startswith("default") else place
+        return "the provider's own address" + base.removeprefix("default") if base.startswith("default") else base
 
     def _no_key(self) -> str | None:
         """Return a stand-in for the key where the address brings its own user and password."""

@@ -74,7 +74,8 @@ class HttpWire:
         """Return headers with the user and password of the address, which take the place of a bearer's key."""
         if self._user is None:
             return dict(headers)
-        return {name: value for name, value in headers if name.lower() != "authorization"} | {"authorization": self._user}
+        others = {name: value for name, value in headers if name.lower() != "authorization"}
+        return {**others, "authorization": self._user}
 
     async def _post(self, url: str, headers: dict[str, str], body: bytes) -> tuple[int, Mapping[str, str], bytes]:
         import aiohttp

@@ -29,7 +29,7 @@ def place(model: str, api_base: str | None = None) -> Endpoint:
 
 def test_the_default_address_keeps_its_identity() -> None:
     assert place("openai/x").identity == "openai/x@default"
-    assert place("openai/x").place == "the provider's own address"
+    assert place("openai/x").address == "the provider's own address"
     assert place("openai/x", AT).identity == f"openai/x@{AT}"
     assert surroundings("openai/x", None) == {}
 
@@ -69,7 +69,7 @@ def test_an_address_of_the_environment_is_the_configs(model: str, name: str, mon
 def test_what_else_decides_is_named(model: str, name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
     assert place(model).identity == f"{model}@default {name}={value}"
-    assert place(model).place == f"the provider's own address {name}={value}"
+    assert place(model).address == f"the provider's own address {name}={value}"
 
 
 def test_no_password_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -176,7 +176,7 @@ def test_a_password_in_the_address_is_sent_as_a_header_and_shown_nowhere(server:
     assert isinstance(wire, HttpWire)
     assert outcome(wire, request(provider=provider))[0] is None
     assert server.headers[-1]["Authorization"] == "Basic " + base64.b64encode(b"me:s3cret@ word").decode()
-    assert "s3cret" not in place.identity + place.place
+    assert "s3cret" not in place.identity + place.address
     gone = place.dial(lambda headers: None)
     server.stop()
     with pytest.raises(CallError) as caught:

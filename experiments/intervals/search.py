@@ -33,10 +33,11 @@ CASES["a difference of scores of 0 and 1"] = (3, (-1.0, 0.0, 1.0), mean_interval
 CASES |= {f"graded, {kinds} kinds": (kinds, None, mean_interval) for kinds in (2, 3, 4)}
 
 
-def searches() -> Iterator[tuple[Goal, str, int, int]]:
+def searches(only: str) -> Iterator[tuple[Goal, str, int, int]]:
     """Yield what to search for next, for ever: each goal, case and size in turn, with another seed in each round."""
+    cases = [case for case in CASES if only in case]
     for seed in itertools.count():
-        for case, n, goal in itertools.product(CASES, SIZES, get_args(Goal)):
+        for n, case, goal in itertools.product(SIZES, cases, get_args(Goal)):
             if goal == "missed" or case != "a score, 0 or 1":
                 yield goal, case, n, seed
 
@@ -58,13 +59,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0, help="processor time")
     parser.add_argument("--rounds", type=int, default=8, help="generations of each evolution")
+    parser.add_argument("--only", default="", help="those cases that have this in their name")
     parser.add_argument("--known", type=Path, help="a JSON file of the worst so far: read, and written anew")
     options = parser.parse_args()
     known: dict[str, dict[str, object]] = {}
     if options.known and options.known.is_file():
         known = json.loads(options.known.read_text())
     runs = 0
-    for goal, case, n, seed in searches():
+    for goal, case, n, seed in searches(options.only):
         if time.process_time() > 60 * options.minutes:
             break
         kinds, values, method = CASES[case]
@@ -78,8 +80,8 @@ def main() -> None:
                 entry = {"share": share, "end": ends, "n": n, "distribution": str(found.distribution)}
                 known[f"{goal}: {case}"] = entry
                 print(f"{goal}: {case}, {n} examples: {share:.2%}, {found.distribution}", flush=True)
-    if options.known:
-        options.known.write_text(json.dumps(known, indent=1))
+                if options.known:
+                    options.known.write_text(json.dumps(known, indent=1))
     print(f"\n{runs} searches, {time.process_time() / 60:.0f} minutes of one processor\n")
     print("| interval | is wrong by | in | of samples of | where examples are worth |\n|---|---|---|---|---|")
     for name, entry in sorted(known.items()):

@@ -18,7 +18,7 @@ from optimizer.evaluate.bounded import mean_interval
 Method = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 Goal = Literal["missed", "improved"]
 # Samples that are listed at the most, and drawn where there are more; a sample less likely than `RARE` is left out.
-LISTED, DRAWN, RARE = 12_000, 6_000, 1e-8
+LISTED, DRAWN, RARE, TRIPLE = 12_000, 6_000, 1e-8, 3
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,11 @@ def worst(
     from scipy.optimize import differential_evolution
 
     free = 0 if values is not None else kinds
+    line = goal == "improved" and free == TRIPLE
 
     def distribution(genes: np.ndarray) -> Distribution:
+        if line:
+            return _most_tempting(genes, n, method)
         weights = np.exp(genes[free:])
         chances = weights / weights.sum()
         found = genes[:free] if values is None else np.array(values, dtype=float)
@@ -118,10 +121,35 @@ def worst(
         return errors.coverage if goal == "missed" else -errors.improved
 
     count = kinds if values is None else len(values)
-    bounds = [(-1.0, 1.0)] * free + [(-7.0, 0.0)] * count
+    bounds = [(-1.0, 1.0)] * free + [(-7.0, 0.0)] * (0 if line else count)
     result = differential_evolution(good, bounds, rng=seed, maxiter=rounds, popsize=6, polish=False, tol=0.0)
     found = distribution(result.x)
     return Found(n, found, errors_of(found, n, method, seed))
+
+
+def _most_tempting(values: np.ndarray, n: int, method: Method) -> Distribution:
+    """Return the chances of three values, their mean 0, with which an interval lies above zero most often.
+
+    The interval of each sample is the same whatever the chances are; and these leave one thing free, the middle's.
+    """
+    from scipy.special import gammaln
+
+    low, middle, high = np.sort(values)
+    low, high = min(low, -0.01), max(high, 0.01)
+    some = np.minimum(np.geomspace(1e-4, 1.0, 80), 1.0)[:-1]
+    # Where the middle lies on one side, so much of it is weighed out by the other end.
+    lost = ((1 - some) * high + some * middle) / (high - low)
+    chances = np.column_stack([lost, some, 1 - some - lost])
+    chances = chances[(chances > 0).all(axis=1)]
+    first, second = np.meshgrid(np.arange(n + 1), np.arange(n + 1))
+    counts = np.column_stack([first.ravel(), second.ravel(), n - first.ravel() - second.ravel()])
+    counts = counts[counts[:, 2] >= 0]
+    found = np.array([low, middle, high])
+    improved = counts[method(found, counts)[0] > 0]
+    ways = gammaln(n + 1) - gammaln(improved + 1).sum(axis=1)
+    often = np.exp(np.log(chances) @ improved.T + ways).sum(axis=1)
+    best = chances[int(often.argmax())]
+    return Distribution(tuple(map(float, found)), tuple(map(float, best)))
 
 
 def _without_a_gain(values: np.ndarray, chances: np.ndarray, *, shift: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -25,6 +25,17 @@ def test_a_rare_large_loss_that_no_sample_shows_is_reckoned_with(distribution: D
     assert holds(errors), errors
 
 
+def test_what_the_search_once_found_is_mended() -> None:
+    """With the smallest value counted once more on one side of the median only, these were 3.7 % and 3.6 %."""
+    for values, chances, n in (
+        ((0.1941, -0.1547, -1.0), (0.7976, 0.0563, 0.1461), 20),
+        ((0.0917, -0.0425, -1.0), (0.8666, 0.0563, 0.0771), 40),
+    ):
+        moved = np.array(values) - np.dot(values, chances)
+        errors = errors_of(Distribution(tuple(np.maximum(moved, -1.0)), chances), n)
+        assert holds(errors), errors
+
+
 @pytest.mark.parametrize("nq", [1.0, 2.0, 3.0, 4.5, 6.0])
 @pytest.mark.parametrize("noise", [0.0, 0.3, 1.0, 2.5])
 def test_a_gain_of_all_that_a_rare_loss_undoes_is_seldom_called_better(nq: float, noise: float) -> None:

@@ -36,6 +36,25 @@ def test_what_the_search_once_found_is_mended() -> None:
         assert holds(errors), errors
 
 
+@pytest.mark.parametrize(
+    ("n", "values", "chances", "missed", "improved"),
+    [
+        (100, PAIRED, (0.4854, 0.5105, 0.0041), 0.055, None),
+        (100, PAIRED, (0.499, 0.002, 0.499), None, 0.027),
+        (30, (-0.5, 1.0), (0.3775, 0.6225), 0.058, None),
+        (40, (0.0339, 0.2682, -1.0), (0.7499, 0.1772, 0.0729), None, 0.032),
+    ],
+)
+def test_the_worst_that_was_found_is_as_bad_as_the_page_says(
+    n: int, values: tuple[float, ...], chances: tuple[float, ...], missed: float | None, improved: float | None
+) -> None:
+    """docs/pages/explanation/verdict.md and experiments/intervals have these figures."""
+    errors = errors_of(Distribution(values, chances), n)
+    assert holds(errors)
+    assert missed is None or 1 - errors.coverage == pytest.approx(missed, abs=5e-4)
+    assert improved is None or errors.improved == pytest.approx(improved, abs=5e-4)
+
+
 @pytest.mark.parametrize("nq", [1.0, 2.0, 3.0, 4.5, 6.0])
 @pytest.mark.parametrize("noise", [0.0, 0.3, 1.0, 2.5])
 def test_a_gain_of_all_that_a_rare_loss_undoes_is_seldom_called_better(nq: float, noise: float) -> None:

@@ -16,6 +16,7 @@ from optimizer.ledger.calls import CallTag
 from optimizer.ledger.clock import resume_clock
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.spend import booked_for_lost, call_stats, usage_by_role
+from optimizer.system.steady import now
 from optimizer.types import Phase, Usage
 
 
@@ -26,15 +27,21 @@ class Budget:
     test will take is kept free from the start. Call `hold` before a call, then `settle` exactly once.
     """
 
-    def __init__(self, limits: BudgetConfig, clock: Callable[[], float] = time.time) -> None:
-        """Raises ConfigError where `until` is not a time."""
+    def __init__(
+        self, limits: BudgetConfig, clock: Callable[[], float] = now, wall: Callable[[], float] | None = None
+    ) -> None:
+        """`seconds` are counted by the clock, which nobody sets; `until` is read from the wall, by default its twin.
+
+        Raises ConfigError where `until` is not a time.
+        """
         self.limits = limits
         self.refused: str | None = None
         self.lost: dict[str, Usage] = {}
         self._clock = clock
+        self._wall = wall or (time.time if clock is now else clock)
         self._start = clock()
         self._earlier = 0.0
-        self._deadline = deadline(limits, self._start)
+        self._until = None if limits.until is None else moment(limits.until, self._wall())
         self._lock = threading.Lock()
         self._waiting: list[Future[None]] = []
         self._in_flight = 0
@@ -49,7 +56,7 @@ class Budget:
         """
         self._spent = {"calls": search.calls, "tokens": search.tokens, "usd": search.usd + test.usd}
         self._earlier = seconds
-        self._deadline = deadline(self.limits, self._start, seconds, until)
+        self._until = self._until if until is None else until
 
     def begin(self, ledger: Ledger, calls: int, concurrency: int, baselines: int = 0) -> None:
         """Begin a run or go on with it: what was paid, what was learnt and the clock are read from the ledger.
@@ -58,7 +65,7 @@ class Budget:
         """
         search, test = (sum(usage_by_role(ledger, phase).values(), Usage()) for phase in ("search", "test"))
         text = self.limits.until
-        until = None if text is None else (text, moment(text, self._start))
+        until = None if text is None else (text, moment(text, self._wall()))
         self.restore(search, test, *resume_clock(ledger, self._start, until))
         self.set_aside(calls, concurrency, baselines)
         self.lost = booked_for_lost(ledger)
@@ -123,12 +130,13 @@ class Budget:
 
     def time_left(self, phase: Phase, in_flight: bool = True) -> float | None:
         """Return the seconds that a phase has left; `in_flight`: for the calls that are in flight to end, too."""
-        if self._deadline is None:
+        end = self._end()
+        if end is None:
             return None
-        left = self._deadline - self._clock()
+        left = end - self._clock()
         if phase == "test":
             return left
-        reserved = self._forecast.seconds(self._deadline - self._start + self._earlier)
+        reserved = self._forecast.seconds(end - self._start + self._earlier)
         return left - reserved + (self._forecast.in_flight() if in_flight else 0.0)
 
     def calls_left(self) -> float:
@@ -143,10 +151,18 @@ class Budget:
             shown = {
                 n: (self._spent[n], float(getattr(self.limits, n))) for n in self._spent if getattr(self.limits, n)
             }
-        if self._deadline is not None:
+        end = self._end()
+        if end is not None:
             begun = self._start - self._earlier
-            shown["seconds"] = (self._clock() - begun, self._deadline - begun)
+            shown["seconds"] = (self._clock() - begun, end - begun)
         return shown
+
+    def _end(self) -> float | None:
+        """Return when the job must end, by the clock; None without a limit on its time."""
+        ends = [] if self.limits.seconds is None else [self._start - self._earlier + self.limits.seconds]
+        if self._until is not None:
+            ends.append(self._clock() + self._until - self._wall())
+        return min(ends, default=None)
 
 
 def _amounts(phase: Phase, usage: Usage) -> dict[str, float]:
@@ -154,20 +170,9 @@ def _amounts(phase: Phase, usage: Usage) -> dict[str, float]:
     return {**bounded, "usd": usage.usd}
 
 
-def deadline(limits: BudgetConfig, now: float, earlier: float = 0.0, until: float | None = None) -> float | None:
-    """Return when the job must end (seconds since the epoch), or None; raises ConfigError.
-
-    `earlier` seconds are used up already; `until` replaces the moment that the config's text means now.
-    """
-    ends = [] if limits.seconds is None else [now - earlier + limits.seconds]
-    if limits.until is not None:
-        ends.append(moment(limits.until, now) if until is None else until)
-    return min(ends, default=None)
-
-
-def moment(text: str, now: float) -> float:
+def moment(text: str, at: float) -> float:
     """Return the next such clock time, or the ISO time, even if past; raises ConfigError."""
-    here = dt.datetime.fromtimestamp(now).astimezone()
+    here = dt.datetime.fromtimestamp(at).astimezone()
     try:
         if len(text) <= 8 and ":" in text:
             clock = dt.time.fromisoformat(text.zfill(5))
@@ -179,7 +184,7 @@ def moment(text: str, now: float) -> float:
         raise ConfigError(f"budget.until: '{text}' is not a time", remedy) from None
 
 
-def refuse_past(limits: BudgetConfig, now: float) -> None:
+def refuse_past(limits: BudgetConfig, at: float) -> None:
     """Raise ConfigError for an `until` that has passed before the run begins."""
-    if limits.until is not None and moment(limits.until, now) <= now:
+    if limits.until is not None and moment(limits.until, at) <= at:
         raise ConfigError(f"budget.until: '{limits.until}' is in the past", "Give a time to come.")

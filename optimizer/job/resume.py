@@ -17,6 +17,7 @@ from optimizer.config.strict import validate
 from optimizer.errors import ConfigError, LedgerError
 from optimizer.ledger.answers import forget_failures
 from optimizer.ledger.calls import begin_attempt
+from optimizer.ledger.clock import catch_up
 from optimizer.ledger.examples import put_examples
 from optimizer.ledger.identity import changes, check_changes, extends
 from optimizer.ledger.ledger import Ledger
@@ -102,6 +103,7 @@ def _extended_note(earlier: Mapping[str, object]) -> str:
 
 def begin(ledger: Ledger, task: Task, say: Callable[[str], None]) -> None:
     """Begin an attempt at a run: its examples are written down, and calls that a kill cut off are told."""
+    catch_up(ledger)
     ledger.put_meta("stopped", None)
     if ledger.meta("examples") is None:
         put_examples(ledger, (*task.validation, *task.test))
@@ -120,10 +122,10 @@ def hide_keys(config: RunConfig) -> None:
         hide(os.environ.get(model.api_key_env or ""))
 
 
-def stored_config(run_dir: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """Return the config that a run was begun with, `key=value` overrides applied.
+def stored_config(run_dir: str | Path, overrides: Sequence[str] = (), *, asks: bool = True) -> RunConfig:
+    """Return the config that a run was begun with, `key=value` overrides applied; `asks`: to ask its models with.
 
-    Raises LedgerError where no run lies, ConfigError where the config held a password.
+    Raises LedgerError where no run lies, ConfigError where the config held a password that is needed.
     """
     with closing(Reader(Path(run_dir) / "ledger.db")) as ledger:
         identity, task, hook = ledger.meta("identity"), ledger.meta("task_path"), ledger.meta("notify")
@@ -132,7 +134,9 @@ def stored_config(run_dir: str | Path, overrides: Sequence[str] = ()) -> RunConf
     data = {**identity["config"], "task": task, "run_dir": str(run_dir), "notify": {"url_env": hook}}
     for override in overrides:
         data = apply_override(data, override)
-    if HIDDEN in str(data["models"]):
+    if not asks:
+        data["models"] = json.loads(json.dumps(data["models"]).replace(f"://{HIDDEN}@", "://"))
+    elif HIDDEN in str(data["models"]):
         remedy = f"Go on with `metier run CONFIG --run-dir {run_dir}`."
         raise ConfigError(f"{run_dir}: its config holds a password, which is not kept", remedy)
     return validate(RunConfig, data, str(run_dir), ConfigError)

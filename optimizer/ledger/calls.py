@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from optimizer.ledger.encode import json_text
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
 from optimizer.system.redact import scrub
+from optimizer.system.steady import now
 from optimizer.types import Failure, Phase, Role, Usage
 
 
@@ -71,10 +71,11 @@ def begin_attempt(ledger: Ledger) -> int:
     without that being a hit: hits are counted anew, from -1.
     """
     found = ledger.read("SELECT COUNT(*) AS n FROM calls WHERE state = 'intent'")[0]["n"]
-    ledger.write("UPDATE calls SET state = 'lost', ended = ? WHERE state = 'intent'", (time.time(),)).result()
+    # When they ended is not known; that they began is the attempt's last sign of them.
+    ledger.write("UPDATE calls SET state = 'lost', ended = started WHERE state = 'intent'").result()
     ledger.write("UPDATE calls SET hits = -1 WHERE state = 'done'").result()
     attempts = ledger.meta("attempts") or []
-    ledger.put_meta("attempts", [*attempts, {"started": time.time(), "pid": os.getpid(), "lost_before": found}])
+    ledger.put_meta("attempts", [*attempts, {"started": now(), "pid": os.getpid(), "lost_before": found}])
     return int(found)
 
 
@@ -91,9 +92,7 @@ def begin_call(
     )
     most = most or Usage()
     booked = (most.input_tokens, most.output_tokens, most.usd)
-    return ledger.write(
-        sql, (key, tag.role, tag.phase, tag.trial, tag.example, json_text(request), time.time(), *booked)
-    )
+    return ledger.write(sql, (key, tag.role, tag.phase, tag.trial, tag.example, json_text(request), now(), *booked))
 
 
 def repeat_call(ledger: Ledger, row: int, attempts: int, most: Usage) -> Future[int]:
@@ -118,7 +117,7 @@ def finish_call(
     )
     took = paid.tokens if answer is None else answer.tokens
     spent = (paid.input_tokens, paid.cached_input_tokens, paid.output_tokens, took, paid.usd)
-    return ledger.write(sql, (json_text(response), attempts, *spent, time.time(), row))
+    return ledger.write(sql, (json_text(response), attempts, *spent, now(), row))
 
 
 def fail_call(ledger: Ledger, row: int, failure: Failure, paid: Usage | None = None) -> Future[int]:
@@ -129,7 +128,7 @@ def fail_call(ledger: Ledger, row: int, failure: Failure, paid: Usage | None = N
     )
     detail, paid = {"kind": failure.kind, "message": scrub(failure.message)}, paid or Usage()
     booked = (paid.input_tokens, paid.output_tokens, paid.usd)
-    return ledger.write(sql, (json_text(detail), failure.attempts, *booked, time.time(), row))
+    return ledger.write(sql, (json_text(detail), failure.attempts, *booked, now(), row))
 
 
 def recall_call(
@@ -143,7 +142,7 @@ def recall_call(
     )
     once = (usage.input_tokens, usage.cached_input_tokens, usage.output_tokens, usage.tokens)
     texts = (json_text(request), json_text(response))
-    return ledger.write(sql, (key, tag.role, tag.phase, tag.trial, tag.example, *texts, *once, time.time()))
+    return ledger.write(sql, (key, tag.role, tag.phase, tag.trial, tag.example, *texts, *once, now()))
 
 
 def answered_keys(ledger: Reader) -> set[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from optimizer.ledger.encode import json_text
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.spend import usage_by_trial
+from optimizer.system.steady import now
 from optimizer.types import Candidate, Usage
 
 _FIGURES = ("number", "candidate", "state", "reason", "value", "score", "low", "high", "seen", "failures", "ended")
@@ -69,7 +69,7 @@ def begin_trial(ledger: Ledger, number: int, candidate: Candidate, params: Mappi
         " state = CASE WHEN candidate = excluded.candidate THEN state ELSE 'running' END"
     )
     lineage = (candidate.origin, json_text(candidate.parents))
-    values = (number, candidate.id, *lineage, json_text(candidate.to_json()), json_text(params), time.time())
+    values = (number, candidate.id, *lineage, json_text(candidate.to_json()), json_text(params), now())
     return ledger.write(sql, values)
 
 
@@ -78,7 +78,7 @@ def finish_trial(ledger: Ledger, number: int, **columns: Any) -> Future[int]:
     names = ", ".join(f"{name} = ?" for name in columns)
     # A replay ends a trial a second time, with the same figures: it ended when it first did.
     sql = f"UPDATE trials SET {names}, ended = CASE state WHEN 'running' THEN ? ELSE ended END WHERE number = ?"  # noqa: S608
-    return ledger.write(sql, (*columns.values(), time.time(), number))
+    return ledger.write(sql, (*columns.values(), now(), number))
 
 
 def all_trials(ledger: Reader) -> list[Trial]:

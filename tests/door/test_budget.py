@@ -3,16 +3,18 @@ from __future__ import annotations
 import datetime as dt
 import random
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.config.schema import BudgetConfig
-from optimizer.door.budget import Budget, deadline, refuse_past
+from optimizer.door.budget import Budget, moment, refuse_past
 from optimizer.errors import BudgetSpent, ConfigError
 from optimizer.ledger.calls import CallTag
 from optimizer.types import Usage
@@ -235,13 +237,36 @@ def test_a_resumed_run_goes_on_with_its_clock() -> None:
     ],
 )
 def test_until_is_the_next_such_moment(until: str, end: str) -> None:
-    assert deadline(BudgetConfig(until=until), NOON) == local(end)
+    assert moment(until, NOON) == local(end)
 
 
 def test_the_earlier_of_two_ends_counts() -> None:
-    assert deadline(BudgetConfig(until="12:10", seconds=60), NOON) == NOON + 60
-    assert deadline(BudgetConfig(until="12:10", seconds=6000), NOON) == NOON + 600
-    assert deadline(BudgetConfig(), NOON) is None
+    def left(**limits: Any) -> float | None:
+        return Budget(BudgetConfig(**limits), clock=lambda: NOON).time_left("test")
+
+    assert left(until="12:10", seconds=60) == 60
+    assert left(until="12:10", seconds=6000) == 600
+    assert left() is None
+
+
+@pytest.mark.parametrize("set_by", [-7200.0, 7200.0])
+def test_a_wall_clock_that_is_set_changes_until_and_not_the_seconds(set_by: float) -> None:
+    clock, wall = [NOON], [NOON]
+    seconds = Budget(BudgetConfig(seconds=100), lambda: clock[0], lambda: wall[0])
+    until = Budget(BudgetConfig(until="16:00"), lambda: clock[0], lambda: wall[0])
+    clock[0] += 30
+    wall[0] += 30 + set_by
+    assert seconds.time_left("test") == 70
+    assert seconds.used()["seconds"] == (30.0, 100.0)
+    assert until.time_left("test") == 4 * 3600 - 30 - set_by
+
+
+def test_the_seconds_of_a_run_are_not_those_of_the_wall(monkeypatch: pytest.MonkeyPatch) -> None:
+    budget = Budget(BudgetConfig(seconds=1000))
+    monkeypatch.setattr(time, "time", lambda: NOON)
+    left = budget.time_left("test")
+    assert left is not None
+    assert 900 < left <= 1000
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from optimizer.ledger.calls import repeat_call
-from optimizer.ledger.clock import resume_clock
+from optimizer.ledger.calls import begin_attempt, repeat_call
+from optimizer.ledger.clock import active_seconds, catch_up, resume_clock
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.spend import booked_for_lost, call_stats, rebook_lost
+from optimizer.system import steady
+from optimizer.system.steady import now
 from optimizer.types import Usage
 
 
@@ -28,6 +30,28 @@ def test_each_attempt_lasts_until_its_last_sign_and_the_pauses_do_not_count(ledg
     call(ledger, 5001.0, 5030.0)
     assert resume_clock(ledger, 9000.0, None) == (45.0, None)
     assert resume_clock(ledger, 9900.0, None) == (45.0, None)  # an attempt that did nothing
+
+
+def test_a_pause_after_a_kill_does_not_count(ledger: Ledger) -> None:
+    resume_clock(ledger, 1000.0, None)
+    call(ledger, 1010.0, 1012.0)
+    call(ledger, 1015.0, None, state="intent")
+    assert begin_attempt(ledger) == 1
+    assert resume_clock(ledger, now(), None) == (15.0, None)
+
+
+def test_a_wall_clock_that_was_set_back_between_attempts_loses_no_seconds(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steady, "_offset", steady._offset)
+    begun = now()
+    resume_clock(ledger, begun, None)
+    call(ledger, begun + 1, begun + 40)
+    steady._offset -= 3600  # another process, an hour earlier by the wall
+    catch_up(ledger)
+    assert resume_clock(ledger, now(), None)[0] == pytest.approx(40, abs=1)
+    call(ledger, now() + 1, now() + 20)
+    assert active_seconds(ledger) == pytest.approx(60, abs=2)
 
 
 def test_a_clock_time_means_what_it_meant_when_the_run_was_begun(ledger: Ledger) -> None:

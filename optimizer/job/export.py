@@ -75,7 +75,7 @@ def find_winner(run_dir: Path) -> Trial:
 
 def _trial_prompt(run_dir: Path, candidate: Candidate, trust: bool) -> SavedPrompt:
     """Return a trial's prompt as its run would save it, and with the same doubts: a ledger is a file, too."""
-    config = stored_config(run_dir)
+    config = stored_config(run_dir, asks=False)
     task = load_task(config.task, scored=False)
     with closing(Reader(run_dir / "ledger.db")) as ledger:
         model = model_of(config, ledger).model_copy(update={"price": None})

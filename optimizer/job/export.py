@@ -43,7 +43,7 @@ def prompt_of(run_dir: Path, trial: int | None = None, trust: bool = False) -> S
     Raises LedgerError where there is no such run or trial; a trial needs the task's folder as well.
     """
     if trial is None:
-        if not (run_dir / "best.json").is_file():
+        if not is_file(run_dir / "best.json"):
             with closing(Reader(run_dir / "ledger.db")):
                 remedy = f"Let it finish with `metier resume {run_dir}`, or name one of its trials with --trial."
                 raise LedgerError(f"{run_dir}: the run has no winner yet", remedy)

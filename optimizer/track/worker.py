@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from optimizer.errors import ConfigError, LedgerError, StoppedByFailures
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.result import Report, is_finished, put_mlflow
+from optimizer.system.files import exists
 from optimizer.track.address import checked
 from optimizer.track.connect import why
 from optimizer.track.content import Describe
@@ -124,7 +125,7 @@ def sync(run_dir: Path, describe: Describe, say: Callable[[str], None], uri: str
     An `uri` other than the run's becomes the run's.
     Raises LedgerError (no run, or one at work), ConfigError (not mirrored), StoppedByFailures (an outage).
     """
-    if not (run_dir / "ledger.db").exists():
+    if not exists(run_dir / "ledger.db"):
         raise LedgerError(f"{run_dir}: no run here", "Give the folder of a run.")
     with closing(Ledger(run_dir / "ledger.db")) as ledger:
         about = ledger.meta("tracking")

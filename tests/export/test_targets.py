@@ -30,6 +30,8 @@ from optimizer.task.task import Task
 from optimizer.testing.fake_server import FakeServer
 from optimizer.types import Candidate, Example, Prompt
 
+# Of the tokens of an answer, when the prompt was scored.
+LIMIT = 77
 FORMATS = ("turns", "block", "chat", "json", "xml")
 HOSTILE = '{{text}} {x} {%raw%} {# #} "\'\\ \n```</s> %s $y «é漢🙂» [[ ## text ## ]] """'
 # What a slot is filled with must come out as it is; the prompt's own edges are stripped by DSPy, not by us.
@@ -61,7 +63,9 @@ def saved(
         metric=build_metric("exact_match", outputs, Path()),
         folder=Path(),
     )
-    return SavedPrompt(task, Candidate({"predict": prompt}), ModelConfig(model="openai/gpt-x", temperature=0.3))
+    return SavedPrompt(
+        task, Candidate({"predict": prompt}), ModelConfig(model="openai/gpt-x", temperature=0.3, max_tokens=LIMIT)
+    )
 
 
 @contextmanager
@@ -243,7 +247,7 @@ def test_anthropics_body_says_the_same(format_name: str) -> None:
     system = "".join(one["content"] for one in plain if one["role"] == "system")
     told = body.get("system", "")
     assert (told if isinstance(told, str) else "".join(part["text"] for part in told)) == system
-    assert body["max_tokens"] > 0
+    assert body["max_tokens"] == LIMIT
 
 
 @pytest.mark.parametrize("said", ["Metal.", "Kind: metal", "it is a fruit", '{"kind": "metal"}', "neither"])
@@ -258,6 +262,7 @@ def test_an_exported_dspy_program_reads_answers_as_ours_does(format_name: str, s
         with dspy.context(lm=lm, disable_history=True):
             assert answer(program) == answer(prompt.program)
         assert server.count == 2
+        assert [body["max_completion_tokens"] for body in server.requests if "max_completion_tokens" in body] == [LIMIT]
 
 
 def answer(program: Any) -> str:
@@ -284,6 +289,6 @@ def test_promptfoo_is_told_how_the_model_is_called(format_name: str) -> None:
     posted = ours(prompt, INPUTS)
     (provider,) = yaml.safe_load(export(prompt, "promptfoo").text)["providers"]
     assert provider["id"] == f"openai:chat:{posted['model']}"
-    limit = posted["max_completion_tokens"]
     told = {key: value for key, value in posted.items() if key not in {"model", "messages"}}
-    assert provider["config"] == {**told, "max_tokens": limit}
+    assert provider["config"] == {**told, "max_tokens": LIMIT}
+    assert told["max_completion_tokens"] == LIMIT

@@ -158,8 +158,10 @@ def play(job: Job, checkout: Path, folder: Path, port: int, environment: Mapping
     if (run / "ledger.db").is_file():
         found |= read(run / "ledger.db", names)
     found["files"] = {name: TOOK.sub("", (run / name).read_text("utf-8")) for name in FILES if (run / name).is_file()}
-    if (run / "mlflow.db").is_file():
-        found["mirror"] = mirrored(run / "mlflow.db")
+    # Beside the run, or in it, where an older version kept it.
+    databases = [path for path in (run / "mlflow.db", run.parent / "mlflow.db") if path.is_file()]
+    if databases:
+        found["mirror"] = mirrored(databases[0])
     text = json.dumps(found, ensure_ascii=False)
     for own, name in names.items():
         text = text.replace(own, name)

@@ -43,6 +43,8 @@ from optimizer.types import Failure, Role
 if TYPE_CHECKING:
     from dspy.lm15 import Request, Response
 
+# Tokens that an answer is taken to have before the first one is there.
+USUAL_ANSWER = 1024
 tag_of_call: contextvars.ContextVar[CallTag] = contextvars.ContextVar("tag_of_call", default=CallTag())  # noqa: B039
 # Which of several answers to one question is wanted, where the model samples.
 repetition_of_call: contextvars.ContextVar[int] = contextvars.ContextVar("repetition_of_call", default=0)
@@ -105,6 +107,7 @@ class Door:
         # Only the keys of answers that were at least queued for the ledger are looked up there.
         self._delivery, self._written = Delivery(self._loop), answered_keys(ledger)
         self._connections = _connections(endpoints, failures)
+        self._longest: dict[Role, int] = {}  # tokens of an answer so far
         self._thread = threading.Thread(target=self._loop.run_forever, name="door", daemon=True)
         self._thread.start()
 
@@ -209,7 +212,8 @@ class Door:
                 async with asyncio.timeout(self.budget.time_left(tag.phase)):
                     row = await self._delivery.wait(begin_call(self.ledger, key, tag, data, charge.most))
                     again = partial(self._again, row, charge)
-                    outcome, attempts = await connection.call(request, _likely_tokens(request), charge, again)
+                    likely = _likely_tokens(request, self._longest.get(role, USUAL_ANSWER))
+                    outcome, attempts = await connection.call(request, likely, charge, again)
             except TimeoutError:  # the job's time; an attempt's own is sorted among the failures
                 paid, cut = charge.fail(cut=True), Failure("timeout", "cut when the budget's time was up")
                 if row is not None:
@@ -224,6 +228,7 @@ class Door:
                 connection.check()
                 raise outcome
             usage = metered(outcome.usage, self._endpoints[role].model, price, charge.most)
+            self._longest[role] = max(usage.output_tokens, self._longest.get(role, 0))
             paid = charge.settle(usage, time.monotonic() - begun)
             answer = response_json(outcome)
             self._written.add(key)  # before the wait: the answer is committed even if the caller leaves
@@ -263,7 +268,7 @@ def _connections(endpoints: Mapping[Role, Endpoint], failures: Failures) -> dict
     return {role: made[endpoint.identity, endpoint.account] for role, endpoint in endpoints.items()}
 
 
-def _likely_tokens(request: Request) -> int:
-    """Return what a call may take, for the limiter: two characters a token, and the longest answer."""
+def _likely_tokens(request: Request, longest: int) -> int:
+    """Return what a call may take, for the limiter: two characters a token, and the longest answer so far."""
     text = sum(len(message.text or "") for message in request.messages) + len(str(request.system or ""))
-    return text // 2 + (request.config.max_tokens or 1024)
+    return text // 2 + min(longest, request.config.max_tokens or longest)

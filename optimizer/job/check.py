@@ -9,7 +9,7 @@ from typing import Literal, NoReturn
 from xml.etree import ElementTree as Tree
 
 from optimizer.config.load import load_config
-from optimizer.config.schema import ModelConfig, RunConfig
+from optimizer.config.schema import RunConfig
 from optimizer.errors import ConfigError
 from optimizer.evaluate.evaluator import Result
 from optimizer.evaluate.statistics import Interval, difference, interval, mean
@@ -97,15 +97,15 @@ def check(
     """
     if wanted.least is None and wanted.against is None:
         raise ConfigError("nothing to check the prompt for", "Give --min SCORE, --against PROMPT, or both.")
-    own = None if model is None else ModelConfig(model=model, api_base=api_base)
     name, prompt, on_task = _subject(source, task, trust)
     against = None if wanted.against is None else _rival(wanted.against, on_task, trust)
-    prompt, rival = _ready(prompt, on_task, own), None if against is None else _ready(against, on_task, own)
+    prompts = [prompt, *([] if against is None else [against])]
+    prompt, *rivals = [_ready(one if model is None else one.asked_of(model, api_base), on_task) for one in prompts]
     results = _answers(on_task, prompt, split, name)
     criteria = []
     if wanted.least is not None:
         criteria.append(at_least(results, wanted.least))
-    if rival is not None:
+    for rival in rivals:
         other = str(wanted.against)
         if (rival.candidate.id, rival.model) == (prompt.candidate.id, prompt.model):
             message = f"{other} is the same prompt"
@@ -186,9 +186,8 @@ def _rival(against: str, task: Task, trust: bool) -> SavedPrompt:
     return load_prompt(against if known else f"prompts:/{task.name}@{against}", trust=trust)
 
 
-def _ready(prompt: SavedPrompt, task: Task, model: ModelConfig | None) -> SavedPrompt:
-    """Return a prompt with the caller's program and model; raises TaskError where its file's model is in doubt."""
-    prompt = prompt if model is None else prompt.answered_by(model)
+def _ready(prompt: SavedPrompt, task: Task) -> SavedPrompt:
+    """Return a prompt with the caller's program; raises TaskError where its file's model is in doubt."""
     _ = prompt.model
     return prompt.run_by(task)
 

@@ -13,15 +13,16 @@ from optimizer.errors import BudgetSpent, ConfigError, StoppedByFailures
 from optimizer.evaluate.evaluator import phase_tag
 from optimizer.forecast.forecast import Forecast, Range, Sample, forecast
 from optimizer.forecast.lengths import EXAMPLES, plan_of
+from optimizer.job.folder import make_run_dir
 from optimizer.job.session import Session, open_session
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.spend import CallStats, call_stats, usage_by_role
 from optimizer.models.fleet import Say
 from optimizer.report.words import failures_text
 from optimizer.search.schedule import make_schedule, refuse_few
-from optimizer.system.files import private_folder
 from optimizer.task.load import load_task
 from optimizer.task.program import calls_each
+from optimizer.task.task import Task
 from optimizer.types import Candidate, Example
 
 PROBED = 4
@@ -30,8 +31,9 @@ PROBED = 4
 def estimate(config: RunConfig, say: Say = lambda text: None) -> Forecast:
     """Return what a run of `config` will take, from a dozen paid calls.
 
-    The calls go into the ledger of `config.run_dir`, where a run of the same config finds them; without
-    one, into a temporary folder. Raises ConfigError, TaskError, ModelError, StoppedByFailures.
+    The calls go into the ledger of `config.run_dir`, where a run of the same config finds those that it asks with the
+    same limit on answers; without one, into a temporary folder.
+    Raises ConfigError, TaskError, ModelError, StoppedByFailures.
     """
     return asyncio.run(_estimate(config, say))
 
@@ -42,7 +44,7 @@ async def _estimate(config: RunConfig, say: Say) -> Forecast:
     refuse_few(config, each)
     schedule = make_schedule(task.validation, config, task.outputs, each)
     with ExitStack() as stack:
-        ledger = stack.enter_context(closing(Ledger(_folder(config, stack) / "ledger.db")))
+        ledger = stack.enter_context(closing(Ledger(_folder(config, task, stack) / "ledger.db")))
         if ledger.meta("identity") is not None:
             raise ConfigError(f"{ledger.path.parent}: a run has begun there", "Give another --run-dir, or none.")
         session = stack.enter_context(open_session(task, _probing(config), ledger, say=say))
@@ -69,12 +71,10 @@ async def _probe(session: Session, candidates: Sequence[Candidate], examples: Se
             raise ConfigError(f"budget.{spent.name}: too little even for the probe calls", remedy) from None
 
 
-def _folder(config: RunConfig, stack: ExitStack) -> Path:
+def _folder(config: RunConfig, task: Task, stack: ExitStack) -> Path:
     if config.run_dir is None:
         return Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    folder = Path(config.run_dir)
-    private_folder(folder)
-    return folder
+    return make_run_dir(config, task)
 
 
 def _samples(ledger: Ledger, priced: bool) -> list[Sample]:

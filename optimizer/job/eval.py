@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from optimizer.config.schema import ModelConfig, Models, RunConfig
+from optimizer.config.schema import Models, RunConfig
 from optimizer.errors import TaskError
 from optimizer.evaluate.evaluator import Result, phase_tag
 from optimizer.evaluate.statistics import Interval, interval, mean
@@ -39,7 +39,7 @@ def evaluate_saved(
     Without a `model`, the one that the prompt names is asked; see `load_prompt` for `trust`.
     """
     prompt = load_prompt(prompt_path, trust=trust)
-    prompt = prompt if model is None else prompt.answered_by(ModelConfig(model=model, api_base=api_base))
+    prompt = prompt if model is None else prompt.asked_of(model, api_base)
     _ = prompt.model  # what is not the file's to say is refused before anything of the task's runs
     task = load_task(task_path)
     prompt = prompt.run_by(task)

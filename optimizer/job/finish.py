@@ -70,5 +70,5 @@ def model_of(config: RunConfig, ledger: Reader | None = None) -> ModelConfig:
     With the `ledger` of a run it has the limit on answers under which the prompts were scored.
     """
     model = config.models.by_role["task"]
-    limit = model.max_tokens if ledger is None else ledger.meta(ANSWER_LIMIT)
+    limit = model.max_tokens or (None if ledger is None else ledger.meta(ANSWER_LIMIT))
     return model.model_copy(update={"api_base": without_credentials(model.api_base), "max_tokens": limit})

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 
+from optimizer.config.schema import ANSWER_TOKENS
 from optimizer.errors import StoppedByFailures
 from optimizer.evaluate.evaluator import Evaluator, refuse_broken
 from optimizer.evaluate.precheck import Precheck, precheck
@@ -20,6 +21,7 @@ from optimizer.job.signals import Drain, cancelled_by_signals
 from optimizer.job.strategy import Strategy, make_strategy
 from optimizer.job.watcher import Watcher
 from optimizer.ledger.answers import cut_answers, forget_failures, tokens_per_call
+from optimizer.ledger.calls import failures_by_kind
 from optimizer.ledger.clock import active_seconds
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.result import Baseline, Report, Side
@@ -120,7 +122,10 @@ async def search(session: Session, prepared: Prepared, notes: Notes, watcher: Wa
         forget_failures(session.ledger)
         refuse_small(session.budget)
         what = f"no candidate was answered often enough to be ranked ({failures_text(session.ledger)})"
-        raise StoppedByFailures(what, f"Mend the cause, then run it again with --run-dir {session.folder}.")
+        mend = "Mend the cause"
+        if {"context_too_long", "invalid_request"} & {kind for kind, _, _ in failures_by_kind(session.ledger)}:
+            mend += " (a server with a small context refuses long answers: set models.task.max_tokens)"
+        raise StoppedByFailures(what, f"{mend}, then run it again with --run-dir {session.folder}.")
     best, front = choose(strategy.board, best, config.search, notes.add)
     strategy.proposals.settle(strategy.board)
     return Winner(strategy.board.candidates[best], strategy.board.shrunken(best), front)
@@ -145,9 +150,10 @@ def _settle_limit(session: Session, evaluator: Evaluator, seen: Precheck | None)
     limit = session.ledger.meta(ANSWER_LIMIT)
     if limit is None:
         limit = evaluator.answer_limit
-        outputs, chosen = session.task.outputs.values(), session.config.models.task.max_tokens is not None
-        if seen is not None and limit is not None and not chosen and all(spec.is_short for spec in outputs):
-            limit = min(limit, seen.enough_tokens or limit)
+        # One that the config or a caller's LM names is theirs to change.
+        ours = session.config.models.task.max_tokens is None and session.task.module is None and limit == ANSWER_TOKENS
+        if ours and seen is not None and all(spec.is_short for spec in session.task.outputs.values()):
+            limit = min(ANSWER_TOKENS, seen.enough_tokens or ANSWER_TOKENS)
         session.ledger.put_meta(ANSWER_LIMIT, limit)
     if limit is not None and limit != evaluator.answer_limit:
         evaluator.limit_answers(limit)

@@ -12,7 +12,7 @@ from optimizer.errors import ModelError
 from optimizer.models.dialects import KEYS
 from optimizer.models.surroundings import base_of, identity_at
 from optimizer.models.wire import HttpWire, OnHeaders, Wire
-from optimizer.system.redact import without_credentials
+from optimizer.system.redact import split_url, without_credentials
 from optimizer.types import digest
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ class Endpoint:
     @property
     def address(self) -> str:
         """Where it answers, for the reader; "" for what is no provider's model."""
-        name, _, base = self.identity.partition("@")
-        if name != self.model:
+        base = self.identity.removeprefix(f"{self.model}@")
+        if base == self.identity:
             return ""
         return "the provider's own address" + base.removeprefix("default") if base.startswith("default") else base
 
@@ -111,6 +111,10 @@ def remote(config: ModelConfig, timeout: float, concurrency: int) -> Endpoint:
     if config.model.startswith(f"{CALLABLE}/"):
         remedy = "Give the function again: metier.optimize(…, model=function, run_dir=…), or result.prompt."
         raise ModelError(f"model '{config.model}' is a Python function, which has no name to be started by", remedy)
+    base = config.api_base or base_of(config.model)
+    if base is not None and split_url(base) is None:
+        remedy = "Correct models.task.api_base, or the environment variable that gives it."
+        raise ModelError(f"model '{config.model}': {base!r:.120} is no address", remedy)
     key = None
     if config.api_key_env is not None:
         key = os.environ.get(config.api_key_env)
@@ -119,6 +123,5 @@ def remote(config: ModelConfig, timeout: float, concurrency: int) -> Endpoint:
             raise ModelError(f"model '{config.model}': {config.api_key_env} is not set", remedy)
     elif config.api_base is not None and urlsplit(config.api_base).hostname in LOOPBACK:
         key = "none"  # a server on this machine asks for none, but the clients insist on sending one
-    base = config.api_base or base_of(config.model)
     identity = identity_at(config.model, config.api_base)
     return Endpoint(config.model, identity, base, key, timeout, concurrency)

@@ -124,6 +124,11 @@ class SavedPrompt:
         """Return the prompt with a model of the caller's in the place of the named one."""
         return SavedPrompt(self._task, self.candidate, model, lm, self._program, replace(self.doubts, model=()))
 
+    def asked_of(self, model: str, api_base: str | None) -> SavedPrompt:
+        """Return the prompt for another model, which is asked with the temperature and limit of the named one."""
+        changes = {"model": model, "api_base": api_base, "api_key_env": None, "price": None}
+        return self.answered_by(self.named.model_copy(update=changes))
+
     def run_by(self, task: Task) -> SavedPrompt:
         """Return the prompt with the program of the caller's task in the place of the one that its file names."""
         mine = self._task.changed(folder=task.folder, program=task.program)

@@ -32,8 +32,8 @@ class Tested:
 
     @property
     def cut(self) -> int:
-        """How many answers ended at their limit of tokens, not by themselves."""
-        return sum(r.cut for r in self.results if isinstance(r, Score))
+        """How many answers ended at their limit of tokens or broke off, not by themselves."""
+        return sum(r.cut or r.failure == "truncated" for r in self.results if isinstance(r, Score))
 
     def is_cut_more_than(self, other: Tested) -> bool:
         """Tell if more than 2 % of the answers were cut off, and more than of the other's: nobody knows their worth."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from optimizer.errors import spelled_out
 
@@ -29,7 +29,8 @@ def hide(secret: str | None) -> None:
 
 def hide_credentials(url: str | None) -> None:
     """Take note of the password in a URL."""
-    password = None if url is None else urlsplit(url).password
+    parts = split_url(url)
+    password = None if parts is None else parts.password
     if password is not None:
         hide(password)
         hide(unquote(password))
@@ -37,9 +38,18 @@ def hide_credentials(url: str | None) -> None:
 
 def without_credentials(url: str | None) -> str | None:
     """Return a URL without its user and password."""
-    if url is None or "@" not in (parts := urlsplit(url)).netloc:
-        return url
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    parts = split_url(url)
+    if parts is None:
+        return None if url is None else HIDDEN
+    return url if "@" not in parts.netloc else urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def split_url(url: str | None) -> SplitResult | None:
+    """Return the parts of a URL; None where it is none."""
+    try:
+        return None if url is None else urlsplit(url)
+    except ValueError:  # such as http://[bad
+        return None
 
 
 def scrub_secrets(text: str) -> str:

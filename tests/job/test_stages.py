@@ -4,16 +4,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+import dspy
 import pytest
 from click.testing import CliRunner
 from support.jobs import lighten, make_task, rule, settings, write_config
 
 from optimizer.cli.main import cli
 from optimizer.config.load import load_config
-from optimizer.config.schema import ANSWER_TOKENS
+from optimizer.config.schema import ANSWER_TOKENS, Models
 from optimizer.evaluate.precheck import LEAST_LIMIT
 from optimizer.job.run import run_config
 from optimizer.ledger.result import Report
+from optimizer.models.own import lm_endpoint
 from optimizer.testing.fake_server import FakeServer, Messages
 
 # The seed's answers: five words, the label last.
@@ -30,11 +32,15 @@ def _light(monkeypatch: pytest.MonkeyPatch) -> None:
     lighten(monkeypatch.setattr)
 
 
-def run(folder: Path, server: FakeServer, outputs: Any = None, calls: int = 60, **model: Any) -> Report:
+def run(
+    folder: Path, server: FakeServer, outputs: Any = None, calls: int = 60, endpoint: Any = None, **model: Any
+) -> Report:
     task = make_task(folder / "task", **({} if outputs is None else {"outputs": outputs, "metric": "exact_match"}))
     models = {"task": {"model": "openai/fake", **model}, "api_base": server.api_base, "concurrency": 4}
     data = settings(task, server.api_base, budget={"calls": calls}, models=models, run_dir=str(folder / "out"))
-    return run_config(load_config(write_config(folder / "run.yaml", data)), accept_changes=True)
+    held = {} if endpoint is None else {"task": endpoint}
+    config = load_config(write_config(folder / "run.yaml", data))
+    return run_config(config, endpoints=held, accept_changes=True)
 
 
 def limits(server: FakeServer) -> list[int | None]:
@@ -85,3 +91,11 @@ def test_nothing_is_proven_over_a_seed_that_was_cut_off(tmp_path: Path) -> None:
     assert "answers at their limit of tokens" in status.output
     pages = {name: (report.run_dir / name).read_text() for name in ("report.md", "report.html", "best.md")}
     assert all("cut off" in pages[name] for name in ("report.md", "report.html"))
+
+
+def test_a_limit_of_the_callers_own_lm_is_kept(tmp_path: Path) -> None:
+    with FakeServer(thinks) as server:
+        lm = dspy.LM("openai/fake", api_base=server.api_base, api_key="none", max_tokens=900)
+        report = run(tmp_path, server, endpoint=lm_endpoint(lm, Models()))
+    assert set(limits(server)) == {900}
+    assert saved_limit(report) == 900

@@ -130,3 +130,8 @@ def test_errors_leak_nothing(bench: Bench) -> None:
 @pytest.mark.timeout(600)
 def test_errors_at_fifty_places_leak_nothing(bench: Bench) -> None:
     check_leaks(bench, 50)
+
+
+def test_an_address_that_is_none_is_not_shown() -> None:
+    assert without_credentials("http://[bad") == HIDDEN
+    hide_credentials("http://user:word@[bad")

@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "door": {"config", "ledger", "models"},
     "task": {"config"},
     "prompt": {"task", "config", "models"},
-    "propose": {"prompt", "task", "door"},
+    "propose": {"config", "door", "prompt", "task"},
     "evaluate": {"prompt", "task", "door", "ledger"},
     "search": {"propose", "evaluate", "prompt", "task", "config", "ledger"},
     # DSPy's own optimizers in the place of the search.

@@ -99,7 +99,7 @@ def dspy_program_file(saved: SavedPrompt) -> str:
 
 def _settings(saved: SavedPrompt) -> dict[str, Any]:
     """Return what the model was asked with when the prompt was scored, besides its temperature."""
-    asked = {"max_tokens": saved.model.max_tokens, "stop": list(saved.model.stop)}
+    asked = {"max_tokens": saved.named.max_tokens, "stop": list(saved.named.stop)}
     return {name: value for name, value in asked.items() if value}
 
 

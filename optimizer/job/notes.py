@@ -28,7 +28,10 @@ def refuse_small(budget: Budget) -> None:
     if budget.refused is not None:
         key = "seconds or budget.until" if budget.refused == "time" else budget.refused
         what = f"budget.{key}: too little to score one prompt on one block of examples and to test it"
-        raise ConfigError(what, "Give more, or fewer test examples; what was paid is kept in the run's folder.")
+        remedy = "Give more, or fewer test examples; what was paid is kept in the run's folder."
+        if budget.refused in ("usd", "tokens"):
+            remedy += " Each call holds what its longest answer would take: a lower models.task.max_tokens holds less."
+        raise ConfigError(what, remedy)
 
 
 def cut_short(budget: Budget, outcome: Outcome, planned: int) -> str:

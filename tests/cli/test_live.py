@@ -92,7 +92,7 @@ def test_the_live_panel_shows_the_same(state: Any) -> None:
         told = view.console.export_text()
     finally:
         view.console.file.close()
-    assert {line.index("│", 1) for line in told.splitlines() if line.startswith("│")} == {9}  # also with short lines
+    assert {line.index("│", 1) for line in told.splitlines() if line.startswith("│")} == {10}  # also with short lines
     for text in ("sorting", "note: a note", "1 of at most 40", "0 of 50 calls", "block, nearest 4"):
         assert text in told
 

@@ -23,7 +23,7 @@ from optimizer.testing.fake_server import FakeServer, Messages, Protocol
 FIRST_SEED = int(os.environ.get("METIER_TEST_SEED", "0"))
 TESTED = 29
 INPUT, CACHED, OUTPUT = 100.0, 25.0, 400.0
-MODEL = {"model": "openai/fake", "max_tokens": 64, "price": {"input": INPUT, "cached": CACHED, "output": OUTPUT}}
+MODEL = {"model": "openai/fake", "max_tokens": 16, "price": {"input": INPUT, "cached": CACHED, "output": OUTPUT}}
 
 
 class Billing(FakeServer):

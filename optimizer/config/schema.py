@@ -22,8 +22,9 @@ USUAL_TRIALS, MOST_TRIALS = 40, 2_000
 LOCAL_CALLS, PROVIDER_CALLS = 1, 16
 # Seconds that a call may take: a local model that talks on and on is slow, not away.
 LOCAL_SECONDS, PROVIDER_SECONDS = 900.0, 120.0
-# The tokens that an answer may have where nobody sets a limit: so many that it ends by itself.
-ANSWER_TOKENS = 4096
+# The tokens that an answer may have where nobody sets a limit: so many that it ends by itself. Fewer where only labels,
+# numbers, yes or no are asked, for a small model may talk on for ever instead.
+ANSWER_TOKENS, SHORT_TOKENS = 4096, 1024
 ProposerName = Literal[
     "induce",
     "grounded",
@@ -64,8 +65,8 @@ class ModelConfig(Strict):
     temperature: float = Field(0.0, ge=0, le=2)
     max_tokens: Positive | None = Field(
         None,
-        description=f"of an answer; null: {ANSWER_TOKENS:,}, or four times what the seed needs where only labels, "
-        "numbers, yes or no are asked; 400 for an instruction that the prompt model writes",
+        description=f"of an answer; null: {ANSWER_TOKENS:,}; where only labels, numbers, yes or no are asked four times "
+        f"what the seed needs, 512 to {SHORT_TOKENS:,}; 400 for an instruction that the prompt model writes",
     )
     stop: tuple[str, ...] = Field((), description="texts that end an answer, for short ones: ['\\n']")
     price: ModelPrice | None = Field(None, description="default: litellm's table; dollars per million tokens")

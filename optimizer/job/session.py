@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from optimizer.config.presets import DSPY, PRESETS
-from optimizer.config.schema import ANSWER_TOKENS, ModelConfig, RunConfig
+from optimizer.config.schema import ANSWER_TOKENS, SHORT_TOKENS, ModelConfig, RunConfig
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door
 from optimizer.door.engine import language_model
@@ -117,7 +117,8 @@ def asked_model(config: RunConfig, task: Task, endpoint: Endpoint) -> ModelConfi
     model = config.models.by_role["task"]
     if model.max_tokens is not None or endpoint.reasons or task.module is not None:
         return model
-    return model.model_copy(update={"max_tokens": ANSWER_TOKENS})
+    short = all(spec.is_short for spec in task.outputs.values())
+    return model.model_copy(update={"max_tokens": SHORT_TOKENS if short else ANSWER_TOKENS})
 
 
 def _writer(config: RunConfig, door: Door, models: Fleet) -> dspy.LM | None:

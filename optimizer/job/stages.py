@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 
-from optimizer.config.schema import ANSWER_TOKENS
+from optimizer.config.schema import SHORT_TOKENS
 from optimizer.errors import StoppedByFailures
 from optimizer.evaluate.evaluator import Evaluator, refuse_broken
 from optimizer.evaluate.precheck import Precheck, precheck
@@ -143,7 +143,7 @@ async def _precheck(session: Session, prepared: Prepared, watcher: Watcher) -> N
 
 
 def _settle_limit(session: Session, evaluator: Evaluator, seen: Precheck | None) -> None:
-    """Lower the wide limit on answers to what short ones need, and keep it for a resumed run and the saved prompt.
+    """Lower the limit on short answers to what they need, and keep it for a resumed run and the saved prompt.
 
     A model that talks on and on instead of naming a label then takes seconds, not minutes.
     """
@@ -151,9 +151,9 @@ def _settle_limit(session: Session, evaluator: Evaluator, seen: Precheck | None)
     if limit is None:
         limit = evaluator.answer_limit
         # One that the config or a caller's LM names is theirs to change.
-        ours = session.config.models.task.max_tokens is None and session.task.module is None and limit == ANSWER_TOKENS
-        if ours and seen is not None and all(spec.is_short for spec in session.task.outputs.values()):
-            limit = min(ANSWER_TOKENS, seen.enough_tokens or ANSWER_TOKENS)
+        ours = session.config.models.task.max_tokens is None and session.task.module is None and limit == SHORT_TOKENS
+        if ours and seen is not None:
+            limit = min(SHORT_TOKENS, seen.enough_tokens or SHORT_TOKENS)
         session.ledger.put_meta(ANSWER_LIMIT, limit)
     if limit is not None and limit != evaluator.answer_limit:
         evaluator.limit_answers(limit)

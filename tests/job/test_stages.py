@@ -11,7 +11,7 @@ from support.jobs import lighten, make_task, rule, settings, write_config
 
 from optimizer.cli.main import cli
 from optimizer.config.load import load_config
-from optimizer.config.schema import ANSWER_TOKENS, Models
+from optimizer.config.schema import ANSWER_TOKENS, SHORT_TOKENS, Models
 from optimizer.evaluate.precheck import LEAST_LIMIT
 from optimizer.job.run import run_config
 from optimizer.ledger.result import Report
@@ -55,7 +55,7 @@ def saved_limit(report: Report) -> int | None:
 def test_short_answers_have_room_for_more_than_the_seed_needs(tmp_path: Path) -> None:
     with FakeServer(thinks) as server:
         report = run(tmp_path, server)
-    assert limits(server)[:10] == [ANSWER_TOKENS] * 10, "the pre-check"
+    assert limits(server)[:10] == [SHORT_TOKENS] * 10, "the pre-check"
     assert set(limits(server)[10:]) == {LEAST_LIMIT}
     assert saved_limit(report) == LEAST_LIMIT
     assert report.seed.cut == report.winner.cut == 0

@@ -65,8 +65,8 @@ class ModelConfig(Strict):
     temperature: float = Field(0.0, ge=0, le=2)
     max_tokens: Positive | None = Field(
         None,
-        description=f"of an answer; null: {ANSWER_TOKENS:,}; where only labels, numbers, yes or no are asked four times "
-        f"what the seed needs, 512 to {SHORT_TOKENS:,}; 400 for an instruction that the prompt model writes",
+        description=f"of an answer; null: {ANSWER_TOKENS:,}; where only labels, numbers, yes or no are asked four "
+        f"times what the seed needs, 512 to {SHORT_TOKENS:,}; 400 for an instruction that the prompt model writes",
     )
     stop: tuple[str, ...] = Field((), description="texts that end an answer, for short ones: ['\\n']")
     price: ModelPrice | None = Field(None, description="default: litellm's table; dollars per million tokens")

@@ -48,10 +48,14 @@ def cut_off(outcome: Outcome) -> str:
     parts = [f"{side.cut} of {whose} {len(side.scores)} test answers" for whose, side in sides.items() if side.cut]
     if not parts:
         return ""
-    unfair = ""
-    if outcome.seed.is_cut_more_than(outcome.winner):
-        unfair = ", so nothing is proven: the seed might do as well with room to finish"
-    return f"{' and '.join(parts)} were cut off at their limit of tokens{unfair}; raise models.task.max_tokens"
+    cut = f"{' and '.join(parts)} were cut off at their limit of tokens"
+    if outcome.hangs_on_cuts:
+        return (
+            f"{cut}, so nothing is proven: the seed might do as well with room to finish; raise models.task.max_tokens"
+        )
+    if outcome.verdict == "improved":
+        return f"{cut}; the winner would be better even if the seed's had all been right"
+    return f"{cut}; raise models.task.max_tokens"
 
 
 def cut_in_search(cut: int, answers: int) -> str:

@@ -246,4 +246,4 @@ def _baseline(ledger: Ledger, compared: Compared) -> Baseline:
     outcome = compared.outcome
     side = _side(ledger, outcome.seed)
     figures = (outcome.winner.mean, outcome.mean, outcome.ci95, outcome.examples)
-    return Baseline(compared.name, side, *figures, outcome.seed.is_cut_more_than(outcome.winner))
+    return Baseline(compared.name, side, *figures, outcome.hangs_on_cuts)

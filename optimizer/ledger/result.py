@@ -37,7 +37,7 @@ class Baseline:
     """A simple baseline on `examples` test examples; `winner_score` is that of the winner on them.
 
     `difference` is winner − baseline, over the same examples. It says nothing where the baseline was `cut_off`: where
-    more of its answers than of the winner's ended at their limit of tokens.
+    it might be as good as the winner if its answers that ended at their limit of tokens had been right.
     """
 
     name: str

@@ -57,7 +57,8 @@ class Outcome:
 
     `examples` were answered by both, `unanswered` by the seed alone, `unmatched` by the winner alone. `ci95` is the
     interval of the first; `worst` is what it would be with each missing answer counted against the winner (its lower
-    end), and for it (its upper end).
+    end), and for it (its upper end). `hangs_on_cuts` tells that so many of the seed's answers were cut off that it
+    might be as good as the winner.
     """
 
     seed: Tested
@@ -69,6 +70,7 @@ class Outcome:
     worst: Interval
     unanswered: int = 0
     unmatched: int = 0
+    hangs_on_cuts: bool = False
 
     @property
     def too_few_answers(self) -> bool:
@@ -121,8 +123,9 @@ def judge(seed: Tested, winner: Tested) -> Outcome:
     It must stay the same whatever the answers would have been that one of the two lacks, lest a prompt be called
     better for failing where it is worse: of the missing ones the winner's count as 0 and the seed's as 1, for "worse"
     the other way round. An example that both lack tells neither from the other, and is left out. A winner that lacks
-    more answers than a candidate of the search may is not called better at all; nor is one that is compared with a
-    seed whose answers were cut off at their limit of tokens while its own were not.
+    more answers than a candidate of the search may is not called better at all. Where more than 2 % of the seed's
+    answers were cut off at their limit of tokens, and more than of the winner's, it must be better even if each of
+    those had been right.
     """
     if seed.candidate.id == winner.candidate.id:
         return Outcome(seed, winner, "inconclusive", 0.0, (0.0, 0.0), len(seed.scores), (0.0, 0.0))
@@ -139,7 +142,12 @@ def judge(seed: Tested, winner: Tested) -> Outcome:
     gain = mean([a for a, _ in both]) - mean([b for _, b in both])
     unmatched = len(some) - len(both) - unanswered
     outcome = Outcome(seed, winner, verdict, gain, (low, high), len(both), (least, most), unanswered, unmatched)
-    refused = verdict == "improved" and (outcome.too_few_answers or seed.is_cut_more_than(winner))
+    if seed.is_cut_more_than(winner):
+        if_right = [1.0 if isinstance(r, Score) and r.cut else _value(r) for r in seed.results]
+        pairs = list(zip(map(_value, winner.results), if_right, strict=True))
+        finished = [(a, b) for a, b in pairs if a is not None or b is not None]
+        outcome = replace(outcome, hangs_on_cuts=difference(*_filled(finished, 0.0, 1.0))[0] <= 0)
+    refused = verdict == "improved" and (outcome.too_few_answers or outcome.hangs_on_cuts)
     return replace(outcome, verdict="inconclusive") if refused else outcome
 
 

@@ -101,7 +101,7 @@ def test_a_server_of_ones_own_gives_the_same_scores(
 ) -> None:
     model = reencoded(Store().pull("local/smollm2-135m"))
     with EmbeddedServer(model, "local") as server:
-        models = (f"models.task={provider}/local", f"models.api_base={server.address}/v1")
+        models = (f"models.task.model={provider}/local", f"models.api_base={server.address}/v1")
         # At its default of 16 a second call can overtake the first, and the race be cut at another place.
         places = (f"task={small_task}", f"run_dir={tmp_path / 'run'}", "models.concurrency=1")
         found = run_config(load_config(ROOT / "configs" / "quickstart.yaml", [*SMALL, *models, *places]))
@@ -150,13 +150,14 @@ def scores(run_dir: Path) -> list[tuple[object, ...]]:
 async def evaluated(task: Task, model: str, api_base: str, folder: Path) -> list[tuple[object, ...]]:
     """Return score, answer, tokens and reason of the end of 12 calls: two formats, with two demos and without."""
     programs = Programs(task, task.train, BagOfWords())
-    endpoint = remote(ModelConfig(model=model, api_base=api_base), 60.0, 1)
+    asked = ModelConfig(model=model, api_base=api_base, max_tokens=12)
+    endpoint = remote(asked, 60.0, 1)
     folder.mkdir()
     with (
         closing(Ledger(folder / "ledger.db")) as ledger,
         closing(Door(ledger, Budget(BudgetConfig()), {"task": endpoint}, {}, Failures())) as door,
     ):
-        lm = language_model(door, "task", endpoint, 0.0)
+        lm = language_model(door, "task", endpoint, asked)
         evaluator = Evaluator(programs, lm, task.metric, list(task.outputs), ledger)
         for name in ("turns", "block"):
             for demos in ((), task.train[:2]):

@@ -72,7 +72,7 @@ def test_there_must_be_a_run(tmp_path: Path) -> None:
 def test_where_the_budget_decides_no_number_of_trials_is_told() -> None:
     counts = {"complete": 2, "raced_out": 1, "failed": 0, "running": 1}
     spent = {"calls": (30.0, 60.0)}
-    found = Status("running", "sorting", "", counts, None, None, spent, 0, {}, 0, 1, 9.0, 9.0, None)
+    found = Status("running", "sorting", "", counts, None, None, spent, 0, (0, 3), {}, 0, 1, 9.0, 9.0, None)
     assert "  trials    3 ended (2 complete, 1 raced out, 1 running)" in _lines(found, Path("out"))
 
 

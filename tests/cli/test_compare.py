@@ -44,4 +44,4 @@ def test_a_run_of_another_version_is_one_clear_message(tmp_path: Path) -> None:
         ledger.commit()
     refused = invoke(run)
     assert refused.exit_code == 2
-    assert "version 3, this metier writes 6" in refused.stderr
+    assert "version 3, this metier writes 7" in refused.stderr

@@ -224,6 +224,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(bench: Bench) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # fifty runs, on machines that may be slow
 def test_a_full_disk_at_fifty_points_loses_nothing(bench: Bench) -> None:
     assert bench.run("calm") == 0
     chance = random.Random(SEED)

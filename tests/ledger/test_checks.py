@@ -160,6 +160,7 @@ def test_damage_is_told_or_harmless(name: str, closed: Path, killed: Path, tmp_p
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # on machines that may be slow
 @pytest.mark.parametrize("name", ["ledger.db", "ledger.db-wal"])
 def test_damage_at_every_byte_is_told_or_harmless(name: str, closed: Path, killed: Path, tmp_path: Path) -> None:
     source = closed if name == "ledger.db" else killed

@@ -156,6 +156,7 @@ def test_kills_at_random_times_lose_nothing(bench: Bench, calm: dict[str, int]) 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # on machines that may be slow
 def test_a_hundred_kills_at_random_times_lose_nothing(tmp_path: Path, bench: Bench) -> None:
     data = settings(make_task(tmp_path / "task"), bench.server.api_base, budget={}, seed=SEED)
     data["search"] |= {"trials": 50, "instructions": 8, "demos": {"counts": [0, 2, 4, 8], "sets": 8}}

@@ -51,8 +51,7 @@ _HEADING = re.compile(
 def writing_model(models: Models) -> ModelConfig:
     """Return how the model that writes instructions is asked: the prompt model, else the task model."""
     model = models.prompt or ModelConfig(model=models.task.model)
-    changes = {"temperature": max(TEMPERATURE, model.temperature), "max_tokens": model.max_tokens or MOST_TOKENS}
-    return model.model_copy(update=changes)
+    return model.model_copy(update={"temperature": max(TEMPERATURE, model.temperature)})
 
 
 class Writer:
@@ -68,7 +67,7 @@ class Writer:
         """
         system, demos, request = _request(template, subject=subject, number=number, **shown)
         signature = dspy.Signature("request: str -> instruction: str", system)
-        predictor = dspy.Predict(signature)
+        predictor = dspy.Predict(signature, max_tokens=self._lm.kwargs.get("max_tokens") or MOST_TOKENS)
         predictor.demos = [{"request": asked, "instruction": written} for asked, written in demos]
         subject.asked.append(template)
         repetition_of_call.set(1000 * subject.serial + number)

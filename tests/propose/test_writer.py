@@ -74,13 +74,13 @@ def test_every_meta_prompt_is_short_and_says_that_data_is_data() -> None:
 @pytest.mark.parametrize(
     ("prompt", "temperature", "limit"),
     [
-        (None, TEMPERATURE, MOST_TOKENS),
-        (ModelConfig(model="openai/large"), TEMPERATURE, MOST_TOKENS),
+        (None, TEMPERATURE, None),
+        (ModelConfig(model="openai/large"), TEMPERATURE, None),
         (ModelConfig(model="openai/large", temperature=1.2, max_tokens=2000), 1.2, 2000),
     ],
 )
-def test_who_writes_never_writes_the_same_again_and_no_book(
-    prompt: ModelConfig | None, temperature: float, limit: int
+def test_who_writes_never_writes_the_same_again_and_keeps_the_limit_of_the_config(
+    prompt: ModelConfig | None, temperature: float, limit: int | None
 ) -> None:
     asked = writing_model(Models(task=ModelConfig(model="openai/small", max_tokens=9), prompt=prompt))
     assert (asked.model, asked.temperature, asked.max_tokens) == (
@@ -90,7 +90,7 @@ def test_who_writes_never_writes_the_same_again_and_no_book(
     )
 
 
-def test_every_proposal_has_a_repetition_of_its_own() -> None:
+def test_an_answer_is_bounded_and_every_proposal_has_a_repetition_of_its_own() -> None:
     seen = []
 
     def say(request: str) -> str:
@@ -102,6 +102,7 @@ def test_every_proposal_has_a_repetition_of_its_own() -> None:
         propose(Grounded(model.writer()), example_subject(serial=serial), 2)
     assert len(set(seen)) == 4
     assert repetition_of_call.get() == 0
+    assert {request.config.max_tokens for request in model.requests} == {MOST_TOKENS}
 
 
 def test_an_error_of_dspys_own_is_not_swallowed() -> None:

@@ -188,7 +188,7 @@ def _rival(against: str, task: Task, trust: bool) -> SavedPrompt:
 
 def _ready(prompt: SavedPrompt, task: Task) -> SavedPrompt:
     """Return a prompt with the caller's program; raises TaskError where its file's model is in doubt."""
-    _ = prompt.model
+    prompt.check_model()
     return prompt.run_by(task)
 
 

@@ -40,7 +40,7 @@ def evaluate_saved(
     """
     prompt = load_prompt(prompt_path, trust=trust)
     prompt = prompt if model is None else prompt.asked_of(model, api_base)
-    _ = prompt.model  # what is not the file's to say is refused before anything of the task's runs
+    prompt.check_model()  # what is not the file's to say is refused before anything of the task's runs
     task = load_task(task_path)
     prompt = prompt.run_by(task)
     check_fits(task, prompt, prompt_path)

@@ -116,9 +116,13 @@ class SavedPrompt:
     @property
     def model(self) -> ModelConfig:
         """The model to ask, which is the `named` one; raises TaskError where that is not the file's to say."""
+        self.check_model()
+        return self.named
+
+    def check_model(self) -> None:
+        """Raise TaskError where the named model is not the file's to say."""
         if self.doubts.model:
             raise self.doubts.refuse()
-        return self.named
 
     def answered_by(self, model: ModelConfig, lm: dspy.LM | None = None) -> SavedPrompt:
         """Return the prompt with a model of the caller's in the place of the named one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -131,21 +131,19 @@ def judge(seed: Tested, winner: Tested) -> Outcome:
         return Outcome(seed, winner, "inconclusive", 0.0, (0.0, 0.0), len(seed.scores), (0.0, 0.0))
     pairs = [(_value(a), _value(b)) for a, b in zip(winner.results, seed.results, strict=True)]
     both = [(a, b) for a, b in pairs if a is not None and b is not None]
-    some = [(a, b) for a, b in pairs if a is not None or b is not None]
-    unanswered = sum(a is None for a, _ in some)
+    unanswered = sum(a is None and b is not None for a, b in pairs)
+    unmatched = sum(b is None and a is not None for a, b in pairs)
     low, high = difference([a for a, _ in both], [b for _, b in both])
     least, most = low, high
-    if len(some) > len(both):
-        least = min(low, difference(*_filled(some, 0.0, 1.0))[0])
-        most = max(high, difference(*_filled(some, 1.0, 0.0))[1])
+    if unanswered or unmatched:
+        least = min(low, difference(*_filled(pairs, 0.0, 1.0))[0])
+        most = max(high, difference(*_filled(pairs, 1.0, 0.0))[1])
     verdict: Verdict = "worse" if most < 0 else "improved" if least > 0 else "inconclusive"
     gain = mean([a for a, _ in both]) - mean([b for _, b in both])
-    unmatched = len(some) - len(both) - unanswered
     outcome = Outcome(seed, winner, verdict, gain, (low, high), len(both), (least, most), unanswered, unmatched)
     if seed.is_cut_more_than(winner):
         if_right = [1.0 if isinstance(r, Score) and r.cut else _value(r) for r in seed.results]
-        pairs = list(zip(map(_value, winner.results), if_right, strict=True))
-        finished = [(a, b) for a, b in pairs if a is not None or b is not None]
+        finished = zip(map(_value, winner.results), if_right, strict=True)
         outcome = replace(outcome, hangs_on_cuts=difference(*_filled(finished, 0.0, 1.0))[0] <= 0)
     refused = verdict == "improved" and (outcome.too_few_answers or outcome.hangs_on_cuts)
     return replace(outcome, verdict="inconclusive") if refused else outcome
@@ -156,7 +154,8 @@ def _value(result: Score | Failure) -> float | None:
 
 
 def _filled(
-    pairs: Sequence[tuple[float | None, float | None]], ours: float, theirs: float
+    pairs: Iterable[tuple[float | None, float | None]], ours: float, theirs: float
 ) -> tuple[list[float], list[float]]:
-    """Return both sides' scores with what is missing on each filled in."""
-    return [ours if a is None else a for a, _ in pairs], [theirs if b is None else b for _, b in pairs]
+    """Return both sides' scores with what one of them lacks filled in; what both lack is left out."""
+    some = [(a, b) for a, b in pairs if a is not None or b is not None]
+    return [ours if a is None else a for a, _ in some], [theirs if b is None else b for _, b in some]

@@ -30,6 +30,7 @@ def place(model: str, api_base: str | None = None) -> Endpoint:
 def test_the_default_address_keeps_its_identity() -> None:
     assert place("openai/x").identity == "openai/x@default"
     assert place("openai/x").address == "the provider's own address"
+    assert place("vertex_ai/claude@2024").address == "the provider's own address"
     assert place("openai/x", AT).identity == f"openai/x@{AT}"
     assert surroundings("openai/x", None) == {}
 

@@ -34,7 +34,8 @@ def test_one_run_is_compared_with_its_seed(made_run: Path) -> None:
     assert winner.score == pytest.approx(11 / 12)
     assert winner.gain == pytest.approx(5 / 12)
     ones = [1.0] * 11 + [0.0]
-    assert winner.gain_ci95 == difference(ones, [1.0] * 6 + [0.0] * 6)
+    # Its last digits hang on the order of the examples.
+    assert winner.gain_ci95 == pytest.approx(difference(ones, [1.0] * 6 + [0.0] * 6), abs=1e-9)
 
 
 def test_several_runs_are_measured_by_the_first_winner(tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ from typing import Any
 import httpx
 import pytest
 
-from optimizer.track.connect import connect
+from optimizer.track.connect import MANNERS, connect
 
-os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+# Before any test: MLflow reads some of them on import, and a test of the documents imports it as a user does.
+os.environ.update(MANNERS)
 
 
 class TrackingServer:

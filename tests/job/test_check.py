@@ -98,9 +98,10 @@ def test_the_stated_error_rate_of_a_comparison_holds() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # on machines that may be slow
-def test_the_stated_error_rate_of_a_comparison_holds_at_every_number_of_examples() -> None:
-    assert worst_of_comparisons(range(20, 200), (0.0, 0.02, 0.05, 0.1)) > 0.02
-    assert worst_of_comparisons(range(200, 401, 20), (0.0, 0.05)) > 0.02
+def test_the_stated_error_rate_of_a_comparison_holds_at_every_fifth_number_of_examples() -> None:
+    """Another seed takes other numbers; five in a row take them all."""
+    assert worst_of_comparisons(range(20 + SEED % 5, 200, 5), (0.0, 0.02, 0.05, 0.1)) > 0.02, f"METIER_TEST_SEED={SEED}"
+    assert worst_of_comparisons(range(200 + SEED % 40, 401, 40), (0.0, 0.05)) > 0.02, f"METIER_TEST_SEED={SEED}"
 
 
 def test_an_endpoint_that_refuses_every_call_tells_nothing_of_a_prompt() -> None:

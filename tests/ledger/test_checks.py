@@ -24,7 +24,7 @@ from optimizer.ledger.trials import all_trials, begin_trial, finish_trial
 from optimizer.types import Candidate, Prompt, Score, Usage
 
 SEED = int(os.environ.get("METIER_TEST_SEED", "20"))
-TRIALS, EXAMPLES = 12, 10
+TRIALS, EXAMPLES = 4, 6
 ROOT = Path(__file__).parents[2]
 
 

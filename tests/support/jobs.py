@@ -113,10 +113,12 @@ def light_embeddings(patch: Any) -> None:
 
 
 def lighten(patch: Any) -> None:
-    """Spare a run in a test what costs more than all the rest of it: the embedder, and the ranges of importances."""
+    """Spare a run in a test what costs more than all the rest of it: embedder, charts, the ranges of importances."""
+    import optimizer.report.figures
     import optimizer.report.importance
 
     light_embeddings(patch)
+    patch(optimizer.report.figures, "_svg", lambda *drawing, **options: "<svg/>")
     patch(optimizer.report.importance, "RESAMPLES", 2)
 
 

@@ -77,6 +77,7 @@ def bench(tmp_path: Path, forks: Forks) -> Iterator[Bench]:
         data = settings(make_task(tmp_path / "task"), base, budget={}, tracking=tracking)
         data["models"] |= {"task": model}
         data["failures"] = {"retries": 0}
+        data["search"] |= {"trials": 4}
         data["notify"] = {"url": f"http://127.0.0.1:9/{HOOK}"}
         yield Bench(tmp_path, write_config(tmp_path / "run.yaml", data), server, forks)
 

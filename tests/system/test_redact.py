@@ -103,7 +103,7 @@ def check_leaks(bench: Bench, errors: int) -> None:
         return bench.forks.run(*command, log=bench.folder / f"{name}.log", env=ENVIRONMENT, **crash)
 
     for number in range(errors):
-        mirrored = () if number % 10 < 2 else ("--set", "tracking.mlflow=null")  # MLflow takes seconds to import
+        mirrored = () if number % 25 < 2 else ("--set", "tracking.mlflow=null")  # MLflow takes seconds to import
         if number % 2:
             bench.server.fail(chance.choice(statuses), times=chance.randint(1, 4))
             run(f"run{number}", "--set", plain, *mirrored)

@@ -133,6 +133,9 @@ def evaluate(task: str, prompt: str, split: str, model: str | None, api_base: st
     click.echo(f"{scored.mean:.3f}  95 % interval [{low:.3f}, {high:.3f}]  {scored.answered} {split} examples")
     if scored.failures:
         click.echo(f"{scored.failures} answers never came and are left out", err=True)
+    if scored.cut:
+        told = f"{scored.cut} of {scored.answered} answers were cut off at their limit of tokens"
+        click.echo(f"{told}: see models.task.max_tokens", err=True)
 
 
 @click.command(short_help="Serve MLflow's pages over a run.")

@@ -18,6 +18,7 @@ from optimizer.job.finish import model_of
 from optimizer.job.load import load_prompt
 from optimizer.prompt.saved import SavedPrompt
 from optimizer.report.clean import cell
+from optimizer.search.verdict import MOST_CUT, count_cut
 from optimizer.system.files import is_file
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
@@ -120,19 +121,21 @@ def check(
 def at_least(results: Sequence[Result], least: float) -> Criterion:
     """Tell if a mean score is at least `least`: a 95 % interval above it holds, one below it fell.
 
-    Either is wrong with a chance of at most 3.5 %: `interval` is exact for scores of 0 and 1.
+    Either is wrong with a chance of at most 3.5 %: `interval` is exact for scores of 0 and 1. Where more than 2 % of
+    the answers were cut off it did not fall: nobody knows what they were worth.
     """
     scores = [result.value for result in results if isinstance(result, Score)]
     low, high = interval(scores)
     message = f"{mean(scores):.3f} [{low:.3f}, {high:.3f}] on {len(scores)} examples, {least:g} wanted"
-    outcome: Finding = "holds" if low >= least else "fell" if high < least else "unclear"
+    outcome: Finding = "holds" if low >= least else "fell" if high < least and not _are_cut(results) else "unclear"
     return _criterion(f"score at least {least:g}", outcome, mean(scores), (low, high), message, results)
 
 
 def not_worse(ours: Sequence[Result], theirs: Sequence[Result], margin: float, name: str) -> Criterion:
     """Tell if one prompt is at most `margin` worse than another on the same examples.
 
-    A paired 95 % interval above −margin holds (non-inferiority), else one below 0 fell.
+    A paired 95 % interval above −margin holds (non-inferiority), else one below 0 fell. Where more than 2 % of the
+    answers were cut off, that cannot be told.
     """
     pairs = zip(ours, theirs, strict=True)
     both = [(a.value, b.value) for a, b in pairs if isinstance(a, Score) and isinstance(b, Score)]
@@ -140,13 +143,21 @@ def not_worse(ours: Sequence[Result], theirs: Sequence[Result], margin: float, n
     low, high = difference(mine, rival)
     gain = mean(mine) - mean(rival)
     outcome: Finding = "holds" if low > -margin else "fell" if high < 0 else "unclear"
+    if _are_cut(ours) or _are_cut(theirs):
+        outcome = "unclear"
     message = f"{gain:+.3f} [{low:+.3f}, {high:+.3f}] against {name} on {len(both)} examples, {-margin:g} allowed"
     return _criterion(f"not worse than {name}", outcome, gain, (low, high), message, [*ours, *theirs])
+
+
+def _are_cut(results: Sequence[Result]) -> bool:
+    return count_cut(results) > MOST_CUT * len(results)
 
 
 def _criterion(
     name: str, outcome: Finding, figure: float, ci95: Interval, message: str, results: Sequence[Result]
 ) -> Criterion:
+    if _are_cut(results):
+        message += f"; {count_cut(results)} of {len(results)} answers were cut off at their limit of tokens"
     # An endpoint that refuses every call tells nothing of a prompt.
     nothing = all(result.failed for result in results)
     failures = len(results) if nothing else sum(not isinstance(result, Score) for result in results)

@@ -16,6 +16,7 @@ from optimizer.job.load import load_prompt
 from optimizer.job.session import open_session
 from optimizer.ledger.ledger import Ledger
 from optimizer.prompt.saved import SavedPrompt
+from optimizer.search.verdict import count_cut
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
 from optimizer.types import Score
@@ -23,12 +24,13 @@ from optimizer.types import Score
 
 @dataclass(frozen=True)
 class Scored:
-    """A prompt's score on a split."""
+    """A prompt's score on a split; of the answers that came, `cut` ended at their limit of tokens."""
 
     mean: float
     ci95: Interval
     answered: int
     failures: int
+    cut: int
 
 
 def evaluate_saved(
@@ -46,7 +48,7 @@ def evaluate_saved(
     check_fits(task, prompt, prompt_path)
     results = answers_to(task, prompt, split)
     scores = [result.value for result in results if isinstance(result, Score)]
-    return Scored(mean(scores), interval(scores), len(scores), len(results) - len(scores))
+    return Scored(mean(scores), interval(scores), len(scores), len(results) - len(scores), count_cut(results))
 
 
 def answers_to(task: Task, prompt: SavedPrompt, split: str) -> list[Result]:

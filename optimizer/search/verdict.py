@@ -33,7 +33,7 @@ class Tested:
     @property
     def cut(self) -> int:
         """How many answers ended at their limit of tokens or broke off, not by themselves."""
-        return sum(r.cut or r.failure == "truncated" for r in self.results if isinstance(r, Score))
+        return count_cut(self.results)
 
     def is_cut_more_than(self, other: Tested) -> bool:
         """Tell if more than 2 % of the answers were cut off, and more than of the other's: nobody knows their worth."""
@@ -82,6 +82,11 @@ class Outcome:
         """Whether missing answers alone keep the winner from being called better, or worse."""
         (low, high), (least, most) = self.ci95, self.worst
         return (low > 0 or high < 0) and least <= 0 <= most
+
+
+def count_cut(results: Iterable[Score | Failure]) -> int:
+    """Return how many answers ended at their limit of tokens or broke off, not by themselves."""
+    return sum(r.cut or r.failure == "truncated" for r in results if isinstance(r, Score))
 
 
 async def final_test(

@@ -110,6 +110,15 @@ def test_an_endpoint_that_refuses_every_call_tells_nothing_of_a_prompt() -> None
     assert at_least([*refused[1:], Score(1.0)], 0.5).outcome == "fell"
 
 
+def test_answers_that_were_cut_off_leave_open_what_they_were_worth() -> None:
+    short = [Score(0.0, cut=True)] * 5 + [Score(0.0)] * 35
+    fallen, risen = at_least(short, 0.5), at_least([*short[:5], *[Score(1.0)] * 35], 0.5)
+    assert (fallen.outcome, risen.outcome) == ("unclear", "holds")
+    assert "5 of 40 answers were cut off at their limit of tokens" in fallen.message
+    better = [Score(1.0)] * 40
+    assert not_worse(better, short, 0.05, "c").outcome == not_worse(short, better, 0.05, "c").outcome == "unclear"
+
+
 def drawn(rng: random.Random, chances: list[float]) -> list[Result]:
     return [Score(float(rng.random() < chance)) for chance in chances]
 

@@ -29,8 +29,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return make_task(tmp_path / "task")
 
 
-def saved(folder: Path, server: FakeServer, prompt: Prompt) -> str:
-    model = ModelConfig(model="openai/fake", api_base=server.api_base)
+def saved(folder: Path, server: FakeServer, prompt: Prompt, max_tokens: int | None = None) -> str:
+    model = ModelConfig(model="openai/fake", api_base=server.api_base, max_tokens=max_tokens)
     path = folder / "best.json"
     path.write_text(dump_prompt(load_task(folder), Candidate({"predict": prompt}), model, {}))
     return str(path)
@@ -48,6 +48,12 @@ def test_a_retrieving_prompt_carries_its_own_demos(folder: Path, server: FakeSer
     path = saved(folder, server, Prompt("Sort it.", policy="nearest", count=2))
     assert evaluate_saved(str(folder), path, "test", None, None, trust=True).mean > 0.9
     assert BagOfWords()(["a b"]).shape == (1, 64)
+
+
+def test_answers_that_are_cut_off_are_counted(folder: Path) -> None:
+    with FakeServer(lambda messages: "It is a bird.") as wordy:
+        scored = evaluate_saved(str(folder), saved(folder, wordy, Prompt("Sort it."), 2), "test", None, None, True)
+        assert scored.cut == scored.answered > 0
 
 
 def test_another_model_may_be_asked(folder: Path, server: FakeServer) -> None:

@@ -1,0 +1,98 @@
+"""Offsets are found where they are, and next to nothing is changed where there are none."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from optimizer.evaluate.calibration import UNKNOWN, Calibration, calibration_error, cross_fitted, fit
+from optimizer.testing.readouts import table
+
+SEED = int(os.environ.get("METIER_TEST_SEED", "1"))
+
+
+def random() -> np.random.Generator:
+    return np.random.default_rng(SEED)
+
+
+def biased(examples: int, offsets: np.ndarray, signal: float = 1.5) -> tuple[np.ndarray, np.ndarray]:
+    """Return log-probabilities of a model that favours labels by `offsets`, and the labels."""
+    rng = random()
+    truth = rng.integers(0, len(offsets), examples)
+    scores = rng.normal(size=(examples, len(offsets)))
+    scores[np.arange(examples), truth] += signal
+    scores = signal * scores + offsets
+    return scores - np.log(np.exp(scores).sum(axis=1, keepdims=True)), truth
+
+
+def accuracy(probabilities: np.ndarray, truth: np.ndarray) -> float:
+    return float((probabilities.argmax(axis=1) == truth).mean())
+
+
+def test_planted_offsets_are_found() -> None:
+    planted = np.array([2.0, -1.0, 0.0, -1.0])
+    logprobs, truth = biased(1000, planted)
+    found = fit(logprobs, truth.tolist())
+    assert found.evidence > 0.999
+    assert np.abs(np.array(found.offsets) / found.scale + planted).max() < 0.4
+    assert accuracy(found.probabilities(logprobs), truth) > accuracy(np.exp(logprobs), truth) + 0.1
+
+
+def test_a_fair_model_is_left_as_it_is() -> None:
+    logprobs, truth = biased(200, np.zeros(4))
+    found = fit(logprobs, truth.tolist())
+    assert found.evidence < 0.2
+    assert np.abs(found.offsets).max() < 0.05
+    assert found.scale == pytest.approx(1, abs=0.2)
+
+
+def test_labels_that_nobody_knows_move_little() -> None:
+    logprobs, truth = biased(100, np.array([2.0, 0.0, -2.0]))
+    blind = fit(logprobs, [UNKNOWN] * len(truth))
+    # As likely as before: half of it is the guess of what the model says on average.
+    assert blind.evidence == pytest.approx(0.2)
+    assert np.abs(blind.offsets).max() < 0.5
+    assert blind.offsets[0] < 0 < blind.offsets[2]
+    some = [label if number < 25 else UNKNOWN for number, label in enumerate(truth.tolist())]
+    assert fit(logprobs, some).evidence > 0.9
+
+
+def test_no_example_scores_itself() -> None:
+    logprobs, truth = biased(60, np.array([1.0, 0.0, -1.0]))
+    before = cross_fitted(logprobs, truth.tolist())
+    other = truth.copy()
+    other[7] = (truth[7] + 1) % 3
+    after = cross_fitted(logprobs, other.tolist())
+    same = np.arange(60) % 10 == 7
+    assert np.array_equal(before[same], after[same]), "its fold was fitted without it"
+    assert not np.array_equal(before[~same], after[~same])
+
+
+@given(st.integers(0, 10**6), st.floats(-50, 50))
+def test_what_a_row_has_in_common_says_nothing(seed: int, shift: float) -> None:
+    one = table("offsets", np.random.default_rng([SEED, seed % 7]))
+    moved = one.logprobs[:40] + shift
+    first, second = fit(one.logprobs[:40], one.labels[:40].tolist()), fit(moved, one.labels[:40].tolist())
+    assert np.allclose(first.offsets, second.offsets, atol=1e-6)
+    assert np.allclose(first.probabilities(moved).sum(axis=1), 1)
+
+
+def test_the_labels_may_come_in_any_order() -> None:
+    logprobs, truth = biased(80, np.array([1.0, 0.0, -1.0, 0.5]))
+    order = np.array([2, 0, 3, 1])
+    found, turned = fit(logprobs, truth.tolist()), fit(logprobs[:, order], np.argsort(order)[truth].tolist())
+    assert np.allclose(np.array(found.offsets)[order], turned.offsets, atol=1e-6)
+
+
+def test_the_calibration_error_is_the_distance_of_sure_and_right() -> None:
+    sure = np.array([[0.9, 0.1]] * 10)
+    assert calibration_error(sure, [0] * 9 + [1]) == pytest.approx(0)
+    assert calibration_error(sure, [0] * 5 + [1] * 5) == pytest.approx(0.4)
+
+
+def test_it_is_plain_data() -> None:
+    assert Calibration(1.0, (0.5, -0.5), 0.9).to_json() == {"scale": 1.0, "offsets": [0.5, -0.5], "evidence": 0.9}

@@ -1,4 +1,4 @@
-"""Simulated log-probabilities of labels, from a model that is fair or biased in a known way, to judge calibration by."""
+"""Simulated log-probabilities of labels, from a model that is fair or biased in a known way, to judge calibrations."""
 
 from __future__ import annotations
 

@@ -87,14 +87,11 @@ class Masks:
         return masked, Hidden({name: text for text, name in known.items()}, dict(counts))
 
     def _masked(self, text: str, placeholder: Callable[[str, PersonalData], str]) -> str:
-        # Without its neighbour, a number may be recognized that was not before.
-        while spans := self._find(text):
-            parts, end = [], 0
-            for start, stop, kind in spans:
-                parts += [text[end:start], placeholder(text[start:stop], kind)]
-                end = stop
-            text = "".join([*parts, text[end:]])
-        return text
+        parts, end = [], 0
+        for start, stop, kind in self._find(text):
+            parts += [text[end:start], placeholder(text[start:stop], kind)]
+            end = stop
+        return "".join([*parts, text[end:]])
 
 
 def masks_for(privacy: Privacy, endpoint: Endpoint) -> Masks | None:

@@ -62,6 +62,15 @@ class Recognizers:
         return spans
 
     def _scan(self, line: str) -> tuple[tuple[int, int, PersonalData], ...]:
+        # Without its neighbour, a number may be recognized that was not before: look again with that taken out.
+        spans, rest = [], line
+        while more := self._pass(rest):
+            spans += more
+            for start, end, _ in more:
+                rest = f"{rest[:start]}{'<' * (end - start - 1)}>{rest[end:]}"
+        return tuple(sorted(spans))
+
+    def _pass(self, line: str) -> list[tuple[int, int, PersonalData]]:
         rank = {kind: number for number, kind in enumerate(self._finders)}
         seen = [(*span, kind) for kind, finder in self._finders.items() for span in finder(line)]
         merged: list[tuple[int, int, PersonalData]] = []
@@ -71,7 +80,7 @@ class Recognizers:
                 merged[-1] = (first, max(last, end), min(other, kind, key=rank.__getitem__))
             else:
                 merged.append((start, end, kind))
-        return tuple(merged)
+        return merged
 
 
 def _nothing(line: str) -> Iterator[Span]:

@@ -126,7 +126,8 @@ def bare(answer: str) -> str:
 def shown_by(template: str) -> set[str]:
     """Return what a file of `prompts/` shows of examples: inputs, outputs, answer, feedback."""
     source = (PROMPTS / f"{template}.jinja").read_text(encoding="utf-8")
-    read = {node.attr for node in _environment().parse(source).find_all(nodes.Getattr)}
+    read_from = _environment().parse(source).find_all(nodes.Getattr)
+    read = {node.attr for node in read_from if getattr(node.node, "name", "") != "subject"}  # whose outputs are fields
     read |= {"inputs", "outputs"} if "examples" in read else set()  # by the macro of that name
     return read & {"inputs", "outputs", "answer", "feedback"}
 

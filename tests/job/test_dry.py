@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,28 @@ def score(example, prediction):
 ROWS = [{"text": f"w{number}", "code": f"z{number}"} for number in range(100, 160)]
 TASK_TEXTS = {"training inputs", "training labels", "validation inputs", "test inputs"}
 ALWAYS = {"instructions"}  # has no canary: it is in every request
+
+
+connected: list[Any] | None = None
+
+
+def note_connection(event: str, arguments: tuple[Any, ...]) -> None:
+    if connected is not None and event == "socket.connect":
+        connected.append(arguments[1])
+
+
+sys.addaudithook(note_connection)  # for every library, and never taken away again
+
+
+@contextmanager
+def connections() -> Iterator[list[Any]]:
+    """Collect each address that this process connects to."""
+    global connected
+    connected = []
+    try:
+        yield connected
+    finally:
+        connected = None
 
 
 def answer(messages: Messages) -> str:
@@ -99,7 +123,10 @@ def test_what_a_run_sends_is_what_was_listed_no_less_and_no_more(
     path = config()
     foreseen = receivers(dry(load_config(path)))
     assert [server.count for server in servers] == [0, 0]
-    run_config(load_config(path))
+    with connections() as made:
+        run_config(load_config(path))
+    listed = " ".join(one.address for one in foreseen.values())
+    assert {f"http://{host}:{port}/v1" in listed for host, port in made} == {True}
     for name, server, key in (("task model", servers[0], "task"), ("prompt model", servers[1], "prompt")):
         one = foreseen[name]
         assert server.count > 3
@@ -140,10 +167,15 @@ def test_nothing_is_made_and_nothing_is_sent(
     config: Any, servers: tuple[FakeServer, FakeServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("http_proxy", "http://me:secret@proxy.example.org:3128")
     tracking = {"mlflow": {"uri": f"sqlite:///{tmp_path}/mine.db"}}
     path = config(tracking=tracking, cache={"shared": True}, notify={"url": "https://hooks.example.org/T1/s3cret"})
     before = sorted(tmp_path.rglob("*"))
-    done = CliRunner().invoke(cli, ["run", str(path), "--dry"], catch_exceptions=False)
+    with connections() as reached:
+        elsewhere = "models.task.api_base=http://models.example.org/v1"
+        done = CliRunner().invoke(cli, ["run", str(path), "--dry", "--set", elsewhere], catch_exceptions=False)
+    assert reached == []
+    assert "by way of the proxy http://proxy.example.org:3128\n" in done.stdout
     assert done.exit_code == 0, done.output
     made = [file for file in sorted(tmp_path.rglob("*")) if file not in before and "__pycache__" not in str(file)]
     assert made == []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 
+import dspy
 import pytest
 from dspy.lm15 import Message, Request, Response, Usage
 from hypothesis import given, seed
@@ -11,9 +13,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from optimizer.config.schema import Privacy
-from optimizer.models.masks import Masks, masks_for
+from optimizer.models.masks import Masks, masked_model, masks_for
 from optimizer.models.personal import Recognizers
 from optimizer.models.providers import Endpoint
+from optimizer.prompt.formats import adapter
+from optimizer.testing.fake_server import FakeServer, Messages, text_of
 
 SEED = int(os.environ.get("METIER_TEST_SEED", "0"))
 PRIVACY = Privacy(redact=("email", "phone", "iban", "credit_card", "ip"))
@@ -38,7 +42,7 @@ TEXTS = st.lists(st.one_of(PIECES, st.text(max_size=12), st.from_regex(r"[0-9 +.
 
 
 @seed(SEED)
-@hypothesis_settings(max_examples=400)
+@hypothesis_settings(max_examples=200)
 @given(st.lists(TEXTS, min_size=1, max_size=4))
 def test_to_mask_and_restore_is_the_identity_and_nothing_recognized_is_left(texts: list[str]) -> None:
     masked, hidden = MASKS.hide_in({"texts": texts})
@@ -49,7 +53,7 @@ def test_to_mask_and_restore_is_the_identity_and_nothing_recognized_is_left(text
 
 
 @seed(SEED)
-@hypothesis_settings(max_examples=300)
+@hypothesis_settings(max_examples=100)
 @given(st.text())
 def test_any_text_comes_back(text: str) -> None:
     masked, hidden = MASKS.hide_in({"text": text})
@@ -96,3 +100,19 @@ def test_what_stays_on_this_machine_is_masked_only_if_that_is_wanted(
     endpoint = Endpoint("openai/fake", "fake", api_base)
     assert (masks_for(Privacy(redact=("ip",), local=local), endpoint) is not None) == masks
     assert masks_for(Privacy(local=local), endpoint) is None
+
+
+def test_an_lm_masks_what_it_sends_sync_and_async() -> None:
+    def echo(messages: Messages) -> str:
+        return f"it is {text_of(messages[-1]).split()[-1]}"
+
+    with FakeServer(echo) as server:
+        lm = masked_model(dspy.LM("openai/fake", api_base=server.api_base, api_key="none", cache=False), MASKS)
+        program = dspy.Predict("text -> mail")
+        with dspy.context(lm=lm, adapter=adapter("turns")):
+            said = program(text="mail ann@example.org").mail
+            said_later = asyncio.run(program.acall(text="mail bob@example.org")).mail
+        bodies = str(server.requests)
+    assert (said, said_later) == ("it is ann@example.org", "it is bob@example.org")
+    assert "<EMAIL_1>" in bodies
+    assert "example.org" not in bodies

@@ -19,6 +19,7 @@ from optimizer.forecast.lengths import plan_of
 from optimizer.job.folder import mlflow_uri, run_path
 from optimizer.job.session import asked_model, with_writer
 from optimizer.job.texts import mirror_texts, task_texts, writer_texts
+from optimizer.models.embed import MODEL as EMBEDDER
 from optimizer.models.fleet import foreseen
 from optimizer.models.masks import masks_for
 from optimizer.models.providers import Endpoint
@@ -60,10 +61,10 @@ class Receiver:
 
     def lines(self) -> list[str]:
         """Return it as lines for a person."""
+        if not self.texts:
+            return [f"{self.name}: {self.address}"]
         place = "this machine" if self.here else "LEAVES THIS MACHINE"
-        lines = [f"{self.name}: {place}{f', {self.address}' if self.address else ''}"]
-        if self.texts:
-            lines.append(f"  sent: {', '.join(self.texts.values())}")
+        lines = [f"{self.name}: {place}, {self.address}", f"  sent: {', '.join(self.texts.values())}"]
         if self.keys:
             lines.append(f"  with the key in {', '.join(self.keys)}")
         return [*lines, *(f"  {note}" for note in self.notes)]
@@ -126,7 +127,8 @@ async def _dry(config: RunConfig) -> Dry:
     }
     calls = {"task": _task_calls(config, plan), "prompt": _writer_calls(config, plan)}
     models = [_model(role, config, one, texts[role], calls[role]) for role, one in endpoints.items()]
-    others = [_embedder(), _mlflow(config, task, schedule), _webhook(config), _shared(config), *_own_code(task)]
+    judge = Receiver("judge model", "none: nothing asks one in this version", True, {})
+    others = [judge, _embedder(), _mlflow(config, task, schedule), _webhook(config), _shared(config), *_own_code(task)]
     settings, messages = _request(config, task, programs, candidates, schedule, endpoints["task"])
     receivers = [*sorted(models, key=lambda one: one.name, reverse=True), *others]
     return Dry(receivers, settings, messages)
@@ -167,7 +169,7 @@ def _writer_calls(config: RunConfig, plan: Plan) -> str:
 
 
 def _embedder() -> Receiver:
-    return Receiver("embedder", "all-minilm-l6-v2", True, {})
+    return Receiver("embedder", EMBEDDER, True, {"training inputs": "inputs of all examples, and instructions"})
 
 
 def _mlflow(config: RunConfig, task: Task, schedule: Schedule) -> Receiver:
@@ -179,7 +181,7 @@ def _mlflow(config: RunConfig, task: Task, schedule: Schedule) -> Receiver:
     folder = run_path(config, task)
     if where.uri is None:
         home = folder if is_file(folder / "mlflow.db") else folder.parent
-        return Receiver("MLflow", f"a file in {home}", True, {})
+        return Receiver("MLflow", f"a file in {home}", True, mirror_texts(task, schedule))
     # A file is not opened, for that would make it; another address is refused where the run would refuse it.
     uri = where.uri if local_path(where.uri) is not None else mlflow_uri(config, folder)
     return Receiver("MLflow", without_credentials(uri) or uri, on_this_machine(uri), mirror_texts(task, schedule))

@@ -74,6 +74,15 @@ def test_what_json_spells_as_a_line_break_ends_no_number_and_begins_none() -> No
     assert [text[start:end] for start, end, _ in found] == ["030 901820", "jo@example.org"]
 
 
+@pytest.mark.parametrize("text", ["192.0.2.7-4155552671", "192.0.2.7.4155552671-", "4155552671-192.0.2.7"])
+def test_what_is_recognized_only_without_its_neighbour_is_recognized_too(text: str) -> None:
+    found = Recognizers(Privacy(redact=KINDS))(text)
+    assert sorted((text[start:end], kind) for start, end, kind in found) == [
+        ("192.0.2.7", "ip"),
+        ("4155552671", "phone"),
+    ]
+
+
 def test_a_missing_library_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "phonenumbers", None)
     with pytest.raises(ConfigError, match="needs the package phonenumbers") as caught:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from optimizer.config.schema import RunConfig
 
 GROUPS = {
-    "What is run": ("--set", "--run-dir", "--prefer"),
+    "What is run": ("--set", "--run-dir", "--prefer", "--dry"),
     "When a run goes on": ("--wait", "--accept-changes"),
     "Output": ("--quiet",),
 }
@@ -45,12 +45,14 @@ def _going_on(command: Callable[..., Any]) -> Callable[..., Any]:
     metavar="cheapest-within MARGIN",
     help="Let the cheapest prompt within MARGIN of the best validation score win.",
 )
+@click.option("--dry", is_flag=True, help="Only tell what would be sent to whom: no call, no folder, no file.")
 @_going_on
 def run(
     config: str,
     overrides: tuple[str, ...],
     run_dir: str | None,
     prefer: tuple[str, float] | None,
+    dry: bool,
     quiet: bool,
     wait: bool,
     accept_changes: bool,
@@ -61,6 +63,7 @@ def run(
     Examples:
       metier run configs/quickstart.yaml
       metier run run.yaml --set search.trials=20 --set budget.usd=2 --run-dir runs/mine
+      metier run run.yaml --dry
     """
     from optimizer.config.load import load_config
 
@@ -69,6 +72,11 @@ def run(
     settings = load_config(config, overrides)
     if run_dir is not None:
         settings = settings.model_copy(update={"run_dir": run_dir})
+    if dry:
+        from optimizer.job.dry import dry as foreseen
+
+        echo(foreseen(settings).text())
+        return
     _optimize(settings, quiet, wait, accept_changes)
 
 

@@ -40,7 +40,7 @@ def status(run_dir: Path, as_json: bool) -> None:
 
 
 def _lines(status: Status, run_dir: Path) -> list[str]:
-    from optimizer.report.words import at_most
+    from optimizer.report.words import at_most, masked_text
 
     ended = sum(status.trials.values()) - status.trials["running"]
     states = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in status.trials.items() if count)
@@ -52,6 +52,8 @@ def _lines(status: Status, run_dir: Path) -> list[str]:
         f"  test      {status.test_calls:,} calls",
         f"  failures  {', '.join(f'{count} {kind}' for kind, count in status.failures.items()) or 'none'}",
     ]
+    if status.masked is not None:
+        lines.append(f"  masked    {masked_text(status.masked)}")
     cut, answers = status.cut
     if cut:
         lines.append(f"  cut off   {cut:,} of {answers:,} answers at their limit of tokens: see models.task.max_tokens")

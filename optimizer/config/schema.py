@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -25,6 +25,7 @@ LOCAL_SECONDS, PROVIDER_SECONDS = 900.0, 120.0
 # The tokens that an answer may have where nobody sets a limit: so many that it ends by itself. Fewer where only labels,
 # numbers, yes or no are asked, for a small model may talk on for ever instead.
 ANSWER_TOKENS, SHORT_TOKENS = 4096, 1024
+PersonalData = Literal["email", "phone", "iban", "credit_card", "ip"]
 ProposerName = Literal[
     "induce",
     "grounded",
@@ -252,6 +253,27 @@ class Cache(Strict):
     shared: bool = Field(False, description="use and fill one file of answers that all runs of a user share")
 
 
+class Privacy(Strict):
+    """What personal data is masked in calls to models, and put back into their answers."""
+
+    redact: tuple[PersonalData, ...] = Field((), description=f"what is masked: {', '.join(get_args(PersonalData))}")
+    regions: tuple[str, ...] = Field(
+        ("US", "GB", "DE", "FR"), description="countries whose telephone numbers are known without +49 and the like"
+    )
+    local: bool = Field(False, description="mask calls to models on this machine, too")
+    mlflow: bool = Field(False, description="let an MLflow on another machine have the examples unmasked")
+
+    @field_validator("redact", mode="before")
+    @classmethod
+    def _no_names(cls, value: object) -> object:
+        if isinstance(value, (list, tuple)) and "person" in value:
+            raise ValueError("person: names have no form to know them by; a model that guesses would miss some")
+        return value
+
+
+NO_MASKS = Privacy()
+
+
 class Mlflow(Strict):
     """Where trials are mirrored."""
 
@@ -288,6 +310,7 @@ class RunConfig(Strict):
     budget: BudgetConfig = BudgetConfig()
     test: FinalTest = FinalTest()
     cache: Cache = Cache()
+    privacy: Privacy = NO_MASKS
     failures: Failures = Failures()
     tracking: Tracking = Tracking()
     notify: Notify = Notify()

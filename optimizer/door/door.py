@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from optimizer.config.schema import Failures
+from optimizer.config.schema import NO_MASKS, Failures, Privacy
 from optimizer.door.budget import Budget
 from optimizer.door.charges import Charge, most_of
 from optimizer.door.connection import Connection
@@ -35,6 +35,7 @@ from optimizer.ledger.calls import (
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.shared import SharedCache
 from optimizer.ledger.spend import rebook_lost
+from optimizer.models.masks import masks_for
 from optimizer.models.prices import Price, metered
 from optimizer.models.providers import Endpoint
 from optimizer.system.dspy_private import request_to_dict, response_from_dict
@@ -96,8 +97,14 @@ class Door:
         prices: Mapping[Role, Price],
         failures: Failures,
         shared: SharedCache | None = None,
+        privacy: Privacy = NO_MASKS,
     ) -> None:
-        """`shared` holds what other runs have paid for; what this one pays for is added to it."""
+        """`shared` holds what other runs have paid for; what this one pays for is added to it.
+
+        `privacy` says what is masked in requests: they are known, sent and recorded masked, answers are given whole.
+        Raises ConfigError where what masks is not installed.
+        """
+        self._masks = {role: masks_for(privacy, endpoint) for role, endpoint in endpoints.items()}
         self.ledger, self.budget, self._shared = ledger, budget, shared
         self._endpoints, self._prices = endpoints, prices
         self._open, self._paying = asyncio.Event(), set[asyncio.Task[Any]]()
@@ -151,9 +158,15 @@ class Door:
     async def _complete(
         self, role: Role, request: Request, tag: CallTag, repetition: int, collecting: list[Answer] | None
     ) -> Response:
+        masks = self._masks[role]
+        request, hidden = (request, None) if masks is None else masks.hide(request)
         data = request_to_dict(request)
         key = call_key(self._endpoints[role].identity, data, repetition)
+        if hidden is not None and hidden.counts:
+            data["masked"] = dict(hidden.counts)  # for the ledger
         answer = await self._answer(role, request, data, key, replace(tag, role=role))
+        if hidden is not None:
+            answer = answer._replace(response=hidden.answer(answer.response))
         if collecting is not None:
             collecting.append(answer)
         return answer.response

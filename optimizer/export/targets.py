@@ -37,9 +37,21 @@ class Retrieves(TaskError):
 def export(saved: SavedPrompt, target: str, predictor: str | None = None) -> Export:
     """Return a prompt as `target`, `text` or one of `TARGETS`; of a program's prompts all, or one `predictor`'s.
 
-    Raises TaskError where the target cannot hold it: a prompt whose demos are retrieved for each input needs
-    code, and promptfoo makes one call a test.
+    No target masks personal data: the note says so where the prompt was scored with masks. Raises TaskError where the
+    target cannot hold it: a prompt whose demos are retrieved for each input needs code, and promptfoo makes one call a
+    test.
     """
+    made = _export(saved, target, predictor)
+    if not saved.privacy.redact:
+        return made
+    unmasked = (
+        f"The prompt was scored with {', '.join(saved.privacy.redact)} masked; this form masks nothing, neither in its "
+        "demos nor in what you fill in. optimizer.load_prompt(best.json) does."
+    )
+    return Export(made.text, f"{made.note} {unmasked}".strip())
+
+
+def _export(saved: SavedPrompt, target: str, predictor: str | None) -> Export:
     names = list(saved.candidate.prompts)
     if predictor is not None:
         if predictor not in names:

@@ -96,6 +96,8 @@ class PromptSearch(Teleprompter):
         data = self.config.model_dump() | {"task": task.name, "models": named}
         config = validate(RunConfig, data, "PromptSearch", ConfigError)
         with following(self._watcher, self._progress) as watcher:
+            if config.privacy.redact:
+                watcher.warn("privacy.redact masks the calls of the search; the program that is returned masks none.")
             report = outside_the_loop(lambda: run_config(config, watcher, task=task, endpoints=endpoints))
         self.report = report
         best = report.seed if report.verdict == "worse" else report.winner

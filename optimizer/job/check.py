@@ -108,7 +108,7 @@ def check(
         criteria.append(at_least(results, wanted.least))
     for rival in rivals:
         other = str(wanted.against)
-        if (rival.candidate.id, rival.model) == (prompt.candidate.id, prompt.model):
+        if (rival.candidate.id, rival.model, rival.privacy) == (prompt.candidate.id, prompt.model, prompt.privacy):
             message = f"{other} is the same prompt"
             criteria.append(Criterion(f"not worse than {other}", "holds", 0.0, (0.0, 0.0), message))
         else:
@@ -180,7 +180,8 @@ def _subject(source: str, task: str | None, trust: bool) -> tuple[str, SavedProm
     prompt = load_prompt(best, trust=trust)
     # What the user's own config says as well need not be taken from the file; the limit is the one that was scored.
     model = model_of(config).model_copy(update={"price": None, "max_tokens": prompt.named.max_tokens})
-    return str(best), prompt.answered_by(model) if prompt.named == model else prompt, on_task
+    prompt = prompt.answered_by(model) if prompt.named == model else prompt
+    return str(best), prompt.masked_by(config.privacy) if config.privacy.redact else prompt, on_task
 
 
 def _seed(config: RunConfig, task: Task) -> SavedPrompt:
@@ -188,7 +189,7 @@ def _seed(config: RunConfig, task: Task) -> SavedPrompt:
     from optimizer.prompt.program import Programs
 
     seed = Programs(task, (), _never_embeds).seed(config.search.formats[0])
-    return SavedPrompt(task, seed, model_of(config))
+    return SavedPrompt(task, seed, model_of(config), privacy=config.privacy)
 
 
 def _rival(against: str, task: Task, trust: bool) -> SavedPrompt:

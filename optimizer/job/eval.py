@@ -53,7 +53,7 @@ def evaluate_saved(
 
 def answers_to(task: Task, prompt: SavedPrompt, split: str) -> list[Result]:
     """Return a prompt's result on each example of a split, in its order, by its model, started if it is local."""
-    config = RunConfig(task=task.name, models=Models(task=prompt.model))
+    config = RunConfig(task=task.name, models=Models(task=prompt.model), privacy=prompt.privacy)
     examples = {"train": task.train, "validation": task.validation, "test": task.test}[split]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -81,7 +81,7 @@ def _trial_prompt(run_dir: Path, candidate: Candidate, trust: bool) -> SavedProm
         model = model_of(config, ledger).model_copy(update={"price": None})
     doubts = Doubts() if trust else doubts_of(str(run_dir), model, task)
     task = task.changed(train=carried(task, candidate), validation=(), test=())
-    return SavedPrompt(task, candidate, model, doubts=doubts)
+    return SavedPrompt(task, candidate, model, doubts=doubts, privacy=config.privacy)
 
 
 def _best_static(run_dir: Path) -> str:

@@ -30,7 +30,8 @@ FILES = ("best.json", "best.md", "report.md", "report.html", "result.json", "stu
 def finish(session: Session, report: Report) -> None:
     """Write the winner's prompt and the result into the ledger: from then on the run is finished."""
     note = {"run_id": report.run_id, "verdict": report.verdict, "test_score": report.winner.test_score}
-    prompt = dump_prompt(session.task, report.winner.candidate, model_of(session.config, session.ledger), note)
+    model, privacy = model_of(session.config, session.ledger), session.config.privacy
+    prompt = dump_prompt(session.task, report.winner.candidate, model, note, privacy)
     put_result(session.ledger, report, prompt)
     write_files(session.ledger)
 

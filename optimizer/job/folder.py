@@ -31,11 +31,7 @@ class Job:
 
 def make_run_dir(config: RunConfig, task: Task) -> Path:
     """Return the run's folder, made if it is not there. Raises ConfigError if it cannot be."""
-    if config.run_dir is not None:
-        place = Path(config.run_dir)
-    else:
-        stamp = dt.datetime.now().strftime("%Y%m%d-%H%M%S")
-        place = Path("runs") / f"{stamp}-{task.name}-{secrets.token_hex(3)}"
+    place = run_path(config, task)
     try:
         private_folder(place)
     except (OSError, ValueError) as problem:
@@ -44,16 +40,29 @@ def make_run_dir(config: RunConfig, task: Task) -> Path:
     return place
 
 
+def run_path(config: RunConfig, task: Task) -> Path:
+    """Return where a run's folder is, or would be made: a new one each time where the config names none."""
+    if config.run_dir is not None:
+        return Path(config.run_dir)
+    stamp = dt.datetime.now().strftime("%Y%m%d-%H%M%S")
+    return Path("runs") / f"{stamp}-{task.name}-{secrets.token_hex(3)}"
+
+
 def mlflow_uri(config: RunConfig, run_dir: Path) -> str:
     """Return MLflow's address, "" for none; a bad one is refused before anything is written."""
     where = config.tracking.mlflow
     if where is None:
         return ""
-    from optimizer.track.address import checked
+    from optimizer.track.address import checked, on_this_machine
 
     # One database for all runs of a folder, so that they can be compared. An earlier metier gave some runs their own.
     home = run_dir if (run_dir / "mlflow.db").is_file() else run_dir.parent
-    return checked(where.uri or f"sqlite:///{home.resolve() / 'mlflow.db'}")
+    uri = checked(where.uri or f"sqlite:///{home.resolve() / 'mlflow.db'}")
+    if config.privacy.redact and not config.privacy.mlflow and not on_this_machine(uri):
+        what = "privacy.redact: an MLflow on another machine would have the examples and answers unmasked"
+        remedy = "Leave tracking.mlflow.uri out, for a file on this machine; or allow it with privacy.mlflow: true."
+        raise ConfigError(what, remedy)
+    return uri
 
 
 def splits_json(task: Task) -> list[dict[str, object]]:

@@ -91,7 +91,7 @@ class Result:
 
             candidate = self.winner.candidate
             program = programs_of_run(self._task, self.run_dir).build(candidate)
-            return SavedPrompt(self._task, candidate, model, lm, program)
+            return SavedPrompt(self._task, candidate, model, lm, program, privacy=self._config.privacy)
         saved = load_prompt(self.run_dir / "best.json").answered_by(model, lm)
         return saved.run_by(self._task or load_task(self._config.task, scored=False)) if saved.doubts.program else saved
 

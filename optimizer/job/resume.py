@@ -144,8 +144,11 @@ def stored_config(run_dir: str | Path, overrides: Sequence[str] = (), *, asks: b
 
 def _identity(config: RunConfig, task: Task) -> dict[str, object]:
     """Return what makes a run this run; a run directory of another one is refused."""
-    data = config.model_dump(mode="json", exclude={"task", "run_dir", "notify"})
+    unsaid = {"task", "run_dir", "notify", *(() if config.privacy.redact else ("privacy",))}
+    data = config.model_dump(mode="json", exclude=unsaid)
     packages = ["dspy", "optuna", "sentence-transformers"]
+    if "phone" in config.privacy.redact:  # another version may know other numbers, and mask otherwise
+        packages.append("phonenumbers")
     if any(is_local(model.model) for model in config.models.by_role.values()):
         packages.append("xllamacpp")
     identity = {

@@ -79,7 +79,8 @@ def open_session(
         budget, prices = Budget(config.budget), prices_of(config)  # the clock of the budget begins here
         models = stack.enter_context(Fleet(config.models, ledger.path.parent, say, endpoints))
         shared = stack.enter_context(closing(SharedCache(answers_path(), warn))) if config.cache.shared else None
-        door = Door(ledger, budget, _with_writer(models.endpoints), _with_writer(prices), config.failures, shared)
+        endpoints, prices_by_role = with_writer(models.endpoints), with_writer(prices)
+        door = Door(ledger, budget, endpoints, prices_by_role, config.failures, shared, config.privacy)
         stack.enter_context(closing(door))
         programs = programs or task_programs(task, say)
         evaluator = _evaluator(task, config, programs, door, models)
@@ -125,9 +126,9 @@ def _writer(config: RunConfig, door: Door, models: Fleet) -> dspy.LM | None:
     """Return the LM that writes instructions; DSPy's optimizers take the task model where there is no other."""
     if "prompt" not in models.endpoints and not config.search.strategy.startswith(DSPY):
         return None
-    return language_model(door, "prompt", _with_writer(models.endpoints)["prompt"], writing_model(config.models))
+    return language_model(door, "prompt", with_writer(models.endpoints)["prompt"], writing_model(config.models))
 
 
-def _with_writer(by_role: Mapping[Role, T]) -> dict[Role, T]:
+def with_writer(by_role: Mapping[Role, T]) -> dict[Role, T]:
     """Return endpoints or prices with the task model in the prompt model's role, where that is empty."""
     return {"prompt": by_role["task"], **by_role} if "task" in by_role else dict(by_role)

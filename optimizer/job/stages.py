@@ -25,11 +25,12 @@ from optimizer.ledger.calls import failures_by_kind
 from optimizer.ledger.clock import active_seconds
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.result import Baseline, Report, Side
+from optimizer.ledger.sent import masked_data
 from optimizer.ledger.spend import lost_calls, recalled_calls
 from optimizer.ledger.trials import proposers_of
 from optimizer.prompt.overlap import duplicates_note, near_duplicates, quotes, quotes_note
 from optimizer.report.result import trial_counts, unspent_note, usage_json
-from optimizer.report.words import failures_text
+from optimizer.report.words import failures_text, masked_text
 from optimizer.search.baselines import Compared, baseline_runs, measure_baselines
 from optimizer.search.front import Point, choose
 from optimizer.search.pools import task_screen
@@ -195,6 +196,8 @@ def warn(session: Session, winner: Candidate, notes: Notes) -> None:
     notes.add(cut_in_search(*cut_answers(session.ledger, "search")))
     if recalled := recalled_calls(session.ledger):
         notes.add(f"{recalled} calls were answered by the cache between runs, and cost nothing")
+    if (masked := masked_data(session.ledger)) is not None:
+        notes.add(f"personal data was masked in what was sent: {masked_text(masked)}")
     notes.add(quotes_note(quotes(winner, session.task.train)))
     guard = task_screen(session.programs).guard
     notes.add(guard.note())

@@ -25,6 +25,27 @@ class SentPrompt:
     pool: str
 
 
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """How often personal data was masked: `counts` by kind, in `requests` of the `sent` ones."""
+
+    counts: Mapping[str, int]
+    requests: int
+    sent: int
+
+
+def masked_data(ledger: Reader) -> Masked | None:
+    """Return what was masked in the requests that were sent; None where the run masks nothing."""
+    identity = ledger.meta("identity") or {}
+    if not identity.get("config", {}).get("privacy", {}).get("redact"):
+        return None
+    sent = "attempts > 0 AND state IN ('done', 'failed')"
+    total = ledger.read(f"SELECT COUNT(*) AS n, COUNT(request ->> '$.masked') AS masked FROM calls WHERE {sent}")[0]  # noqa: S608
+    kinds = "SELECT kind.key AS kind, SUM(kind.value) AS n FROM calls, json_each(calls.request, '$.masked') AS kind"
+    sql = f"{kinds} WHERE {sent} GROUP BY kind.key ORDER BY n DESC, kind.key"
+    return Masked({row["kind"]: row["n"] for row in ledger.read(sql)}, total["masked"], total["n"])
+
+
 def prompt_as_sent(ledger: Reader, candidate: str) -> SentPrompt | None:
     """Return a candidate's prompt for the first example that its trials paid for; None where they paid for none."""
     numbers = [trial.number for trial in trial_figures(ledger) if trial.candidate_id == candidate]

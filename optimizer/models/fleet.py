@@ -69,7 +69,7 @@ class Fleet:
     def _endpoint(self, config: ModelConfig) -> Endpoint:
         limits = self._models
         if not is_local(config.model):
-            return remote(config, limits.timeout or PROVIDER_SECONDS, limits.concurrency or PROVIDER_CALLS)
+            return _remote(config, limits)
         path = pull(config.model, self._say)
         if config.model in CATALOGUE:
             path = reencoded(path)  # the same weights, prompted faster; measured in experiments/reencode
@@ -85,6 +85,21 @@ class Fleet:
             log = None if self._log_dir is None else self._log_dir / "server.log"
             self._servers[name] = EmbeddedServer(path, name, log_path=log).start()
         return self._servers[name]
+
+
+def foreseen(models: Models) -> dict[Role, Endpoint]:
+    """Return where each role's model would answer, as a fleet would have it; nothing is started or fetched.
+
+    Raises ModelError for what the fleet would refuse.
+    """
+    here = Endpoint("openai/local", "local", "http://127.0.0.1", "none")
+    return {
+        role: here if is_local(config.model) else _remote(config, models) for role, config in models.by_role.items()
+    }
+
+
+def _remote(config: ModelConfig, limits: Models) -> Endpoint:
+    return remote(config, limits.timeout or PROVIDER_SECONDS, limits.concurrency or PROVIDER_CALLS)
 
 
 def pull(name: str, say: Say) -> Path:

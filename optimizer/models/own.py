@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from optimizer.config.schema import PROVIDER_CALLS, PROVIDER_SECONDS, ModelConfig, Models
-from optimizer.models.providers import LOOPBACK, Endpoint
+from optimizer.models.providers import Endpoint
 from optimizer.models.surroundings import base_of, identity_at
-from optimizer.models.wire import OnHeaders, Wire
+from optimizer.models.wire import LOOPBACK, OnHeaders, Wire
 from optimizer.system.dspy_private import engine_of
 from optimizer.system.redact import hide
 
@@ -27,6 +27,11 @@ class LMEndpoint(Endpoint):
 
     lm: dspy.LM = None
     plain: bool = True
+
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether what is sent to it stays here; of a caller's own engine nobody knows."""
+        return super().on_this_machine and isinstance(engine_of(self.lm), str)
 
     def dial(self, on_headers: OnHeaders) -> Wire:
         """Return what makes one attempt a call."""

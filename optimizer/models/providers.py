@@ -11,7 +11,7 @@ from optimizer.config.schema import PROVIDER_CALLS, PROVIDER_SECONDS, ModelConfi
 from optimizer.errors import ModelError
 from optimizer.models.dialects import KEYS
 from optimizer.models.surroundings import base_of, identity_at
-from optimizer.models.wire import HttpWire, OnHeaders, Wire
+from optimizer.models.wire import LOOPBACK, HttpWire, OnHeaders, Wire
 from optimizer.system.redact import split_url, without_credentials
 from optimizer.types import digest
 
@@ -23,7 +23,6 @@ _SPELLING = "Write provider/model, as in openai/gpt-4.1-mini, or local/smollm2-1
 CALLABLE = "callable"
 # How DSPy spells a limit on the answers of a model that reasons.
 REASONING_LIMIT = "max_completion_tokens"
-LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,11 @@ class Endpoint:
             return HttpWire(name, provider, self.api_base, key, on_headers)
         wire: Wire = self.connect()
         return wire
+
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether what is sent to it stays here, as far as an address can tell: a tunnel's end looks the same."""
+        return self.api_base is not None and urlsplit(self.api_base).hostname in LOOPBACK
 
     @property
     def address(self) -> str:

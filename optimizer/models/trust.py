@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 
 from optimizer.config.schema import ModelConfig, is_local
-from optimizer.models.providers import CALLABLE
+from optimizer.models.dialects import KEYS
+from optimizer.models.providers import CALLABLE, Endpoint
 
 # Each provider with the variables of its own key, as its clients call them: that key goes to that provider's address
 # alone. Providers that take their address from a model's name, or ask for no key, are not among them.
@@ -48,6 +50,17 @@ def beyond_its_own(model: ModelConfig) -> list[str]:
     if not _known(provider, model.model):
         found.append(f"the model {model.model!r:.80}")
     return found
+
+
+def keys_sent(model: ModelConfig, endpoint: Endpoint) -> list[str]:
+    """Return the names of the variables whose keys go along with a model's calls: as far as they are set."""
+    if model.api_key_env is not None:
+        return [model.api_key_env]
+    if endpoint.api_key is not None:  # what stands in for a key
+        return []
+    provider = model.model.partition("/")[0]
+    usual = {KEYS[provider]} if provider in KEYS else OWN_KEYS.get(provider, {f"{provider.upper()}_API_KEY"})
+    return sorted(name for name in usual if os.environ.get(name))
 
 
 def _known(provider: str, name: str) -> bool:

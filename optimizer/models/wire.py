@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import aiohttp
     from dspy.lm15 import Request, Response
 
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 OnHeaders = Callable[[Mapping[str, str]], None]
 
 
@@ -45,7 +46,7 @@ class HttpWire:
         self._dialect = dialect(provider, api_base, api_key)
         self._session: aiohttp.ClientSession | None = None
         # Looked up once: aiohttp's own look-up reads files in a thread, for every request.
-        self._proxy = _proxy_for(api_base)
+        self._proxy = proxy_for(api_base)
 
     async def acall(self, request: Request) -> Response:
         """Return the response; raises CallError, or lm15's error for a reply that says one."""
@@ -106,13 +107,13 @@ def _basic(url: str) -> str | None:
     return f"Basic {encoded}"
 
 
-def _proxy_for(url: str) -> str | None:
-    """Return the proxy that the environment names for an address."""
-    from urllib.parse import urlsplit
+def proxy_for(url: str) -> str | None:
+    """Return the proxy that the environment names for an address; none for this machine, which no proxy reaches."""
     from urllib.request import getproxies, proxy_bypass
 
     parts = urlsplit(url)
-    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+    host = parts.hostname or ""
+    return None if host in LOOPBACK or proxy_bypass(host) else getproxies().get(parts.scheme)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from optimizer.config.schema import FormatName, ModelConfig, Models
+from optimizer.config.schema import NO_MASKS, FormatName, ModelConfig, Models, Privacy
 from optimizer.config.strict import Strict
 from optimizer.config.yamlfile import read_text
 from optimizer.errors import TaskError
 from optimizer.models.embed import Embedder
 from optimizer.models.fleet import Fleet
+from optimizer.models.masks import masked_model, masks_for
+from optimizer.models.own import lm_endpoint
 from optimizer.models.trust import beyond_its_own
 from optimizer.prompt.injection import calm
 from optimizer.prompt.template import templates
@@ -34,14 +36,20 @@ if TYPE_CHECKING:
 VERSION = 1
 
 
-def dump_prompt(task: Task, candidate: Candidate, model: ModelConfig, note: dict[str, Any]) -> str:
-    """Return a candidate as JSON text, with all that it takes to run it again; no keys, no paths of data."""
+def dump_prompt(
+    task: Task, candidate: Candidate, model: ModelConfig, note: dict[str, Any], privacy: Privacy = NO_MASKS
+) -> str:
+    """Return a candidate as JSON text, with all that it takes to run it again; no keys, no paths of data.
+
+    `privacy` is what was masked where it was scored, and will be where it is asked.
+    """
     data = {
         "metier": VERSION,
         "task": task.name,
         **note,
         "candidate_id": candidate.id,
         "model": model.model_dump(mode="json", exclude_none=True, exclude={"price"}),
+        **({"privacy": privacy.model_dump(mode="json")} if privacy.redact else {}),
         "inputs": {name: spec.model_dump(mode="json") for name, spec in task.inputs.items()},
         "outputs": {name: spec.model_dump(mode="json") for name, spec in task.outputs.items()},
         "program": _program_json(task),
@@ -91,7 +99,8 @@ class SavedPrompt:
     """A prompt with all that it takes to run it; call it with the task's inputs.
 
     `lm` answers in the place of the named model, `program` runs the prompt where it cannot be built from the task.
-    With `doubts`, what was read is used as text alone: its model is not asked, and its code not run.
+    With `doubts`, what was read is used as text alone: its model is not asked, and its code not run. What `privacy`
+    names is masked where it is called; `program`, for the caller's own LM, masks nothing.
     """
 
     def __init__(
@@ -102,8 +111,9 @@ class SavedPrompt:
         lm: dspy.LM | None = None,
         program: dspy.Module | None = None,
         doubts: Doubts = Doubts(),
+        privacy: Privacy = NO_MASKS,
     ) -> None:
-        self.candidate, self.named, self.doubts = candidate, model, doubts
+        self.candidate, self.named, self.doubts, self.privacy = candidate, model, doubts, privacy
         self._task, self._lm, self._program = task, lm, program
 
     @property
@@ -126,7 +136,8 @@ class SavedPrompt:
 
     def answered_by(self, model: ModelConfig, lm: dspy.LM | None = None) -> SavedPrompt:
         """Return the prompt with a model of the caller's in the place of the named one."""
-        return SavedPrompt(self._task, self.candidate, model, lm, self._program, replace(self.doubts, model=()))
+        doubts = replace(self.doubts, model=())
+        return SavedPrompt(self._task, self.candidate, model, lm, self._program, doubts, self.privacy)
 
     def asked_of(self, model: str, api_base: str | None) -> SavedPrompt:
         """Return the prompt for another model, which is asked with the temperature and limit of the named one."""
@@ -136,7 +147,12 @@ class SavedPrompt:
     def run_by(self, task: Task) -> SavedPrompt:
         """Return the prompt with the program of the caller's task in the place of the one that its file names."""
         mine = self._task.changed(folder=task.folder, program=task.program)
-        return SavedPrompt(mine, self.candidate, self.named, self._lm, None, replace(self.doubts, program=()))
+        doubts = replace(self.doubts, program=())
+        return SavedPrompt(mine, self.candidate, self.named, self._lm, None, doubts, self.privacy)
+
+    def masked_by(self, privacy: Privacy) -> SavedPrompt:
+        """Return the prompt with what the caller wants to be masked in the place of what its file says."""
+        return SavedPrompt(self._task, self.candidate, self.named, self._lm, self._program, self.doubts, privacy)
 
     @property
     def program(self) -> dspy.Module:
@@ -159,12 +175,20 @@ class SavedPrompt:
         missing = [name for name in self.task.inputs if name not in inputs]
         if missing:
             raise TaskError(f"the input '{missing[0]}' is missing", f"Call it as prompt({missing[0]}=…).")
-        if self._lm is None:
+        with dspy.context(lm=self._masked_lm):
+            return self.program(**inputs)
+
+    @cached_property
+    def _masked_lm(self) -> dspy.LM:
+        """What answers, started if it is local; raises ConfigError where what masks is not installed."""
+        if self._lm is not None:
+            lm, masks = self._lm, masks_for(self.privacy, lm_endpoint(self._lm, Models()))
+        else:
             fleet = Fleet(Models(task=self.model)).__enter__()
             atexit.register(fleet.stop)
-            self._lm = fleet.endpoints["task"].connect(self.model)
-        with dspy.context(lm=self._lm):
-            return self.program(**inputs)
+            endpoint = fleet.endpoints["task"]
+            lm, masks = endpoint.connect(self.model), masks_for(self.privacy, endpoint)
+        return lm if masks is None else masked_model(lm, masks)
 
 
 def load_prompt(path: str | Path, trust: bool = False) -> SavedPrompt:
@@ -226,7 +250,9 @@ def _from_json(data: dict[str, Any], source: str, trust: bool) -> SavedPrompt:
         folder=folder,
         program=str(program["function"]) if program else None,
     )
-    return SavedPrompt(task, candidate, model, doubts=Doubts() if trust else doubts_of(source, model, task))
+    privacy = Privacy.model_validate(data.get("privacy", {}))
+    doubts = Doubts() if trust else doubts_of(source, model, task)
+    return SavedPrompt(task, candidate, model, doubts=doubts, privacy=privacy)
 
 
 def _never_embeds(texts: Any) -> Any:

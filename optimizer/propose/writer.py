@@ -11,7 +11,7 @@ from typing import Any
 
 import dspy
 from dspy.utils.exceptions import AdapterParseError, LMError
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, nodes
 
 from optimizer.config.schema import ModelConfig, Models
 from optimizer.door.door import repetition_of_call
@@ -121,6 +121,15 @@ def bare(answer: str) -> str:
         if len(text) > 2 * len(mark) and text.startswith(mark) and text.endswith(mark):
             text = text[len(mark) : -len(mark)].strip()
     return "" if text in {'"', '""', "''"} else text
+
+
+def shown_by(template: str) -> set[str]:
+    """Return what a file of `prompts/` shows of examples: inputs, outputs, answer, feedback."""
+    source = (PROMPTS / f"{template}.jinja").read_text(encoding="utf-8")
+    read_from = _environment().parse(source).find_all(nodes.Getattr)
+    read = {node.attr for node in read_from if getattr(node.node, "name", "") != "subject"}  # whose outputs are fields
+    read |= {"inputs", "outputs"} if "examples" in read else set()  # by the macro of that name
+    return read & {"inputs", "outputs", "answer", "feedback"}
 
 
 def as_data(value: Any) -> str:

@@ -12,6 +12,7 @@ from optimizer.ledger.calls import failures_by_kind
 from optimizer.ledger.clock import active_seconds, end_moment
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import result_of
+from optimizer.ledger.sent import Masked, masked_data
 from optimizer.ledger.spend import lost_calls, usage_by_role
 from optimizer.ledger.trials import TrialFigures, best_trial, trial_figures
 from optimizer.types import Usage
@@ -27,7 +28,8 @@ class Status:
 
     `spent` holds (spent, limit or None) by limit; `best` the trial with the best mean among those
     that saw most; `planned` is None where the budget alone ends the search, `seconds_left` where it cannot be told.
-    `cut` are the answers that ended at their limit of tokens, and all. Times are seconds.
+    `cut` are the answers that ended at their limit of tokens, and all. `masked` is None where a run masks nothing.
+    Times are seconds.
     """
 
     state: str
@@ -45,6 +47,7 @@ class Status:
     seconds_active: float
     seconds_left: float | None
     verdict: str | None
+    masked: Masked | None = None
 
 
 def read_status(ledger: Reader) -> Status:
@@ -75,6 +78,7 @@ def read_status(ledger: Reader) -> Status:
         seconds_active=active,
         seconds_left=0.0 if state == "finished" else left,
         verdict=result.verdict if result else None,
+        masked=masked_data(ledger),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from optimizer.ledger.calls import failures_by_kind
 from optimizer.ledger.reader import Reader
+from optimizer.ledger.sent import Masked
 from optimizer.report.blocks import Sign
 from optimizer.types import Prompt
 
@@ -18,6 +19,12 @@ def failures_text(ledger: Reader) -> str:
     """Return how calls failed, by kind, with one message."""
     kinds = failures_by_kind(ledger)
     return "; ".join(f"{count} × {kind}: {message}" for kind, count, message in kinds) or "no call failed"
+
+
+def masked_text(masked: Masked) -> str:
+    """Return what personal data was masked, and how often."""
+    counts = ", ".join(f"{count:,} × {kind}" for kind, count in masked.counts.items()) or "nothing"
+    return f"{counts} in {masked.requests:,} of {masked.sent:,} requests"
 
 
 def at_most(planned: int | None) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import dspy
-    from dspy.lm15 import Request, Response
+    from dspy.lm15 import Message, Request, Response
 
 
 def request_to_dict(request: Request) -> dict[str, Any]:
@@ -15,6 +15,30 @@ def request_to_dict(request: Request) -> dict[str, Any]:
 
     data: dict[str, Any] = serde.request_to_dict(request)
     return data
+
+
+def request_from_dict(data: dict[str, Any]) -> Request:
+    """Rebuild what `request_to_dict` gave."""
+    from dspy._vendor.lm15 import serde
+
+    request: Request = serde.request_from_dict(data)
+    return request
+
+
+def message_to_dict(message: Message) -> dict[str, Any]:
+    """Return a message as plain JSON data."""
+    from dspy._vendor.lm15 import serde
+
+    data: dict[str, Any] = serde.message_to_dict(message)
+    return data
+
+
+def message_from_dict(data: dict[str, Any]) -> Message:
+    """Rebuild what `message_to_dict` gave."""
+    from dspy._vendor.lm15 import serde
+
+    message: Message = serde.message_from_dict(data)
+    return message
 
 
 def response_to_dict(response: Response) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import dspy
+from dspy.utils.exceptions import AdapterParseError
 
 from optimizer.door.door import Door
 from optimizer.errors import BudgetSpent, ConfigError
@@ -115,12 +116,15 @@ class DspySearch:
                 return scorer.candidate(self._optimized(student, task_lm, prompt_lm).program)
             except Stopped:
                 return record.best() or seed
-            except (ValueError, AssertionError, TypeError) as problem:
+            except (ValueError, AssertionError, TypeError, AdapterParseError) as problem:
                 # MIPROv2 raises "No valid program found" when it runs out of combinations, having found some.
                 best = record.best()
                 if best is None:
                     what = f"search.strategy: dspy.{self.optimizer.name} refuses: {problem}"
-                    raise ConfigError(what, "Change search.options, or the number of examples.") from problem
+                    change = "search.options, or the number of examples"
+                    if isinstance(problem, AdapterParseError):  # of an answer of the prompt model
+                        change = "models.prompt"
+                    raise ConfigError(what, f"Change {change}.") from problem
                 _logger.warning("dspy.%s ended with: %s; its best candidate is taken", self.optimizer.name, problem)
                 return best
 

@@ -45,6 +45,11 @@ def is_server(uri: str) -> bool:
     return urlsplit(uri).scheme in SERVERS
 
 
+def on_this_machine(uri: str) -> bool:
+    """Tell if what is written to an address stays here: a SQLite file, or a server on the loopback."""
+    return local_path(uri) is not None or urlsplit(uri).hostname in ("127.0.0.1", "localhost", "::1")
+
+
 def local_path(uri: str) -> Path | None:
     """Return the file behind a SQLite address, None for any other address."""
     head, found, rest = uri.partition(":///")

@@ -32,7 +32,8 @@ def log_model(client: MlflowClient, best: dict[str, Any], text: str, run_id: str
     if outputs is not None and outputs.model_outputs:
         return
     # Named, the requirements need not be found out by loading the model, which takes half a minute.
-    installed = versions("metier", "mlflow", "dspy")
+    masks = ["phonenumbers"] if "phone" in best.get("privacy", {}).get("redact", ()) else []
+    installed = versions("metier", "mlflow", "dspy", *masks)
     needed = [f"{package}=={version}" for package, version in installed.items() if version != "none"]
     # MLflow misses an example of the input, which would be run, and so paid; it filters warnings anew itself.
     with tempfile.TemporaryDirectory() as folder, redirect_stderr(io.StringIO()):

@@ -14,6 +14,7 @@ from support.jobs import light_embeddings
 from interop.shapes import TEXTS, TRUTH, Two, answer
 from optimizer.errors import ConfigError, TaskError
 from optimizer.interop import PromptSearch, TunedProgram
+from optimizer.job.watcher import Watcher
 from optimizer.prompt.demos import DemoPool
 from optimizer.testing.fake_server import FakeServer
 from optimizer.types import Candidate, Example, Prompt
@@ -73,6 +74,28 @@ def test_a_metric_that_fails_is_named_with_the_example(
     optimizer = PromptSearch(metric, budget=40, run_dir=str(tmp_path / "run"), tracking={"mlflow": None})
     with dspy.context(lm=lm), pytest.raises(TaskError, match=told):
         optimizer.compile(dspy.Predict("text -> kind"), trainset=EXAMPLES)
+
+
+def test_who_masks_is_told_that_the_program_returned_masks_nothing(
+    server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    light_embeddings(monkeypatch.setattr)
+    warned: list[str] = []
+
+    class Listener(Watcher):
+        def warn(self, text: str) -> None:
+            warned.append(text)
+
+    lm = dspy.LM("openai/fake", api_base=server.api_base, api_key="none")
+    for privacy in ({}, {"redact": ["email"]}):
+        folder, hear = str(tmp_path / f"run{len(privacy)}"), Listener()
+        options: dict[str, Any] = {"tracking": {"mlflow": None}, "run_dir": folder, "privacy": privacy}
+        optimizer = PromptSearch(lambda gold, said: 1 / 0, budget=40, watcher=hear, **options)
+        with dspy.context(lm=lm), pytest.raises(TaskError):
+            optimizer.compile(dspy.Predict("text -> kind"), trainset=EXAMPLES)
+    assert [text for text in warned if "privacy.redact" in text] == [
+        "privacy.redact masks the calls of the search; the program that is returned masks none."
+    ]
 
 
 def test_a_program_with_retrieved_demos_carries_them(

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from optimizer.config.schema import ModelConfig
-from optimizer.models.trust import OWN_KEYS, beyond_its_own
+from optimizer.models.providers import Endpoint
+from optimizer.models.trust import OWN_KEYS, beyond_its_own, keys_sent
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,18 @@ def test_no_providers_key_is_another_providers() -> None:
         for name in names:
             owners.setdefault(name, set()).add(provider.removesuffix("_chat"))
     assert {name: sharing for name, sharing in owners.items() if len(sharing) > 1} == {}
+
+
+def test_the_variables_whose_keys_go_along_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def sent(key: str | None = None, **model: str) -> list[str]:
+        return keys_sent(ModelConfig.model_validate(model), Endpoint(model["model"], "x", api_key=key))
+
+    for name in ("OPENAI_API_KEY", "GOOGLE_API_KEY", "UNHEARD_API_KEY"):
+        monkeypatch.setenv(name, "sk-of-nobody")
+    monkeypatch.delenv("GEMINI_API_KEY", raising=False)
+    assert sent(model="openai/x") == ["OPENAI_API_KEY"]
+    assert sent(model="openai/x", api_key_env="MINE", key="sk-mine") == ["MINE"]
+    assert sent(model="openai/x", key="none") == []  # a server on this machine asks for none
+    assert sent(model="gemini/x") == ["GOOGLE_API_KEY"]
+    assert sent(model="unheard/x") == ["UNHEARD_API_KEY"]
+    assert sent(model="ollama_chat/x") == []

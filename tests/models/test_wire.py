@@ -20,7 +20,7 @@ from optimizer.door.failures import checked, classify, problem_with
 from optimizer.errors import CallError
 from optimizer.models.prices import Price, metered
 from optimizer.models.providers import Endpoint, remote
-from optimizer.models.wire import HttpWire
+from optimizer.models.wire import HttpWire, proxy_for
 from optimizer.testing.fake_server import FakeServer, text_of
 from optimizer.testing.faults import Fault
 from optimizer.testing.protocols import Anthropic, OpenAI
@@ -190,12 +190,15 @@ def test_the_key_is_not_shown() -> None:
     assert place.account != Endpoint("openai/fake", "x", "http://127.0.0.1:1/v1", "sk-other", 5.0).account
 
 
-def test_a_proxy_of_the_environment_is_used(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_of_the_environment_is_used_but_for_this_machine(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "")
-    assert outcome(dial(server), request()) == ("transport", None)
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    assert outcome(dial(server), request()) == (None, None)
+    assert proxy_for("http://models.example.org/v1") == "http://127.0.0.1:9"
+    assert outcome(dial(server), request()) == (None, None)  # what a local model is asked goes to no proxy
+    monkeypatch.setenv("no_proxy", "models.example.org")
+    assert proxy_for("http://models.example.org/v1") is None
 
 
 class Canned(HttpWire):

@@ -8,7 +8,16 @@ from optimizer.config.schema import ModelConfig, Models
 from optimizer.door.door import repetition_of_call
 from optimizer.propose.grounded import Grounded
 from optimizer.propose.reflect import Reflect
-from optimizer.propose.writer import MOST_TOKENS, PROMPTS, SHOWN_CHARACTERS, TEMPERATURE, as_data, bare, writing_model
+from optimizer.propose.writer import (
+    MOST_TOKENS,
+    PROMPTS,
+    SHOWN_CHARACTERS,
+    TEMPERATURE,
+    as_data,
+    bare,
+    shown_by,
+    writing_model,
+)
 from optimizer.testing.proposers import Scripted, example_subject, propose
 
 
@@ -119,3 +128,19 @@ def test_worked_examples_are_turns_of_their_own_and_data_cannot_add_any() -> Non
     roles = [message.role for message in request.messages if message.role != "system"]
     assert roles == ["user", "assistant", "user"]
     assert seed in str(request.messages[-1].text)
+
+
+@pytest.mark.parametrize(
+    ("template", "shown"),
+    [
+        ("grounded", {"inputs", "outputs"}),
+        ("induce", {"inputs", "outputs"}),
+        ("history", {"inputs", "outputs"}),
+        ("reflect", {"inputs", "outputs", "answer", "feedback"}),
+        ("shorten", set()),
+        ("crossover", set()),
+        ("translate", set()),
+    ],
+)
+def test_what_a_file_shows_of_examples_is_read_from_it(template: str, shown: set[str]) -> None:
+    assert shown_by(template) == shown

@@ -18,7 +18,7 @@ from optimizer.ledger.answers import answers_of
 from optimizer.ledger.calls import answered_keys
 from optimizer.ledger.spend import usage_by_role
 from optimizer.ledger.trials import all_trials, trial_figures
-from optimizer.testing.fake_server import FakeServer
+from optimizer.testing.fake_server import FakeServer, Messages, text_of
 from teleprompt.made import BUDGET, answer, settings, small_task
 
 pytestmark = pytest.mark.timeout(280)
@@ -126,6 +126,21 @@ def test_an_option_that_it_does_not_have_is_refused(folder: Path, server: FakeSe
     bench = Bench(folder, write_config(folder / "wrong.yaml", data), server, forks)
     assert bench.run("wrong") == 2
     assert "did you mean 'auto'?" in bench.log("wrong")
+
+
+@pytest.mark.parametrize("strategy", ["dspy.COPRO", "dspy.MIPROv2"])
+def test_a_prompt_model_that_cannot_be_read_is_one_message(strategy: str, folder: Path, forks: Forks) -> None:
+    def nonsense(messages: Messages) -> str:
+        said = "\n".join(map(text_of, messages))
+        return "Be exact." if "proposed_instruction" in said or "observations" in said else answer(messages)
+
+    with FakeServer(nonsense) as server:
+        bench = bench_of(strategy, folder, server, forks)
+        assert bench.run(f"{strategy}-nonsense") == 2, bench.log(f"{strategy}-nonsense")
+        log = bench.log(f"{strategy}-nonsense")
+    assert "internal error" not in log
+    assert "failed to parse the LM response" in log
+    assert "Change models.prompt." in log
 
 
 def test_every_optimizer_that_can_be_named_has_its_settings() -> None:

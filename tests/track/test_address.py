@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from optimizer.errors import ConfigError
-from optimizer.track.address import checked, is_server, local_path
+from optimizer.track.address import checked, is_server, local_path, on_this_machine
 
 
 @pytest.mark.parametrize(
@@ -82,3 +82,17 @@ def test_a_server_is_told_from_a_database() -> None:
         False,
         False,
     ]
+
+
+@pytest.mark.parametrize(
+    ("uri", "here"),
+    [
+        ("sqlite:////tmp/mlflow.db", True),
+        ("http://localhost:5000", True),
+        ("https://mlflow.example.org", False),
+        ("postgresql://user@db.example.org/mlflow", False),
+        ("databricks", False),
+    ],
+)
+def test_what_stays_on_this_machine_is_known_by_its_address(uri: str, here: bool) -> None:
+    assert on_this_machine(uri) == here

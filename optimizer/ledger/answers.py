@@ -49,8 +49,11 @@ def put_scores(
 ) -> Future[int]:
     """Record a block's results together; `start` is the block's position in the split's order."""
     sql = (
-        "INSERT OR REPLACE INTO scores (candidate, split, position, example, metric,"
+        "INSERT INTO scores (candidate, split, position, example, metric,"
         " value, answer, feedback, failure, tokens, calls, cut) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (candidate, split, position, metric) DO UPDATE SET example = excluded.example,"
+        " value = excluded.value, answer = excluded.answer, feedback = excluded.feedback, failure = excluded.failure,"
+        " tokens = excluded.tokens, calls = excluded.calls, cut = excluded.cut"
     )
     rows = [
         (candidate, split, start + offset, example, metric, *_columns(result))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 
+from optimizer.ledger.history import Head, seal, verify
 from optimizer.ledger.schema import SCHEMA, SEALED, VERSION
 
 # What a damaged file raises: SQLite quotes names of it in its messages, and a damaged name may be no text.
@@ -12,20 +12,15 @@ UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)
 OBJECTS = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name"
 
 
-def seal(*values: object) -> int:
-    """Return a checksum of a row's values, as the signed 64 bits that SQLite holds."""
-    return int.from_bytes(hashlib.blake2b(repr(values).encode(), digest_size=8).digest(), "big", signed=True)
-
-
 def is_whole(table: str, row: sqlite3.Row) -> bool:
-    """Tell if a row, read with `SELECT *`, still is what was written."""
-    return bool(row["seal"] == seal(*(row[name] for name in SEALED[table])))
+    """Tell if a row, read with the last `seal` of its history, still is what was written."""
+    return bool(row["seal"] == seal(table, *(row[name] for name in SEALED[table])))
 
 
-def check(connection: sqlite3.Connection) -> None:
-    """Raise sqlite3.DatabaseError unless the whole file is what was written.
+def check(connection: sqlite3.Connection) -> Head:
+    """Return the head of the history; raises sqlite3.DatabaseError unless the whole file is what was written.
 
-    SQLite itself notices a damaged page, but not a flipped bit in a value: that is what the seals are for.
+    SQLite itself notices a damaged page, but not a flipped bit in a value: that is what the history's seals are for.
     """
     check_version(connection)
     problem = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
@@ -33,11 +28,7 @@ def check(connection: sqlite3.Connection) -> None:
         raise sqlite3.DatabaseError(str(problem).replace("\n", " "))
     if _objects(connection) != _expected():
         raise sqlite3.DatabaseError("its tables are not those of this version")
-    for table, columns in SEALED.items():
-        sql = f"SELECT COUNT(*) FROM {table} WHERE seal IS NOT seal({', '.join(columns)})"  # noqa: S608
-        damaged = connection.execute(sql).fetchone()[0]
-        if damaged:
-            raise sqlite3.DatabaseError(f"{damaged} of its rows in {table} changed by themselves")
+    return verify(connection)
 
 
 def check_version(connection: sqlite3.Connection) -> None:

@@ -13,8 +13,18 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from optimizer.errors import LedgerError
-from optimizer.ledger.checks import UNREADABLE, check_version, is_whole, seal
+from optimizer.ledger.checks import UNREADABLE, check, check_version, is_whole
+from optimizer.ledger.history import Head, entry_of, link
+from optimizer.ledger.schema import SEALED
 from optimizer.system.files import is_file
+
+# A table's rows, each with its last seal.
+_WHOLE = """
+SELECT *, (
+    SELECT seal FROM history WHERE history.source = '{table}' AND history.row = {table}.{key}
+    ORDER BY history.id DESC LIMIT 1
+) AS seal FROM {table} WHERE {condition}
+"""
 
 
 class Reader:
@@ -47,19 +57,39 @@ class Reader:
     def read(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """Return the rows of a query over what is committed."""
         try:
-            connection = getattr(self._local, "connection", None)
-            if connection is None:
-                connection = self._connect()
-                check_version(connection)
-                self._local.connection = connection
-            rows: list[sqlite3.Row] = connection.execute(sql, values).fetchall()
+            rows: list[sqlite3.Row] = self._connection().execute(sql, values).fetchall()
         except UNREADABLE as problem:
             raise damaged(self.path, str(problem)) from None
         return rows
 
+    def _connection(self) -> sqlite3.Connection:
+        """Return this thread's connection; raises sqlite3.DatabaseError where the ledger is of another version."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._connect()
+            check_version(connection)
+            self._local.connection = connection
+        return connection
+
+    def verify(self, earlier: str | None = None) -> tuple[Head, int | None]:
+        """Return the head of the history, and which of its entries has the `earlier` hash.
+
+        Raises LedgerError where the file, a row or an entry is not what was written. Another process may write
+        meanwhile: what is checked is the ledger at one moment.
+        """
+        try:
+            connection = self._connection()
+            connection.execute("BEGIN")
+            try:
+                return check(connection), None if earlier is None else entry_of(connection, earlier)
+            finally:
+                connection.execute("ROLLBACK")
+        except UNREADABLE as problem:
+            raise damaged(self.path, str(problem)) from None
+
     def read_whole(self, table: str, condition: str = "TRUE", values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """Return a table's rows; raises LedgerError where one changed by itself."""
-        rows = self.read(f"SELECT * FROM {table} WHERE {condition}", values)  # noqa: S608 - names of ours
+        rows = self.read(_WHOLE.format(table=table, key=SEALED[table][0], condition=condition), values)
         if not all(is_whole(table, row) for row in rows):
             raise damaged(self.path, f"a row in {table} changed by itself")
         return rows
@@ -93,7 +123,7 @@ def connect(target: str) -> sqlite3.Connection:
     """Return a connection to a `file:` URI, with the function that the triggers use."""
     connection = sqlite3.connect(target, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
-    connection.create_function("seal", -1, seal, deterministic=True)
+    connection.create_function("link", -1, link, deterministic=True)
     return connection
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-VERSION = 7
+VERSION = 8
 BIRTH = f"INSERT INTO meta (key, value) VALUES ('version', '{VERSION}');"  # noqa: S608
 
 TABLES = """
 CREATE TABLE meta (
-    key   TEXT PRIMARY KEY,
-    value TEXT NOT NULL,               -- JSON
-    seal  INTEGER NOT NULL DEFAULT 0   -- a checksum of the row, kept by a trigger, in every table
+    id    INTEGER PRIMARY KEY,         -- each table has a whole number as its key: the history names rows by it
+    key   TEXT NOT NULL UNIQUE,
+    value TEXT NOT NULL                -- JSON
 );
 CREATE TABLE calls (
     id            INTEGER PRIMARY KEY,
@@ -30,8 +30,7 @@ CREATE TABLE calls (
     usd           REAL NOT NULL DEFAULT 0,
     hits          INTEGER NOT NULL DEFAULT 0,   -- times it was answered from here; see `begin_attempt`
     started       REAL NOT NULL,
-    ended         REAL,
-    seal          INTEGER NOT NULL DEFAULT 0
+    ended         REAL
 );
 CREATE UNIQUE INDEX calls_done ON calls (key) WHERE state = 'done';
 CREATE INDEX calls_trial ON calls (trial);
@@ -51,10 +50,10 @@ CREATE TABLE trials (
     seen       INTEGER NOT NULL DEFAULT 0,
     failures   INTEGER NOT NULL DEFAULT 0,
     started    REAL NOT NULL,
-    ended      REAL,
-    seal       INTEGER NOT NULL DEFAULT 0
+    ended      REAL
 );
 CREATE TABLE scores (
+    id         INTEGER PRIMARY KEY,
     candidate  TEXT NOT NULL,
     split      TEXT NOT NULL,
     position   INTEGER NOT NULL,       -- place in the split's seeded order
@@ -67,14 +66,31 @@ CREATE TABLE scores (
     tokens     INTEGER NOT NULL DEFAULT 0,   -- of the calls that led to the answer, whoever paid for them
     calls      INTEGER NOT NULL DEFAULT 0,
     cut        INTEGER NOT NULL DEFAULT 0,   -- 1 where one of them ended at its limit of tokens
-    seal       INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (candidate, split, position, metric)
+    UNIQUE (candidate, split, position, metric)
 );
+CREATE TABLE decisions (
+    id    INTEGER PRIMARY KEY,
+    what  TEXT NOT NULL,               -- accept changes, promote, …
+    value TEXT NOT NULL,               -- JSON
+    time  REAL NOT NULL,
+    user  TEXT NOT NULL
+);
+CREATE TABLE history (                 -- an entry for each change of a row, written by the triggers, never changed
+    id     INTEGER PRIMARY KEY,        -- 1, 2, 3 …
+    source TEXT NOT NULL,              -- the table
+    row    INTEGER NOT NULL,           -- its row
+    link   BLOB NOT NULL,              -- see history.py
+    seal   BLOB GENERATED ALWAYS AS (substr(link, 1, 32)) VIRTUAL,
+    hash   BLOB GENERATED ALWAYS AS (substr(link, 33)) VIRTUAL
+);
+CREATE INDEX history_rows ON history (source, row);
 """
 
-# What a row's seal is made of. `hits` is left out: it changes often, and a wrong one costs nobody anything.
+# What a row's seal is made of, its key first. `hits` is left out: it changes often, and a wrong one costs nobody
+# anything.
 SEALED = {
-    "meta": ("key", "value"),
+    "meta": ("id", "key", "value"),
+    "decisions": ("id", "what", "value", "time", "user"),
     "calls": (
         *("id", "key", "role", "phase", "trial", "example", "request", "state", "response", "failure"),
         *("attempts", "input_tokens", "cached_tokens", "output_tokens", "answer_tokens", "usd"),
@@ -85,26 +101,36 @@ SEALED = {
         *("low", "high", "seen", "failures", "started", "ended"),
     ),
     "scores": (
-        *("candidate", "split", "position", "example", "metric", "value", "answer", "feedback", "failure"),
+        *("id", "candidate", "split", "position", "example", "metric", "value", "answer", "feedback", "failure"),
         *("tokens", "calls", "cut"),
     ),
 }
 
 
-_TRIGGER = """
-CREATE TRIGGER {table}_{name} AFTER {event} ON {table} BEGIN
-    UPDATE {table} SET seal = seal({columns}) WHERE rowid = NEW.rowid;
+# A row is read again, as it is stored: a trigger's NEW may hold a number in another form. What did not change makes no
+# entry: a resumed run writes much that is there already. `link` is a function of ours.
+_TRIGGERS = """
+CREATE TRIGGER {table}_insert AFTER INSERT ON {table} BEGIN {write} END;
+CREATE TRIGGER {table}_update AFTER UPDATE OF {columns} ON {table} WHEN {changed} BEGIN {write} END;
+CREATE TRIGGER {table}_delete AFTER DELETE ON {table} BEGIN
+    INSERT INTO history (source, row, link)
+    VALUES ('{table}', OLD.{key}, link((SELECT link FROM history ORDER BY id DESC LIMIT 1), '{table}', OLD.{key}));
 END;
+"""
+_WRITE = """
+    INSERT INTO history (source, row, link)
+    SELECT '{table}', {key}, link((SELECT link FROM history ORDER BY id DESC LIMIT 1), '{table}', {columns})
+    FROM {table} WHERE {key} = NEW.{key};
 """
 
 
 def _triggers() -> str:
-    """Return the triggers that seal each row as it is written; `seal` is a function of ours."""
+    """Return the triggers that add an entry to the history for each row that is written, changed or deleted."""
     made = []
     for table, names in SEALED.items():
-        columns = ", ".join(names)
-        for name, event in (("insert", "INSERT"), ("update", f"UPDATE OF {columns}")):
-            made.append(_TRIGGER.format(table=table, name=name, event=event, columns=columns))
+        parts = {"table": table, "key": names[0], "columns": ", ".join(names)}
+        changed = " OR ".join(f"OLD.{name} IS NOT NEW.{name}" for name in names)
+        made.append(_TRIGGERS.format(**parts, changed=changed, write=_WRITE.format(**parts)))
     return "".join(made)
 
 

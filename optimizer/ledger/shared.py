@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import threading
@@ -13,7 +14,6 @@ from typing import Any
 
 from filelock import FileLock
 
-from optimizer.ledger.checks import seal
 from optimizer.ledger.encode import json_text
 from optimizer.ledger.reader import connect
 from optimizer.system.files import private_file
@@ -35,6 +35,11 @@ COLUMNS = ("key", "response", "input_tokens", "cached_tokens", "output_tokens", 
 PATIENCE = 5.0
 
 Say = Callable[[str], None]
+
+
+def checksum(*values: object) -> int:
+    """Return the checksum of a row's values, as the signed 64 bits that SQLite holds."""
+    return int.from_bytes(hashlib.blake2b(repr(values).encode(), digest_size=8).digest(), "big", signed=True)
 
 
 class SharedCache:
@@ -67,7 +72,7 @@ class SharedCache:
             return None
         if row is None:
             return None
-        if row["seal"] != seal(*(row[name] for name in COLUMNS)):
+        if row["seal"] != checksum(*(row[name] for name in COLUMNS)):
             self.give_up("a row changed by itself")
             return None
         return json.loads(row["response"]), Usage(0, 0, row["input_tokens"], row["cached_tokens"], row["output_tokens"])
@@ -119,6 +124,6 @@ class SharedCache:
             return
         sql = "INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)"
         try:
-            self._connections[1].execute(sql, (*row, seal(*row)))
+            self._connections[1].execute(sql, (*row, checksum(*row)))
         except (sqlite3.Error, OverflowError) as problem:
             self.give_up(str(problem))

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 
@@ -9,7 +8,8 @@ from click.testing import CliRunner, Result
 from report.made import make_run
 
 from optimizer.cli.main import cli
-from optimizer.ledger.checks import seal
+from optimizer.ledger.reader import connect
+from optimizer.ledger.schema import VERSION
 
 
 def invoke(*arguments: str | Path) -> Result:
@@ -38,10 +38,8 @@ def test_bad_input_is_one_clear_message(tmp_path: Path) -> None:
 
 def test_a_run_of_another_version_is_one_clear_message(tmp_path: Path) -> None:
     run = make_run(tmp_path / "old")
-    with closing(sqlite3.connect(run / "ledger.db")) as ledger:
-        ledger.create_function("seal", -1, seal, deterministic=True)
+    with closing(connect((run / "ledger.db").as_uri())) as ledger:
         ledger.execute("UPDATE meta SET value = '3' WHERE key = 'version'")
-        ledger.commit()
     refused = invoke(run)
     assert refused.exit_code == 2
-    assert "version 3, this metier writes 7" in refused.stderr
+    assert f"version 3, this metier writes {VERSION}" in refused.stderr

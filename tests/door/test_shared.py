@@ -123,10 +123,10 @@ def harm(path: Path, damage: str) -> None:
         elif damage == "row":
             connection.execute("UPDATE answers SET response = replace(response, 'hi', 'ho')")
         else:  # sealed, but from a version that wrote answers otherwise
-            from optimizer.ledger.checks import seal
+            from optimizer.ledger.shared import checksum
 
             row = ["{}" if place == 1 else value for place, value in enumerate(rows(connection)[0][:-1])]
-            connection.execute("UPDATE answers SET response = '{}', seal = ?", (seal(*row),))
+            connection.execute("UPDATE answers SET response = '{}', seal = ?", (checksum(*row),))
 
 
 def rows(connection: sqlite3.Connection) -> list[tuple[object, ...]]:

@@ -17,7 +17,7 @@ import pytest
 from optimizer.errors import LedgerError
 from optimizer.ledger.answers import answers_of, put_scores
 from optimizer.ledger.calls import CallTag, begin_call, find_call, finish_call
-from optimizer.ledger.checks import is_whole, seal
+from optimizer.ledger.history import link, seal
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.trials import all_trials, begin_trial, finish_trial
@@ -198,7 +198,7 @@ def test_a_value_that_changed_by_itself_is_noticed(
 ) -> None:
     path = shutil.copy(closed, tmp_path / "ledger.db")
     connection = sqlite3.connect(path)
-    connection.create_function("seal", -1, lambda *values: 0)
+    connection.create_function("link", -1, link)
     connection.execute(f"DROP TRIGGER {table}_update")
     connection.execute(f"UPDATE {table} SET {column} = {value} WHERE rowid = 2")
     connection.commit()
@@ -212,15 +212,13 @@ def test_a_value_that_changed_by_itself_is_noticed(
 
 
 def test_a_seal_depends_on_every_value_and_its_type() -> None:
-    rows = [(1, "a"), ("1", "a"), (1.0, "a"), (1, "b"), (None, "a"), (1, "a", None)]
-    assert len({seal(*row) for row in rows}) == len(rows)
-    assert seal(1, "a") == seal(1, "a")
+    rows = [(1, "a"), ("1", "a"), (1.0, "a"), (1, "b"), (None, "a"), (1, "a", None), (b"1", "a"), ("31", "a")]
+    assert len({seal("meta", *row) for row in rows}) == len(rows)
+    assert seal("meta", 1, "a") == seal("meta", 1, "a") != seal("calls", 1, "a")
 
 
 def test_rows_are_whole_as_they_are_written(closed: Path) -> None:
     reader = Reader(closed)
     for table in ("meta", "calls", "trials", "scores"):
-        rows = reader.read(f"SELECT * FROM {table}")
-        assert rows
-        assert all(is_whole(table, row) for row in rows)
+        assert reader.read_whole(table)
     reader.close()

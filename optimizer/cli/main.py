@@ -13,6 +13,7 @@ import click
 
 from optimizer import __version__
 from optimizer.cli import configs, models, runs, tasks, track
+from optimizer.cli.audit import audit
 from optimizer.cli.check import check
 from optimizer.cli.compare import compare
 from optimizer.cli.estimate import estimate
@@ -68,7 +69,7 @@ def cli() -> None:
 
 cli.add_section("Before a run", tasks.tasks, models.models, configs.config, estimate)
 cli.add_section("A run", runs.run, runs.resume, status)
-cli.add_section("Its result", report, show, compare, runs.ui, track.track)
+cli.add_section("Its result", report, show, compare, audit, runs.ui, track.track)
 cli.add_section("Its prompt", runs.evaluate, check, export, track.promote)
 
 

@@ -10,13 +10,14 @@ from optimizer.errors import ConfigError, LedgerError, TaskError
 from optimizer.export.targets import Export, Retrieves, export
 from optimizer.export.template import first_request, openai_body
 from optimizer.job.finish import model_of
+from optimizer.job.load import load_prompt, note_trust
 from optimizer.job.resume import stored_config
 from optimizer.ledger.answers import answers_of
 from optimizer.ledger.calls import calls_of
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import result_of
 from optimizer.ledger.trials import Trial, all_trials
-from optimizer.prompt.saved import Doubts, SavedPrompt, carried, doubts_of, load_prompt
+from optimizer.prompt.saved import Doubts, SavedPrompt, carried, doubts_of
 from optimizer.system.files import is_file
 from optimizer.task.load import load_task
 from optimizer.types import Candidate
@@ -28,7 +29,7 @@ def ship(place: Path, target: str, trial: int | None, predictor: str | None = No
     Raises TaskError where the target cannot hold it, with the best trial that it can hold, or where it needs code or
     an address that a file names, and `trust` does not say that they may be used.
     """
-    saved = load_prompt(place, trust) if is_file(place) else prompt_of(place, trial, trust)
+    saved = load_prompt(place, trust=trust) if is_file(place) else prompt_of(place, trial, trust)
     try:
         return export(saved, target, predictor)
     except Retrieves as problem:
@@ -47,7 +48,7 @@ def prompt_of(run_dir: Path, trial: int | None = None, trust: bool = False) -> S
             with closing(Reader(run_dir / "ledger.db")):
                 remedy = f"Let it finish with `metier resume {run_dir}`, or name one of its trials with --trial."
                 raise LedgerError(f"{run_dir}: the run has no winner yet", remedy)
-        return load_prompt(run_dir / "best.json", trust)
+        return load_prompt(run_dir / "best.json", trust=trust)
     return _trial_prompt(run_dir, find_trial(run_dir, trial).candidate, trust)
 
 
@@ -79,7 +80,10 @@ def _trial_prompt(run_dir: Path, candidate: Candidate, trust: bool) -> SavedProm
     task = load_task(config.task, scored=False)
     with closing(Reader(run_dir / "ledger.db")) as ledger:
         model = model_of(config, ledger).model_copy(update={"price": None})
-    doubts = Doubts() if trust else doubts_of(str(run_dir), model, task)
+    doubts = doubts_of(str(run_dir), model, task)
+    if trust:
+        note_trust(run_dir, "ledger.db", doubts)
+        doubts = Doubts()
     task = task.changed(train=carried(task, candidate), validation=(), test=())
     return SavedPrompt(task, candidate, model, doubts=doubts, privacy=config.privacy)
 

@@ -11,8 +11,11 @@ from pathlib import Path
 from optimizer.config.schema import RunConfig
 from optimizer.errors import ConfigError
 from optimizer.job.watcher import Watcher
+from optimizer.models.catalogue import CATALOGUE
+from optimizer.models.embed import MODEL as EMBEDDER
 from optimizer.models.providers import Endpoint
 from optimizer.system.files import private_folder, reason_of
+from optimizer.system.redact import scrub
 from optimizer.task.task import Task
 from optimizer.types import Role, digest
 
@@ -63,6 +66,28 @@ def mlflow_uri(config: RunConfig, run_dir: Path) -> str:
         remedy = "Leave tracking.mlflow.uri out, for a file on this machine; or allow it with privacy.mlflow: true."
         raise ConfigError(what, remedy)
     return uri
+
+
+def models_json(config: RunConfig, endpoints: Mapping[Role, Endpoint]) -> dict[str, dict[str, object]]:
+    """Return the models by role as the ledger keeps them: where each answers, and the files of those on this machine.
+
+    `sha256` is that of the file that is served, which may be a re-encoded one; `published` has the digests of what the
+    catalogue names.
+    """
+    models: dict[str, dict[str, object]] = {}
+    for role, one in endpoints.items():
+        chosen = config.models.by_role.get(role)
+        name = one.model if chosen is None else chosen.model
+        where = {"identity": scrub(one.identity), "address": scrub(one.address), "sha256": one.sha256}
+        models[role] = _named(name) | {key: text for key, text in where.items() if text}
+    return {**models, "embedder": _named(EMBEDDER)}
+
+
+def _named(name: str) -> dict[str, object]:
+    entry = CATALOGUE.get(name)
+    if entry is None:
+        return {"model": scrub(name)}
+    return {"model": name, "licence": entry.licence, "published": {file.name: file.sha256 for file in entry.files}}
 
 
 def splits_json(task: Task) -> list[dict[str, object]]:

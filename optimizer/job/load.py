@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from optimizer.prompt.saved import SavedPrompt, parse_prompt
+from optimizer.ledger.decisions import record_trust
+from optimizer.prompt.saved import Doubts, SavedPrompt, parse_prompt
 from optimizer.prompt.saved import load_prompt as load_file
 
 REGISTERED = "prompts:/"
@@ -18,7 +19,21 @@ def load_prompt(where: str | Path, tracking_uri: str | None = None, *, trust: bo
     Raises TaskError if there is no such prompt, or it is not one of ours; StoppedByFailures if MLflow is not reached.
     """
     if not str(where).startswith(REGISTERED):
-        return load_file(where, trust)
+        return trusted_file(Path(where)) if trust else load_file(where)
     from optimizer.track.promote import fetch
 
     return parse_prompt(fetch(str(where), tracking_uri, trust), str(where), trust)
+
+
+def trusted_file(path: Path) -> SavedPrompt:
+    """Return the prompt in a best.json that the user trusts; in a run's folder the run keeps that."""
+    doubts = load_file(path).doubts
+    note_trust(path.parent, path.name, doubts)
+    return load_file(path, trust=True)
+
+
+def note_trust(run_dir: Path, file: str, doubts: Doubts) -> None:
+    """Let the run in a folder keep that the user trusts what one of its files asks for; nothing if it asks nothing."""
+    asked = (*doubts.model, *doubts.program)
+    if asked:
+        record_trust(run_dir, file, asked)

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from secrets import token_hex
 
@@ -18,7 +18,9 @@ from optimizer.errors import ConfigError, LedgerError
 from optimizer.ledger.answers import forget_failures
 from optimizer.ledger.calls import begin_attempt
 from optimizer.ledger.clock import catch_up
+from optimizer.ledger.decisions import ACCEPT, EXTEND, put_decision
 from optimizer.ledger.examples import put_examples
+from optimizer.ledger.facts import SOURCES
 from optimizer.ledger.identity import changes, check_changes, extends
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
@@ -27,6 +29,7 @@ from optimizer.search.schedule import is_quick, refuse_few
 from optimizer.system.redact import HIDDEN, hide, hide_credentials, scrub
 from optimizer.system.versions import versions
 from optimizer.task.program import calls_each
+from optimizer.task.sources import sources_of
 from optimizer.task.task import Task
 
 # What decides how long a call is tried before it counts as failed.
@@ -61,16 +64,20 @@ def claim_run(ledger: Ledger, config: RunConfig, task: Task, accept: bool) -> Cl
         race = "quick" if is_quick(config, len(task.validation), each) else "careful"
         limits = config.budget.model_dump(mode="json")
         shape = {"budget": limits, "trials": config.search.trials, "race": race, "calls_each": each}
+        ledger.put_meta(SOURCES, sources_of(task))
         ledger.put_meta("shape", shape)
         ledger.put_meta("run_id", token_hex(4))
         ledger.put_meta("notify", config.notify.url_env)
     else:
         changed = changes(identity, wanted)
         finished = ledger.meta("result") is not None
-        if finished and accept and extends(changed):
-            _reopen(ledger)
-        else:
+        extended = finished and accept and extends(changed)
+        if not extended:
             check_changes(ledger.path.parent, changed, accept=accept, finished=finished)
+        if changed:
+            put_decision(ledger, EXTEND if extended else ACCEPT, {"changes": [asdict(change) for change in changed]})
+        if extended:
+            _reopen(ledger)
         if any(change.key.startswith(PATIENCE) for change in changed):
             forget_failures(ledger)  # they may be answered now
     if identity != wanted:

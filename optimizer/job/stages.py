@@ -12,7 +12,7 @@ from optimizer.evaluate.evaluator import Evaluator, refuse_broken
 from optimizer.evaluate.precheck import Precheck, precheck
 from optimizer.forecast.lengths import forecast_by_length
 from optimizer.job.finish import ANSWER_LIMIT, finish, read_report
-from optimizer.job.folder import Job
+from optimizer.job.folder import Job, models_json
 from optimizer.job.mirror import mirrored
 from optimizer.job.notes import Notes, cut_in_search, cut_off, cut_short, missing_answers, refuse_small
 from optimizer.job.resume import Claim, begin
@@ -23,6 +23,7 @@ from optimizer.job.watcher import Watcher
 from optimizer.ledger.answers import cut_answers, forget_failures, tokens_per_call
 from optimizer.ledger.calls import failures_by_kind
 from optimizer.ledger.clock import active_seconds
+from optimizer.ledger.facts import put_models
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.result import Baseline, Report, Side
 from optimizer.ledger.sent import masked_data
@@ -54,6 +55,7 @@ async def run_stages(job: Job, ledger: Ledger, claim: Claim) -> Report:
         mirrored(session, job.tracking_uri, claim.run_id, schedule.block, watcher) as watch,
     ):
         drain.door = session.door
+        put_models(ledger, models_json(job.config, session.models.endpoints))
         watcher.connected(session.door)
         for role, endpoint in session.models.endpoints.items():
             if endpoint.address:

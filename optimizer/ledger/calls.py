@@ -13,8 +13,10 @@ from typing import Any
 from optimizer.ledger.encode import json_text
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
+from optimizer.system.process import user_name
 from optimizer.system.redact import scrub
 from optimizer.system.steady import now
+from optimizer.system.versions import versions_here
 from optimizer.types import Failure, Phase, Role, Usage
 
 
@@ -75,7 +77,8 @@ def begin_attempt(ledger: Ledger) -> int:
     ledger.write("UPDATE calls SET state = 'lost', ended = started WHERE state = 'intent'").result()
     ledger.write("UPDATE calls SET hits = -1 WHERE state = 'done'").result()
     attempts = ledger.meta("attempts") or []
-    ledger.put_meta("attempts", [*attempts, {"started": now(), "pid": os.getpid(), "lost_before": found}])
+    about = {"started": now(), "pid": os.getpid(), "user": user_name(), "versions": versions_here()}
+    ledger.put_meta("attempts", [*attempts, {**about, "lost_before": found}])
     return int(found)
 
 

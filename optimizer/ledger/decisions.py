@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from optimizer.errors import LedgerError
 from optimizer.ledger.encode import json_text
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
 from optimizer.system.process import user_name
 from optimizer.system.steady import now
+
+# What may be decided. A change that is accepted may be of a limit; of a finished run it extends the run.
+ACCEPT, EXTEND = "accept changes", "extend a finished run"
+PROMOTE, UNDONE = "promote", "promotion failed"
+TRUST, MOVE = "trust", "move the mirror"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +39,41 @@ def put_decision(ledger: Ledger, what: str, value: Mapping[str, Any]) -> None:
     ledger.write(sql, (what, json_text(value), now(), user_name())).result()
 
 
+def record_decision(run_dir: Path, what: str, value: Mapping[str, Any]) -> None:
+    """Write down a decision about a run that is there, from outside of it: its lock is not needed.
+
+    Raises LedgerError where the folder holds no ledger, or one that is not ours to write.
+    """
+    refuse_unwritable(run_dir, what)
+    with closing(Ledger(run_dir / "ledger.db", exclusive=False)) as ledger:
+        put_decision(ledger, what, value)
+
+
+def refuse_unwritable(run_dir: Path, what: str) -> None:
+    """Raise LedgerError where a decision about a run cannot be written down."""
+    with closing(Reader(run_dir / "ledger.db")) as reader:
+        reader.meta("version")  # of another version nothing is known
+    if not _is_writable(run_dir):
+        remedy = "Copy the folder to where you may write, and name the copy."
+        raise LedgerError(f"{run_dir}: cannot be written, so that nothing would tell who decided to {what}", remedy)
+
+
+def record_trust(run_dir: Path, file: str, allowed: Sequence[str]) -> None:
+    """Write down that a user trusts what a file of a run asks for, unless that is known, or nobody may write there."""
+    if not _is_writable(run_dir):
+        return
+    value = json.loads(json_text({"file": file, "allowed": list(allowed)}))
+    with closing(Reader(run_dir / "ledger.db")) as reader:
+        known = [(one.what, one.value, one.user) for one in decisions_of(reader)]
+    if (TRUST, value, user_name()) not in known:
+        record_decision(run_dir, TRUST, value)
+
+
 def decisions_of(ledger: Reader) -> list[Decision]:
     """Return the decisions in the order in which they were made."""
     rows = ledger.read_whole("decisions", "TRUE ORDER BY id")
     return [Decision(row["what"], json.loads(row["value"]), row["time"], row["user"]) for row in rows]
+
+
+def _is_writable(run_dir: Path) -> bool:
+    return all(os.access(path, os.W_OK) for path in (run_dir, run_dir / "ledger.db"))

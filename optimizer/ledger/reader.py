@@ -6,7 +6,8 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -74,14 +75,22 @@ class Reader:
     def verify(self, earlier: str | None = None) -> tuple[Head, int | None]:
         """Return the head of the history, and which of its entries has the `earlier` hash.
 
-        Raises LedgerError where the file, a row or an entry is not what was written. Another process may write
-        meanwhile: what is checked is the ledger at one moment.
+        Raises LedgerError where the file, a row or an entry is not what was written.
         """
+        with self.at_one_moment() as connection:
+            return check(connection), None if earlier is None else entry_of(connection, earlier)
+
+    @contextmanager
+    def at_one_moment(self) -> Iterator[sqlite3.Connection]:
+        """Let all that this thread reads be of one moment, whoever writes meanwhile; raises LedgerError for damage."""
         try:
             connection = self._connection()
+            if connection.in_transaction:
+                yield connection
+                return
             connection.execute("BEGIN")
             try:
-                return check(connection), None if earlier is None else entry_of(connection, earlier)
+                yield connection
             finally:
                 connection.execute("ROLLBACK")
         except UNREADABLE as problem:

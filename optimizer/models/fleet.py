@@ -21,9 +21,9 @@ from optimizer.models.catalogue import CATALOGUE
 from optimizer.models.progress import Bar
 from optimizer.models.providers import Endpoint, remote
 from optimizer.models.reencode import reencoded
-from optimizer.models.seals import sha256_of
 from optimizer.models.server import EmbeddedServer
 from optimizer.models.store import Store
+from optimizer.system.files import sha256_of
 from optimizer.types import Role
 
 Say = Callable[[str], None]
@@ -76,9 +76,10 @@ class Fleet:
         server = self._serve(config.model, path)
         # One slot: answers then depend on the order of calls alone, and two slots were no faster on two cores.
         # Another version may answer otherwise, and answers are shared between runs.
-        identity = f"local:{sha256_of(path)[:16]}:xllamacpp-{version('xllamacpp')}"
+        sha256 = sha256_of(path)
+        identity = f"local:{sha256[:16]}:xllamacpp-{version('xllamacpp')}"
         timeout, concurrency = limits.timeout or LOCAL_SECONDS, limits.concurrency or LOCAL_CALLS
-        return Endpoint("openai/local", identity, f"{server.address}/v1", "none", timeout, concurrency)
+        return Endpoint("openai/local", identity, f"{server.address}/v1", "none", timeout, concurrency, sha256)
 
     def _serve(self, name: str, path: Path) -> EmbeddedServer:
         if name not in self._servers:

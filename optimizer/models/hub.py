@@ -15,7 +15,7 @@ from optimizer.errors import ModelError
 from optimizer.models import gguf
 from optimizer.models.disk import write
 from optimizer.models.progress import Progress, silent
-from optimizer.models.seals import sha256_of
+from optimizer.system.files import sha256_of
 
 if TYPE_CHECKING:
     import httpx

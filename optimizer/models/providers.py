@@ -27,7 +27,10 @@ REASONING_LIMIT = "max_completion_tokens"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where one model answers. `identity` names it in cache keys, with all that decides where: stable over restarts."""
+    """Where one model answers. `identity` names it in cache keys, with all that decides where: stable over restarts.
+
+    `sha256` is that of the file which a model on this machine is served from.
+    """
 
     model: str
     identity: str
@@ -35,6 +38,7 @@ class Endpoint:
     api_key: str | None = field(default=None, repr=False)
     timeout: float = PROVIDER_SECONDS
     concurrency: int = PROVIDER_CALLS
+    sha256: str = ""
 
     @property
     def account(self) -> str:

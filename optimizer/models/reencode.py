@@ -13,7 +13,8 @@ from filelock import FileLock
 
 from optimizer.models import gguf as magic
 from optimizer.models.disk import disk_error
-from optimizer.models.seals import Seals, sha256_of
+from optimizer.models.seals import Seals
+from optimizer.system.files import sha256_of
 
 
 def twin_path(source: Path) -> Path:

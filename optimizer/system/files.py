@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -52,6 +53,12 @@ def write_draft(path: Path, text: str, *, private: bool = True) -> Path:
         file.flush()
         os.fsync(file.fileno())
     return draft
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # Unlike Path's methods these are False for a name that no file can have: of more than 255 bytes, or with a null in it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from importlib.metadata import PackageNotFoundError, version
 
 
@@ -14,3 +15,11 @@ def versions(*packages: str) -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "none"
     return found
+
+
+def versions_here() -> dict[str, str]:
+    """Return the versions of all that a run's figures may depend on: Python's, ours, those of the packages we use."""
+    from optimizer import __version__
+
+    packages = versions("dspy", "optuna", "mlflow", "litellm", "numpy", "scipy", "sentence-transformers", "xllamacpp")
+    return {"metier": __version__, "python": platform.python_version(), **packages}

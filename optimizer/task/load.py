@@ -46,7 +46,8 @@ def load_task(path: str | Path, *, scored: bool = True) -> Task:
     if name.startswith(OWN):
         find_inside(name.removeprefix(OWN), folder, f"{source}: metric")
     metric = build_metric(written.metric if scored else "exact_match", written.outputs, folder, source)
-    return checked_task(written, _read_parts(written, folder), metric, source, folder, written.program)
+    task = checked_task(written, _read_parts(written, folder), metric, source, folder, written.program)
+    return task.changed(file=file)
 
 
 def checked_task(

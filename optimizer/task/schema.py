@@ -165,6 +165,7 @@ class TaskFile(TaskSpec):
     """A task.yaml as written, before its data is read."""
 
     data: DataSpec
+    licence: str | None = Field(default=None, description="The licence of the data, for `metier audit`.")
     metric: str | dict[str, Any]
     program: str | None = None
 

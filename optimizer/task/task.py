@@ -40,6 +40,7 @@ class Task:
     program: str | None
     module: dspy.Module | None  # a program that is given as it is, in the place of a file
     notes: tuple[str, ...]
+    file: Path | None  # the task.yaml that it was read from
 
     def __init__(
         self,
@@ -87,6 +88,7 @@ class Task:
         program: str | None = None,
         module: dspy.Module | None = None,
         notes: tuple[str, ...] = (),
+        file: Path | None = None,
     ) -> Task:
         """Return a task of parts that are checked already."""
         parts = locals()

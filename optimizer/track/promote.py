@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from optimizer.errors import ConfigError, StoppedByFailures, TaskError
+from optimizer.ledger.decisions import PROMOTE, UNDONE, record_decision, refuse_unwritable
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import best_of_run, result_of
 from optimizer.system.files import is_file
+from optimizer.system.redact import scrub
 from optimizer.track.address import checked
 from optimizer.track.connect import make_client, why
 from optimizer.track.registry import FILE, aliases, point, register, registry_name
@@ -35,7 +37,8 @@ FORM = "Write it as prompts:/NAME@ALIAS or prompts:/NAME/VERSION."
 def promote(run_dir: Path, alias: str) -> str:
     """Let an alias mean a run's winner, registered first if it is not; returns what was done, in one line.
 
-    Raises ConfigError (a bad alias, no finished run, a run that is not in MLflow), StoppedByFailures (an outage).
+    The run's ledger keeps who decided it, before the alias moves. Raises ConfigError (a bad alias, no finished run, a
+    run that is not in MLflow), LedgerError (one that cannot be written), StoppedByFailures (an outage).
     """
     if not ALIAS.fullmatch(alias):
         raise ConfigError(f"'{alias}' cannot be an alias", "Take a word such as champion; latest and v1 are MLflow's.")
@@ -47,6 +50,7 @@ def promote(run_dir: Path, alias: str) -> str:
         raise ConfigError(f"{run_dir}: no finished run here", f"Let it finish with `metier resume {run_dir}`.")
     if report.mlflow is None or report.mlflow["run_id"] is None:
         raise ConfigError(f"{run_dir}: this run is not in MLflow", f"Write it there: metier track sync {run_dir}")
+    refuse_unwritable(run_dir, PROMOTE)
     uri, run_id, best = str(report.mlflow["tracking_uri"]), report.mlflow["run_id"], json.loads(text)
     name = registry_name(best["task"])
     try:
@@ -54,8 +58,22 @@ def promote(run_dir: Path, alias: str) -> str:
         version = register(client, best, run_id, client.get_run(run_id).info.experiment_id)
         before = _version(client, name, alias, None)
         known = [] if before else aliases(client, best["task"])
-        point(client, best["task"], alias, version)
     except Exception as problem:  # noqa: BLE001 - the boundary to MLflow, which raises what its drivers raise
+        raise _unreached(uri, problem) from None
+    decided = {
+        "prompt": name,
+        "alias": alias,
+        "version": version,
+        "was": before and int(before.version),
+        "verdict": report.verdict,
+        "candidate": report.winner.candidate.id,
+        "at": scrub(uri),
+    }
+    record_decision(run_dir, PROMOTE, decided)
+    try:
+        point(client, best["task"], alias, version)
+    except Exception as problem:  # noqa: BLE001 - the same boundary
+        record_decision(run_dir, UNDONE, {**decided, "why": scrub(why(problem))})
         raise _unreached(uri, problem) from None
     was = f", was version {before.version}" if before and int(before.version) != version else ""
     if known:  # it may be mistyped

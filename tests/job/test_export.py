@@ -9,7 +9,9 @@ from support.jobs import make_task, rows, settings
 
 from optimizer.errors import LedgerError, TaskError
 from optimizer.job.export import find_trial, prompt_of, ship
+from optimizer.ledger.decisions import TRUST, decisions_of
 from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.reader import Reader
 from optimizer.ledger.trials import begin_trial
 from optimizer.search.trials import parameters
 from optimizer.types import Candidate, Prompt
@@ -50,3 +52,18 @@ def test_an_example_that_gives_orders_is_in_no_trials_pool(tmp_path: Path) -> No
     pool = prompt_of(tmp_path, 0).task.train
     assert pool
     assert not [example for example in pool if "ignore" in example.inputs["text"]]
+
+
+def test_a_run_keeps_that_its_trial_was_trusted(tmp_path: Path) -> None:
+    task = make_task(tmp_path / "task")
+    seed = Candidate({"predict": Prompt("Sort it.")})
+    with closing(Ledger(tmp_path / "ledger.db")) as ledger:
+        ledger.put_meta("identity", {"config": settings(task, "http://127.0.0.1:9/v1")})
+        ledger.put_meta("task_path", str(task))
+        begin_trial(ledger, 0, seed, parameters(seed)).result(5)
+    for trust in (False, True):
+        prompt_of(tmp_path, 0, trust)
+        with closing(Reader(tmp_path / "ledger.db")) as reader:
+            found = [(one.what, one.value) for one in decisions_of(reader)]
+        allowed = {"file": "ledger.db", "allowed": ["the address 'http://127.0.0.1:9/v1'"]}
+        assert found == ([(TRUST, allowed)] if trust else [])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ from track.finished import best_json
 
 from optimizer import load_prompt
 from optimizer.errors import TaskError
+from optimizer.ledger.decisions import TRUST, decisions_of
+from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.reader import Reader
 from optimizer.track import promote
 
 
@@ -26,3 +30,25 @@ def test_a_registered_prompt_is_what_its_file_is(tmp_path: Path, monkeypatch: py
     text = "{}"
     with pytest.raises(TaskError, match="prompts:/sort-it/1: not a prompt that metier saved"):
         load_prompt("prompts:/sort-it/1")
+
+
+@pytest.mark.parametrize("trust", [True, False])
+def test_a_run_keeps_what_its_file_was_trusted_with(trust: bool, tmp_path: Path) -> None:
+    best = best_json()
+    best["model"]["api_base"] = "http://127.0.0.1:9"
+    (tmp_path / "best.json").write_text(json.dumps(best))
+    Ledger(tmp_path / "ledger.db").close()
+    for _ in range(2):
+        load_prompt(tmp_path / "best.json", trust=trust)
+    with closing(Reader(tmp_path / "ledger.db")) as reader:
+        found = [(one.what, one.value) for one in decisions_of(reader)]
+    allowed = ["the address 'http://127.0.0.1:9'"]
+    assert found == ([(TRUST, {"file": "best.json", "allowed": allowed})] if trust else [])
+
+
+def test_where_nothing_is_asked_there_is_nothing_to_trust(tmp_path: Path) -> None:
+    (tmp_path / "best.json").write_text(json.dumps(best_json()))
+    Ledger(tmp_path / "ledger.db").close()
+    load_prompt(tmp_path / "best.json", trust=True)
+    with closing(Reader(tmp_path / "ledger.db")) as reader:
+        assert decisions_of(reader) == []

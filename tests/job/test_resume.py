@@ -21,6 +21,7 @@ from optimizer.config.load import load_config
 from optimizer.errors import LedgerError
 from optimizer.job.resume import stored_config
 from optimizer.ledger.answers import known_failures
+from optimizer.ledger.decisions import ACCEPT, EXTEND, decisions_of
 
 pytestmark = pytest.mark.timeout(280)
 
@@ -79,6 +80,13 @@ def test_a_finished_run_is_extended_by_more_of_a_limit(bench: Bench) -> None:
     assert len(bench.trials("out")) == 12
     assert bench.server.count > asked
     assert second["usage"]["calls"]["task"] > first["usage"]["calls"]["task"]
+    with bench.ledger("out") as ledger:
+        (decision,) = decisions_of(ledger)
+    changes = [
+        {"key": "config.budget.calls", "was": 80, "now": 160},
+        {"key": "config.search.trials", "was": 8, "now": 12},
+    ]
+    assert (decision.what, decision.value) == (EXTEND, {"changes": changes})
     (note,) = [note for note in second["notes"] if "extended after its test" in note]
     assert f"the verdict was {first['verdict']}" in note
     assert first["winner"]["candidate_id"] in note
@@ -129,6 +137,13 @@ def test_harmless_changes_are_accepted_and_continue(bench: Bench) -> None:
     assert bench.forks.run("resume", bench.folder / "out", *changes, log=log) == 0, bench.log("out")
     assert asked < bench.server.count
     assert bench.forks.run("resume", bench.folder / "out", log=log) == 0, "the change was not remembered"
+    with bench.ledger("out") as ledger:
+        (decision,) = decisions_of(ledger)  # made once, by whoever accepted it
+        attempts = ledger.meta("attempts")
+    keys = [(change["key"], change["was"], change["now"]) for change in decision.value["changes"]]
+    assert decision.what == ACCEPT
+    assert keys == [("config.budget.calls", 80, 200), ("config.models.timeout", 20.0, 33.0)]
+    assert [one["user"] for one in attempts] == [decision.user] * 2
 
 
 def test_a_limit_that_is_added_does_not_change_what_is_replayed(bench: Bench) -> None:

@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from support.disks import read_only
 
 from optimizer.cli.main import cli
-from optimizer.errors import ConfigError, StoppedByFailures, TaskError
+from optimizer.errors import ConfigError, LedgerError, StoppedByFailures, TaskError
+from optimizer.ledger.decisions import PROMOTE, UNDONE, decisions_of
 from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import put_mlflow, put_result, result_of
 from optimizer.ledger.trials import begin_trial
 from optimizer.track.copier import Copier
@@ -71,6 +74,32 @@ def test_a_better_prompt_takes_the_alias_over(run: tuple[Path, str], tmp_path: P
     promote(place, "staging")
     assert promote(tmp_path / "later", "staging").startswith("prompts:/sort-it@staging is version 2, was version 1")
     assert promote(place, "staging").startswith("prompts:/sort-it@staging is version 1, was version 2")
+    with closing(Reader(place / "ledger.db")) as reader, closing(Reader(tmp_path / "later" / "ledger.db")) as later:
+        made = [(one.what, one.value["alias"], one.value["version"], one.value["was"]) for one in decisions_of(reader)]
+        (other,) = decisions_of(later)
+        assert reader.verify()[0].entries
+    assert made[-2:] == [(PROMOTE, "staging", 1, None), (PROMOTE, "staging", 1, 2)]
+    assert (other.value["version"], other.value["was"], other.value["at"]) == (2, 1, uri)
+
+
+def test_a_promotion_that_failed_is_kept_with_why(run: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    monkeypatch.setattr("optimizer.track.promote.point", broken)
+    with pytest.raises(StoppedByFailures, match="Connection refused"):
+        promote(run[0], "never")
+    with closing(Reader(run[0] / "ledger.db")) as reader:
+        decided, failed = decisions_of(reader)[-2:]
+    assert (decided.what, decided.value["alias"]) == (PROMOTE, "never")
+    assert (failed.what, failed.value["why"]) == (UNDONE, "Connection refused")
+
+
+def test_a_run_that_cannot_keep_who_promoted_it_is_not_promoted(run: tuple[Path, str]) -> None:
+    with read_only(run[0]), pytest.raises(LedgerError, match="nothing would tell who decided to promote"):
+        promote(run[0], "unseen")
+    with pytest.raises(TaskError, match="not in the registry"):
+        fetch("prompts:/sort-it@unseen", run[1])
 
 
 def test_the_address_may_come_from_the_environment(run: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import pytest
 from filelock import FileLock
 
 from optimizer.errors import ConfigError, LedgerError, StoppedByFailures
+from optimizer.ledger.decisions import MOVE, decisions_of
 from optimizer.ledger.ledger import Ledger
 from optimizer.track import worker
 from optimizer.track.worker import LOCK, final_status, follow, sync
@@ -24,6 +25,7 @@ class Faulty:
     """In place of the copier: fails as often as it is told to, and notes each status."""
 
     parent = "the-parent"
+    written = size = 1
     problems: list[Exception] = []  # noqa: RUF012 - one at a time
     copied: list[str] = []  # noqa: RUF012
     forgotten = 0
@@ -162,3 +164,12 @@ def test_sync_of_nothing_is_refused(run_dir: Path, tmp_path: Path, monkeypatch: 
 def test_sync_in_an_outage_ends_with_its_own_exit_code(run_dir: Path) -> None:
     with pytest.raises(StoppedByFailures, match=r"http://127\.0\.0\.1:9 was not reached \(Connection refused\)"):
         synced(run_dir)
+
+
+def test_another_mlflow_is_a_decision_that_is_kept(run_dir: Path, faulty: type[Faulty]) -> None:
+    set_status(run_dir, "FINISHED")
+    for uri in (None, "sqlite:////srv/other.db", "sqlite:////srv/other.db"):
+        sync(run_dir, lambda candidate: "", lambda text: None, uri)
+    with closing(Ledger(run_dir / "ledger.db")) as ledger:
+        (decision,) = decisions_of(ledger)
+    assert (decision.what, decision.value) == (MOVE, {"was": "http://127.0.0.1:9", "now": "sqlite:////srv/other.db"})

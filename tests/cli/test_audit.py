@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from report.made import make_run
+from support.disks import read_only
+
+from optimizer.cli.main import cli
+from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.reader import connect
+
+
+def audit(*arguments: str | Path) -> tuple[int, str, str]:
+    done = CliRunner().invoke(cli, ["audit", *map(str, arguments)], prog_name="metier")
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_it_prints_the_head_and_where_the_page_lies(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    code, out, _ = audit(run)
+    whole, head, page = out.splitlines()
+    data = json.loads((run / "audit.json").read_text())
+    assert (code, whole, page) == (0, f"whole: {data['history']['entries']:,} entries", str(run / "audit.md"))
+    assert head == f"head: {data['history']['head']}"
+    code, out, _ = audit(run, "--json")
+    assert (code, json.loads(out)) == (0, data)
+
+
+def test_a_filed_head_is_compared(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    head = json.loads(audit(run, "--json")[1])["history"]["head"]
+    with closing(Ledger(run / "ledger.db")) as ledger:
+        ledger.put_meta("more", 1)
+    code, out, _ = audit(run, "--expect", head)
+    assert code == 0
+    assert "1 were added since" in out
+    code, out, err = audit(run, "--expect", "f" * 64)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"Error: {run}: no entry of its history has the hash ffff")
+
+
+def test_a_changed_ledger_ends_with_its_exit_code(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    with closing(connect((run / "ledger.db").as_uri())) as connection:
+        connection.execute("DELETE FROM history WHERE id = 7")
+    code, out, err = audit(run)
+    assert (code, out) == (2, "")
+    assert "not a usable ledger (entry 7 of its history is missing)" in err
+    assert not (run / "audit.md").exists()
+
+
+@pytest.mark.parametrize("place", ["none", "file"])
+def test_where_no_run_lies(place: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    code, _, err = audit(tmp_path / place)
+    assert code == 2
+    assert "no run lies here" in err
+
+
+def test_a_run_on_a_read_only_disk_is_audited_into_another_folder(tmp_path: Path) -> None:
+    run, out = make_run(tmp_path / "run"), tmp_path / "filed"
+    out.mkdir()
+    (run / "ledger.db.lock").unlink(missing_ok=True)
+    with read_only(run):
+        code, _, err = audit(run)
+        assert code == 2
+        assert "cannot be written" in err
+        assert audit(run, "--out", out)[0] == 0
+    assert sorted(file.name for file in out.iterdir()) == ["audit.json", "audit.md"]

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import json
+import shutil
+from contextlib import closing
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from optimizer.errors import ConfigError, LedgerError
+from optimizer.ledger.answers import put_scores
+from optimizer.ledger.decisions import put_decision
+from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.reader import Reader, connect
+from optimizer.report.audit import audit_of, write_audit
+from optimizer.types import Failure
+
+from .made import candidates, examples, make_run
+
+
+@pytest.fixture
+def copied(real_run: Path, tmp_path: Path) -> Path:
+    """A run against the fake server, to be changed."""
+    return Path(shutil.copytree(real_run, tmp_path / "run"))
+
+
+def test_it_tells_data_models_versions_and_the_evidence(copied: Path, real_run: Path) -> None:
+    audit = audit_of(copied)
+    task = real_run.parent / "task"
+    files = {one["file"]: one for one in audit["data"]["files"]}
+    assert set(files) == {"task.yaml", "examples.jsonl"}
+    for name, one in files.items():
+        assert (one["sha256"], one["now"]) == (sha256((task / name).read_bytes()).hexdigest(), "unchanged")
+    assert {name: one["examples"] for name, one in audit["data"]["splits"].items()} == {
+        "train": 29,
+        "validation": 14,
+        "test": 29,
+    }
+    assert audit["data"]["licence"] == "not stated"
+    address = audit["models"]["task"]["address"]
+    assert audit["models"]["task"]["identity"] == f"openai/fake@{address}"
+    assert address.startswith("http://127.0.0.1:")
+    (answered,) = audit["answered_by"]
+    assert (answered["role"], answered["model"]) == ("task", "fake")
+    (attempt,) = audit["attempts"]
+    assert {"metier", "python", "dspy", "optuna", "mlflow"} <= set(attempt["versions"])
+    result, evidence = json.loads((copied / "result.json").read_text()), audit["evidence"]
+    for name in ("verdict", "difference", "test_examples", "baselines", "notes"):
+        assert evidence[name] == result[name]
+    assert evidence["from_scores"]["agrees"]
+    assert evidence["from_scores"]["ci95"] == pytest.approx(result["difference"]["ci95"])
+    best = (copied / "best.json").read_bytes()
+    assert evidence["winner_prompt"] == {"sha256": sha256(best).hexdigest(), "best.json": "unchanged"}
+    assert audit["decisions"] == []
+    assert audit["config"]["budget"]["calls"] == 100
+
+
+def test_both_files_are_written_and_say_the_same_head(copied: Path, tmp_path: Path) -> None:
+    audit, page = write_audit(copied, tmp_path)
+    assert json.loads((tmp_path / "audit.json").read_text()) == audit
+    assert page == tmp_path / "audit.md"
+    head = audit["history"]["head"]
+    assert f"| head | `{head}` |" in page.read_text()
+    with closing(Reader(copied / "ledger.db")) as ledger:
+        assert ledger.verify()[0].hash == head
+    again = write_audit(copied, tmp_path)[0]
+    assert again == audit, "an audit changes nothing"
+
+
+def test_files_that_changed_since_are_told(copied: Path, real_run: Path, tmp_path: Path) -> None:
+    moved = Path(shutil.copytree(real_run.parent / "task", tmp_path / "task"))
+    with closing(Ledger(copied / "ledger.db")) as ledger:
+        ledger.put_meta("sources", {**ledger.meta("sources"), "folder": str(moved)})
+    (moved / "examples.jsonl").write_text("{}\n")
+    (moved / "task.yaml").unlink()
+    (copied / "best.json").write_text("{}")
+    audit = audit_of(copied)
+    assert {one["file"]: one["now"] for one in audit["data"]["files"]} == {
+        "task.yaml": "not there",
+        "examples.jsonl": "changed",
+    }
+    assert audit["evidence"]["winner_prompt"]["best.json"] == "changed"
+
+
+def test_a_head_that_was_filed_is_known_again_after_more_was_written(copied: Path) -> None:
+    filed = audit_of(copied)["history"]
+    with closing(Ledger(copied / "ledger.db")) as ledger:
+        put_decision(ledger, "promote", {"alias": "champion"})
+    audit = audit_of(copied, f" {filed['head'].upper()}\n")
+    assert audit["history"]["expected"] == {"hash": filed["head"], "entry": filed["entries"], "entries_since": 1}
+    assert [(one["what"], one["value"]) for one in audit["decisions"]] == [("promote", {"alias": "champion"})]
+
+
+def test_a_head_of_another_history_is_refused(copied: Path) -> None:
+    with pytest.raises(LedgerError, match="no entry of its history has the hash 0000"):
+        audit_of(copied, "0" * 64)
+    for wrong in ("", "0" * 63, "g" * 64, "head"):
+        with pytest.raises(ConfigError, match="is no hash of a history"):
+            audit_of(copied, wrong)
+
+
+def test_a_changed_score_is_refused_and_nothing_is_written(copied: Path, tmp_path: Path) -> None:
+    with closing(connect((copied / "ledger.db").as_uri())) as connection:
+        sql = connection.execute("SELECT sql FROM sqlite_schema WHERE name = 'scores_update'").fetchone()[0]
+        connection.execute("DROP TRIGGER scores_update")
+        connection.execute("UPDATE scores SET value = 1 WHERE split = 'test' AND value = 0")
+        connection.execute(sql)
+    with pytest.raises(LedgerError, match=r"entry \d+ of its history does not fit: row \d+ of scores changed"):
+        write_audit(copied, tmp_path)
+    assert not (tmp_path / "audit.json").exists()
+
+
+def test_a_result_that_does_not_follow_from_the_scores_is_told(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "made")  # its interval is made up
+    scores = audit_of(run)["evidence"]["from_scores"]
+    assert (scores["examples"], scores["agrees"]) == (12, False)
+    assert scores["mean"] == pytest.approx(5 / 12)
+    assert "THE RESULT DOES NOT AGREE WITH THEM" in write_audit(run)[1].read_text()
+
+
+def test_examples_that_one_side_lacks_are_counted(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "made")
+    seed, winner, *_ = candidates()
+    lost = Failure("server", "500")
+    names = [one.id for one in examples("test")]
+    with closing(Ledger(run / "ledger.db")) as ledger:
+        for side, places in ((seed, (0, 1, 2)), (winner, (2, 3))):
+            for place in places:
+                put_scores(ledger, side.id, "test", place, [names[place]], "choice@1", [lost]).result(5)
+    scores = audit_of(run)["evidence"]["from_scores"]
+    assert [scores[name] for name in ("examples", "only_seed", "only_winner", "neither")] == [8, 1, 2, 1]
+
+
+def test_a_run_without_a_verdict_has_an_audit_too(tmp_path: Path) -> None:
+    audit, page = write_audit(make_run(tmp_path / "cut", finished=False))
+    assert (audit["evidence"], audit["run"]["state"]) == (None, "interrupted")
+    assert "It has no verdict yet." in page.read_text()
+
+
+def test_foreign_text_has_no_power_over_the_page(tmp_path: Path) -> None:
+    page = write_audit(make_run(tmp_path / "made", words="<img src=x> ![a](http://b) \u202e | `x`"))[1].read_text()
+    instruction = page.index("Sort it. <img")  # shown as it is, inside a fence
+    assert page.rindex("```text", 0, instruction) > 0
+    assert "<img" not in page.replace("Sort it. <img", "").replace("openai/<img", "")
+    assert "\u202e" not in page

@@ -15,7 +15,7 @@ SENTENCES = {
     "errors": "Every exception raised on purpose, each with its exit code.",
     "system": "Secrets kept out of what is written, files written whole, child processes.",
     "config": "A run's YAML: its keys and defaults (`schema.py`), `--set`, the strategies' presets.",
-    "ledger": "`ledger.db` of a run: all SQL, its version and history, resume's identity check, the cache between runs.",
+    "ledger": "`ledger.db` of a run: all SQL, version and history, resume's identity check, the cache between runs.",
     "models": "Where models come from and how they are reached: catalogue, store, embedded server, providers, prices.",
     "door": "The one way to a model: cache, budget, retries, pace, circuit breaker, metering.",
     "task": "task.yaml to Task: fields, data files, splits, metrics, the user's own functions.",

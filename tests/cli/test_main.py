@@ -31,7 +31,10 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert done.stdout
 
 
-NAMES = ("run", "resume", "status", "estimate", "eval", "ui", "report", "show", "compare", "export", "check", "promote")
+NAMES = (
+    *("run", "resume", "status", "estimate", "eval", "ui", "report", "show", "compare", "audit", "export", "check"),
+    "promote",
+)
 GROUPS = ("track", "tasks", "models", "config")
 
 

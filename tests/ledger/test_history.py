@@ -253,6 +253,38 @@ def test_a_forged_ledger_is_refused_by_whoever_opens_it(written: Path, tmp_path:
             opened(path)
 
 
+@pytest.mark.parametrize(
+    ("forgery", "problem"),
+    [
+        (
+            "UPDATE history SET id = id + 1 WHERE id = (SELECT MAX(id) FROM history)",
+            "entry {last} of its history is missing",
+        ),
+        ("UPDATE history SET id = 0 WHERE id = 1", "entry 1 of its history is missing"),
+        ("DELETE FROM history WHERE id = 1", "entry 1 of its history is missing"),
+        ("DELETE FROM history WHERE id = (SELECT MAX(id) FROM history)", "row 2 of meta changed by itself"),
+        ("DELETE FROM history", "row 0 of trials has no entry in its history"),
+        ("INSERT INTO meta (key, value) VALUES ('x', '1')", "row 3 of meta has no entry in its history"),
+        ("UPDATE history SET link = x'00' WHERE id = 5", "entry 5 of its history, on row . of .*, does not fit"),
+        ("UPDATE history SET link = 'text' WHERE id = 5", "entry 5 of its history, on row . of .*, does not fit"),
+        ("UPDATE trials SET score = x'00' WHERE number = 1", "row 1 of trials changed by itself"),
+        ("DROP TRIGGER calls_delete", "its tables are not those of this version"),
+        ("DROP INDEX history_rows", "its tables are not those of this version"),
+    ],
+)
+def test_what_does_not_fit_is_named(forgery: str, problem: str, written: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(written, tmp_path / "ledger.db"))
+    last = head_of(path).entries
+    if forgery.startswith("DROP"):
+        with closing(connect(path.as_uri())) as connection:
+            connection.execute(forgery)
+    else:
+        with forger(path) as connection:
+            connection.execute(forgery)
+    with pytest.raises(LedgerError, match=problem.format(last=last)):
+        head_of(path)
+
+
 def test_the_first_entry_that_does_not_fit_is_named(written: Path, tmp_path: Path) -> None:
     path = Path(shutil.copy(written, tmp_path / "ledger.db"))
     with closing(connect(path.as_uri())) as reader:

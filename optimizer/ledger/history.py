@@ -44,6 +44,10 @@ def _hash(before: bytes, mark: bytes, table: str, key: int) -> bytes:
     return hashlib.sha256(before + mark + f"{table} {key}".encode()).digest()
 
 
+# The seal of a row that was deleted.
+_GONE = {table: seal(table) for table in SEALED}
+
+
 def verify(connection: sqlite3.Connection) -> Head:
     """Return the head of a history that fits all rows; raises sqlite3.DatabaseError with the first entry that does not.
 
@@ -67,7 +71,7 @@ def _follow(number: int, entry: sqlite3.Row, before: bytes, last: dict[tuple[str
     if not isinstance(found, bytes) or found[SIZE:] != _hash(before, found[:SIZE], table, row):
         raise sqlite3.DatabaseError(f"entry {number} of its history, on row {row} of {table}, does not fit")
     # No entry is written for a row that stays as it was: one like it was put there by somebody else.
-    if last.get((table, row), (0, seal(table)))[1] == found[:SIZE]:
+    if last.get((table, row), (0, _GONE.get(table)))[1] == found[:SIZE]:
         raise sqlite3.DatabaseError(f"entry {number} of its history, on row {row} of {table}, repeats what was before")
     last[table, row] = number, found[:SIZE]
     return found[SIZE:]
@@ -86,7 +90,7 @@ def _misfits(
             elif mark != seal(table, *values):
                 yield number, f"entry {number} of its history does not fit: {where} changed by itself"
     for (table, row), (number, mark) in last.items():
-        if mark != seal(table):
+        if mark != _GONE.get(table):
             yield number, f"entry {number} of its history does not fit: row {row} of {table} is gone"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ from optimizer.ledger.encode import json_text
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
 from optimizer.system.process import user_name
-from optimizer.system.steady import now
 
 # What may be decided. A change that is accepted may be of a limit; of a finished run it extends the run.
 ACCEPT, EXTEND = "accept changes", "extend a finished run"
@@ -36,7 +36,7 @@ class Decision:
 def put_decision(ledger: Ledger, what: str, value: Mapping[str, Any]) -> None:
     """Write a decision down, before it takes effect, and wait until it is on disk."""
     sql = "INSERT INTO decisions (what, value, time, user) VALUES (?, ?, ?, ?)"
-    ledger.write(sql, (what, json_text(value), now(), user_name())).result()
+    ledger.write(sql, (what, json_text(value), time.time(), user_name())).result()
 
 
 def record_decision(run_dir: Path, what: str, value: Mapping[str, Any]) -> None:

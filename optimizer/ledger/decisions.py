@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,27 +53,25 @@ def refuse_unwritable(run_dir: Path, what: str) -> None:
     """Raise LedgerError where a decision about a run cannot be written down."""
     with closing(Reader(run_dir / "ledger.db")) as reader:
         reader.meta("version")  # of another version nothing is known
-    if not _is_writable(run_dir):
+    if not all(os.access(path, os.W_OK) for path in (run_dir, run_dir / "ledger.db")):
         remedy = "Copy the folder to where you may write, and name the copy."
         raise LedgerError(f"{run_dir}: cannot be written, so that nothing would tell who decided to {what}", remedy)
 
 
 def record_trust(run_dir: Path, file: str, allowed: Sequence[str]) -> None:
-    """Write down that a user trusts what a file of a run asks for, unless that is known, or nobody may write there."""
-    if not _is_writable(run_dir):
-        return
+    """Write down that a user trusts what a file of a run asks for, unless the ledger has it.
+
+    A prompt needs no ledger: where there is none, none of this version, or none to be written, nothing is kept.
+    """
     value = json.loads(json_text({"file": file, "allowed": list(allowed)}))
-    with closing(Reader(run_dir / "ledger.db")) as reader:
-        known = [(one.what, one.value, one.user) for one in decisions_of(reader)]
-    if (TRUST, value, user_name()) not in known:
-        record_decision(run_dir, TRUST, value)
+    with suppress(LedgerError):
+        with closing(Reader(run_dir / "ledger.db")) as reader:
+            known = [(one.what, one.value, one.user) for one in decisions_of(reader)]
+        if (TRUST, value, user_name()) not in known:
+            record_decision(run_dir, TRUST, value)
 
 
 def decisions_of(ledger: Reader) -> list[Decision]:
     """Return the decisions in the order in which they were made."""
     rows = ledger.read_whole("decisions", "TRUE ORDER BY id")
     return [Decision(row["what"], json.loads(row["value"]), row["time"], row["user"]) for row in rows]
-
-
-def _is_writable(run_dir: Path) -> bool:
-    return all(os.access(path, os.W_OK) for path in (run_dir, run_dir / "ledger.db"))

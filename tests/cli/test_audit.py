@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from report.made import make_run
+from support.bench import Bench, wait_for
 from support.disks import read_only
 
 from optimizer.cli.main import cli
@@ -71,3 +72,19 @@ def test_a_run_on_a_read_only_disk_is_audited_into_another_folder(tmp_path: Path
         assert "cannot be written" in err
         assert audit(run, "--out", out)[0] == 0
     assert sorted(file.name for file in out.iterdir()) == ["audit.json", "audit.md"]
+
+
+def test_a_run_at_work_is_audited_as_it_is_at_one_moment(bench: Bench) -> None:
+    bench.server.delay = 0.02
+    pid, out, entries = bench.start("out"), bench.folder / "out", [0]
+    wait_for(lambda: bench.server.count > 5)
+    while bench.server.count < 60:
+        code, told, err = audit(out, "--json")
+        assert code == 0, err
+        entries.append(json.loads(told)["history"]["entries"])
+    assert bench.forks.wait(pid) == 0, bench.log("out")
+    assert entries == sorted(entries)
+    assert len(set(entries)) > 2
+    code, told, _ = audit(out, "--json")
+    assert json.loads(told)["run"]["state"] == "finished"
+    assert json.loads(told)["history"]["entries"] > entries[-1]

@@ -33,8 +33,8 @@ def audit(run_dir: Path, expect: str | None, out: str | None, as_json: bool) -> 
     if as_json:
         echo(json.dumps(audit_of(run_dir, expect), ensure_ascii=False, indent=2), whole=True)
         return
-    found, page = write_audit(run_dir, None if out is None else Path(out), expect)
-    history = found["history"]
+    content, page = write_audit(run_dir, None if out is None else Path(out), expect)
+    history = content["history"]
     echo(f"whole: {history['entries']:,} entries")
     if (seen := history["expected"]) is not None:
         echo(f"as expected up to entry {seen['entry']:,}; {seen['entries_since']:,} were added since")

@@ -65,16 +65,16 @@ def verify(connection: sqlite3.Connection) -> Head:
 
 def _follow(number: int, entry: sqlite3.Row, before: bytes, last: dict[tuple[str, int], tuple[int, bytes]]) -> bytes:
     """Return the hash of an entry that fits what is before it, and note its seal as the last one of its row."""
-    key, table, row, found = entry
+    key, table, row, stored = entry
     if key != number:
         raise sqlite3.DatabaseError(f"entry {number} of its history is missing")
-    if not isinstance(found, bytes) or found[SIZE:] != _hash(before, found[:SIZE], table, row):
+    if not isinstance(stored, bytes) or stored[SIZE:] != _hash(before, stored[:SIZE], table, row):
         raise sqlite3.DatabaseError(f"entry {number} of its history, on row {row} of {table}, does not fit")
     # No entry is written for a row that stays as it was: one like it was put there by somebody else.
-    if last.get((table, row), (0, _GONE.get(table)))[1] == found[:SIZE]:
+    if last.get((table, row), (0, _GONE.get(table)))[1] == stored[:SIZE]:
         raise sqlite3.DatabaseError(f"entry {number} of its history, on row {row} of {table}, repeats what was before")
-    last[table, row] = number, found[:SIZE]
-    return found[SIZE:]
+    last[table, row] = number, stored[:SIZE]
+    return stored[SIZE:]
 
 
 def _misfits(

@@ -92,7 +92,8 @@ class Reader:
             try:
                 yield connection
             finally:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:  # an error of the disk has ended it already
+                    connection.execute("ROLLBACK")
         except UNREADABLE as problem:
             raise damaged(self.path, str(problem)) from None
 

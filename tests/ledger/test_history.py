@@ -21,7 +21,7 @@ from hypothesis import assume, given, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
 
-from ledger.test_checks import EXAMPLES, SEED, candidate
+from ledger.test_checks import SEED, candidate
 from optimizer.errors import LedgerError
 from optimizer.ledger.answers import forget_failures, put_scores
 from optimizer.ledger.calls import CallTag, begin_call, finish_call
@@ -35,6 +35,7 @@ from optimizer.ledger.trials import begin_trial, finish_trial
 from optimizer.types import Failure, Score, Usage
 
 ROOT = Path(__file__).parents[2]
+EXAMPLES = 10
 VALUES = st.one_of(st.none(), st.integers(-3, 10**6), st.floats(allow_nan=False), st.text("ab1é\x00", max_size=3))
 
 

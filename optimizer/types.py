@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Policy = Literal["static", "nearest", "diverse"]
 Order = Literal["given", "reversed"]
@@ -62,7 +62,10 @@ class Example:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Example:
         """Rebuild an example from `to_json`'s data. Raises KeyError or TypeError if it is not that."""
-        return cls(data["inputs"], data["outputs"])
+        inputs, outputs = data["inputs"], data["outputs"]
+        if not isinstance(inputs, dict) or not isinstance(outputs, dict):
+            raise TypeError("an example's inputs and outputs must be objects")
+        return cls(inputs, outputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +100,15 @@ class Prompt:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Prompt:
-        """Rebuild a prompt from `to_json`'s data. Raises KeyError or TypeError if it is not that."""
-        return cls(**{**data, "demos": tuple(map(Example.from_json, data["demos"]))})
+        """Rebuild a prompt from `to_json`'s data. Raises KeyError, TypeError or ValueError if it is not that."""
+        prompt = cls(**{**data, "demos": tuple(map(Example.from_json, data["demos"]))})
+        if not isinstance(prompt.instruction, str) or not isinstance(prompt.format, str):
+            raise TypeError("a prompt's instruction and format must be text")
+        if prompt.policy not in get_args(Policy) or prompt.order not in get_args(Order):
+            raise ValueError(f"unknown policy or order of demos: {prompt.policy!r:.40}, {prompt.order!r:.40}")
+        if type(prompt.count) is not int or prompt.count < 0:
+            raise ValueError(f"the count of demos is {prompt.count!r:.40}")
+        return prompt
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 from optimizer.ledger.encode import json_text, storable
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
+from optimizer.ledger.shapes import parsed
 from optimizer.system.redact import scrub
 from optimizer.types import Failure, Phase, Score
 
@@ -73,10 +73,16 @@ def _columns(result: Score | Failure) -> tuple[Any, ...]:
 def answers_of(ledger: Reader, candidate: str, split: str) -> list[Answer]:
     """Return what a candidate answered on a split, in the split's order."""
     same = ("example", "value", "feedback", "failure", "position", "metric", "tokens", "calls")
-    return [
-        Answer(fields=json.loads(row["answer"]), cut=bool(row["cut"]), **{name: row[name] for name in same})
-        for row in ledger.read_whole("scores", "candidate = ? AND split = ? ORDER BY position", (candidate, split))
-    ]
+    rows = ledger.read_whole("scores", "candidate = ? AND split = ? ORDER BY position", (candidate, split))
+    with ledger.decoding("an answer"):
+        return [
+            Answer(
+                fields=parsed("scores", "answer", row["answer"]) or {},
+                cut=bool(row["cut"]),
+                **{name: row[name] for name in same},
+            )
+            for row in rows
+        ]
 
 
 def known_failures(ledger: Reader) -> dict[ScoreKey, Failure]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from optimizer.ledger.encode import json_text
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
+from optimizer.ledger.shapes import parsed
 from optimizer.system.process import user_name
 from optimizer.system.redact import scrub
 from optimizer.system.steady import now
@@ -156,7 +156,12 @@ def answered_keys(ledger: Reader) -> set[str]:
 def find_call(ledger: Reader, key: str) -> tuple[int, dict[str, Any], int] | None:
     """Return the row id, the response and its tokens of a committed call with this key, if there is one."""
     rows = ledger.read_whole("calls", "key = ? AND state = 'done'", (key,))
-    return (rows[0]["id"], json.loads(rows[0]["response"]), rows[0]["answer_tokens"]) if rows else None
+    with ledger.decoding("a response"):
+        return (
+            (rows[0]["id"], parsed("calls", "response", rows[0]["response"]), rows[0]["answer_tokens"])
+            if rows
+            else None
+        )
 
 
 def count_hit(ledger: Ledger, row: int) -> Future[int]:
@@ -185,21 +190,27 @@ def answered_in(ledger: Reader, phase: Phase, trial: int) -> list[Answered]:
 def calls_of(ledger: Reader, phase: Phase, trial: int, example: str) -> list[Call]:
     """Return what one trial paid for one example, answered or failed for good, in order."""
     condition = "trial = ? AND phase = ? AND example = ? AND role = 'task' AND state IN ('done', 'failed') ORDER BY id"
-    return list(map(_call, ledger.read_whole("calls", condition, (trial, phase, example))))
+    return _calls(ledger, condition, (trial, phase, example))
 
 
 def failed_calls(ledger: Reader, most: int) -> list[Call]:
     """Return the first `most` calls that failed for good."""
     condition = "state = 'failed' AND trial IS NOT NULL ORDER BY id LIMIT ?"
-    return list(map(_call, ledger.read_whole("calls", condition, (most,))))
+    return _calls(ledger, condition, (most,))
+
+
+def _calls(ledger: Reader, condition: str, values: Sequence[Any]) -> list[Call]:
+    rows = ledger.read_whole("calls", condition, values)
+    with ledger.decoding("a call"):
+        return list(map(_call, rows))
 
 
 def _call(row: sqlite3.Row) -> Call:
     same = ("id", "phase", "trial", "example", "attempts", "input_tokens", "output_tokens", "usd", "started", "ended")
-    failure = json.loads(row["failure"] or "null")
+    failure = parsed("calls", "failure", row["failure"])
     return Call(
-        request=json.loads(row["request"]),
-        response=json.loads(row["response"] or "null"),
+        request=parsed("calls", "request", row["request"]) or {},
+        response=parsed("calls", "response", row["response"]),
         failure=failure and Failure(failure["kind"], failure["message"]),
         **{name: row[name] for name in same},
     )

@@ -5,10 +5,17 @@ from __future__ import annotations
 import sqlite3
 
 from optimizer.ledger.history import Head, seal, verify
-from optimizer.ledger.schema import SCHEMA, SEALED, VERSION
+from optimizer.ledger.schema import KINDS, SCHEMA, SEALED, VERSION
 
 # What a damaged file raises: SQLite quotes names of it in its messages, and a damaged name may be no text.
 UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)
+# No time, count or sum of a run is beyond it, and arithmetic on such figures is finite.
+LARGEST = 10**13
+_WRONG = {
+    "TEXT": "typeof({0}) NOT IN ('text', 'null')",
+    "INTEGER": f"typeof({{0}}) NOT IN ('integer', 'null') OR abs({{0}}) > {LARGEST}",
+    "REAL": f"typeof({{0}}) NOT IN ('integer', 'real', 'null') OR abs({{0}}) > {LARGEST}",
+}
 OBJECTS = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name"
 
 
@@ -28,6 +35,7 @@ def check(connection: sqlite3.Connection) -> Head:
         raise sqlite3.DatabaseError(str(problem).replace("\n", " "))
     if _objects(connection) != _expected():
         raise sqlite3.DatabaseError("its tables are not those of this version")
+    check_types(connection)
     return verify(connection)
 
 
@@ -37,6 +45,18 @@ def check_version(connection: sqlite3.Connection) -> None:
     version = "none" if found is None else found[0]
     if version != str(VERSION):
         raise sqlite3.DatabaseError(f"version {version}, this metier writes {VERSION}")
+
+
+def check_types(connection: sqlite3.Connection) -> None:
+    """Raise sqlite3.DatabaseError where a column holds what it is not declared for: SQLite takes a text as a number.
+
+    A seal does not tell: whoever writes a row can seal it.
+    """
+    for table, columns in KINDS.items():
+        wrong = " OR ".join(_WRONG[kind].format(name) for name, kind in columns.items())
+        row = connection.execute(f"SELECT rowid FROM {table} WHERE {wrong} LIMIT 1").fetchone()  # noqa: S608
+        if row is not None:
+            raise sqlite3.DatabaseError(f"row {row[0]} in {table} holds a value of another type, or far too large")
 
 
 def _expected() -> list[tuple[str, str]]:

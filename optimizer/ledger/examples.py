@@ -18,4 +18,5 @@ def put_examples(ledger: Ledger, examples: Iterable[Example]) -> None:
 
 def known_examples(ledger: Reader) -> dict[str, Example]:
     """Return the examples that are written down, by id."""
-    return {name: Example.from_json(data) for name, data in (ledger.meta("examples") or {}).items()}
+    known = ledger.meta("examples") or {}
+    return {name: Example.from_json(data) for name, data in known.items()}

@@ -53,6 +53,7 @@ class Ledger(Reader):
         self._lock = FileLock(lock_path(path), thread_local=False, mode=0o600) if exclusive else None
         self._queue: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
         self._ended = False
+        self._is_checked = exclusive  # with all the rest, when it is opened
         if self._lock is not None:
             _acquire(self._lock, path, wait)
         try:

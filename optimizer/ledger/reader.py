@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import threading
@@ -14,10 +13,12 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from optimizer.errors import LedgerError
-from optimizer.ledger.checks import UNREADABLE, check, check_version, is_whole
+from optimizer.ledger.checks import UNREADABLE, check, check_types, check_version, is_whole
 from optimizer.ledger.history import Head, entry_of, link
 from optimizer.ledger.schema import SEALED
+from optimizer.ledger.shapes import parsed_meta
 from optimizer.system.files import is_file
+from optimizer.system.limits import shorten
 
 # A table's rows, each with its last seal.
 _WHOLE = """
@@ -35,6 +36,7 @@ class Reader:
         """Open the file; raises LedgerError if there is none."""
         self.path = path
         self._local = threading.local()
+        self._is_checked = False
         if not is_file(path):
             raise LedgerError(f"{path.parent}: no run lies here", "Give the folder of a run: it holds ledger.db.")
 
@@ -69,6 +71,9 @@ class Reader:
         if connection is None:
             connection = self._connect()
             check_version(connection)
+            if not self._is_checked:  # what is written from now on is a run's own
+                check_types(connection)
+                self._is_checked = True
             self._local.connection = connection
         return connection
 
@@ -107,7 +112,18 @@ class Reader:
     def meta(self, key: str) -> Any:
         """Return what `Ledger.put_meta` stored, or None."""
         rows = self.read_whole("meta", "key = ?", (key,))
-        return json.loads(rows[0]["value"]) if rows else None
+        with self.decoding(f"'{key}' in meta"):
+            return parsed_meta(key, rows[0]["value"]) if rows else None
+
+    @contextmanager
+    def decoding(self, what: str) -> Iterator[None]:
+        """Raise LedgerError where a value cannot be made of what is written: no metier wrote it."""
+        try:
+            yield
+        except (LookupError, TypeError, ValueError) as problem:
+            raise damaged(
+                self.path, f"{what} cannot be read: {type(problem).__name__}: {shorten(str(problem), 200)}"
+            ) from None
 
     def close(self) -> None:
         """Let go of this thread's connection."""

@@ -206,7 +206,10 @@ def is_finished(ledger: Reader) -> bool:
 def result_of(ledger: Reader) -> Report | None:
     """Return the outcome of a finished run, None of any other."""
     data = ledger.meta(RESULT)
-    return None if data is None else Report.from_json(data, find_trial(ledger, 0).candidate, ledger.path.parent)
+    if data is None:
+        return None
+    with ledger.decoding(f"'{RESULT}' in meta"):
+        return Report.from_json(data, find_trial(ledger, 0).candidate, ledger.path.parent)
 
 
 def best_of_run(ledger: Reader) -> str | None:

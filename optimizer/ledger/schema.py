@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 VERSION = 8
 BIRTH = f"INSERT INTO meta (key, value) VALUES ('version', '{VERSION}');"  # noqa: S608
 
@@ -85,6 +87,13 @@ CREATE TABLE history (                 -- an entry for each change of a row, wri
 );
 CREATE INDEX history_rows ON history (source, row);
 """
+
+# What SQLite is told that each column holds, by table.
+KINDS = {
+    table: dict(re.findall(r"^    (\w+) +(TEXT|INTEGER|REAL)\b", columns, re.M))
+    for table, columns in re.findall(r"CREATE TABLE (\w+) \((.*?)^\);", TABLES, re.M | re.S)
+    if table != "history"
+}
 
 # What a row's seal is made of, its key first. `hits` is left out: it changes often, and a wrong one costs nobody
 # anything.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sqlite3
 import threading
 import time
@@ -14,9 +13,12 @@ from typing import Any
 
 from filelock import FileLock
 
+from optimizer.errors import spelled_out
 from optimizer.ledger.encode import json_text
 from optimizer.ledger.reader import connect
+from optimizer.ledger.shapes import parsed
 from optimizer.system.files import private_file
+from optimizer.system.limits import shorten
 from optimizer.system.redact import scrub
 from optimizer.types import Usage
 
@@ -75,7 +77,15 @@ class SharedCache:
         if row["seal"] != checksum(*(row[name] for name in COLUMNS)):
             self.give_up("a row changed by itself")
             return None
-        return json.loads(row["response"]), Usage(0, 0, row["input_tokens"], row["cached_tokens"], row["output_tokens"])
+        counts = (row["input_tokens"], row["cached_tokens"], row["output_tokens"])
+        try:
+            response = parsed("calls", "response", row["response"])
+            if not isinstance(response, dict) or any(type(count) is not int for count in counts):
+                raise TypeError("its response is no object, or its counts are no numbers")
+        except (TypeError, ValueError) as problem:
+            self.give_up(f"a row in it cannot be read: {problem}")
+            return None
+        return response, Usage(0, 0, *counts)
 
     def put(self, key: str, response: Mapping[str, Any], usage: Usage) -> None:
         """Add an answer that a ledger holds already; in the background, and lost without harm at a kill."""
@@ -89,7 +99,8 @@ class SharedCache:
             first, self._broken = not self._broken, True
         if first:
             remedy = "Delete it to begin a new one."
-            self._say(f"{self.path}: the cache between runs is not used ({scrub(problem)}). {remedy}")
+            why = spelled_out(scrub(shorten(problem, 200)))
+            self._say(f"{self.path}: the cache between runs is not used ({why}). {remedy}")
 
     def close(self) -> None:
         """Write what is waiting and let go of the file."""

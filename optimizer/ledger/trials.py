@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
@@ -13,6 +12,7 @@ from optimizer.ledger.answers import tokens_in_search
 from optimizer.ledger.encode import json_text
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
+from optimizer.ledger.shapes import parsed
 from optimizer.ledger.spend import usage_by_trial
 from optimizer.system.steady import now
 from optimizer.types import Candidate, Usage
@@ -84,13 +84,16 @@ def finish_trial(ledger: Ledger, number: int, **columns: Any) -> Future[int]:
 def all_trials(ledger: Reader) -> list[Trial]:
     """Return the trials in order."""
     spent, tokens = usage_by_trial(ledger), tokens_in_search(ledger)
-    return [_trial(row, spent, tokens) for row in ledger.read_whole("trials", "TRUE ORDER BY number")]
+    rows = ledger.read_whole("trials", "TRUE ORDER BY number")
+    with ledger.decoding("a trial"):
+        return [_trial(row, spent, tokens) for row in rows]
 
 
 def find_trial(ledger: Reader, number: int) -> Trial:
     """Return one trial; raises IndexError where there is none."""
     row = ledger.read_whole("trials", "number = ?", (number,))[0]
-    return _trial(row, usage_by_trial(ledger, number), tokens_in_search(ledger, row["candidate"]))
+    with ledger.decoding("a trial"):
+        return _trial(row, usage_by_trial(ledger, number), tokens_in_search(ledger, row["candidate"]))
 
 
 def trial_figures(ledger: Reader) -> list[TrialFigures]:
@@ -102,8 +105,10 @@ def _trial(row: sqlite3.Row, spent: Mapping[int, Usage], tokens: Mapping[str, fl
     return Trial(
         **{name: row[name] for name in _FIGURES if name != "candidate"},
         candidate_id=row["candidate"],
-        candidate=Candidate.from_json(json.loads(row["prompts"]), row["origin"], json.loads(row["parents"])),
-        params=json.loads(row["params"]),
+        candidate=Candidate.from_json(
+            parsed("trials", "prompts", row["prompts"]), row["origin"], parsed("trials", "parents", row["parents"])
+        ),
+        params=parsed("trials", "params", row["params"]) or {},
         started=row["started"],
         spent=spent.get(row["number"], Usage()),
         tokens=tokens.get(row["candidate"]),

@@ -35,7 +35,7 @@ CANDIDATE = Candidate({"predict": Prompt("Do it.")}, "templates")
 
 
 def paid(ledger: Ledger, key: str, tag: CallTag, usage: Usage, hits: int = 0) -> int:
-    row = begin_call(ledger, key, tag, {"messages": ["é"]}).result(5)
+    row = begin_call(ledger, key, tag, {"messages": [{"role": "user", "parts": [{"text": "é"}]}]}).result(5)
     finish_call(ledger, row, {"text": "ü"}, usage, 2).result(5)
     for _ in range(hits):
         count_hit(ledger, row).result(5)
@@ -55,7 +55,7 @@ def test_a_committed_call_is_found_by_its_key(ledger: Ledger) -> None:
     found = ledger.read("SELECT * FROM calls")[0]
     assert (found["role"], found["phase"], found["trial"], found["attempts"]) == ("judge", "test", 3, 2)
     assert (found["input_tokens"], found["cached_tokens"], found["output_tokens"], found["usd"]) == (10, 4, 2, 0.5)
-    assert json.loads(found["request"]) == {"messages": ["é"]}
+    assert json.loads(found["request"]) == {"messages": [{"role": "user", "parts": [{"text": "é"}]}]}
     assert found["ended"] >= found["started"]
 
 

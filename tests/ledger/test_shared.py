@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer.ledger.shared import SharedCache
+
+from optimizer.ledger.shared import COLUMNS, SharedCache, checksum
 from optimizer.system.redact import hide
 from optimizer.types import Usage
 
@@ -207,3 +208,16 @@ def test_a_file_in_use_by_nobody_well_is_given_up(filled: Path, monkeypatch: pyt
         other.execute("ROLLBACK")
     assert len(said) == 1
     assert "locked" in said[0]
+
+
+@pytest.mark.parametrize(("column", "value"), [("input_tokens", "many"), ("response", "[1]"), ("response", "{")])
+def test_a_sealed_row_that_no_metier_wrote_is_not_used(filled: Path, column: str, value: str) -> None:
+    with closing(sqlite3.connect(filled)) as connection:
+        connection.execute(f"UPDATE answers SET {column} = ? WHERE key = 'key 1'", (value,))
+        row = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM answers WHERE key = 'key 1'").fetchone()
+        connection.execute("UPDATE answers SET seal = ? WHERE key = 'key 1'", (checksum(*row),))
+        connection.commit()
+    found, said = read(filled, ["key 1", "key 2"])
+    assert found == [None, None]
+    assert len(said) == 1
+    assert "a row in it cannot be read" in said[0]

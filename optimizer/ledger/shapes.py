@@ -1,0 +1,242 @@
+"""What a ledger's JSON and columns hold. A seal says only that a row is as it was written, not that metier wrote it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Any
+
+from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from optimizer.ledger.checks import LARGEST
+from optimizer.system.limits import check_depth
+
+Figure = Annotated[FiniteFloat, Field(ge=-LARGEST, le=LARGEST)]
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
+Interval = Annotated[list[Figure], Field(min_length=2, max_length=2)]
+
+
+class _Side(TypedDict):
+    test_score: Figure
+    test_ci95: Interval
+    tokens_per_call: Figure
+    cut_answers: Count
+
+
+class _Winner(_Side):
+    candidate_id: str
+    validation_score: Figure
+    prompt: dict[str, dict[str, Any]]
+
+
+class _Difference(TypedDict):
+    mean: Figure
+    ci95: Interval
+
+
+class _Baseline(_Side):
+    name: str
+    examples: Count
+    cut_off: bool
+    winner_score: Figure
+    difference: _Difference
+    prompt: dict[str, dict[str, Any]]
+
+
+class _Usage(TypedDict):
+    calls: dict[str, Count]
+    cached_calls: Count
+    input_tokens: Count
+    cached_input_tokens: Count
+    output_tokens: Count
+    usd: Figure
+
+
+class _Point(TypedDict):
+    candidate_id: str
+    estimate: Figure
+    tokens_per_call: Figure
+    seen: Count
+
+
+class _Result(TypedDict):
+    run_id: str
+    task: str
+    verdict: str
+    test_examples: Count
+    usage: _Usage
+    test_usage: _Usage
+    lost_calls: Count
+    trials: dict[str, Count]
+    seconds: Figure
+    mlflow: dict[str, str | None] | None
+    seed: _Side
+    winner: _Winner
+    difference: _Difference
+    baselines: list[_Baseline]
+    pareto_front: list[_Point]
+    notes: list[str]
+    proposers: dict[str, dict[str, Any]]
+
+
+class _Budget(TypedDict, total=False):
+    calls: Figure | None
+    tokens: Figure | None
+    usd: Figure | None
+    seconds: Figure | None
+    until: str | None
+
+
+class _Search(TypedDict, total=False):
+    trials: Count | None
+    objective: list[str]
+
+
+class _Config(TypedDict, total=False):
+    search: _Search
+    budget: _Budget
+    models: dict[str, Any]
+
+
+class _Identity(TypedDict, total=False):
+    config: _Config
+    task: dict[str, str | list[Any] | None]
+    package: dict[str, str | None]
+    environment: dict[str, str]
+
+
+class _Shape(TypedDict):
+    budget: _Budget
+    trials: Count | None
+    race: str
+    calls_each: Count
+
+
+class _Clock(TypedDict):
+    starts: list[Figure]
+    until: tuple[str, Figure] | None
+
+
+class _Stopped(TypedDict):
+    at: Figure
+    why: str
+
+
+class _Earlier(TypedDict):
+    verdict: str
+    winner: str
+    mean: Figure
+
+
+class _Proposer(TypedDict):
+    share: Figure
+    asked: Count
+    kept: Count
+    rejected: Count
+    tried: Count
+    won: Count
+    calls: Count
+
+
+class _Proposers(TypedDict):
+    proposers: dict[str, _Proposer]
+    rejected: list[str]
+
+
+class _Tracking(TypedDict, total=False):
+    uri: str
+    experiment: str
+    name: str
+    params: dict[str, Any]
+    config: str
+    block: Count | None
+    started: Figure
+    ended: Figure | None
+    status: str
+
+
+class _Labelled(TypedDict):
+    inputs: dict[str, Any]
+    outputs: dict[str, Any]
+
+
+class _Message(TypedDict):
+    role: str
+    parts: list[dict[str, Any]]
+
+
+class _Request(TypedDict, total=False):
+    system: str | list[Any] | None
+    messages: list[_Message]
+
+
+class _Response(TypedDict, total=False):
+    message: _Message
+
+
+class _Failed(TypedDict):
+    kind: str
+    message: str
+
+
+# By the key of a row in meta.
+_META: Mapping[str, Any] = {
+    "run_id": str,
+    "planned": Count,
+    "task_path": str,
+    "notify": str,
+    "identity": _Identity,
+    "shape": _Shape,
+    "clock": _Clock,
+    "attempts": list[dict[str, Any]],
+    "stopped": _Stopped,
+    "earlier_results": list[_Earlier],
+    "proposers": _Proposers,
+    "tracking": _Tracking,
+    "examples": dict[str, _Labelled],
+    "result": _Result,
+    "best": str,
+}
+# By table and column.
+_COLUMNS: Mapping[tuple[str, str], Any] = {
+    ("calls", "request"): _Request,
+    ("calls", "response"): _Response,
+    ("calls", "failure"): _Failed,
+    ("scores", "answer"): dict[str, Any],
+    ("trials", "prompts"): dict[str, dict[str, Any]],
+    ("trials", "params"): dict[str, Any],
+    ("trials", "parents"): list[str],
+}
+
+
+def parsed_meta(key: str, text: str) -> Any:
+    """Return the value of a row in meta; raises ValueError where it is not what metier writes there."""
+    return _checked(text, _META.get(key))
+
+
+def parsed(table: str, column: str, text: str | None) -> Any:
+    """Return the JSON of a column, None where it is null; raises ValueError where it is not what metier writes."""
+    return None if text is None else _checked(text, _COLUMNS[table, column])
+
+
+@cache
+def _adapter(shape: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(shape)
+
+
+def _checked(text: str, shape: Any) -> Any:
+    try:
+        value = json.loads(text)
+        check_depth(value)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if value is not None and shape is not None:
+        try:
+            _adapter(shape).validate_json(text, strict=True)
+        except ValidationError as problem:
+            first = problem.errors(include_url=False, include_input=False)[0]
+            path = ".".join(map(str, first["loc"]))
+            raise ValueError(f"{path or 'it'}: {first['msg']}") from None
+    return value

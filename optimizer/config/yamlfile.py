@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from optimizer.errors import ConfigError, MetierError
-from optimizer.system.files import refuse_pipe, unreadable
+from optimizer.system.files import refuse_large, refuse_pipe, unreadable
 from optimizer.system.limits import DEEPEST, TOO_DEEP, shorten
 
 # Of a YAML file: its characters, and its keys and values with each alias counted as what it stands for.
@@ -18,9 +18,10 @@ LARGEST, MOST_NODES = 1_000_000, 40_000
 
 
 def read_text(path: Path, error: type[MetierError]) -> str:
-    """Return a UTF-8 file's text; raises `error` where it is missing, a folder, a pipe, or not UTF-8."""
+    """Return a UTF-8 file's text; raises `error` where it is missing, a folder, a pipe, too large, or not UTF-8."""
     refuse_pipe(path, error)
     try:
+        refuse_large(path, error)
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as problem:
         line = problem.object[: problem.start].count(b"\n") + 1

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from dspy.lm15 import Request, Response
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+# Of a reply, in bytes: tens of times the longest answer of any model.
+LARGEST_REPLY = 10_000_000
 OnHeaders = Callable[[Mapping[str, str]], None]
 
 
@@ -88,11 +90,21 @@ class HttpWire:
         try:
             sent = self._session.post(url, data=body, headers=headers, proxy=self._proxy, allow_redirects=False)
             async with sent as reply:
-                return reply.status, {k.lower(): v for k, v in reply.headers.items()}, await reply.read()
+                return reply.status, {k.lower(): v for k, v in reply.headers.items()}, await _body(reply)
         except aiohttp.ClientPayloadError:
             raise CallError("truncated", "the reply broke off before its end") from None
         except (aiohttp.ClientError, OSError) as problem:
             raise CallError("transport", str(problem) or type(problem).__name__) from None
+
+
+async def _body(reply: aiohttp.ClientResponse) -> bytes:
+    """Return a reply's bytes, unpacked; raises CallError for more than any answer has."""
+    body = bytearray()
+    async for part in reply.content.iter_any():
+        body += part
+        if len(body) > LARGEST_REPLY:
+            raise CallError("malformed", f"the reply has more than {LARGEST_REPLY:,} bytes")
+    return bytes(body)
 
 
 def _basic(url: str) -> str | None:

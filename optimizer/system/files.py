@@ -10,6 +10,9 @@ from pathlib import Path
 
 from optimizer.errors import LedgerError, MetierError
 
+# Bytes of a user's file. A million long examples are fewer; all of it is held in memory, several times.
+LARGEST = 500_000_000
+
 
 def private_folder(path: Path) -> None:
     """Make a folder, and those above it that are not there, which only their user may enter; raises OSError.
@@ -69,6 +72,14 @@ def refuse_pipe(path: Path, error: type[MetierError]) -> None:
     """Raise `error` for a pipe or a device: to read one may take for ever."""
     if exists(path) and not is_file(path) and not is_folder(path):
         raise error(f"{path}: is a pipe or a device, not a file", "Save what it gives in a file, and name that.")
+
+
+def refuse_large(path: Path, error: type[MetierError], size: int | None = None) -> None:
+    """Raise `error` for a file of more bytes than are read; `size` says how many it has once it is unpacked."""
+    size = path.stat().st_size if size is None else size
+    if size > LARGEST:
+        what = f"{path}: has {size:,} bytes; at most {LARGEST:,} are read"
+        raise error(what, "Take a part of it: some hundred examples are enough.")
 
 
 def unreadable(path: Path, problem: OSError | ValueError, error: type[MetierError], kind: str = "file") -> MetierError:

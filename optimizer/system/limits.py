@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 DEEPEST = 100
 TOO_DEEP = f"nested more than {DEEPEST} deep"
@@ -13,7 +12,8 @@ def check_depth(value: object) -> None:
     """Raise ValueError for a value nested so deeply that Python's recursion would fail on it later."""
     layer = [value]
     for _ in range(DEEPEST):
-        layer = [item for one in layer if isinstance(one, (dict, list)) for item in _items(one)]
+        items = (item for one in layer for item in _items(one) if isinstance(item, (dict, list)))
+        layer = list({id(item): item for item in items}.values())  # what is shared is looked at once
         if not layer:
             return
     raise ValueError(TOO_DEEP)
@@ -28,5 +28,5 @@ def shorten(value: object, width: int = 80) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
-def _items(container: dict[str, Any] | list[Any]) -> Iterable[Any]:
-    return container.values() if isinstance(container, dict) else container
+def _items(value: object) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

@@ -13,7 +13,7 @@ from typing import Any
 
 from optimizer.config.yamlfile import read_text
 from optimizer.errors import TaskError
-from optimizer.system.files import exists, refuse_pipe
+from optimizer.system.files import exists, refuse_large, refuse_pipe
 from optimizer.system.limits import shorten
 from optimizer.task.text import no_such_file, parse_json
 
@@ -123,11 +123,20 @@ def _read_parquet(path: Path, label: str) -> list[Row]:
         raise TaskError(what, "Run: pip install pyarrow; or save the examples as .jsonl.") from None
     refuse_pipe(path, TaskError)
     try:
+        refuse_large(path, TaskError)
+        refuse_large(path, TaskError, _unpacked(pyarrow.parquet.read_metadata(path)))
         records = pyarrow.parquet.read_table(path).to_pylist()
     except (OSError, ValueError) as problem:
         what = f"{label}: cannot be read as Parquet ({problem})"
         raise TaskError(what, "Write it again, or save the examples as .jsonl.") from None
     return [Row(record, f"{label} row {number}") for number, record in enumerate(records, 1)]
+
+
+def _unpacked(metadata: Any) -> int:
+    """Return the bytes that a Parquet file's rows take at least: packed, a few bytes may hold millions of them."""
+    groups: int = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
+    cells: int = metadata.num_rows * metadata.num_columns
+    return max(groups, cells)
 
 
 _READERS: Mapping[str, Callable[[Path, str], list[Row]]] = {

@@ -125,6 +125,11 @@ class FakeServer:
         return runner, int(runner.addresses[0][1])
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if (raw_fault := self._plan.lasting) is not None and raw_fault.kind == "raw":
+            await request.read()
+            if request.transport is not None:
+                request.transport.write(raw_fault.body)
+            return _hang_up(request)  # whatever was asked
         if request.method == "GET" and request.path == "/v1/models":
             return _json({"object": "list", "data": [{"id": "fake", "object": "model"}]})
         protocol = PATHS.get(request.path)

@@ -20,6 +20,7 @@ Kind = Literal[
     "deep",
     "huge_usage",
     "slow",
+    "raw",
 ]
 
 
@@ -28,13 +29,15 @@ class Fault:
     """One thing that goes wrong with one request.
 
     `status` answers with an HTTP error, `hang` never answers, `hang_up` closes the connection, `cut` stops
-    in the middle of the reply, `slow` answers `seconds` late; the others answer 200 with nonsense.
+    in the middle of the reply, `slow` answers `seconds` late, `raw` sends the bytes of `body`, head and all, and
+    hangs up; the others answer 200 with nonsense.
     """
 
     kind: Kind
     status: int = 0
     retry_after: float | None = None
     seconds: float = 0.0
+    body: bytes = b""
 
 
 EVERY_KIND: tuple[Fault, ...] = (

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from optimizer.config.schema import ModelConfig
 from optimizer.door.failures import checked, classify, problem_with
 from optimizer.errors import CallError
+from optimizer.models import wire
 from optimizer.models.prices import Price, metered
 from optimizer.models.providers import Endpoint, remote
 from optimizer.models.wire import HttpWire, proxy_for
@@ -262,3 +263,24 @@ def test_any_reply_is_an_answer_or_a_failure_of_a_known_kind(provider: str, data
 def test_a_deeply_nested_body_leaves_the_status_its_word(provider: str, status: int, kind: str) -> None:
     body = b'{"error": ' + b"[" * 5000 + b"]" * 5000 + b"}"
     assert outcome(Canned(provider, status, body), request(provider=provider)) == (kind, None)
+
+
+@both
+def test_a_reply_of_more_than_any_answer_is_not_read(
+    provider: str, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "LARGEST_REPLY", 10_000)
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
+    server.break_down(Fault("raw", body=head + b'{"id": "' + b"x" * 20_000 + b'"}'))
+    endpoint = remote(ModelConfig(model=f"{provider}/fake", api_base=server.url), 20, 1)
+
+    async def ask() -> None:
+        dialed = endpoint.dial(lambda headers: None)
+        try:
+            await dialed.acall(request(provider=provider))
+        finally:
+            await dialed.aclose()
+
+    with pytest.raises(CallError, match="more than 10,000 bytes") as refused:
+        asyncio.run(ask())
+    assert refused.value.kind == "malformed"

@@ -27,3 +27,10 @@ def test_a_value_may_be_nested_a_hundred_deep() -> None:
     check_depth(nested(DEEPEST - 1))
     with pytest.raises(ValueError, match="nested more than 100 deep"):
         check_depth({"a": nested(DEEPEST)})
+
+
+def test_what_is_shared_is_looked_at_once() -> None:
+    value: list[object] = []
+    for _ in range(DEEPEST - 1):
+        value = [value, value]  # 2**99 ways lead to the innermost
+    check_depth(value)

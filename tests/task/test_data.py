@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.errors import TaskError
+from optimizer.system import files
 from optimizer.task.data import Row, read_rows
 
 
@@ -117,3 +118,21 @@ def test_a_name_that_no_file_can_have_is_not_there(tmp_path: Path) -> None:
     for path in (tmp_path / f"{'x' * 300}.csv", tmp_path / ("y" * 300) / "a.csv", tmp_path / "z\0.csv"):
         with pytest.raises(TaskError, match="no such file"):
             read_rows(path)
+
+
+def test_a_file_too_large_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "LARGEST", 10)
+    (tmp_path / "rows.jsonl").write_text('{"text": "long enough"}\n')
+    with pytest.raises(TaskError, match=r"rows.jsonl: has 24 bytes; at most 10 are read"):
+        read_rows(tmp_path / "rows.jsonl")
+
+
+def test_a_parquet_file_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pyarrow.table({"text": ["the same"] * 50_000}), tmp_path / "rows.parquet")
+    size = (tmp_path / "rows.parquet").stat().st_size
+    assert size < 10_000
+    monkeypatch.setattr(files, "LARGEST", 10_000)
+    with pytest.raises(TaskError, match=r"has 50,000 bytes; at most 10,000 are read"):
+        read_rows(tmp_path / "rows.parquet")

@@ -314,7 +314,7 @@ class RunConfig(Strict):
     failures: Failures = Failures()
     tracking: Tracking = Tracking()
     notify: Notify = Notify()
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**32)
     run_dir: str | None = Field(None, description="default: runs/<timestamp>-<task>-<id>")
 
     @property

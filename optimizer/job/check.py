@@ -13,7 +13,7 @@ from optimizer.config.schema import RunConfig
 from optimizer.errors import ConfigError
 from optimizer.evaluate.evaluator import Result
 from optimizer.evaluate.statistics import Interval, difference, interval, mean
-from optimizer.job.eval import answers_to, check_fits
+from optimizer.job.eval import answers_to, asked_of, check_fits
 from optimizer.job.finish import model_of
 from optimizer.job.load import load_prompt
 from optimizer.prompt.saved import SavedPrompt
@@ -101,7 +101,7 @@ def check(
     name, prompt, on_task = _subject(source, task, trust)
     against = None if wanted.against is None else _rival(wanted.against, on_task, trust)
     prompts = [prompt, *([] if against is None else [against])]
-    prompt, *rivals = [_ready(one if model is None else one.asked_of(model, api_base), on_task) for one in prompts]
+    prompt, *rivals = [_ready(asked_of(one, model, api_base), on_task) for one in prompts]
     results = _answers(on_task, prompt, split, name)
     criteria = []
     if wanted.least is not None:

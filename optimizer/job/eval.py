@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from optimizer.config.schema import Models, RunConfig
-from optimizer.errors import TaskError
+from optimizer.errors import ConfigError, TaskError
 from optimizer.evaluate.evaluator import Result, phase_tag
 from optimizer.evaluate.statistics import Interval, interval, mean
 from optimizer.job.load import load_prompt
@@ -40,8 +40,7 @@ def evaluate_saved(
 
     Without a `model`, the one that the prompt names is asked; see `load_prompt` for `trust`.
     """
-    prompt = load_prompt(prompt_path, trust=trust)
-    prompt = prompt if model is None else prompt.asked_of(model, api_base)
+    prompt = asked_of(load_prompt(prompt_path, trust=trust), model, api_base)
     prompt.check_model()  # what is not the file's to say is refused before anything of the task's runs
     task = load_task(task_path)
     prompt = prompt.run_by(task)
@@ -49,6 +48,16 @@ def evaluate_saved(
     results = answers_to(task, prompt, split)
     scores = [result.value for result in results if isinstance(result, Score)]
     return Scored(mean(scores), interval(scores), len(scores), len(results) - len(scores), count_cut(results))
+
+
+def asked_of(prompt: SavedPrompt, model: str | None, api_base: str | None) -> SavedPrompt:
+    """Return a prompt for the model that the caller names, if any; raises ConfigError for an address without one."""
+    if model is not None:
+        return prompt.asked_of(model, api_base)
+    if api_base is not None:
+        what = f"--api-base {api_base!r:.120} is the endpoint of --model, and no --model is named"
+        raise ConfigError(what, f"Name it, as in: --model {prompt.named.model} --api-base …; or leave it out.")
+    return prompt
 
 
 def answers_to(task: Task, prompt: SavedPrompt, split: str) -> list[Result]:

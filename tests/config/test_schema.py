@@ -177,3 +177,9 @@ def test_dollars_do_not_end_a_search_that_costs_none() -> None:
 
 def test_without_a_budget_there_are_some_trials() -> None:
     assert RunConfig(task="t").trials == USUAL_TRIALS
+
+
+def test_a_seed_has_at_most_32_bits() -> None:
+    assert RunConfig(task="t", seed=2**32 - 1).seed == 2**32 - 1
+    with pytest.raises(ValidationError, match="less than 4294967296"):
+        RunConfig(task="t", seed=2**32)

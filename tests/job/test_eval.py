@@ -7,7 +7,8 @@ import pytest
 from support.jobs import BagOfWords, lighten, make_task, rule
 
 from optimizer.config.schema import ModelConfig
-from optimizer.errors import TaskError
+from optimizer.errors import ConfigError, TaskError
+from optimizer.job.check import Wanted, check
 from optimizer.job.eval import evaluate_saved
 from optimizer.prompt.saved import dump_prompt
 from optimizer.task.load import load_task
@@ -71,4 +72,13 @@ def test_a_prompt_of_other_fields_is_refused(folder: Path, server: FakeServer, t
     other = make_task(tmp_path / "other", inputs={"question": {}}, fields={"question": "text"})
     with pytest.raises(TaskError, match="its fields are"):
         evaluate_saved(str(other), path, "test", None, None, trust=True)
+    assert server.count == 0
+
+
+def test_an_address_without_its_model_is_refused(folder: Path, server: FakeServer) -> None:
+    path = saved(folder, server, Prompt("Sort it."))
+    with pytest.raises(ConfigError, match="--api-base 'http://other' is the endpoint of --model"):
+        evaluate_saved(str(folder), path, "test", None, "http://other", trust=True)
+    with pytest.raises(ConfigError, match="no --model is named"):
+        check(path, Wanted(0.5, None, 0.05), "test", str(folder), None, "http://other", trust=True)
     assert server.count == 0

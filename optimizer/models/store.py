@@ -65,7 +65,7 @@ class Store:
         entry = find(name, self._catalogue)
         for file in entry.files:
             path = self.root / entry.slug / file.name
-            if not path.exists():
+            if not exists(path):
                 return None
             if not self._is_sound(entry, file):
                 what = f"{path} is damaged: its sha256 is not {file.sha256}"

@@ -195,3 +195,7 @@ def test_resolve_refuses_what_is_no_model(tmp_path, monkeypatch, spec, what):
 def test_the_real_model_is_verified(smollm2_path):
     assert smollm2_path == Store().resolve("local/smollm2-135m")
     assert seals.sha256_of(smollm2_path) == CATALOGUE["local/smollm2-135m"].files[0].sha256
+
+
+def test_a_root_that_no_disk_can_hold_has_no_models(tmp_path: Path) -> None:
+    assert Store(tmp_path / ("x" * 300)).path("local/smollm2-135m") is None

@@ -72,7 +72,8 @@ class BlockAdapter(PlainAdapter):
 
     @staticmethod
     def _inputs(signature: type[dspy.Signature], values: Mapping[str, Any]) -> str:
-        return "\n".join(f"{label_of(name)}: {render(values[name])}" for name in signature.input_fields)
+        fields = signature.input_fields  # a demo in somebody's file may lack one
+        return "\n".join(f"{label_of(name)}: {render(values[name])}" for name in fields if name in values)
 
     @staticmethod
     def _outputs(signature: type[dspy.Signature], values: Mapping[str, Any]) -> str:

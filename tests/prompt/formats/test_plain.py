@@ -161,3 +161,8 @@ def test_it_runs_as_dspys_adapter(adapter: Any) -> None:
 
     with dspy.context(lm=Echo([{"intent": "card"}]), adapter=adapter):
         assert dspy.Predict(ONE)(message="m").intent == "card"
+
+
+def test_a_demo_that_lacks_an_input_shows_the_others() -> None:
+    content = BlockAdapter().format(TWO, [{"message": "m1", "intent": "bill"}], {"message": "now", "due_date": "d"})
+    assert "Message: m1\nIntent: bill\n\nMessage: now\nDue date: d" in content[0]["content"]

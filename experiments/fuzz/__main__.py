@@ -16,6 +16,7 @@ import tempfile
 import time
 import traceback
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -31,6 +32,10 @@ ROOM = 4_000_000_000
 
 class Hang(BaseException):
     """An input took longer than SECONDS of the processor, or PATIENCE by the clock."""
+
+
+class Enough(KeyboardInterrupt):
+    """The minutes are over; hypothesis lets it through."""
 
 
 def ring(number: int, frame: FrameType | None) -> None:
@@ -58,7 +63,7 @@ def memory(what: str) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(what)) / 1024
 
 
-def fuzz(name: str, inputs: int, seed: int) -> dict[str, Any]:
+def fuzz(name: str, inputs: int, seed: int, minutes: float) -> dict[str, Any]:
     """Give one kind so many inputs; returns counts, findings by origin, the slowest input and the memory."""
     bare = memory("VmRSS")
     from hypothesis import HealthCheck, Phase, given, settings
@@ -90,6 +95,8 @@ def fuzz(name: str, inputs: int, seed: int) -> dict[str, Any]:
             @given(kind.inputs)
             def one(made: Any) -> None:
                 nonlocal slowest
+                if time.monotonic() - begun > 60 * minutes:
+                    raise Enough
                 if counts["inputs"] == 50:  # by then everything is imported
                     started.append(memory("VmRSS"))
                     space = resource.getrlimit(resource.RLIMIT_AS)[1]
@@ -98,7 +105,7 @@ def fuzz(name: str, inputs: int, seed: int) -> dict[str, Any]:
                     )
                     resource.setrlimit(resource.RLIMIT_AS, (taken + ROOM, space))
                 counts["inputs"] += 1
-                begun = time.process_time()
+                started_at = time.process_time()
                 wind(SECONDS if counts["inputs"] > 50 else PATIENCE)
                 try:
                     counts["worked"] += not kind.act(made)
@@ -116,10 +123,11 @@ def fuzz(name: str, inputs: int, seed: int) -> dict[str, Any]:
                 finally:
                     wind(0)
                 if counts["inputs"] > 50:
-                    slowest = max(slowest, time.process_time() - begun)
+                    slowest = max(slowest, time.process_time() - started_at)
 
             begun = time.monotonic()
-            one()
+            with suppress(Enough):
+                one()
             seconds = time.monotonic() - begun
         os.chdir("/")
     start = started[0] if started else memory("VmRSS")
@@ -134,7 +142,7 @@ def fuzz(name: str, inputs: int, seed: int) -> dict[str, Any]:
     }
 
 
-def child(name: str, inputs: int, seed: int, out: Path) -> dict[str, Any]:
+def child(name: str, inputs: int, seed: int, minutes: float, out: Path) -> dict[str, Any]:
     """Fuzz a kind in a process of its own."""
     command = [
         sys.executable,
@@ -146,6 +154,8 @@ def child(name: str, inputs: int, seed: int, out: Path) -> dict[str, Any]:
         str(inputs),
         "--seed",
         str(seed),
+        "--minutes",
+        str(minutes),
         "--out",
         str(out),
     ]
@@ -183,19 +193,20 @@ def main() -> int:
     parser.add_argument("--kind", choices=list(KINDS), help="that one, in this process")
     parser.add_argument("--inputs", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=100.0, help="that a kind may take")
     parser.add_argument("--out", type=Path, default=Path("build/fuzz"))
     options = parser.parse_args()
     out = options.out.absolute()
     out.mkdir(parents=True, exist_ok=True)
     if options.kind:
         warnings.simplefilter("ignore")
-        result = fuzz(options.kind, options.inputs, options.seed)
+        result = fuzz(options.kind, options.inputs, options.seed, options.minutes)
         (out / f"{options.kind}.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
         return 0
     print("| kind | inputs | worked | findings | slowest | memory | took |\n|---|---|---|---|---|---|---|")
     found = 0
     for name in options.kinds:
-        result = child(name, options.inputs, options.seed, out)
+        result = child(name, options.inputs, options.seed, options.minutes, out)
         found += result["finding"]
         print(line(result), flush=True)
         for key, finding in result.get("findings", {}).items():

@@ -20,6 +20,7 @@ from optimizer.door.recorder import Recorder
 from optimizer.errors import TaskError
 from optimizer.prompt.program import Programs
 from optimizer.prompt.saved import SavedPrompt
+from optimizer.system.limits import shorten
 from optimizer.types import Candidate, Example, Prompt, digest
 
 if TYPE_CHECKING:
@@ -91,6 +92,9 @@ def merged(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
 def template_of(saved: SavedPrompt, predictor: str) -> Template:
     """Return the template of one predictor's prompt; raises TaskError where an input of it is no text."""
     programs = Programs(saved.task, saved.task.train, never)
+    if predictor not in programs.predictors:
+        what = f"a prompt for {shorten(predictor)}, and the program has {', '.join(programs.predictors)}"
+        raise TaskError(what, "Give the best.json of a run of this task.")
     prompt, signature = saved.candidate.prompts[predictor], programs.predictors[predictor].signature
     pool = programs.pool_of(predictor) if prompt.retrieves else ()
     shown = pool or prompt.shown

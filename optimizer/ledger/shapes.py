@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
@@ -47,9 +47,9 @@ class _Baseline(_Side):
 
 class _Usage(TypedDict):
     calls: dict[str, Count]
-    cached_calls: Count
+    cached_calls: NotRequired[Count]
     input_tokens: Count
-    cached_input_tokens: Count
+    cached_input_tokens: NotRequired[Count]
     output_tokens: Count
     usd: Figure
 

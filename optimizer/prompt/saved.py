@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +27,7 @@ from optimizer.task.metrics.build import build_metric
 from optimizer.task.schema import FieldSpec, check_fields
 from optimizer.task.task import Task
 from optimizer.task.text import parse_json
+from optimizer.task.values import coerce
 from optimizer.types import Candidate, Example, Order, Policy
 
 if TYPE_CHECKING:
@@ -236,6 +238,11 @@ def _from_json(data: dict[str, Any], source: str, trust: bool) -> SavedPrompt:
     if program and "module" in program:
         what = f"these are the prompts of a {program['module']!r:.80}, which was optimized as an object"
         raise TaskError(what, "Save what compile() returned with its own save(), and load that.")
+    pool = tuple(map(Example.from_json, data["pool"]))
+    if not program:
+        for example in (*pool, *(demo for prompt in candidate.prompts.values() for demo in prompt.demos)):
+            _check_values(inputs, example.inputs)
+            _check_values(outputs, example.outputs)
     folder = Path(program["folder"]) if program else Path()
     task = Task.from_parts(
         name=str(data["task"]),
@@ -243,7 +250,7 @@ def _from_json(data: dict[str, Any], source: str, trust: bool) -> SavedPrompt:
         instruction=next(iter(candidate.prompts.values())).instruction,
         inputs=inputs,
         outputs=outputs,
-        train=tuple(map(Example.from_json, data["pool"])),
+        train=pool,
         validation=(),
         test=(),
         metric=build_metric("exact_match", outputs, folder),
@@ -253,6 +260,16 @@ def _from_json(data: dict[str, Any], source: str, trust: bool) -> SavedPrompt:
     privacy = Privacy.model_validate(data.get("privacy", {}))
     doubts = Doubts() if trust else doubts_of(source, model, task)
     return SavedPrompt(task, candidate, model, doubts=doubts, privacy=privacy)
+
+
+def _check_values(specs: Mapping[str, FieldSpec], values: Mapping[str, Any]) -> None:
+    """Raise ValueError where a demo's value is not of its field's type: DSPy's formats fail on it in their own ways."""
+    for name in specs.keys() & values.keys():
+        plain = specs[name].model_copy(update={"choices": None, "definitions": {}})
+        try:
+            coerce(plain, values[name])
+        except ValueError as problem:
+            raise ValueError(f"a demo's {name!r} {problem}") from None
 
 
 def _never_embeds(texts: Any) -> Any:

@@ -46,3 +46,9 @@ def test_a_program_without_a_call_is_told() -> None:
 
     with pytest.raises(TaskError, match="made no call"):
         first_request(Silent(), saved("turns").model, {"text": "x"})
+
+
+def test_a_prompt_for_another_predictor_is_refused() -> None:
+    prompt = saved("turns")
+    with pytest.raises(TaskError, match="a prompt for 'other', and the program has"):
+        template_of(prompt, "other")

@@ -14,7 +14,7 @@ from support.jobs import lighten
 from experiments.fuzz import kinds
 
 SEED = int(os.environ.get("METIER_TEST_SEED", "20"))
-INPUTS = 25
+INPUTS = 12
 
 
 @pytest.fixture(scope="module")

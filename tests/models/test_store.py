@@ -199,3 +199,9 @@ def test_the_real_model_is_verified(smollm2_path):
 
 def test_a_root_that_no_disk_can_hold_has_no_models(tmp_path: Path) -> None:
     assert Store(tmp_path / ("x" * 300)).path("local/smollm2-135m") is None
+
+
+def test_a_note_nested_without_end_is_not_believed(tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    (tmp_path / "seals.json").write_text("[" * 100_000)
+    assert seals.Seals(tmp_path / "seals.json").recorded(tmp_path / "model.gguf") is None

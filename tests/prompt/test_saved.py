@@ -115,3 +115,11 @@ def test_a_file_without_prompts_is_refused(tmp_path: Path, task: Task, best: Can
 def test_an_absent_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TaskError, match="no such file"):
         load_prompt(tmp_path / "absent.json")
+
+
+def test_a_demo_of_another_type_than_its_field_is_refused(tmp_path: Path, task: Task, best: Candidate) -> None:
+    data = json.loads(dump_prompt(task, best, MODEL, {}))
+    name = next(iter(task.inputs))
+    data["prompts"][ROOT]["demos"][0]["inputs"][name] = [None]
+    with pytest.raises(TaskError, match=f"a demo's '{name}' is"):
+        load_prompt(saved(tmp_path, json.dumps(data)))

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
+from report.made import candidates, result
 
 from optimizer.errors import ConfigError, LedgerError, StoppedByFailures
 from optimizer.ledger.decisions import MOVE, decisions_of
@@ -115,19 +116,20 @@ def test_the_cause_is_told_in_one_short_line(run_dir: Path, faulty: type[Faulty]
 
 
 @pytest.mark.parametrize(
-    ("status", "result", "expected"),
+    ("status", "has_result", "expected"),
     [
-        ("RUNNING", None, "KILLED"),
-        ("RUNNING", "abc", "FINISHED"),
-        ("FAILED", None, "FAILED"),
-        ("KILLED", "abc", "KILLED"),
-        ("FINISHED", "abc", "FINISHED"),
+        ("RUNNING", False, "KILLED"),
+        ("RUNNING", True, "FINISHED"),
+        ("FAILED", False, "FAILED"),
+        ("KILLED", True, "KILLED"),
+        ("FINISHED", True, "FINISHED"),
     ],
 )
-def test_how_a_job_ended(run_dir: Path, status: str, result: str | None, expected: str) -> None:
+def test_how_a_job_ended(run_dir: Path, status: str, has_result: bool, expected: str) -> None:
     set_status(run_dir, status)
     with closing(Ledger(run_dir / "ledger.db")) as ledger:
-        ledger.put_meta("result", result)
+        seed, winner, *_ = candidates()
+        ledger.put_meta("result", result(seed, winner, "sorting") if has_result else None)
         assert final_status(ledger) == expected
 
 

@@ -120,8 +120,8 @@ def remote(config: ModelConfig, timeout: float, concurrency: int) -> Endpoint:
         remedy = "Give the function again: metier.optimize(…, model=function, run_dir=…), or result.prompt."
         raise ModelError(f"model '{config.model}' is a Python function, which has no name to be started by", remedy)
     base = config.api_base or base_of(config.model)
-    if base is not None and split_url(base) is None:
-        remedy = "Correct models.task.api_base, or the environment variable that gives it."
+    if base is not None and not _is_address(config.model, base):
+        remedy = "Correct models.task.api_base, or the environment variable that gives it: http://… or https://…"
         raise ModelError(f"model '{config.model}': {base!r:.120} is no address", remedy)
     key = None
     if config.api_key_env is not None:
@@ -133,3 +133,11 @@ def remote(config: ModelConfig, timeout: float, concurrency: int) -> Endpoint:
         key = "none"  # a server on this machine asks for none, but the clients insist on sending one
     identity = identity_at(config.model, config.api_base)
     return Endpoint(config.model, identity, base, key, timeout, concurrency)
+
+
+def _is_address(model: str, base: str) -> bool:
+    """Tell if a model may be asked at an address; of those that our own wire asks, it must be one of the web."""
+    parts = split_url(base)
+    if parts is None or model.partition("/")[0] not in KEYS:
+        return parts is not None
+    return parts.scheme in ("http", "https") and bool(parts.hostname)

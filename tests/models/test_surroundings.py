@@ -8,6 +8,7 @@ import dspy
 import pytest
 
 from optimizer.config.schema import ModelConfig, Models
+from optimizer.errors import ModelError
 from optimizer.models.own import lm_endpoint
 from optimizer.models.providers import Endpoint, remote
 from optimizer.models.surroundings import surroundings
@@ -83,3 +84,9 @@ def test_no_password_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_lms_own_account_is_named() -> None:
     lm = dspy.LM("openai/x", organization="org-1", api_version="7")
     assert lm_endpoint(lm, Models()).identity == "openai/x@default api_version=7 organization=org-1"
+
+
+@pytest.mark.parametrize("base", ["//x", "x", "ftp://x/v1", "http://", "http:///v1"])
+def test_what_is_no_web_address_is_refused(base: str) -> None:
+    with pytest.raises(ModelError, match="is no address"):
+        remote(ModelConfig(model="openai/fake", api_base=base), 1.0, 1)

@@ -198,6 +198,8 @@ _META: Mapping[str, Any] = {
     "examples": dict[str, _Labelled],
     "result": _Result,
     "best": str,
+    "answer_limit": Annotated[int, Field(gt=0, le=LARGEST)],
+    "shown": dict[str, list[tuple[dict[str, Any], dict[str, Any]]]],
 }
 # By table and column.
 _COLUMNS: Mapping[tuple[str, str], Any] = {

@@ -106,3 +106,13 @@ def test_a_result_without_its_seed_is_refused(run: Path) -> None:
         connection.execute("DELETE FROM trials")
     with closing(Reader(run)) as ledger, pytest.raises(LedgerError, match="cannot be read"):
         result_of(ledger)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("answer_limit", 0.5), ("shown", {"predict": [[1, 2]]}), ("clock", {"starts": ["a"]})]
+)
+def test_other_facts_have_their_shapes(run: Path, key: str, value: Any) -> None:
+    with closing(Ledger(run)) as ledger:
+        ledger.put_meta(key, value)
+    with closing(Reader(run)) as ledger, pytest.raises(LedgerError, match=f"'{key}' in meta cannot be read"):
+        ledger.meta(key)

@@ -14,7 +14,7 @@ from optimizer.config.yamlfile import composed, line_of
 from optimizer.errors import MetierError, did_you_mean
 from optimizer.system.limits import shorten
 
-SHOWN = 5
+SHOWN, LONGEST_KEY = 5, 60
 
 
 class Strict(BaseModel):
@@ -49,7 +49,9 @@ def _where(source: str, root: yaml.Node | None, keys: tuple[int | str, ...]) -> 
 
 
 def _describe(model: type[BaseModel], detail: ErrorDetails) -> tuple[str, str]:
-    key = ".".join(str(part) for part in detail["loc"])
+    key = ".".join(
+        str(part) if len(str(part)) <= LONGEST_KEY else f"{str(part)[:LONGEST_KEY]}…" for part in detail["loc"]
+    )
     if detail["type"] == "extra_forbidden":
         known = list(_known_keys(model, detail["loc"][:-1]))
         return f"unknown key '{key}'", f"In '{key}': {did_you_mean(str(detail['loc'][-1]), known)}".rstrip()

@@ -103,6 +103,8 @@ class _Loader(yaml.SafeLoader):
             value = super().construct_object(node, deep)
             if isinstance(value, int):
                 str(value)  # raises ValueError for more digits than Python prints
+            if isinstance(value, str):
+                value.encode()  # raises ValueError for half of a surrogate pair
         except (ValueError, LookupError, AttributeError):
             kind = node.tag.rpartition(":")[2]
             what = f"{shorten(node.value)} cannot be read as {kind}"

@@ -128,3 +128,9 @@ def test_line_of(tmp_path: Path) -> None:
     assert line_of(composed(path), ("b", "absent")) == 2
     assert line_of(composed(path), ("absent",)) is None
     assert line_of(composed(tmp_path / "absent.yaml"), ("a",)) is None
+
+
+def test_half_of_a_surrogate_pair_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text('task: "\\uD800"\n')
+    with pytest.raises(ConfigError, match=r"a.yaml:1: not valid YAML \(.*cannot be read as str"):
+        read_yaml(tmp_path / "a.yaml", ConfigError)

@@ -87,14 +87,17 @@ def _parsed(spec: str | Mapping[str, Any], source: str) -> tuple[str, dict[str, 
         text = spec.strip()
         if text.startswith("python:") or ".py:" in text:
             return "python", {"python": text.removeprefix("python:").strip()}
-        return text, {}
-    options = dict(spec)
+        options: dict[str, Any] = {"name": text}
+    else:
+        options = dict(spec)
     if "python" in options:
         return "python", options
     name = options.pop("name", None)
     if not isinstance(name, str):
-        what = f"{source}: metric: {shorten(dict(spec))} has no name"
+        what = f"{source}: metric: {shorten(options)} has no name"
         raise TaskError(what, "Write {name: exact_match}, or {python: metric.py:score}.")
+    if name == "python":
+        raise TaskError(f"{source}: metric: python names no function", "Write {python: metric.py:score}.")
     return name, options
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from optimizer.errors import TaskError
-from optimizer.task.metrics.build import BUILTINS, build_metric
+from optimizer.task.metrics.build import BUILTINS, build_metric, metric_name
 from optimizer.task.schema import FieldSpec
 from optimizer.types import Example
 
@@ -75,3 +75,9 @@ def test_refuses(spec: Any, outputs: dict[str, FieldSpec], parts: list[str], tmp
         build_metric(spec, outputs, tmp_path, "t.yaml")
     for part in parts:
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("spec", ["python", {"name": "python"}])
+def test_python_alone_names_no_function(spec: Any) -> None:
+    with pytest.raises(TaskError, match="metric: python names no function"):
+        metric_name(spec, "task.yaml")

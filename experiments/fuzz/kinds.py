@@ -471,9 +471,8 @@ def run_folder(folder: Path) -> Iterator[Kind]:
 @kind
 def shared_cache(folder: Path) -> Iterator[Kind]:
     """The file of answers that all runs share: damaged, or with odd rows that are sealed rightly; a door asks it."""
-    from optimizer.ledger.checks import seal
     from optimizer.ledger.ledger import Ledger
-    from optimizer.ledger.shared import COLUMNS, SharedCache
+    from optimizer.ledger.shared import COLUMNS, SharedCache, checksum
     from optimizer.testing.fake_server import FakeServer
 
     path = folder / "answers.db"
@@ -512,7 +511,7 @@ def shared_cache(folder: Path) -> Iterator[Kind]:
                     except (sqlite3.Error, OverflowError, UnicodeEncodeError):
                         return "SQLite refuses it"
                     row = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM answers").fetchone()
-                    connection.execute("UPDATE answers SET seal = ?", (seal(*row),))
+                    connection.execute("UPDATE answers SET seal = ?", (checksum(*row),))
                     connection.commit()
             messages.clear()
             refused = ask()

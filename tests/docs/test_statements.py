@@ -343,7 +343,10 @@ def a_failure_is_no_score(world: World) -> None:
         assert [answer.value for answer in answers_of(ledger, "c", "test")] == [None, 0.0]
 
 
-@says(LEDGER, "- A damaged file: each row is sealed by a checksum, and damage is refused by name.")
+@says(
+    LEDGER,
+    "- A damaged file, or one that somebody changed: the history tells, and the first entry that does not fit is named.",
+)
 def damage_is_refused(world: World) -> None:
     shutil.copytree(world.run, world.tmp / "run")
     file = world.tmp / "run" / "ledger.db"
@@ -355,13 +358,13 @@ def damage_is_refused(world: World) -> None:
     assert "meta changed by itself" in message
 
 
-@says(LEDGER, "- A ledger of another version of metier: one line says so. (Version 7 today.)")
+@says(LEDGER, "- A ledger of another version of metier: one line says so. (Version 8 today.)")
 def another_version_is_refused(world: World) -> None:
-    assert VERSION == 7
+    assert VERSION == 8
     shutil.copytree(world.run, world.tmp / "run")
     with closing(Ledger(world.tmp / "run" / "ledger.db")) as ledger:
-        ledger.put_meta("version", 6)
-    assert "version 6, this metier writes 7" in world.refused("status", world.tmp / "run").splitlines()[0]
+        ledger.put_meta("version", 7)
+    assert "version 7, this metier writes 8" in world.refused("status", world.tmp / "run").splitlines()[0]
 
 
 @says(RESUME, "Only one process works on a folder; a second is refused, or waits with `--wait`.")

@@ -16,7 +16,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-
 from optimizer.ledger.shared import COLUMNS, SharedCache, checksum
 from optimizer.system.redact import hide
 from optimizer.types import Usage

@@ -345,7 +345,7 @@ def a_failure_is_no_score(world: World) -> None:
 
 @says(
     LEDGER,
-    "- A damaged file, or one that somebody changed: the history tells, and the first entry that does not fit is named.",
+    "- A damaged file, or one that somebody changed: the history tells",
 )
 def damage_is_refused(world: World) -> None:
     shutil.copytree(world.run, world.tmp / "run")

@@ -35,8 +35,9 @@ def check(connection: sqlite3.Connection) -> Head:
         raise sqlite3.DatabaseError(str(problem).replace("\n", " "))
     if _objects(connection) != _expected():
         raise sqlite3.DatabaseError("its tables are not those of this version")
-    check_types(connection)
-    return verify(connection)
+    head = verify(connection)
+    check_types(connection)  # after the history, which names the entry that somebody changed
+    return head
 
 
 def check_version(connection: sqlite3.Connection) -> None:

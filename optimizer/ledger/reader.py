@@ -82,6 +82,7 @@ class Reader:
 
         Raises LedgerError where the file, a row or an entry is not what was written.
         """
+        self._is_checked = True  # below, after the history
         with self.at_one_moment() as connection:
             return check(connection), None if earlier is None else entry_of(connection, earlier)
 

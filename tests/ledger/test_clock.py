@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from contextlib import closing
+from pathlib import Path
+
 import pytest
 
+from optimizer.config.schema import BudgetConfig
+from optimizer.door.budget import Budget
 from optimizer.ledger.calls import begin_attempt, repeat_call
 from optimizer.ledger.clock import active_seconds, catch_up, resume_clock
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.spend import booked_for_lost, call_stats, rebook_lost
-from optimizer.system import steady
-from optimizer.system.steady import now
+from optimizer.system.steady import SteadyClock
 from optimizer.types import Usage
 
 
@@ -37,21 +41,28 @@ def test_a_pause_after_a_kill_does_not_count(ledger: Ledger) -> None:
     call(ledger, 1010.0, 1012.0)
     call(ledger, 1015.0, None, state="intent")
     assert begin_attempt(ledger) == 1
-    assert resume_clock(ledger, now(), None) == (15.0, None)
+    assert resume_clock(ledger, ledger.clock.now(), None) == (15.0, None)
 
 
-def test_a_wall_clock_that_was_set_back_between_attempts_loses_no_seconds(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(steady, "_offset", steady._offset)
-    begun = now()
+def test_a_wall_clock_that_was_set_back_between_attempts_loses_no_seconds(ledger: Ledger) -> None:
+    begun = SteadyClock().now() + 3600  # an earlier process, an hour later by the wall
     resume_clock(ledger, begun, None)
     call(ledger, begun + 1, begun + 40)
-    steady._offset -= 3600  # another process, an hour earlier by the wall
     catch_up(ledger)
-    assert resume_clock(ledger, now(), None)[0] == pytest.approx(40, abs=1)
-    call(ledger, now() + 1, now() + 20)
+    assert resume_clock(ledger, ledger.clock.now(), None)[0] == pytest.approx(40, abs=1)
+    call(ledger, ledger.clock.now() + 1, ledger.clock.now() + 20)
     assert active_seconds(ledger) == pytest.approx(60, abs=2)
+
+
+def test_what_one_run_has_to_catch_up_with_is_no_other_runs_time(ledger: Ledger, tmp_path: Path) -> None:
+    """Two runs in one process; the first was begun while the wall clock was an hour ahead."""
+    with closing(Ledger(tmp_path / "other.db")) as other:
+        budget = Budget(BudgetConfig(seconds=100), other.clock.now)
+        resume_clock(ledger, SteadyClock().now() + 3600, None)
+        catch_up(ledger)
+        left = budget.time_left("test")
+    assert left is not None
+    assert 40 < left <= 100
 
 
 def test_a_clock_time_means_what_it_meant_when_the_run_was_begun(ledger: Ledger) -> None:

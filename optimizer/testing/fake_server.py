@@ -8,6 +8,7 @@ import hashlib
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from itertools import takewhile
 from types import TracebackType
@@ -17,6 +18,7 @@ from aiohttp import web
 
 from optimizer.testing.faults import Chance, Fault, Plan, Quota
 from optimizer.testing.protocols import PATHS, Messages, Protocol, Reply, events, text_of
+from optimizer.types import canonical_json
 
 Answer = Callable[[Messages], str]
 # Longer than any test waits.
@@ -34,6 +36,7 @@ class FakeServer:
     requests, headers: the bodies of all chat requests so far, and their headers.
     times, failed_at: when each request came, and each that failed, by time.monotonic().
     answered, tokens: how many requests were answered with a text, and the tokens sent and made in these answers.
+    bodies: how often each request was answered with a text, by its body as canonical JSON.
     abandoned: how many requests the client gave up.
     """
 
@@ -45,6 +48,7 @@ class FakeServer:
         self.times: list[float] = []
         self.failed_at: list[float] = []
         self.answered = self.tokens = self.abandoned = 0
+        self.bodies: Counter[str] = Counter()
         self._plan = Plan()
         self._room: int | None = None  # words that a request may have
         self._last_prompt: dict[str, list[str]] = {}
@@ -189,6 +193,7 @@ class FakeServer:
             return protocol.reply(Reply(0, model, text, sent, made, 0))
         self.answered += 1
         self.tokens += sent + made
+        self.bodies[canonical_json(body)] += 1
         known = takewhile(lambda pair: pair[0] == pair[1], zip(self._last_prompt.get(model, []), prompt, strict=False))
         cached = sum(1 for _ in known)
         self._last_prompt[model] = prompt

@@ -27,7 +27,8 @@ class BagOfWords:
         for row, text in enumerate(texts):
             for word in text.split():
                 table[row, md5(word.encode(), usedforsecurity=False).digest()[0] % 64] += 1
-        return table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-9)
+        rows: np.ndarray = table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-9)
+        return rows
 
 
 def light_embeddings(patch: Patch) -> None:

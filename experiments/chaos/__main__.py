@@ -49,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     struck = Counter(what for play in plays for what in play.struck)
     bad = [play for play in plays if play.findings]
     print(f"seed {options.seed}: {len(plays) - len(bad)} of {len(plays)} runs are as their calm run")
-    print(f"{sum(play.kills for play in plays)} kills; {dict(struck.most_common())}; {time.monotonic() - begun:.0f} s")
+    kills, lost = sum(play.kills for play in plays), sum(play.lost for play in plays)
+    print(f"{kills} kills, {lost} calls lost in flight; {dict(struck.most_common())}; {time.monotonic() - begun:.0f} s")
     print(*(line for play in bad for line in (play.name, *_findings(play))), sep="\n")
     return 1 if bad else 0
 

@@ -62,15 +62,18 @@ class Job:
     def _config(
         self, chance: random.Random, task: Path, model: str, writer: str, tracking: str | None
     ) -> dict[str, Any]:
-        asks = {"prompt": {"model": "openai/fake-writer", "api_base": writer}} if chance.random() < 0.3 else {}
+        price = {"price": {"input": 1, "output": 4}}
+        asks = {"prompt": {"model": "openai/fake-writer", "api_base": writer, **price}} if chance.random() < 0.3 else {}
         demos = {"policies": _some(chance, ("static", "nearest")), "counts": [0, 2], "sets": 2}
         search = {"trials": chance.randint(3, 6), "formats": _some(chance, ("turns", "block", "json")), "demos": demos}
         concurrency = chance.randint(1, 6)
+        task_model = {"model": "openai/fake", "api_base": model, **price}
         return {
             "task": str(task),
-            "models": {"task": {"model": "openai/fake", "api_base": model}, "concurrency": concurrency, **asks},
+            "models": {"task": task_model, "concurrency": concurrency, **asks},
             "search": {**search, "round": 3, "block": 4, "instructions": 3},
-            "budget": chance.choice(({}, {"calls": chance.randint(40, 70)})),
+            # Time is never short: only a clock that goes wrong ends such a run early.
+            "budget": chance.choice(({}, {"calls": chance.randint(40, 70)}, {"seconds": 1000}, {"usd": 100})),
             "failures": {"retries": 12, "give_up_after": 3.0},
             "test": {"baselines": chance.choice((0, 4))},
             "tracking": {"mlflow": {"uri": tracking} if self.mirrored else None},

@@ -74,6 +74,7 @@ class Play:
     cut_off: int = 0  # processes that did not come to their end
     struck: list[str] = field(default_factory=list)
     begun: bool = False
+    lost: int = 0
 
     def __post_init__(self) -> None:
         self.folder = self.house.folder / f"job-{self.job.seed}"
@@ -114,11 +115,12 @@ class Play:
         self._expect(self._run("resume", self.out, "--quiet"), {0}, "the finished run, once more")
         if self.house.count != asked:
             self.findings.append("a finished run asked again")
-        calm_like = outcome_of(self.out, self.house.tracking if self.job.mirrored else None)
-        self.findings += differences(calm, calm_like, bool(self.cut_off or self.plan.faults))
+        outcome = outcome_of(self.out, self.house.tracking if self.job.mirrored else None)
+        self.lost = outcome.result["lost_calls"]
+        self.findings += differences(calm, outcome, bool(self.cut_off or self.plan.faults))
         paid = [server.bodies - known for server, known in zip(self.house.servers, before, strict=True)]
         in_flight = yaml.safe_load(self.config.read_text())["models"]["concurrency"]
-        self.findings += paid_twice(calm_like, paid, in_flight * self.cut_off)
+        self.findings += paid_twice(outcome, paid, in_flight * self.cut_off)
         text = self.log.read_text()
         for sign in ("Traceback", "internal error"):
             if sign in text:

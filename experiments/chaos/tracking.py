@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-FIGURES = ("score", "estimate", "calls")
+FIGURES = ("score", "seen_low", "seen_high", "tokens_per_call")
 
 
 class Tracking:

@@ -38,7 +38,7 @@ class Budget:
         """
         self.limits = limits
         self.refused: str | None = None
-        self.lost: dict[str, Usage] = {}
+        self.lost: dict[str, dict[Phase, Usage]] = {}
         self._clock = clock or SteadyClock().now
         self._wall = wall or clock or time.time
         self._start = self._clock()

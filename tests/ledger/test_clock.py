@@ -86,12 +86,12 @@ def test_the_search_is_told_by_role_and_trial(ledger: Ledger) -> None:
 def test_calls_that_were_cut_off_are_found_and_booked_anew(ledger: Ledger) -> None:
     for started, state in ((0.0, "intent"), (1.0, "lost"), (2.0, "done"), (3.0, "failed")):
         call(ledger, started, None, key="a", state=state, input_tokens=10, output_tokens=2, usd=0.5)
-    assert booked_for_lost(ledger) == {"a": Usage(2, 0, 20, 0, 4, 1.0)}
+    assert booked_for_lost(ledger) == {"a": {"search": Usage(2, 0, 20, 0, 4, 1.0)}}
     rebook_lost(ledger, "a", Usage(1, 0, 3, 0, 1, 0.125)).result()
-    assert booked_for_lost(ledger) == {"a": Usage(2, 0, 6, 0, 2, 0.25)}
+    assert booked_for_lost(ledger) == {"a": {"search": Usage(2, 0, 6, 0, 2, 0.25)}}
     repeat_call(ledger, 1, 3, Usage(1, 0, 10, 0, 2, 0.5)).result()
-    assert booked_for_lost(ledger) == {"a": Usage(4, 0, 33, 0, 7, 1.625)}
+    assert booked_for_lost(ledger) == {"a": {"search": Usage(4, 0, 33, 0, 7, 1.625)}}
     rebook_lost(ledger, "a", Usage(1, 0, 3, 0, 1, 0.125)).result()
-    assert booked_for_lost(ledger) == {"a": Usage(4, 0, 12, 0, 4, 0.5)}
+    assert booked_for_lost(ledger) == {"a": {"search": Usage(4, 0, 12, 0, 4, 0.5)}}
     repeat_call(ledger, 1, 1, Usage(1, 0, 3, 0, 1, 0.125)).result()
     assert [row["usd"] for row in ledger.read("SELECT usd FROM calls ORDER BY id")] == [0.125, 0.125, 0.5, 0.5]

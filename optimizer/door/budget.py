@@ -100,8 +100,10 @@ class Budget:
 
     def _must_wait(self, tag: CallTag, most: Usage) -> bool:
         searching = tag.phase == "search"
-        # What the test will cost is not known before one call has been paid, so the first one goes alone.
-        wait = searching and self.limits.usd is not None and self._forecast.blind and self._in_flight > 0
+        # What the test will cost is not known before one call has been paid, so the first one goes alone; a further
+        # attempt at it does not wait for itself.
+        blind = searching and self.limits.usd is not None and self._forecast.blind
+        wait = blind and self._in_flight > 0 and most.calls > 0
         for name, amount in _amounts(tag.phase, most).items():
             limit = getattr(self.limits, name)
             if limit is None:

@@ -186,6 +186,17 @@ def test_failures_that_cost_nothing_need_no_further_room() -> None:
     assert budget.used()["usd"] == (70.0, 70.0)
 
 
+def test_the_first_call_under_dollars_is_repeated_like_any_other() -> None:
+    """It goes alone, for what the test will cost is not known yet; it must not wait for itself."""
+    budget = Budget(BudgetConfig(usd=1000.0))
+    budget.set_aside(2)
+    first, second = (Charge(budget, TAG, PRICE, PRICE.most(100, 10)) for _ in range(2))
+    asyncio.run(first.reserve())
+    first.lose(TimeoutError(), "timeout")
+    assert first.renew()
+    assert budget.hold(TAG, second.most) is not None, "another call waits"
+
+
 def test_a_small_token_budget_is_used_to_its_last_bound(make_door: MakeDoor, ledger: Ledger) -> None:
     """At 16 in flight the bounds exceed the budget tenfold; they take turns instead of ending the search."""
     bound = most_of(request_to_dict(request("00")), Price()).tokens

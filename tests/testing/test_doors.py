@@ -17,6 +17,7 @@ from optimizer.ledger.ledger import Ledger
 from optimizer.models.providers import Endpoint, remote
 from optimizer.testing.doors import CONCURRENCY, TIMEOUT, DoorMachine
 from optimizer.testing.fake_server import FakeServer
+from optimizer.testing.faults import Fault
 
 SEED = int(os.environ.get("METIER_TEST_SEED", "0"))
 EXAMPLES = int(os.environ.get("METIER_DOOR_EXAMPLES", "6"))
@@ -63,6 +64,7 @@ def loses_no_seconds(ledger: Ledger) -> None:
     [
         ("door.door.find_call", forgets, "is not answered"),
         ("door.door.begin_call", books_nothing, "tokens were charged"),
+        ("door.charges.maybe_charged", lambda *_: False, "tokens were charged"),
         ("door.budget.Budget._must_wait", lambda *_: False, "calls: 2 of 1"),
         ("testing.doors.catch_up", loses_no_seconds, "seconds were lost or won"),
     ],
@@ -86,6 +88,9 @@ def play(machine: DoorMachine) -> None:
     machine.keeps_what_it_promises()
     machine.ask([0], "search")
     machine.resume(BudgetConfig())
+    machine.order_faults([Fault("cut")] * 2)
+    machine.ask([5], "test")
+    machine.keeps_what_it_promises()
     machine.kill("response.before", 1, [2])
     machine.keeps_what_it_promises()
     machine.let_time_pass(100)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 
 ROOMY = "64m"
+LINGERS = 20.0  # seconds
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -25,9 +27,12 @@ class Disk:
         used = (usage.f_blocks - usage.f_bfree) * usage.f_frsize
         self._mount("-o", f"remount,size={max(PAGE, used + room)}")
 
-    def protect(self) -> None:
-        """Let nothing be written."""
-        self._mount("-o", "remount,ro")
+    def protect(self) -> bool:
+        """Let nothing be written; False where a process still holds a file, as a mirror does that outlives its run."""
+        deadline = time.monotonic() + LINGERS
+        while not (done := self._mount("-o", "remount,ro")) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return done
 
     def mend(self) -> None:
         """Have room again, to be written."""

@@ -198,8 +198,7 @@ class Play:
         self._expect(code, {0, REFUSED, STOPPED}, "files_full", "written", "not a usable ledger")
 
     def _read_only(self, blow: Blow) -> None:
-        if self.disk.real:
-            self.disk.protect()
+        if self.disk.real and self.disk.protect():
             asked = self.house.count
             texts = ("written", "not a usable ledger", "folder to write in", "unable to open", "no run lies here")
             self._expect(self._end(self._start(blow)), {REFUSED}, "read_only", *texts)

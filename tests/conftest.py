@@ -8,10 +8,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 from support.bench import SEED, Bench
-from support.forks import Forks
 from support.jobs import make_task, rule, settings, write_config
 
 from optimizer.testing.fake_server import FakeServer
+from optimizer.testing.forks import Forks
 
 # No test is judged by the time that it takes: the machines are noisy.
 hypothesis.settings.register_profile("untimed", deadline=None)

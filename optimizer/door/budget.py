@@ -16,7 +16,7 @@ from optimizer.ledger.calls import CallTag
 from optimizer.ledger.clock import resume_clock
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.spend import booked_for_lost, call_stats, usage_by_role
-from optimizer.system.steady import now
+from optimizer.system.steady import SteadyClock
 from optimizer.types import Phase, Usage
 
 
@@ -28,18 +28,20 @@ class Budget:
     """
 
     def __init__(
-        self, limits: BudgetConfig, clock: Callable[[], float] = now, wall: Callable[[], float] | None = None
+        self, limits: BudgetConfig, clock: Callable[[], float] | None = None, wall: Callable[[], float] | None = None
     ) -> None:
-        """`seconds` are counted by the clock, which nobody sets; `until` is read from the wall, by default its twin.
+        """`seconds` are counted by the clock, which nobody sets: the ledger's; `until` is read from the wall.
+
+        A clock that comes without a wall is both.
 
         Raises ConfigError where `until` is not a time.
         """
         self.limits = limits
         self.refused: str | None = None
-        self.lost: dict[str, Usage] = {}
-        self._clock = clock
-        self._wall = wall or (time.time if clock is now else clock)
-        self._start = clock()
+        self.lost: dict[str, dict[Phase, Usage]] = {}
+        self._clock = clock or SteadyClock().now
+        self._wall = wall or clock or time.time
+        self._start = self._clock()
         self._earlier = 0.0
         self._until = None if limits.until is None else moment(limits.until, self._wall())
         self._lock = threading.Lock()
@@ -98,8 +100,10 @@ class Budget:
 
     def _must_wait(self, tag: CallTag, most: Usage) -> bool:
         searching = tag.phase == "search"
-        # What the test will cost is not known before one call has been paid, so the first one goes alone.
-        wait = searching and self.limits.usd is not None and self._forecast.blind and self._in_flight > 0
+        # What the test will cost is not known before one call has been paid, so the first one goes alone; a further
+        # attempt at it does not wait for itself.
+        blind = searching and self.limits.usd is not None and self._forecast.blind
+        wait = blind and self._in_flight > 0 and most.calls > 0
         for name, amount in _amounts(tag.phase, most).items():
             limit = getattr(self.limits, name)
             if limit is None:

@@ -12,7 +12,7 @@ from optimizer.door.failures import causes
 from optimizer.errors import BudgetSpent
 from optimizer.ledger.calls import CallTag
 from optimizer.models.prices import Price
-from optimizer.types import FailureKind, Usage, canonical_json
+from optimizer.types import FailureKind, Phase, Usage, canonical_json
 
 # Tokens that a provider adds to a request: a chat template's default system text, and what explains tools.
 TEMPLATE, TOOLS = 64, 640
@@ -98,14 +98,15 @@ class Charge:
         self._budget.settle(self._tag, _times(self.most, self.holds, 1), paid, seconds if clean else None)
         return paid
 
-    def known_at_last(self, lost: Usage, usage: Usage) -> Usage:
-        """Book `lost` attempts, which a kill cut off, anew now that the same call was answered.
+    def known_at_last(self, lost: Mapping[Phase, Usage], usage: Usage) -> Usage:
+        """Book `lost` attempts, which a kill cut off in these phases, anew now that the same call was answered.
 
         Returns what each of them can have cost at most: the answer's input, and the longest answer.
         """
         each = self.price.most(usage.input_tokens, self.most.output_tokens)
-        tokens = lost.calls * each.tokens - lost.tokens
-        self._budget.settle(self._tag, Usage(), Usage(0, 0, tokens, 0, 0, lost.calls * each.usd - lost.usd))
+        for phase, booked in lost.items():
+            tokens, usd = booked.calls * each.tokens - booked.tokens, booked.calls * each.usd - booked.usd
+            self._budget.settle(replace(self._tag, phase=phase), Usage(), Usage(0, 0, tokens, 0, 0, usd))
         return each
 
     def fail(self, cut: bool = False) -> Usage:

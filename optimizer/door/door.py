@@ -20,7 +20,7 @@ from optimizer.door.connection import Connection
 from optimizer.door.delivery import Delivery
 from optimizer.door.keys import call_key, response_json
 from optimizer.door.limiter import Limiter
-from optimizer.errors import BudgetSpent, CallError
+from optimizer.errors import BudgetSpent, CallError, LedgerError
 from optimizer.ledger.calls import (
     CallTag,
     answered_keys,
@@ -109,6 +109,7 @@ class Door:
         self._endpoints, self._prices = endpoints, prices
         self._open, self._paying = asyncio.Event(), set[asyncio.Task[Any]]()
         self._open.set()
+        self._unwritable: LedgerError | None = None
         self._in_flight: dict[str, asyncio.Future[Answer]] = {}
         self._loop = asyncio.new_event_loop()
         # Only the keys of answers that were at least queued for the ledger are looked up there.
@@ -223,21 +224,21 @@ class Door:
             row, begun = None, time.monotonic()
             try:
                 async with asyncio.timeout(self.budget.time_left(tag.phase)):
-                    row = await self._delivery.wait(begin_call(self.ledger, key, tag, data, charge.most))
+                    row = await self._written_down(begin_call(self.ledger, key, tag, data, charge.most))
                     again = partial(self._again, row, charge)
                     likely = _likely_tokens(request, self._longest.get(role, USUAL_ANSWER))
                     outcome, attempts = await connection.call(request, likely, charge, again)
             except TimeoutError:  # the job's time; an attempt's own is sorted among the failures
                 paid, cut = charge.fail(cut=True), Failure("timeout", "cut when the budget's time was up")
                 if row is not None:
-                    await self._delivery.wait(fail_call(self.ledger, row, cut, paid))
+                    await self._written_down(fail_call(self.ledger, row, cut, paid))
                 raise BudgetSpent("time") from None
             except BaseException:
                 charge.fail(cut=row is not None)  # it was in flight, and may have been answered
                 raise
             if isinstance(outcome, CallError):
                 failure = Failure(outcome.kind, outcome.what, attempts)
-                await self._delivery.wait(fail_call(self.ledger, row, failure, charge.fail()))
+                await self._written_down(fail_call(self.ledger, row, failure, charge.fail()))
                 connection.check()
                 raise outcome
             usage = metered(outcome.usage, self._endpoints[role].model, price, charge.most)
@@ -245,11 +246,11 @@ class Door:
             paid = charge.settle(usage, time.monotonic() - begun)
             answer = response_json(outcome)
             self._written.add(key)  # before the wait: the answer is committed even if the caller leaves
-            await self._delivery.wait(finish_call(self.ledger, row, answer, paid, attempts, usage))
+            await self._written_down(finish_call(self.ledger, row, answer, paid, attempts, usage))
             if self._shared is not None:
                 self._shared.put(key, answer, usage)
             if (lost := self.budget.lost.pop(key, None)) is not None:
-                await self._delivery.wait(rebook_lost(self.ledger, key, charge.known_at_last(lost, usage)))
+                await self._written_down(rebook_lost(self.ledger, key, charge.known_at_last(lost, usage)))
             return Answer(row, outcome, usage.tokens)
 
     async def _again(self, row: int, charge: Charge) -> bool:
@@ -261,12 +262,22 @@ class Door:
         if not charge.renew():
             return False
         if charge.holds > held:
-            await self._delivery.wait(repeat_call(self.ledger, row, charge.holds, charge.most))
+            await self._written_down(repeat_call(self.ledger, row, charge.holds, charge.most))
         return True
+
+    async def _written_down(self, write: Future[int]) -> int:
+        """Wait for a write; once one failed, no call is begun any more: what it was answered might be lost, too."""
+        try:
+            return await self._delivery.wait(write)
+        except LedgerError as problem:
+            self._unwritable = problem
+            raise
 
     async def _enter(self) -> None:
         """Count the current task among those that pay; once the door is drained, wait for ever."""
         await self._open.wait()
+        if self._unwritable is not None:
+            raise self._unwritable
         me = asyncio.current_task()
         if me is not None:
             self._paying.add(me)

@@ -38,8 +38,8 @@ class Evaluator:
 
     A call that failed because of the prompt is a zero (`Failure.judged`): who uses that prompt has no answer either.
 
-    `lost` are the failures that a search had met before it was interrupted. They are not asked again, lest it go
-    another way than the one that it repeats.
+    `lost` is what failed before a search was interrupted. It is not asked again, lest the search go another way than
+    the one that it repeats.
     """
 
     programs: Builder
@@ -49,7 +49,7 @@ class Evaluator:
     ledger: Ledger
     concurrency: int = 1
     calls_left: Callable[[], float] = unlimited  # what nobody has spent or holds of a budget of calls
-    lost: Mapping[ScoreKey, Failure] = field(default_factory=dict)
+    lost: Mapping[ScoreKey, Result] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._slots, self._admission = asyncio.Semaphore(self.concurrency), Admission(self.calls_left)
@@ -88,7 +88,7 @@ class Evaluator:
         asked = [example for example, failure in zip(examples, lost, strict=True) if failure is None]
         async with self._admission.turn(len(asked) * self._calls_each if searching else 0):
             answered = iter(await self._answers(program, asked))
-        results = [next(answered) if failure is None else failure.judged for failure in lost]
+        results = [next(answered) if failure is None else failure for failure in lost]
         version = f"{self.metric.name}@{self.metric.version}"
         written = put_scores(self.ledger, candidate.id, split, start, [e.id for e in examples], version, results)
         await asyncio.wrap_future(written)

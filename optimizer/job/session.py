@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -76,7 +77,8 @@ def open_session(
     """
     with ExitStack() as stack:
         stack.enter_context(log_to(ledger.path.parent / "run.log"))
-        budget, prices = Budget(config.budget), prices_of(config)  # the clock of the budget begins here
+        budget = Budget(config.budget, ledger.clock.now, time.time)  # its clock begins here
+        prices = prices_of(config)
         models = stack.enter_context(Fleet(config.models, ledger.path.parent, say, endpoints))
         shared = stack.enter_context(closing(SharedCache(answers_path(), warn))) if config.cache.shared else None
         endpoints, prices_by_role = with_writer(models.endpoints), with_writer(prices)

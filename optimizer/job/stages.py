@@ -39,7 +39,6 @@ from optimizer.search.schedule import Schedule, affordable_answers, make_schedul
 from optimizer.search.trials import Event
 from optimizer.search.verdict import Outcome, Tested, final_test
 from optimizer.system.redact import scrub
-from optimizer.system.steady import now
 from optimizer.types import Candidate
 
 
@@ -232,7 +231,7 @@ def report(
         usage=usage_json(ledger, "search"),
         test_usage=usage_json(ledger, "test"),
         trials=trial_counts(ledger),
-        seconds=active_seconds(ledger, now()),
+        seconds=active_seconds(ledger, ledger.clock.now()),
         mlflow={"tracking_uri": scrub(job.tracking_uri), "run_id": None} if job.tracking_uri else None,
         notes=tuple(notes.texts),
         lost_calls=lost_calls(ledger),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -85,10 +86,20 @@ def answers_of(ledger: Reader, candidate: str, split: str) -> list[Answer]:
         ]
 
 
-def known_failures(ledger: Reader) -> dict[ScoreKey, Failure]:
-    """Return the recorded failures by candidate, split and position in the split's order."""
-    rows = ledger.read("SELECT candidate, split, position, failure, feedback FROM scores WHERE failure IS NOT NULL")
-    return {(row["candidate"], row["split"], row["position"]): Failure(row["failure"], row["feedback"]) for row in rows}
+def known_failures(ledger: Reader) -> dict[ScoreKey, Score | Failure]:
+    """Return what the failed calls were worth, by candidate, split and position in the split's order.
+
+    A score says what the calls took that were answered before the one that failed.
+    """
+    rows = ledger.read("SELECT * FROM scores WHERE failure IS NOT NULL")
+    return {(row["candidate"], row["split"], row["position"]): _failed(row) for row in rows}
+
+
+def _failed(row: sqlite3.Row) -> Score | Failure:
+    kind, message = row["failure"], row["feedback"]
+    if row["value"] is None:
+        return Failure(kind, message)
+    return Score(row["value"], {}, message, row["tokens"], row["calls"], cut=bool(row["cut"]), failure=kind)
 
 
 def forget_failures(ledger: Ledger, late: bool = False) -> None:

@@ -15,7 +15,6 @@ from optimizer.ledger.reader import Reader
 from optimizer.ledger.shapes import parsed
 from optimizer.system.process import user_name
 from optimizer.system.redact import scrub
-from optimizer.system.steady import now
 from optimizer.system.versions import versions_here
 from optimizer.types import Failure, Phase, Role, Usage
 
@@ -77,7 +76,7 @@ def begin_attempt(ledger: Ledger) -> int:
     ledger.write("UPDATE calls SET state = 'lost', ended = started WHERE state = 'intent'").result()
     ledger.write("UPDATE calls SET hits = -1 WHERE state = 'done'").result()
     attempts = ledger.meta("attempts") or []
-    about = {"started": now(), "pid": os.getpid(), "user": user_name(), "versions": versions_here()}
+    about = {"started": ledger.clock.now(), "pid": os.getpid(), "user": user_name(), "versions": versions_here()}
     ledger.put_meta("attempts", [*attempts, {**about, "lost_before": found}])
     return int(found)
 
@@ -94,8 +93,8 @@ def begin_call(
         " input_tokens, output_tokens, usd) VALUES (?, ?, ?, ?, ?, ?, 'intent', ?, ?, ?, ?)"
     )
     most = most or Usage()
-    booked = (most.input_tokens, most.output_tokens, most.usd)
-    return ledger.write(sql, (key, tag.role, tag.phase, tag.trial, tag.example, json_text(request), now(), *booked))
+    about = (key, tag.role, tag.phase, tag.trial, tag.example, json_text(request), ledger.clock.now())
+    return ledger.write(sql, (*about, most.input_tokens, most.output_tokens, most.usd))
 
 
 def repeat_call(ledger: Ledger, row: int, attempts: int, most: Usage) -> Future[int]:
@@ -120,7 +119,7 @@ def finish_call(
     )
     took = paid.tokens if answer is None else answer.tokens
     spent = (paid.input_tokens, paid.cached_input_tokens, paid.output_tokens, took, paid.usd)
-    return ledger.write(sql, (json_text(response), attempts, *spent, now(), row))
+    return ledger.write(sql, (json_text(response), attempts, *spent, ledger.clock.now(), row))
 
 
 def fail_call(ledger: Ledger, row: int, failure: Failure, paid: Usage | None = None) -> Future[int]:
@@ -131,7 +130,7 @@ def fail_call(ledger: Ledger, row: int, failure: Failure, paid: Usage | None = N
     )
     detail, paid = {"kind": failure.kind, "message": scrub(failure.message)}, paid or Usage()
     booked = (paid.input_tokens, paid.output_tokens, paid.usd)
-    return ledger.write(sql, (json_text(detail), failure.attempts, *booked, now(), row))
+    return ledger.write(sql, (json_text(detail), failure.attempts, *booked, ledger.clock.now(), row))
 
 
 def recall_call(
@@ -145,7 +144,7 @@ def recall_call(
     )
     once = (usage.input_tokens, usage.cached_input_tokens, usage.output_tokens, usage.tokens)
     texts = (json_text(request), json_text(response))
-    return ledger.write(sql, (key, tag.role, tag.phase, tag.trial, tag.example, *texts, *once, now()))
+    return ledger.write(sql, (key, tag.role, tag.phase, tag.trial, tag.example, *texts, *once, ledger.clock.now()))
 
 
 def answered_keys(ledger: Reader) -> set[str]:

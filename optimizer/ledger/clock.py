@@ -7,12 +7,11 @@ from typing import Any
 
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
-from optimizer.system.steady import not_before
 
 
 def catch_up(ledger: Ledger) -> None:
-    """Let the steady clock show no time that an earlier attempt has passed: the wall clock may be set back since."""
-    not_before(max([_last_sign(ledger, 0.0, math.inf), *_clock(ledger)["starts"]]))
+    """Let the run's clock show no time that an earlier attempt has passed: the wall clock may be set back since."""
+    ledger.clock.not_before(max([_last_sign(ledger, 0.0, math.inf), *_clock(ledger)["starts"]]))
 
 
 def resume_clock(ledger: Ledger, now: float, until: tuple[str, float] | None) -> tuple[float, float | None]:

@@ -20,6 +20,7 @@ from optimizer.ledger.checks import UNREADABLE, check
 from optimizer.ledger.reader import Reader, connect, damaged, lock_path
 from optimizer.ledger.schema import BIRTH, SCHEMA
 from optimizer.system.files import private_file
+from optimizer.system.steady import SteadyClock
 
 # Seconds a run waits for the lock: `metier status` may hold it for an instant.
 PATIENCE = 0.5
@@ -40,7 +41,7 @@ class Ledger(Reader):
     """A run's durable record, safe from any thread.
 
     All writes go through one thread, which commits whatever has queued up in one
-    transaction: a fsync is shared by the calls that are in the air together.
+    transaction: a fsync is shared by the calls that are in the air together. `clock` is the run's own.
     """
 
     def __init__(self, path: Path, *, exclusive: bool = True, wait: bool = False) -> None:
@@ -48,7 +49,7 @@ class Ledger(Reader):
 
         With `wait`, a run of another process is waited for instead of refused.
         """
-        self.path = path
+        self.path, self.clock = path, SteadyClock()
         self._local = threading.local()
         self._lock = FileLock(lock_path(path), thread_local=False, mode=0o600) if exclusive else None
         self._queue: queue.SimpleQueue[Write | None] = queue.SimpleQueue()

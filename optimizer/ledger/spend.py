@@ -74,13 +74,20 @@ def call_stats(ledger: Ledger) -> list[CallStats]:
     return [CallStats(row["role"], row["trial"], row["calls"], row["usd"], row["seconds"]) for row in ledger.read(sql)]
 
 
-def booked_for_lost(ledger: Ledger) -> dict[str, Usage]:
-    """Return what calls that were cut off are booked at, by key; `calls` is how often each may have been paid."""
+def booked_for_lost(ledger: Ledger) -> dict[str, dict[Phase, Usage]]:
+    """Return what calls that were cut off are booked at, by key and phase; `calls`: how often each may have been paid.
+
+    The search and the test may ask the same, and the budget counts them apart.
+    """
     sql = (
-        "SELECT key, SUM(MAX(attempts, 1)) AS calls, SUM(input_tokens) AS sent, SUM(output_tokens) AS made,"
-        " SUM(usd) AS usd FROM calls WHERE state IN ('intent', 'lost') GROUP BY key"
+        "SELECT key, phase, SUM(MAX(attempts, 1)) AS calls, SUM(input_tokens) AS sent, SUM(output_tokens) AS made,"
+        " SUM(usd) AS usd FROM calls WHERE state IN ('intent', 'lost') GROUP BY key, phase"
     )
-    return {row["key"]: Usage(row["calls"], 0, row["sent"], 0, row["made"], row["usd"]) for row in ledger.read(sql)}
+    booked: dict[str, dict[Phase, Usage]] = {}
+    for row in ledger.read(sql):
+        usage = Usage(row["calls"], 0, row["sent"], 0, row["made"], row["usd"])
+        booked.setdefault(row["key"], {})[row["phase"]] = usage
+    return booked
 
 
 def rebook_lost(ledger: Ledger, key: str, each: Usage) -> Future[int]:

@@ -14,7 +14,6 @@ from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.shapes import parsed
 from optimizer.ledger.spend import usage_by_trial
-from optimizer.system.steady import now
 from optimizer.types import Candidate, Usage
 
 _FIGURES = ("number", "candidate", "state", "reason", "value", "score", "low", "high", "seen", "failures", "ended")
@@ -69,7 +68,7 @@ def begin_trial(ledger: Ledger, number: int, candidate: Candidate, params: Mappi
         " state = CASE WHEN candidate = excluded.candidate THEN state ELSE 'running' END"
     )
     lineage = (candidate.origin, json_text(candidate.parents))
-    values = (number, candidate.id, *lineage, json_text(candidate.to_json()), json_text(params), now())
+    values = (number, candidate.id, *lineage, json_text(candidate.to_json()), json_text(params), ledger.clock.now())
     return ledger.write(sql, values)
 
 
@@ -78,7 +77,7 @@ def finish_trial(ledger: Ledger, number: int, **columns: Any) -> Future[int]:
     names = ", ".join(f"{name} = ?" for name in columns)
     # A replay ends a trial a second time, with the same figures: it ended when it first did.
     sql = f"UPDATE trials SET {names}, ended = CASE state WHEN 'running' THEN ? ELSE ended END WHERE number = ?"  # noqa: S608
-    return ledger.write(sql, (*columns.values(), now(), number))
+    return ledger.write(sql, (*columns.values(), ledger.clock.now(), number))
 
 
 def all_trials(ledger: Reader) -> list[Trial]:

@@ -14,6 +14,7 @@ import importlib
 import json
 import os
 import signal
+import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -59,14 +60,16 @@ SEAMS = (
 POINTS = tuple(f"{seam.name}.{side}" for seam in SEAMS for side in ("before", "after"))
 
 
+def die() -> None:
+    """End this process as a kill does."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 class Passages:
-    """Counts the passages of every point; at the chosen one the process dies by SIGKILL.
+    """Counts the passages of every point; at the chosen one it calls `strike`, by which the process dies."""
 
-    With an `error`, a RuntimeError with that text is raised there instead.
-    """
-
-    def __init__(self, point: str | None = None, number: int = 1, error: str | None = None) -> None:
-        self._point, self._number, self._error = point, number, error
+    def __init__(self, point: str | None = None, number: int = 1, strike: Callable[[], None] = die) -> None:
+        self._point, self._number, self._strike = point, number, strike
         self._lock = threading.Lock()
         self.counts = dict.fromkeys(POINTS, 0)
 
@@ -75,13 +78,54 @@ class Passages:
         with self._lock:
             self.counts[point] += 1
             if point == self._point and self.counts[point] == self._number:
-                if self._error is not None:
-                    raise RuntimeError(self._error)
-                os.kill(os.getpid(), signal.SIGKILL)
+                self._strike()
+
+    def take_resolved(self, point: str) -> None:
+        """Count the passage of a point at which a future was resolved: an error would have nowhere to go."""
+        self.take(point)
 
 
-def arm(passages: Passages) -> None:
-    """Wrap every seam, in its own module and wherever its function was imported by name."""
+class NotLived(Exception):
+    """Raised where a process would have been dead already."""
+
+
+class Frozen(Passages):
+    """A kill without a process: at the chosen point `strike` is called, and from then on no point is passed.
+
+    `strike` keeps what is on disk at that moment; what else the threads have in hand is not to be seen.
+    """
+
+    def __init__(self, point: str, number: int, strike: Callable[[], None]) -> None:
+        super().__init__(point, number, self.freeze)
+        self._keep, self.dead, self._dying = strike, threading.Event(), threading.Lock()
+
+    def freeze(self) -> None:
+        """Die here and now, unless it is dead."""
+        with self._dying:
+            if not self.dead.is_set():
+                self._keep()
+                self.dead.set()
+
+    def take(self, point: str) -> None:
+        """Count one passage; raises NotLived if it is the last one, and in the ledger's thread what SQLite raises."""
+        if not self.dead.is_set():
+            super().take(point)
+        if not self.dead.is_set():
+            return
+        if threading.current_thread().name != "ledger":
+            raise NotLived(point)
+        if point.startswith("statement"):  # the transaction is undone; the thread itself must end in order
+            raise sqlite3.OperationalError(f"dead at {point}")
+
+    def take_resolved(self, point: str) -> None:
+        """Count one passage; the thread lives on to its next point."""
+        if not self.dead.is_set():
+            Passages.take(self, point)
+
+
+def arm(passages: Passages) -> Callable[[], None]:
+    """Wrap every seam, in its own module and wherever its function was imported by name; returns what undoes it."""
+    undo: list[Callable[[], None]] = []
     for seam in SEAMS:
         home: Any = importlib.import_module(seam.module)
         *owners, name = seam.function.split(".")
@@ -89,10 +133,16 @@ def arm(passages: Passages) -> None:
             home = getattr(home, owner)
         original = getattr(home, name)
         wrapped = _wrap(original, seam.name, passages)
-        setattr(home, name, wrapped)
-        for module in [module for key, module in sys.modules.items() if key.startswith("optimizer.")]:
-            if getattr(module, name, None) is original:
-                setattr(module, name, wrapped)
+        modules = [module for key, module in sys.modules.items() if key.startswith("optimizer.")]
+        for target in (home, *(module for module in modules if getattr(module, name, None) is original)):
+            setattr(target, name, wrapped)
+            undo.append(functools.partial(setattr, target, name, original))
+
+    def disarm() -> None:
+        for step in undo:
+            step()
+
+    return disarm
 
 
 def _wrap(function: Callable[..., Any], name: str, passages: Passages) -> Callable[..., Any]:
@@ -108,7 +158,7 @@ def _wrap(function: Callable[..., Any], name: str, passages: Passages) -> Callab
         passages.take(before)
         result = function(*arguments, **named)
         if isinstance(result, Future):
-            result.add_done_callback(lambda _: passages.take(after))
+            result.add_done_callback(lambda _: passages.take_resolved(after))
         elif hasattr(result, "__await__"):
             return finish(result)
         else:
@@ -128,7 +178,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("command", nargs="+", help="after --: the arguments of `metier`")
     options = parser.parse_args(arguments)
     point, number = options.raise_at or options.at or (None, 1)
-    passages = Passages(point, number, options.error if options.raise_at else None)
+
+    def fail() -> None:
+        raise RuntimeError(options.error)
+
+    passages = Passages(point, number, fail if options.raise_at else die)
     arm(passages)
     cli = importlib.import_module("optimizer.cli.main")
     sys.argv = ["metier", *options.command]

@@ -8,6 +8,7 @@ import hashlib
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from itertools import takewhile
 from types import TracebackType
@@ -17,6 +18,7 @@ from aiohttp import web
 
 from optimizer.testing.faults import Chance, Fault, Plan, Quota
 from optimizer.testing.protocols import PATHS, Messages, Protocol, Reply, events, text_of
+from optimizer.types import canonical_json
 
 Answer = Callable[[Messages], str]
 # Longer than any test waits.
@@ -34,6 +36,8 @@ class FakeServer:
     requests, headers: the bodies of all chat requests so far, and their headers.
     times, failed_at: when each request came, and each that failed, by time.monotonic().
     answered, tokens: how many requests were answered with a text, and the tokens sent and made in these answers.
+    bodies: how often each request was answered with a text, by its body as canonical JSON.
+    spoilt: the tokens of replies that a fault made unreadable: a provider may charge for them.
     abandoned: how many requests the client gave up.
     """
 
@@ -45,6 +49,8 @@ class FakeServer:
         self.times: list[float] = []
         self.failed_at: list[float] = []
         self.answered = self.tokens = self.abandoned = 0
+        self.bodies: Counter[str] = Counter()
+        self.spoilt = 0
         self._plan = Plan()
         self._room: int | None = None  # words that a request may have
         self._last_prompt: dict[str, list[str]] = {}
@@ -172,6 +178,8 @@ class FakeServer:
             await asyncio.sleep(seconds)
         if fault is not None and fault.kind == "hang_up":
             return _hang_up(request)
+        if fault is not None and fault.kind == "empty":
+            return _json(protocol.reply(Reply(0, str(body.get("model", "fake")), "", 0, 0, 0)))
         nonsense = fault is not None and fault.kind != "slow"
         reply = self._complete(protocol, body, real=not nonsense)
         if fault is not None and nonsense:
@@ -191,9 +199,11 @@ class FakeServer:
         model = str(body.get("model", "fake"))
         sent, made = len(prompt), max(1, min(len(words), limit))
         if not real:
+            self.spoilt += sent + made
             return protocol.reply(Reply(0, model, text, sent, made, 0))
         self.answered += 1
         self.tokens += sent + made
+        self.bodies[canonical_json(body)] += 1
         known = takewhile(lambda pair: pair[0] == pair[1], zip(self._last_prompt.get(model, []), prompt, strict=False))
         cached = sum(1 for _ in known)
         self._last_prompt[model] = prompt
@@ -224,8 +234,6 @@ async def _broken(
         return cut
     if fault.kind == "wrong_types":
         return _json(protocol.wrong_types(reply))
-    if fault.kind == "empty":
-        return _json(protocol.reply(Reply(0, reply["model"], "", 0, 0, 0)))
     if fault.kind == "deep":
         return _json(whole[:-1] + b', "more": ' + b"[" * 5000 + b"]" * 5000 + b"}")
     if fault.kind == "huge_usage":

@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
-from dspy.lm15 import FunctionTool, Message, Request
+from dspy.lm15 import FunctionTool, Message, Request, Response
 from dspy.utils import exceptions as dspy_errors
 
 from optimizer.config.schema import BudgetConfig
 from optimizer.door.budget import Budget
 from optimizer.door.charges import TEMPLATE, TOOLS, Charge, maybe_charged, most_of
+from optimizer.door.door import Door, tag_of_call
 from optimizer.door.failures import classify
 from optimizer.errors import BudgetSpent
 from optimizer.ledger.calls import CallTag
@@ -18,7 +20,7 @@ from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.spend import usage_by_role
 from optimizer.models.prices import Price
 from optimizer.system.dspy_private import request_to_dict
-from optimizer.types import Usage
+from optimizer.types import Phase, Usage
 
 from .conftest import FakeEndpoint, FakeWire, MakeDoor, request
 
@@ -143,6 +145,35 @@ def test_a_kill_after_a_lost_attempt_leaves_both_booked_until_the_call_is_answer
     assert second.budget._spent["usd"] == pytest.approx(paid.usd)
 
 
+def ask_in(phase: Phase, door: Door) -> Future[Response]:
+    token = tag_of_call.set(CallTag("task", phase))
+    try:
+        return door.submit("task", request())
+    finally:
+        tag_of_call.reset(token)
+
+
+@pytest.mark.parametrize(("lost_in", "asked_in"), [("search", "test"), ("test", "search")])
+def test_what_the_test_lost_does_not_count_in_the_search_nor_the_other_way(
+    make_door: MakeDoor, ledger: Ledger, lost_in: Phase, asked_in: Phase
+) -> None:
+    """An example of both splits: its call was in flight at a kill, and is answered in the other phase."""
+    wire = FakeWire(delay=30)
+    began = threading.Event()
+    wire.before = began.set
+    first = make_door(FakeEndpoint(wire), price=PRICE)
+    ask_in(lost_in, first)
+    assert began.wait(10)
+    first.close()
+    second = make_door(FakeEndpoint(), price=PRICE, tokens=10_000, usd=1e6)
+    second.budget.begin(ledger, 0, 1)
+    ask_in(asked_in, second).result(10)
+    search, test = (sum(usage_by_role(ledger, phase).values(), Usage()) for phase in ("search", "test"))
+    used = second.budget.used()
+    assert used["tokens"][0] == search.tokens > 0
+    assert used["usd"][0] == pytest.approx(search.usd + test.usd)
+
+
 def test_failures_that_cost_nothing_need_no_further_room() -> None:
     budget = Budget(BudgetConfig(usd=70.0))
     charge = Charge(budget, TAG, PRICE, PRICE.most(100, 10))
@@ -153,6 +184,17 @@ def test_failures_that_cost_nothing_need_no_further_room() -> None:
     assert not charge.renew()
     assert charge.fail().usd == charge.fail().usd == 70.0
     assert budget.used()["usd"] == (70.0, 70.0)
+
+
+def test_the_first_call_under_dollars_is_repeated_like_any_other() -> None:
+    """It goes alone, for what the test will cost is not known yet; it must not wait for itself."""
+    budget = Budget(BudgetConfig(usd=1000.0))
+    budget.set_aside(2)
+    first, second = (Charge(budget, TAG, PRICE, PRICE.most(100, 10)) for _ in range(2))
+    asyncio.run(first.reserve())
+    first.lose(TimeoutError(), "timeout")
+    assert first.renew()
+    assert budget.hold(TAG, second.most) is not None, "another call waits"
 
 
 def test_a_small_token_budget_is_used_to_its_last_bound(make_door: MakeDoor, ledger: Ledger) -> None:

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sqlite3
 import time
+from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
 from typing import Any
 
@@ -12,9 +14,10 @@ from dspy.utils import exceptions as dspy_errors
 
 from optimizer.door.breaker import KNOWN_AFTER
 from optimizer.door.door import Door, collected_answers, repetition_of_call, tag_of_call
-from optimizer.errors import BudgetSpent, CallError, StoppedByFailures
+from optimizer.errors import BudgetSpent, CallError, LedgerError, StoppedByFailures
+from optimizer.ledger import ledger as ledger_module
 from optimizer.ledger.calls import CallTag, finish_call
-from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.ledger import Ledger, Write
 from optimizer.ledger.spend import usage_by_role
 from optimizer.models.prices import Price
 from optimizer.types import Usage
@@ -109,6 +112,27 @@ def test_the_intent_is_on_disk_before_the_call(make_door: MakeDoor, ledger: Ledg
     ask(make_door(FakeEndpoint(wire)))
     assert seen == [["intent"]]
     assert states(ledger) == ["done"]
+
+
+def test_no_call_is_begun_once_an_answer_could_not_be_written(
+    make_door: MakeDoor, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is all but full takes the small row of an intent, and not the answer."""
+    real = ledger_module.commit
+
+    def commit(connection: sqlite3.Connection, writes: Sequence[Write]) -> None:
+        answers = [write for write in writes if "response" in write.sql.partition("WHERE")[0].partition("SET")[2]]
+        for write in answers:
+            write.future.set_exception(LedgerError("the ledger cannot be written", "Free some disk space."))
+        real(connection, [write for write in writes if write not in answers])
+
+    monkeypatch.setattr(ledger_module, "commit", commit)
+    wire = FakeWire(delay=0.01)
+    door = make_door(FakeEndpoint(wire, concurrency=2))
+    problems = [future.exception(10) for future in [door.submit("task", request(f"{n}")) for n in range(20)]]
+    assert {type(problem) for problem in problems} == {LedgerError}
+    assert len(wire.calls) <= 2
+    assert len(states(ledger)) <= 2
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from optimizer.door import door
 from optimizer.door.door import Answer, tag_of_call
 from optimizer.errors import BudgetSpent, CallError, MetierError, ModelError, StoppedByFailures, TaskError
 from optimizer.evaluate.evaluator import CUT, Evaluator, phase_tag, with_calls
-from optimizer.ledger.answers import answers_of, cut_answers, known_failures
+from optimizer.ledger.answers import answers_of, cut_answers, known_failures, tokens_per_call
 from optimizer.ledger.calls import CallTag
 from optimizer.ledger.ledger import Ledger
 from optimizer.types import CAUSED_BY_PROMPT, Candidate, Example, Failure, FailureKind, Phase, Prompt, Score
@@ -172,6 +172,25 @@ def test_a_search_that_goes_on_asks_nothing_again_that_the_prompt_made_fail(ledg
 
     assert asyncio.run(go_on()) == first
     assert asyncio.run(go_on()) == first, "and once more"
+
+
+def test_a_search_that_goes_on_keeps_what_was_paid_before_the_call_that_failed(ledger: Ledger) -> None:
+    def refused_later(n: int) -> Any:
+        if (collecting := door._collected.get()) is not None:
+            collecting.append(answer(1))  # of the program's first predictor
+        return CallError("context_too_long", "no room") if n in {1, 4} else str(n)
+
+    first = run(ledger, refused_later)
+    before = tokens_per_call(ledger, CANDIDATE.id, "validation")
+    assert before == answer(1).tokens
+
+    async def go_on() -> list[Score | Failure]:
+        again = replace(evaluator(ledger, Program(refused_later)), lost=known_failures(ledger))
+        return await again.run(CANDIDATE, EXAMPLES, "validation", 12, phase_tag("search"))
+
+    assert [result.calls for result in first if isinstance(result, Score)] == [1] * 6
+    assert [result.calls for result in asyncio.run(go_on()) if isinstance(result, Score)] == [1] * 6
+    assert tokens_per_call(ledger, CANDIDATE.id, "validation") == before
 
 
 def test_a_search_that_goes_on_asks_nothing_again_that_was_never_answered(ledger: Ledger) -> None:

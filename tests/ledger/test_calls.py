@@ -127,6 +127,13 @@ def test_failures_are_forgotten_all_or_those_of_an_outage(ledger: Ledger) -> Non
     assert [row.value for row in answers_of(ledger, "c", "validation")] == [1.0]
 
 
+def test_a_failure_that_the_prompt_is_to_blame_for_keeps_what_led_to_it(ledger: Ledger) -> None:
+    """The second call of a program was refused; the first was answered, and cut."""
+    worth = Score(0.0, {}, "too long", tokens=12, calls=1, cut=True, failure="context_too_long")
+    put_scores(ledger, "c", "validation", 0, ["x"], "m@1", [worth]).result(5)
+    assert known_failures(ledger) == {("c", "validation", 0): worth}
+
+
 def test_usage_is_summed_by_role_phase_and_trial(ledger: Ledger) -> None:
     paid(ledger, "a", CallTag("task", "search", 0), Usage(1, 0, 10, 1, 2, 0.25), hits=2)
     paid(ledger, "b", CallTag("task", "search", 1), Usage(1, 0, 20, 2, 3, 0.5))

@@ -14,7 +14,7 @@ from typing import Any
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.trials import trial_figures
 from optimizer.testing.fake_server import FakeServer
-from support.forks import Forks
+from optimizer.testing.forks import Forks
 
 SEED = int(os.environ.get("METIER_TEST_SEED", "20"))
 FIGURES = ("number", "candidate_id", "state", "reason", "value", "score", "low", "high", "seen", "failures")

@@ -10,14 +10,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from hashlib import md5
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from optimizer.testing.fake_server import Messages, text_of
+from optimizer.testing.light import BagOfWords, light_embeddings, lighten
 
+__all__ = ["BagOfWords", "light_embeddings", "lighten"]
 ROOT = Path(__file__).parents[2]
 LABELS = {"fruit": ("apple", "pear"), "metal": ("iron", "zinc"), "bird": ("owl", "crow")}
 TRUTH = {word: label for label, words in LABELS.items() for word in words}
@@ -86,40 +87,6 @@ def write_config(path: Path, data: dict[str, Any]) -> Path:
     """Write a config."""
     path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
     return path
-
-
-class BagOfWords:
-    """An embedder: words hashed into 64 dimensions, rows of length 1."""
-
-    def __init__(self, folder: object = None) -> None:
-        """Take what the real one takes."""
-
-    def __call__(self, texts: Sequence[str]) -> Any:
-        """Return one row a text."""
-        import numpy as np
-
-        table = np.zeros((len(texts), 64), dtype=np.float32)
-        for row, text in enumerate(texts):
-            for word in text.split():
-                table[row, md5(word.encode()).digest()[0] % 64] += 1
-        return table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-9)
-
-
-def light_embeddings(patch: Any) -> None:
-    """Let no test load a sentence transformer; `patch(target, name, value)` is monkeypatch's setattr."""
-    from optimizer.models.embed import Embedder
-
-    patch(Embedder, "local", lambda *_: BagOfWords())
-
-
-def lighten(patch: Any) -> None:
-    """Spare a run in a test what costs more than all the rest of it: embedder, charts, the ranges of importances."""
-    import optimizer.report.figures
-    import optimizer.report.importance
-
-    light_embeddings(patch)
-    patch(optimizer.report.figures, "_svg", lambda *drawing, **options: "<svg/>")
-    patch(optimizer.report.importance, "RESAMPLES", 2)
 
 
 def metier(*arguments: str | Path, light: bool = False, **options: Any) -> subprocess.Popen[str]:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from support.bench import Bench
-from support.forks import Forks
 from support.jobs import make_task, rule, settings, write_config
 
 from optimizer.system.redact import (
@@ -22,6 +21,7 @@ from optimizer.system.redact import (
 )
 from optimizer.testing.crash import POINTS
 from optimizer.testing.fake_server import FakeServer
+from optimizer.testing.forks import Forks
 
 pytestmark = pytest.mark.timeout(280)
 KEY, OTHER, PASSWORD = "canary-in-a-key-4711", "canary-in-another-0815", "canary-in-a-url"

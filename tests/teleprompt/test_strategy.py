@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from support.bench import Bench, wait_for
-from support.forks import Forks
 from support.jobs import write_config
 
 from optimizer.config.presets import DSPY, STRATEGIES
@@ -19,6 +18,7 @@ from optimizer.ledger.calls import answered_keys
 from optimizer.ledger.spend import usage_by_role
 from optimizer.ledger.trials import all_trials, trial_figures
 from optimizer.testing.fake_server import FakeServer, Messages, text_of
+from optimizer.testing.forks import Forks
 from teleprompt.made import BUDGET, answer, settings, small_task
 
 pytestmark = pytest.mark.timeout(280)

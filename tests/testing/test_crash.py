@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 from support.bench import SEED, Bench
-from support.forks import Forks
 from support.jobs import ROOT, make_task, rule, settings, write_config
 
 from optimizer.ledger.spend import lost_calls
 from optimizer.testing.crash import POINTS
 from optimizer.testing.fake_server import FakeServer
+from optimizer.testing.forks import Forks
 
 pytestmark = pytest.mark.timeout(280)
 CONCURRENCY = 4

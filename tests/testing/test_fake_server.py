@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from optimizer.testing.fake_server import FakeServer, text_of
+from optimizer.testing.faults import Fault
 
 
 @pytest.fixture
@@ -33,6 +34,14 @@ def test_answers_by_the_function_with_usage(server: FakeServer) -> None:
     assert second["usage"]["prompt_tokens_details"] == {"cached_tokens": 3}
     assert (server.count, server.answered) == (2, 2)
     assert server.requests[1]["messages"][0]["content"] == "one two four"
+
+
+def test_what_was_answered_and_what_was_spoilt_is_counted_apart(server: FakeServer) -> None:
+    server.inject(Fault("broken_json"), Fault("empty"))
+    for _ in range(4):
+        chat(server, "one two three")
+    assert list(server.bodies.values()) == [2]
+    assert (server.answered, server.tokens, server.spoilt) == (2, 14, 7)
 
 
 @pytest.mark.parametrize("status", [401, 404, 429, 500])

@@ -11,10 +11,10 @@ from urllib.parse import urlencode
 import pytest
 from support.bench import SEED, Bench
 from support.browser import browser, needed
-from support.forks import Forks
 from support.jobs import ROOT, make_task, rule, settings, write_config
 
 from optimizer.testing.fake_server import FakeServer
+from optimizer.testing.forks import Forks
 from optimizer.track.ui import tracking_uri, trials_address
 
 from .conftest import runs_of

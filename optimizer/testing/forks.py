@@ -1,32 +1,42 @@
 """Many real processes of the command line, cheaply: one process imports everything, then forks.
 
 Each child is a process of its own with its own memory, signals and locks; only the seconds of
-importing are shared. Run as a script it is that parent, which reads one JSON command a line.
+importing are shared. Run as a module it is that parent, which reads one JSON command a line.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import resource
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from support.jobs import ROOT, lighten
+from optimizer.models.prices import price_of
+from optimizer.system.process import environment
+from optimizer.testing.light import lighten
+
+# What a run imports sooner or later; what optuna's importances and matplotlib's pictures need, too.
+_IMPORTED = (
+    *("dspy", "matplotlib.backends.backend_svg", "matplotlib.figure", "optuna", "scipy.stats", "sklearn.ensemble"),
+    *("optimizer.cli.live", "optimizer.job.run", "optimizer.search.loop", "optimizer.search.verdict"),
+)
 
 
 class Forks:
     """Starts `metier` processes by forking; use it in a `with` statement."""
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Forks:
         self._parent = subprocess.Popen(
-            [sys.executable, "-W", "ignore", str(Path(__file__))],
+            [sys.executable, "-W", "ignore", "-m", "optimizer.testing.forks"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
+            env=environment(),
         )
         self._asked = 0
         assert self._read() == {"ready": True}
@@ -49,19 +59,29 @@ class Forks:
         error: str = "told to fail",
         largest: int = -1,
         env: dict[str, str] | None = None,
+        slow: float = 0.0,
+        jumps: Sequence[tuple[float, float]] = (),
+        haste: bool = False,
     ) -> int:
         """Start one command and return its process id; its output goes to `log`.
 
         `at`, `raise_at`, `error` and `count` are the crash points' options; no file can grow beyond `largest` bytes.
+        `slow` and `jumps` are what `slow_disk` and `set_clock` take; in `haste` a failed call is repeated at once.
         """
         options = {"--at": at, "--raise-at": raise_at, "--error": raise_at and error, "--count": count}
         crash = [str(word) for name, value in options.items() if value for word in (name, value)]
         command = [*crash, "--", *map(str, arguments)]
-        return int(self._ask(start=command, log=str(log), largest=largest, env=env or {})["pid"])
+        troubles = {"slow": slow, "jumps": [*jumps], "haste": haste}
+        return int(self._ask(start=command, log=str(log), largest=largest, env=env or {}, **troubles)["pid"])
 
     def wait(self, pid: int) -> int:
         """Return the exit code of a command that was started; minus the signal that ended it."""
         return int(self._ask(wait=pid)["code"])
+
+    def poll(self, pid: int) -> int | None:
+        """Return the exit code of a command if it has ended; then it cannot be asked for again."""
+        code = self._ask(poll=pid)["code"]
+        return None if code is None else int(code)
 
     def run(self, *arguments: str | Path, **options: Any) -> int:
         """Run one command to its end and return its exit code."""
@@ -83,13 +103,21 @@ class Forks:
 
 
 def _child(command: dict[str, Any]) -> None:
+    from optimizer.door import breaker, connection
     from optimizer.testing.crash import main
+    from optimizer.testing.machine import set_clock, slow_disk
 
     out = os.open(command["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for number in (1, 2):
         os.dup2(out, number)
     os.environ.update(command["env"])
     resource.setrlimit(resource.RLIMIT_FSIZE, (command["largest"], -1))
+    if command["haste"]:
+        connection.FIRST_WAIT, breaker.FIRST_PROBE = 0.01, 0.05
+    if command["slow"]:
+        slow_disk(command["slow"])
+    if command["jumps"]:
+        set_clock(command["jumps"])
     code = 1
     try:
         main(command["start"])
@@ -97,32 +125,21 @@ def _child(command: dict[str, Any]) -> None:
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except Exception:  # noqa: BLE001 - as the interpreter would
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        sys.excepthook(*sys.exc_info())
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
 
 
-def _answer(**told: object) -> None:
-    sys.stdout.write(json.dumps(told) + "\n")
+def _answer(**news: object) -> None:
+    sys.stdout.write(json.dumps(news) + "\n")
     sys.stdout.flush()
 
 
 def _serve() -> None:
-    import dspy  # noqa: F401
-    import matplotlib.backends.backend_svg
-    import matplotlib.figure  # noqa: F401
-    import optuna  # noqa: F401
-    import scipy.stats  # noqa: F401
-    import sklearn.ensemble  # noqa: F401 - what optuna's importances need
-
-    import optimizer.cli.live
-    import optimizer.job.run
-    import optimizer.search.loop
-    import optimizer.search.verdict  # noqa: F401
-    from optimizer.models.prices import price_of
-
+    for module in _IMPORTED:
+        importlib.import_module(module)
     price_of("openai/fake")  # reads the table
     lighten(setattr)
     _answer(ready=True)
@@ -133,6 +150,9 @@ def _serve() -> None:
             if pid == 0:
                 _child(command)
             _answer(pid=pid, number=command["number"])
+        elif "poll" in command:
+            pid, status = os.waitpid(command["poll"], os.WNOHANG)
+            _answer(code=os.waitstatus_to_exitcode(status) if pid else None, number=command["number"])
         else:
             status = os.waitpid(command["wait"], 0)[1]
             _answer(code=os.waitstatus_to_exitcode(status), number=command["number"])

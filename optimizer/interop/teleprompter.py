@@ -19,7 +19,7 @@ from optimizer.job.progress import following
 from optimizer.job.run import run_config
 from optimizer.job.watcher import Watcher
 from optimizer.ledger.result import Report
-from optimizer.models.own import LMEndpoint, lm_config, lm_endpoint
+from optimizer.models.dspy_lm import LMEndpoint, lm_config, lm_endpoint
 from optimizer.prompt.builder import ProgramBuilder
 from optimizer.prompt.student import is_plain, with_prompts
 from optimizer.prompt.tuned import TunedProgram

@@ -12,8 +12,8 @@ from optimizer.config.load import load_config
 from optimizer.config.schema import ModelConfig, RunConfig
 from optimizer.config.strict import Strict, validate
 from optimizer.errors import ConfigError, did_you_mean
-from optimizer.models.caller import BYTES_PER_TOKEN, caller_endpoint
-from optimizer.models.own import lm_config, lm_endpoint
+from optimizer.models.dspy_lm import lm_config, lm_endpoint
+from optimizer.models.function import BYTES_PER_TOKEN, caller_endpoint
 from optimizer.models.providers import CALLABLE, Endpoint
 from optimizer.system.files import exists, is_file
 from optimizer.system.limits import shorten
@@ -25,7 +25,7 @@ from optimizer.types import Role
 if TYPE_CHECKING:
     import dspy
 
-    from optimizer.models.caller import Ask
+    from optimizer.models.function import Ask
 
 SOURCE = "optimize"
 TASK_OPTIONS = ("name", "description", "split", "fields", "program")

@@ -24,7 +24,7 @@ from optimizer.ledger.facts import SOURCES
 from optimizer.ledger.identity import changes, check_changes, extends
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
-from optimizer.models.surroundings import base_of, surroundings
+from optimizer.models.environment import base_of, surroundings
 from optimizer.search.schedule import is_quick, refuse_few
 from optimizer.system.redact import HIDDEN, hide, hide_credentials, scrub
 from optimizer.system.versions import versions

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from optimizer.config.schema import PROVIDER_CALLS, PROVIDER_SECONDS, ModelConfig
 from optimizer.errors import ModelError
 from optimizer.models.dialects import KEYS
-from optimizer.models.surroundings import base_of, identity_at
+from optimizer.models.environment import base_of, identity_at
 from optimizer.models.wire import LOOPBACK, HttpWire, OnHeaders, Wire
 from optimizer.system.redact import split_url, without_credentials
 from optimizer.types import digest

@@ -16,10 +16,10 @@ from optimizer.config.schema import NO_MASKS, FormatName, ModelConfig, Models, P
 from optimizer.config.strict import Strict
 from optimizer.config.yamlfile import read_text
 from optimizer.errors import TaskError
+from optimizer.models.dspy_lm import lm_endpoint
 from optimizer.models.embed import Embedder
 from optimizer.models.fleet import Fleet
 from optimizer.models.masks import masked_model, masks_for
-from optimizer.models.own import lm_endpoint
 from optimizer.models.trust import beyond_its_own
 from optimizer.prompt.injection import calm
 from optimizer.prompt.template import templates

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 
-from optimizer.system.beside import code_sha256
+from optimizer.system.user_code import code_sha256
 from optimizer.types import digest
 
 _PLAIN = (str, int, float, bool)

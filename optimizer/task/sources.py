@@ -11,8 +11,8 @@ from typing import Any
 
 from optimizer.config.yamlfile import read_yaml
 from optimizer.errors import TaskError
-from optimizer.system.beside import files_of
 from optimizer.system.files import sha256_of
+from optimizer.system.user_code import files_of
 from optimizer.task.load import load_task_file
 from optimizer.task.metrics.build import OWN, metric_name
 from optimizer.task.schema import TaskFile

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optimizer.system.beside import code_sha256
+from optimizer.system.user_code import code_sha256
 from optimizer.task.metrics.base import Metric
 from optimizer.task.module import structure
 from optimizer.task.schema import FieldSpec

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from optimizer.errors import MetierError, TaskError, did_you_mean
-from optimizer.system.beside import code_sha256, module_of
 from optimizer.system.files import is_file
+from optimizer.system.user_code import code_sha256, module_of
 from optimizer.task.text import no_such_file
 
 

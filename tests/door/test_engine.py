@@ -13,7 +13,7 @@ from optimizer.door.engine import AsyncEngine, SyncEngine, language_model
 from optimizer.door.failures import metier_error_in
 from optimizer.errors import BudgetSpent, CallError, StoppedByFailures
 from optimizer.ledger.ledger import Ledger
-from optimizer.models.own import LMEndpoint
+from optimizer.models.dspy_lm import LMEndpoint
 from optimizer.models.providers import Endpoint
 from optimizer.prompt.formats.plain import TurnsAdapter
 

@@ -14,8 +14,8 @@ from optimizer.errors import ConfigError
 from optimizer.evaluate.evaluator import phase_tag
 from optimizer.job.session import Session, open_session
 from optimizer.ledger.ledger import Ledger
-from optimizer.models.caller import caller_endpoint
 from optimizer.models.fleet import Fleet
+from optimizer.models.function import caller_endpoint
 from optimizer.models.providers import Endpoint
 from optimizer.prompt.program import Programs
 from optimizer.task.load import load_task

@@ -15,7 +15,7 @@ from optimizer.config.schema import ANSWER_TOKENS, SHORT_TOKENS, Models
 from optimizer.evaluate.precheck import LEAST_LIMIT
 from optimizer.job.run import run_config
 from optimizer.ledger.result import Report
-from optimizer.models.own import lm_endpoint
+from optimizer.models.dspy_lm import lm_endpoint
 from optimizer.testing.fake_server import FakeServer, Messages
 
 # The seed's answers: five words, the label last.

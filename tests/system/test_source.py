@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from optimizer.system.beside import module_of
 from optimizer.system.source import identity_of, source_of, whole_source
+from optimizer.system.user_code import module_of
 from optimizer.task.metrics.function import function_metric
 
 CODE = """

@@ -9,9 +9,9 @@ import pytest
 
 from optimizer.config.schema import ModelConfig, Models
 from optimizer.errors import ModelError
-from optimizer.models.own import lm_endpoint
+from optimizer.models.dspy_lm import lm_endpoint
+from optimizer.models.environment import surroundings
 from optimizer.models.providers import Endpoint, remote
-from optimizer.models.surroundings import surroundings
 from optimizer.models.wire import HttpWire
 
 AT = "http://127.0.0.1:9/v1"

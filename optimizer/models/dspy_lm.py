@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from optimizer.config.schema import PROVIDER_CALLS, PROVIDER_SECONDS, ModelConfig, Models
+from optimizer.models.environment import base_of, identity_at
 from optimizer.models.providers import Endpoint
-from optimizer.models.surroundings import base_of, identity_at
 from optimizer.models.wire import LOOPBACK, OnHeaders, Wire
 from optimizer.system.dspy_private import engine_of
 from optimizer.system.redact import hide

@@ -18,8 +18,8 @@ from optimizer.door.budget import Budget
 from optimizer.door.door import Door
 from optimizer.errors import CallError, ModelError
 from optimizer.ledger.ledger import Ledger
-from optimizer.models.caller import Messages, caller_endpoint, kind_of
 from optimizer.models.fleet import Fleet
+from optimizer.models.function import Messages, caller_endpoint, kind_of
 from optimizer.models.providers import remote
 
 REQUEST = Request(

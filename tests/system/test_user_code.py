@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from optimizer.system.beside import code_sha256, files_of, module_of
+from optimizer.system.user_code import code_sha256, files_of, module_of
 
 
 def write(folder: Path, files: Mapping[str, str]) -> Path:

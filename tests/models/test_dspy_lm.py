@@ -3,8 +3,8 @@ from __future__ import annotations
 import dspy
 
 from optimizer.config.schema import ModelConfig, Models
+from optimizer.models.dspy_lm import LMEndpoint
 from optimizer.models.fleet import Fleet
-from optimizer.models.own import LMEndpoint
 from optimizer.models.wire import HttpWire
 
 

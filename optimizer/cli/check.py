@@ -19,7 +19,7 @@ GROUPS = {
 
 
 @click.command(cls=Command, groups=GROUPS, short_help="Check that a prompt still holds (for CI).")
-@click.argument("place", metavar="CONFIG_OR_PROMPT", type=click.Path())
+@click.argument("subject", metavar="CONFIG_OR_PROMPT", type=click.Path())
 @click.option("--min", "least", type=click.FloatRange(0, 1), metavar="SCORE", help="The score that it must reach.")
 @click.option("--against", metavar="PROMPT", help="A best.json, or an alias in the registry: champion.")
 @click.option(
@@ -31,7 +31,7 @@ GROUPS = {
 @click.option("--junit", metavar="FILE", help="Write JUnit's XML there.")
 @JSON
 def check(
-    place: str,
+    subject: str,
     least: float | None,
     against: str | None,
     margin: float,
@@ -59,7 +59,7 @@ def check(
     from optimizer.report.clean import cell
     from optimizer.system.files import write_atomically
 
-    result = run_check(place, Wanted(least, against, margin), split, task, model, api_base, trust)
+    result = run_check(subject, Wanted(least, against, margin), split, task, model, api_base, trust)
     if junit is not None:
         write_atomically(Path(junit), result.to_junit(), private=False)
     if as_json:

@@ -13,7 +13,7 @@ def sparkline(values: Sequence[float], width: int = 24) -> str:
     if not values:
         return ""
     if len(values) > width:
-        values = [values[(place + 1) * len(values) // width - 1] for place in range(width)]
+        values = [values[(column + 1) * len(values) // width - 1] for column in range(width)]
     low, high = min(values), max(values)
     if high == low:
         return STEPS[0] * len(values)

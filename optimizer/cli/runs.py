@@ -142,8 +142,8 @@ def evaluate(task: str, prompt: str, split: str, model: str | None, api_base: st
     if scored.failures:
         click.echo(f"{scored.failures} answers never came and are left out", err=True)
     if scored.cut:
-        told = f"{scored.cut} of {scored.answered} answers were cut off at their limit of tokens"
-        click.echo(f"{told}: see models.task.max_tokens", err=True)
+        message = f"{scored.cut} of {scored.answered} answers were cut off at their limit of tokens"
+        click.echo(f"{message}: see models.task.max_tokens", err=True)
 
 
 @click.command(short_help="Serve MLflow's pages over a run.")

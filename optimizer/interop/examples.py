@@ -79,17 +79,17 @@ def _splits(
     return train, validation, test, tuple(notes)
 
 
-def _examples(given: Sequence[dspy.Example], name: str, golds: dict[str, dspy.Example]) -> tuple[Example, ...]:
+def _examples(examples: Sequence[dspy.Example], name: str, golds: dict[str, dspy.Example]) -> tuple[Example, ...]:
     """Return each different example once, in order; `golds` learns what each was made from."""
-    if not given:
+    if not examples:
         raise TaskError(f"{name} is empty", "Give a list of dspy.Example.")
     found: dict[str, Example] = {}
-    for place, gold in enumerate(given):
+    for number, gold in enumerate(examples):
         if not isinstance(gold, dspy.Example):
-            raise TaskError(f"{name}[{place}] is {type(gold).__name__}, not a dspy.Example", _WITH_INPUTS)
+            raise TaskError(f"{name}[{number}] is {type(gold).__name__}, not a dspy.Example", _WITH_INPUTS)
         if not says_its_inputs(gold):
-            raise TaskError(f"{name}[{place}] does not say which of its fields are inputs", _WITH_INPUTS)
-        example = Example(gold.inputs().toDict(), gold.labels().toDict(), f"{name}[{place}]")
+            raise TaskError(f"{name}[{number}] does not say which of its fields are inputs", _WITH_INPUTS)
+        example = Example(gold.inputs().toDict(), gold.labels().toDict(), f"{name}[{number}]")
         found.setdefault(example.id, example)
         golds.setdefault(example.id, gold)
     return tuple(found.values())

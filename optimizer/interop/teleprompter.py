@@ -65,8 +65,8 @@ class PromptSearch(Teleprompter):
             remedy = "Configure DSPy with the task's LM, and give the one that writes as prompt_model=."
             raise ConfigError(f"models.{misplaced[0]}: models are given as objects here", remedy)
         limits = {"calls": budget} if isinstance(budget, int) else dict(budget or {})
-        given = {"task": "student", "budget": limits, **config, "search": _with_defaults(config.get("search", {}))}
-        self.config = validate(RunConfig, given, "PromptSearch", ConfigError)
+        settings = {"task": "student", "budget": limits, **config, "search": _with_defaults(config.get("search", {}))}
+        self.config = validate(RunConfig, settings, "PromptSearch", ConfigError)
 
     def compile(
         self,

@@ -55,9 +55,9 @@ def read_arguments(
     known = [*described, "model", "budget", *TASK_OPTIONS, *SECTIONS, "progress", "watcher", "wait", "accept_changes"]
     if unknown := [name for name in options if name not in known]:
         raise ConfigError(f"{SOURCE}: unknown option '{unknown[0]}'", did_you_mean(unknown[0], known))
-    told = {name: options[name] for name in TASK_OPTIONS if name in options}
-    told |= {name: value for name, value in described.items() if value is not None}
-    task, data = _task(told) if job is None else _job(job, told)
+    description = {name: options[name] for name in TASK_OPTIONS if name in options}
+    description |= {name: value for name, value in described.items() if value is not None}
+    task, data = _task(description) if job is None else _job(job, description)
     sections = {name: _plain(options[name]) for name in SECTIONS if name in options}
     if budget is not None:
         sections["budget"] = _budget(budget)
@@ -71,19 +71,19 @@ def read_arguments(
     return Arguments(config, task, endpoints)
 
 
-def _task(told: Mapping[str, object]) -> tuple[Task, dict[str, object]]:
-    if "examples" not in told:
+def _task(description: Mapping[str, object]) -> tuple[Task, dict[str, object]]:
+    if "examples" not in description:
         raise ConfigError(f"{SOURCE}: there are no examples, and no task or config that names some", _START)
     make: Callable[..., Task] = Task
-    task = make(**told)
+    task = make(**description)
     return task, {"task": task.name}
 
 
-def _job(job: object, told: Mapping[str, object]) -> tuple[Task | None, dict[str, object]]:
+def _job(job: object, description: Mapping[str, object]) -> tuple[Task | None, dict[str, object]]:
     """Return the task, where it is held in memory, and the config as data."""
-    if told:
+    if description:
         kind = "a config" if isinstance(job, RunConfig) else "a task or a config"
-        what = f"{SOURCE}: {kind} and {next(iter(told))} are both given"
+        what = f"{SOURCE}: {kind} and {next(iter(description))} are both given"
         raise ConfigError(what, "Leave one of them out: a task has its examples, fields and metric already.")
     if isinstance(job, Task):
         return job, {"task": job.name}
@@ -106,13 +106,13 @@ def _from_path(path: Path) -> dict[str, object]:
     return load_config(path).model_dump() if exists(path) else {"task": str(find_task(path))}
 
 
-def _budget(given: object) -> object:
+def _budget(budget: object) -> object:
     """Return the section `budget`; a number is one of calls."""
-    if isinstance(given, int) and not isinstance(given, bool):
-        return {"calls": given}
-    if isinstance(given, (Mapping, Strict)):
-        return _plain(given)
-    what = f"budget is {shorten(given)}, of type {type(given).__name__}"
+    if isinstance(budget, int) and not isinstance(budget, bool):
+        return {"calls": budget}
+    if isinstance(budget, (Mapping, Strict)):
+        return _plain(budget)
+    what = f"budget is {shorten(budget)}, of type {type(budget).__name__}"
     raise ConfigError(what, "Give a number of calls, or a dict such as {'calls': 300, 'usd': 2.0}.")
 
 

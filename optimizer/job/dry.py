@@ -63,8 +63,8 @@ class Receiver:
         """Return it as lines for a person."""
         if not self.texts:
             return [f"{self.name}: {self.address}"]
-        place = "this machine" if self.here else "LEAVES THIS MACHINE"
-        lines = [f"{self.name}: {place}, {self.address}", f"  sent: {', '.join(self.texts.values())}"]
+        where = "this machine" if self.here else "LEAVES THIS MACHINE"
+        lines = [f"{self.name}: {where}, {self.address}", f"  sent: {', '.join(self.texts.values())}"]
         if self.keys:
             lines.append(f"  with the key in {', '.join(self.keys)}")
         return [*lines, *(f"  {note}" for note in self.notes)]

@@ -23,19 +23,19 @@ from optimizer.task.load import load_task
 from optimizer.types import Candidate
 
 
-def ship(place: Path, target: str, trial: int | None, predictor: str | None = None, *, trust: bool = False) -> Export:
+def ship(source: Path, target: str, trial: int | None, predictor: str | None = None, *, trust: bool = False) -> Export:
     """Return a run's winner, one of its trials, or a best.json, in a target's form.
 
     Raises TaskError where the target cannot hold it, with the best trial that it can hold, or where it needs code or
     an address that a file names, and `trust` does not say that they may be used.
     """
-    saved = load_prompt(place, trust=trust) if is_file(place) else prompt_of(place, trial, trust)
+    saved = load_prompt(source, trust=trust) if is_file(source) else prompt_of(source, trial, trust)
     try:
         return export(saved, target, predictor)
     except Retrieves as problem:
-        if is_file(place):
+        if is_file(source):
             raise
-        raise Retrieves(problem.what, f"{problem.remedy}\n  {_best_static(place)}") from None
+        raise Retrieves(problem.what, f"{problem.remedy}\n  {_best_static(source)}") from None
 
 
 def prompt_of(run_dir: Path, trial: int | None = None, trust: bool = False) -> SavedPrompt:

@@ -34,13 +34,13 @@ class Job:
 
 def make_run_dir(config: RunConfig, task: Task) -> Path:
     """Return the run's folder, made if it is not there. Raises ConfigError if it cannot be."""
-    place = run_path(config, task)
+    folder = run_path(config, task)
     try:
-        private_folder(place)
+        private_folder(folder)
     except (OSError, ValueError) as problem:
         remedy = "Give another --run-dir."
-        raise ConfigError(f"run_dir {place}: cannot be created ({reason_of(problem)})", remedy) from None
-    return place
+        raise ConfigError(f"run_dir {folder}: cannot be created ({reason_of(problem)})", remedy) from None
+    return folder
 
 
 def run_path(config: RunConfig, task: Task) -> Path:

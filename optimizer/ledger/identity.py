@@ -68,21 +68,23 @@ def is_harmless(change: Change) -> bool:
     return False
 
 
-def extends(found: list[Change]) -> bool:
+def extends(changes: list[Change]) -> bool:
     """Tell if changes let a finished run go on: they are harmless, and a limit is among them."""
     limits = ("config.search.trials", "config.budget.")
-    return all(map(is_harmless, found)) and any(change.key.startswith(limits) for change in found)
+    return all(map(is_harmless, changes)) and any(change.key.startswith(limits) for change in changes)
 
 
-def check_changes(place: Path, found: list[Change], *, accept: bool, finished: bool) -> None:
+def check_changes(run_dir: Path, changes: list[Change], *, accept: bool, finished: bool) -> None:
     """Raise LedgerError with the difference, unless every change is harmless and accepted."""
-    if not found:
+    if not changes:
         return
-    harmful = [change for change in found if not is_harmless(change)]
-    lines = "".join(f"\n    {change}" for change in found)
-    what = f"{place}: this run was begun otherwise:{lines}"
+    harmful = [change for change in changes if not is_harmless(change)]
+    lines = "".join(f"\n    {change}" for change in changes)
+    what = f"{run_dir}: this run was begun otherwise:{lines}"
     if finished:
-        remedy = f"It is finished: give another --run-dir. More of a limit continues it: metier resume {place} --set …"
+        remedy = (
+            f"It is finished: give another --run-dir. More of a limit continues it: metier resume {run_dir} --set …"
+        )
         raise LedgerError(what, remedy)
     if harmful:
         keys = ", ".join(change.key for change in harmful)

@@ -64,5 +64,5 @@ def identity_at(model: str, api_base: str | None) -> str:
     base = base_of(model) if api_base is None else api_base
     for name in _PINNED.get(model.partition("/")[0], ()):
         settings.pop(name, None)
-    place = without_credentials(base) or "default"
-    return " ".join([f"{model}@{place}", *(f"{name}={value}" for name, value in settings.items())])
+    address = without_credentials(base) or "default"
+    return " ".join([f"{model}@{address}", *(f"{name}={value}" for name, value in settings.items())])

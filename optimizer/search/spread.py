@@ -70,13 +70,15 @@ def spread(space: Space, size: int, seed: int) -> list[dict[str, Any]]:
 
 def _shown(levels: Levels) -> set[Levels]:
     """Return the levels that a trial shows, with their places: without demos it has no policy and no order."""
-    return {(place, level) for place, level in enumerate(levels) if levels[2] > 0 or place in (0, 2)}
+    return {(number, level) for number, level in enumerate(levels) if levels[2] > 0 or number in (0, 2)}
 
 
 def _due(hidden: set[Levels], left: int) -> list[set[Levels]]:
     """Return the sets of levels, hidden so far, of which each of the trials that are `left` has to show one."""
     without = {level for level in hidden if level == (2, 0)}
-    sets = [{level for level in hidden if level[0] == place} | (without if place % 2 else set()) for place in range(4)]
+    sets = [
+        {level for level in hidden if level[0] == number} | (without if number % 2 else set()) for number in range(4)
+    ]
     return [levels for levels in sets if len(levels) == left]
 
 

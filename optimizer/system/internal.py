@@ -44,12 +44,12 @@ def internal_errors(
 
 def _written(problem: Exception, folder: Path | None) -> str:
     """Write the report, and return where it is in words; on a full disk the message has to do."""
-    place = Path(tempfile.mkdtemp(prefix="metier-")) if folder is None else folder
+    home = Path(tempfile.mkdtemp(prefix="metier-")) if folder is None else folder
     try:
-        write_atomically(place / FILE, report_of(problem))
+        write_atomically(home / FILE, report_of(problem))
     except MetierError:
         return "this message"
-    return f"{place / FILE}, which may quote your data"
+    return f"{home / FILE}, which may quote your data"
 
 
 def report_of(problem: Exception) -> str:

@@ -155,13 +155,13 @@ def _led_to(file: Path, root: Path) -> Iterator[Path]:
 
 def _along(base: Path, parts: Sequence[str]) -> Iterator[Path]:
     """Yield the files that a dotted name leads through; of `*` all of the package, which may name any in `__all__`."""
-    place = base
+    folder = base
     for part in parts:
         if part == "*":
-            yield from sorted(place.glob("*.py"))
+            yield from sorted(folder.glob("*.py"))
             return
-        yield from (file for file in (place / f"{part}.py", place / part / "__init__.py") if file.is_file())
-        place = place / part
+        yield from (file for file in (folder / f"{part}.py", folder / part / "__init__.py") if file.is_file())
+        folder = folder / part
 
 
 def _sha256(path: Path) -> str:

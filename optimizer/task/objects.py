@@ -147,16 +147,16 @@ def _declared(examples: object) -> tuple[object, object]:
     return list(first.inputs().keys()), list(first.labels().keys())
 
 
-def _inputs(given: object, columns: Mapping[str, Any]) -> dict[str, Any]:
+def _inputs(names: object, columns: Mapping[str, Any]) -> dict[str, Any]:
     """Return the inputs as a task.yaml has them; a text beside a name describes it, if it is no type."""
-    named = _named("inputs", given, columns)
+    named = _named("inputs", names, columns)
     described = {name: spec for name, spec in named.items() if isinstance(spec, str) and spec not in _NAMES}
     return {name: {"desc": spec} if name in described else _spec(spec) for name, spec in named.items()}
 
 
-def _outputs(given: object, columns: Mapping[str, Any]) -> dict[str, Any]:
+def _outputs(names: object, columns: Mapping[str, Any]) -> dict[str, Any]:
     """Return the outputs as a task.yaml has them; a text beside a name is its type."""
-    named = _named("outputs", given, columns)
+    named = _named("outputs", names, columns)
     for name, spec in named.items():
         if isinstance(spec, str) and spec not in _NAMES:
             remedy = f"{did_you_mean(spec, _NAMES)} Choices are a list, a description is {{'desc': {spec!r}}}."
@@ -164,85 +164,85 @@ def _outputs(given: object, columns: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _spec(spec) for name, spec in named.items()}
 
 
-def _named(side: str, given: object, columns: Mapping[str, Any]) -> dict[str, Any]:
+def _named(side: str, names: object, columns: Mapping[str, Any]) -> dict[str, Any]:
     example = "inputs=['message']" if side == "inputs" else "outputs={'team': ['billing', 'delivery']}"
-    if given is None:
+    if names is None:
         remedy = f"Name them, as in {example}; the examples have the columns {', '.join(columns)}."
         raise TaskError(f"{side} are missing", remedy)
-    if isinstance(given, str):
-        return {given: None}
-    if isinstance(given, Mapping):
-        return dict(given)
-    if isinstance(given, Iterable):
-        return dict.fromkeys(given)
-    raise TaskError(f"{side} is {shorten(given)}, {_kind(given)}", f"Give names, as in {example}.")
+    if isinstance(names, str):
+        return {names: None}
+    if isinstance(names, Mapping):
+        return dict(names)
+    if isinstance(names, Iterable):
+        return dict.fromkeys(names)
+    raise TaskError(f"{side} is {shorten(names)}, {_kind(names)}", f"Give names, as in {example}.")
 
 
-def _spec(given: Any) -> Any:
+def _spec(spec: Any) -> Any:
     """Return one field as a task.yaml has it: None, a type, its choices, or a mapping."""
-    if given is None or isinstance(given, Mapping):
-        return given
-    if isinstance(given, FieldSpec):
-        return given.model_dump()
-    if isinstance(given, str):
-        return {"type": given}
-    if isinstance(given, type) and given in _TYPES:
-        return {"type": _TYPES[given]}
-    if isinstance(given, types.GenericAlias):
-        return {"type": str(given)}
-    if get_origin(given) is Literal:
-        given = get_args(given)
-    given = given.tolist() if hasattr(given, "tolist") else given  # numpy's and pandas'
-    if isinstance(given, Iterable):
-        choices = sorted(given) if isinstance(given, (set, frozenset)) else given
+    if spec is None or isinstance(spec, Mapping):
+        return spec
+    if isinstance(spec, FieldSpec):
+        return spec.model_dump()
+    if isinstance(spec, str):
+        return {"type": spec}
+    if isinstance(spec, type) and spec in _TYPES:
+        return {"type": _TYPES[spec]}
+    if isinstance(spec, types.GenericAlias):
+        return {"type": str(spec)}
+    if get_origin(spec) is Literal:
+        spec = get_args(spec)
+    spec = spec.tolist() if hasattr(spec, "tolist") else spec  # numpy's and pandas'
+    if isinstance(spec, Iterable):
+        choices = sorted(spec) if isinstance(spec, (set, frozenset)) else spec
         # Labels that are numbers in the data are their text, as they are when a file is read.
         return {"choices": [str(c) if isinstance(c, int) and not isinstance(c, bool) else c for c in choices]}
-    raise TaskError(f"a field is {shorten(given)}, {_kind(given)}", f"Give choices, or a type: {', '.join(_NAMES)}.")
+    raise TaskError(f"a field is {shorten(spec)}, {_kind(spec)}", f"Give choices, or a type: {', '.join(_NAMES)}.")
 
 
-def _instruction(given: object, module: dspy.Module | None) -> object:
-    if module is None and given is None:
+def _instruction(instruction: object, module: dspy.Module | None) -> object:
+    if module is None and instruction is None:
         remedy = "Give your prompt of today, one sentence is enough: instruction='Classify the message.'"
         raise TaskError("instruction is missing", remedy)
     if module is None:
-        return given
-    if given is not None:
+        return instruction
+    if instruction is not None:
         remedy = "Leave one of them out: what the program's signatures say is its instruction."
         raise TaskError("instruction and a program in memory are both given", remedy)
     return "\n\n".join(predictor.signature.instructions for _, predictor in predictors_of(module))
 
 
-def _program(given: object) -> tuple[dspy.Module | None, str | None]:
+def _program(program: object) -> tuple[dspy.Module | None, str | None]:
     """Return (a module, None) or (None, 'file.py:function'); (None, None) for one predictor over the fields."""
-    if given is None or isinstance(given, str):
-        if given is not None:
-            find_file(given, Path(), f"{SOURCE}: program")
-        return None, given
+    if program is None or isinstance(program, str):
+        if program is not None:
+            find_file(program, Path(), f"{SOURCE}: program")
+        return None, program
     import dspy
 
-    if not isinstance(given, dspy.Module):
-        raise TaskError(f"program is {shorten(given)}, {_kind(given)}, not a dspy.Module", _MODULE)
-    if not predictors_of(given):
-        raise TaskError(f"the program {type(given).__name__} has no predictor to optimize", _MODULE)
-    return given, None
+    if not isinstance(program, dspy.Module):
+        raise TaskError(f"program is {shorten(program)}, {_kind(program)}, not a dspy.Module", _MODULE)
+    if not predictors_of(program):
+        raise TaskError(f"the program {type(program).__name__} has no predictor to optimize", _MODULE)
+    return program, None
 
 
 def _metric(
-    given: object,
+    metric: object,
     outputs: Mapping[str, FieldSpec],
     parts: Mapping[str, Sequence[Row]],
     ready: Mapping[str, Sequence[Example]],
 ) -> Metric:
-    if isinstance(given, (str, Mapping)):
-        return build_metric(given, outputs, Path(), SOURCE)
-    if isinstance(given, (FieldMetric, FunctionMetric, PythonMetric)):
-        return given
+    if isinstance(metric, (str, Mapping)):
+        return build_metric(metric, outputs, Path(), SOURCE)
+    if isinstance(metric, (FieldMetric, FunctionMetric, PythonMetric)):
+        return metric
     rows = {
         example.id: row.values
         for part, examples in ready.items()
         for row, example in zip(parts[part], examples, strict=True)
     }
-    return function_metric(given, rows)
+    return function_metric(metric, rows)
 
 
 def _kind(value: object) -> str:

@@ -50,12 +50,12 @@ def make_client(uri: str) -> MlflowClient:
 
 def why(problem: BaseException) -> str:
     """Return a problem in one short line: MLflow wraps the cause, a refused connection say, in pages."""
-    told, cause = problem, problem.__cause__ or problem.__context__
+    shown, cause = problem, problem.__cause__ or problem.__context__
     while cause is not None:
         if isinstance(cause, OSError | sqlite3.Error):
-            told = cause
+            shown = cause
         cause = cause.__cause__ or cause.__context__
-    text = getattr(told, "strerror", None) or str(told).strip() or type(told).__name__
+    text = getattr(shown, "strerror", None) or str(shown).strip() or type(shown).__name__
     return shorten(text.splitlines()[0], LONGEST_WHY)
 
 

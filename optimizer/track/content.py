@@ -154,12 +154,12 @@ def _messages_md(calls: Sequence[Messages]) -> str:
 
 def _demos(candidate: Candidate) -> dict[str, str]:
     """Return how each predictor gets its demos, in a word, and the name of the set that it always shows."""
-    told = {}
+    params = {}
     for name, prompt in candidate.prompts.items():
-        told[f"{name}.demos"] = f"{prompt.count} {prompt.policy}" if prompt.count else "none"
+        params[f"{name}.demos"] = f"{prompt.count} {prompt.policy}" if prompt.count else "none"
         if prompt.policy == "static" and prompt.demos:
-            told[f"{name}.demo_set"] = digest([demo.id for demo in prompt.demos], 8)
-    return told
+            params[f"{name}.demo_set"] = digest([demo.id for demo in prompt.demos], 8)
+    return params
 
 
 def _figures(trial: Trial, calls: Sequence[Answered], at: int) -> list[Point]:

@@ -115,8 +115,8 @@ def fetch(address: str, tracking_uri: str | None = None, trust: bool = False) ->
 
 def _refuse_elsewhere(address: str, kept: str, uri: str) -> None:
     """Raise TaskError where a run's files lie at a server that is not the registry's own, or nobody knows which."""
-    place = urlsplit(kept)
-    if place.scheme in STORES or (place.scheme in SERVERS and place.hostname in (None, urlsplit(uri).hostname)):
+    store = urlsplit(kept)
+    if store.scheme in STORES or (store.scheme in SERVERS and store.hostname in (None, urlsplit(uri).hostname)):
         return
     what = f"{address}: its file lies elsewhere, at {kept!r:.80}"
     raise TaskError(what, "If you trust the registry at that, give --trust (in Python: trust=True).")

@@ -35,14 +35,14 @@ SETTINGS = {
 
 def tracking_uri(run_dir: Path | None) -> str:
     """Return the tracking URI of a run, or of the latest one below ./runs; raises ConfigError, LedgerError."""
-    place = run_dir or latest() or Path("runs")
-    if is_file(place / "ledger.db"):
-        with closing(Reader(place / "ledger.db")) as ledger:
+    run = run_dir or latest() or Path("runs")
+    if is_file(run / "ledger.db"):
+        with closing(Reader(run / "ledger.db")) as ledger:
             about = ledger.meta("tracking")
         if about is None:
-            raise ConfigError(f"{place}: this run was not mirrored to MLflow", "Run it with tracking.mlflow set.")
+            raise ConfigError(f"{run}: this run was not mirrored to MLflow", "Run it with tracking.mlflow set.")
         return str(about["uri"])
-    for home in (place, place.parent) if run_dir else (place,):
+    for home in (run, run.parent) if run_dir else (run,):
         if exists(home / "mlflow.db"):
             return f"sqlite:///{(home / 'mlflow.db').resolve()}"
     if run_dir is None:

@@ -55,7 +55,7 @@ def named_labels(answer: str, choices: tuple[str, ...]) -> list[str]:
         found = _label_at(text, at, table)
         named |= {table.places[found]} if found else set()
         at += len(found) or 1
-    return [choices[place] for place in sorted(named)]
+    return [choices[number] for number in sorted(named)]
 
 
 class _LabelTable(NamedTuple):
@@ -68,10 +68,10 @@ class _LabelTable(NamedTuple):
 
 @lru_cache(maxsize=64)
 def _label_table(choices: tuple[str, ...]) -> _LabelTable:
-    words = {_words(label): place for place, label in enumerate(choices)}
+    words = {_words(label): number for number, label in enumerate(choices)}
     # 'C', 'C++' and 'C#' are one word without their punctuation: such labels are looked for as they stand.
     in_words = len(words) == len(choices) and "" not in words
-    places = words if in_words else {fold(label): place for place, label in enumerate(choices)}
+    places = words if in_words else {fold(label): number for number, label in enumerate(choices)}
     lengths: dict[str, set[int]] = {}
     for text in places:
         lengths.setdefault(text[0], set()).add(len(text))

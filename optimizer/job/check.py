@@ -18,7 +18,7 @@ from optimizer.job.finish import model_of
 from optimizer.job.load import load_prompt
 from optimizer.prompt.saved import SavedPrompt
 from optimizer.report.clean import cell
-from optimizer.search.verdict import MOST_CUT, count_cut
+from optimizer.search.verdict import MOST_CUT, count_cut, cut_share
 from optimizer.system.files import is_file
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
@@ -128,7 +128,7 @@ def at_least(results: Sequence[Result], least: float) -> Criterion:
     low, high = interval(scores)
     message = f"{mean(scores):.3f} [{low:.3f}, {high:.3f}] on {len(scores)} examples, {least:g} wanted"
     outcome: Finding = "holds" if low >= least else "fell" if high < least and not _are_cut(results) else "unclear"
-    return _criterion(f"score at least {least:g}", outcome, mean(scores), (low, high), message, results)
+    return _criterion(f"score at least {least:g}", outcome, mean(scores), (low, high), message, [results])
 
 
 def not_worse(ours: Sequence[Result], theirs: Sequence[Result], margin: float, name: str) -> Criterion:
@@ -143,20 +143,21 @@ def not_worse(ours: Sequence[Result], theirs: Sequence[Result], margin: float, n
     low, high = difference(mine, rival)
     gain = mean(mine) - mean(rival)
     outcome: Finding = "holds" if low > -margin else "fell" if high < 0 else "unclear"
-    if _are_cut(ours) or _are_cut(theirs):
+    if _are_cut(ours, theirs):
         outcome = "unclear"
     message = f"{gain:+.3f} [{low:+.3f}, {high:+.3f}] against {name} on {len(both)} examples, {-margin:g} allowed"
-    return _criterion(f"not worse than {name}", outcome, gain, (low, high), message, [*ours, *theirs])
+    return _criterion(f"not worse than {name}", outcome, gain, (low, high), message, [ours, theirs])
 
 
-def _are_cut(results: Sequence[Result]) -> bool:
-    return count_cut(results) > MOST_CUT * len(results)
+def _are_cut(*sides: Sequence[Result]) -> bool:
+    return any(cut_share(results) > MOST_CUT for results in sides)
 
 
 def _criterion(
-    name: str, outcome: Finding, figure: float, ci95: Interval, message: str, results: Sequence[Result]
+    name: str, outcome: Finding, figure: float, ci95: Interval, message: str, sides: Sequence[Sequence[Result]]
 ) -> Criterion:
-    if _are_cut(results):
+    results = [result for side in sides for result in side]
+    if _are_cut(*sides):
         message += f"; {count_cut(results)} of {len(results)} answers were cut off at their limit of tokens"
     # An endpoint that refuses every call tells nothing of a prompt.
     nothing = all(result.failed for result in results)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from optimizer.errors import LedgerError
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.trials import Trial, all_trials
-from optimizer.system.files import private_file
+from optimizer.system.files import private_file, sync
 
 if TYPE_CHECKING:
     import optuna
@@ -64,6 +64,7 @@ def write_study(run_dir: Path) -> Path:
     draft = run_dir / f".{FILE}.draft"
     try:
         _write(study_of(run_dir), draft)
+        sync(draft)
         os.replace(draft, run_dir / FILE)
     except (OSError, SQLAlchemyError, StorageInternalError) as problem:
         what = f"{run_dir / FILE}: cannot be written ({shorten(str(problem), 200)})"

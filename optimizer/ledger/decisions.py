@@ -16,6 +16,7 @@ from optimizer.ledger.encode import json_text
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
 from optimizer.system.process import user_name
+from optimizer.system.redact import scrub
 
 # What may be decided. A change that is accepted may be of a limit; of a finished run it extends the run.
 ACCEPT, EXTEND = "accept changes", "extend a finished run"
@@ -36,7 +37,12 @@ class Decision:
 def put_decision(ledger: Ledger, what: str, value: Mapping[str, Any]) -> None:
     """Write a decision down, before it takes effect, and wait until it is on disk."""
     sql = "INSERT INTO decisions (what, value, time, user) VALUES (?, ?, ?, ?)"
-    ledger.write(sql, (what, json_text(value), time.time(), user_name())).result()
+    ledger.write(sql, (what, _text(value), time.time(), user_name())).result()
+
+
+def _text(value: Mapping[str, Any]) -> str:
+    """Return the details as JSON, without what looks like a secret: a decision may quote a file of somebody else's."""
+    return scrub(json_text(value))
 
 
 def record_decision(run_dir: Path, what: str, value: Mapping[str, Any]) -> None:
@@ -63,7 +69,7 @@ def record_trust(run_dir: Path, file: str, allowed: Sequence[str]) -> None:
 
     A prompt needs no ledger: where there is none, none of this version, or none to be written, nothing is kept.
     """
-    value = json.loads(json_text({"file": file, "allowed": list(allowed)}))
+    value = json.loads(_text({"file": file, "allowed": list(allowed)}))
     with suppress(LedgerError):
         with closing(Reader(run_dir / "ledger.db")) as reader:
             known = [(one.what, one.value, one.user) for one in decisions_of(reader)]

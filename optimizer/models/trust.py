@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from optimizer.config.schema import ModelConfig, is_local
 from optimizer.models.dialects import KEYS
 from optimizer.models.providers import CALLABLE, Endpoint
+from optimizer.system.redact import scrub, without_credentials
 
 # Each provider with the variables of its own key, as its clients call them: that key goes to that provider's address
 # alone. Providers that take their address from a model's name, or ask for no key, are not among them.
@@ -43,12 +44,12 @@ def beyond_its_own(model: ModelConfig) -> list[str]:
     """
     provider = model.model.partition("/")[0]
     found = []
-    if model.api_base is not None:
-        found.append(f"the address {model.api_base!r:.80}")
+    if (address := without_credentials(model.api_base)) is not None:  # before it is cut: half a password is no less one
+        found.append(f"the address {scrub(address)!r:.80}")
     if model.api_key_env is not None and model.api_key_env not in OWN_KEYS.get(provider, ()):
         found.append(f"the key in {model.api_key_env!r:.80}")
     if not _known(provider, model.model):
-        found.append(f"the model {model.model!r:.80}")
+        found.append(f"the model {scrub(model.model)!r:.80}")
     return found
 
 

@@ -37,7 +37,7 @@ class Tested:
 
     def is_cut_more_than(self, other: Tested) -> bool:
         """Tell if more than 2 % of the answers were cut off, and more than of the other's: nobody knows their worth."""
-        mine, theirs = (tested.cut / max(1, len(tested.scores)) for tested in (self, other))
+        mine, theirs = cut_share(self.results), cut_share(other.results)
         return mine > MOST_CUT and mine > theirs
 
     @property
@@ -87,6 +87,11 @@ class Outcome:
 def count_cut(results: Iterable[Score | Failure]) -> int:
     """Return how many answers ended at their limit of tokens or broke off, not by themselves."""
     return sum(r.cut or r.failure == "truncated" for r in results if isinstance(r, Score))
+
+
+def cut_share(results: Sequence[Score | Failure]) -> float:
+    """Return the share of the answers that came which ended at their limit of tokens or broke off."""
+    return count_cut(results) / max(1, sum(isinstance(r, Score) for r in results))
 
 
 async def final_test(

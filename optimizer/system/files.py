@@ -58,6 +58,12 @@ def write_draft(path: Path, text: str, *, private: bool = True) -> Path:
     return draft
 
 
+def sync(path: Path) -> None:
+    """Wait until a file that somebody else wrote is on disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
 def sha256_of(path: Path) -> str:
     """Return the sha256 of a file's bytes, in hex."""
     with path.open("rb") as file:

@@ -16,7 +16,6 @@ from optimizer.ledger.decisions import PROMOTE, UNDONE, record_decision, refuse_
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import best_of_run, result_of
 from optimizer.system.files import is_file
-from optimizer.system.redact import scrub
 from optimizer.track.address import checked
 from optimizer.track.connect import make_client, why
 from optimizer.track.registry import FILE, aliases, point, register, registry_name
@@ -67,13 +66,13 @@ def promote(run_dir: Path, alias: str) -> str:
         "was": before and int(before.version),
         "verdict": report.verdict,
         "candidate": report.winner.candidate.id,
-        "at": scrub(uri),
+        "at": uri,
     }
     record_decision(run_dir, PROMOTE, decided)
     try:
         point(client, best["task"], alias, version)
     except Exception as problem:  # noqa: BLE001 - the same boundary
-        record_decision(run_dir, UNDONE, {**decided, "why": scrub(why(problem))})
+        record_decision(run_dir, UNDONE, {**decided, "why": why(problem)})
         raise _unreached(uri, problem) from None
     was = f", was version {before.version}" if before and int(before.version) != version else ""
     if known:  # it may be mistyped

@@ -19,7 +19,6 @@ from optimizer.ledger.decisions import MOVE, put_decision
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.result import Report, is_finished, put_mlflow
 from optimizer.system.files import exists
-from optimizer.system.redact import scrub
 from optimizer.track.address import checked
 from optimizer.track.connect import why
 from optimizer.track.content import Describe
@@ -135,7 +134,7 @@ def sync(run_dir: Path, describe: Describe, say: Callable[[str], None], uri: str
             raise ConfigError(f"{run_dir}: this run was not mirrored to MLflow", "Run it with tracking.mlflow set.")
         uri = checked(uri or about["uri"])
         if uri != about["uri"]:
-            put_decision(ledger, MOVE, {"was": scrub(about["uri"]), "now": scrub(uri)})
+            put_decision(ledger, MOVE, {"was": about["uri"], "now": uri})
             ledger.put_meta("tracking", {**about, "uri": uri})
         copier = Copier(ledger, describe, lambda: None, say)
         try:

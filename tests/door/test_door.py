@@ -13,6 +13,7 @@ from dspy.lm15 import Request, Response
 from dspy.utils import exceptions as dspy_errors
 
 from optimizer.door.breaker import KNOWN_AFTER
+from optimizer.door.charges import most_of
 from optimizer.door.door import Door, collected_answers, repetition_of_call, tag_of_call
 from optimizer.errors import BudgetSpent, CallError, LedgerError, StoppedByFailures
 from optimizer.ledger import ledger as ledger_module
@@ -20,9 +21,13 @@ from optimizer.ledger.calls import CallTag, finish_call
 from optimizer.ledger.ledger import Ledger, Write
 from optimizer.ledger.spend import usage_by_role
 from optimizer.models.prices import Price
+from optimizer.system.dspy_private import request_to_dict
 from optimizer.types import Usage
 
 from .conftest import FakeEndpoint, FakeWire, MakeDoor, request
+
+# Tokens that the worst case of one call takes; with what an answer takes it is less than that of two.
+ONE_CALL = most_of(request_to_dict(request("19")), Price()).tokens + 20
 
 
 def ask(door: Door, asked: Request | None = None, role: Any = "task") -> Response:
@@ -114,8 +119,9 @@ def test_the_intent_is_on_disk_before_the_call(make_door: MakeDoor, ledger: Ledg
     assert states(ledger) == ["done"]
 
 
+@pytest.mark.parametrize("limits", [{}, {"tokens": ONE_CALL}], ids=["free", "waiting for the budget"])
 def test_no_call_is_begun_once_an_answer_could_not_be_written(
-    make_door: MakeDoor, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    make_door: MakeDoor, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, limits: dict[str, int]
 ) -> None:
     """A disk that is all but full takes the small row of an intent, and not the answer."""
     real = ledger_module.commit
@@ -128,10 +134,10 @@ def test_no_call_is_begun_once_an_answer_could_not_be_written(
 
     monkeypatch.setattr(ledger_module, "commit", commit)
     wire = FakeWire(delay=0.01)
-    door = make_door(FakeEndpoint(wire, concurrency=2))
+    door = make_door(FakeEndpoint(wire, concurrency=2), **limits)
     problems = [future.exception(10) for future in [door.submit("task", request(f"{n}")) for n in range(20)]]
     assert {type(problem) for problem in problems} == {LedgerError}
-    assert len(wire.calls) <= 2
+    assert len(wire.calls) <= (1 if limits else 2)
     assert len(states(ledger)) <= 2
 
 

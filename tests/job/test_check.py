@@ -116,7 +116,12 @@ def test_answers_that_were_cut_off_leave_open_what_they_were_worth() -> None:
     assert (fallen.outcome, risen.outcome) == ("unclear", "holds")
     assert "5 of 40 answers were cut off at their limit of tokens" in fallen.message
     better = [Score(1.0)] * 40
-    assert not_worse(better, short, 0.05, "c").outcome == not_worse(short, better, 0.05, "c").outcome == "unclear"
+    for one in (not_worse(better, short, 0.05, "c"), not_worse(short, better, 0.05, "c")):
+        assert one.outcome == "unclear"
+        assert "5 of 80 answers were cut off" in one.message
+    # Of one side more than 2 %, of both together not.
+    few = not_worse([Score(0.0, cut=True)] * 2 + [Score(1.0)] * 48, [Score(0.0)] * 50, 0.05, "c")
+    assert (few.outcome, "2 of 100 answers were cut off" in few.message) == ("unclear", True)
 
 
 def drawn(rng: random.Random, chances: list[float]) -> list[Result]:

@@ -85,10 +85,10 @@ class Evaluator:
         self._calls_each = max(self._calls_each, len(program.predictors()))
         searching = tag.phase == "search"  # only there calls are counted
         lost = [self.lost.get((candidate.id, split, start + at)) if searching else None for at in range(len(examples))]
-        asked = [example for example, failure in zip(examples, lost, strict=True) if failure is None]
+        asked = [example for example, earlier in zip(examples, lost, strict=True) if earlier is None]
         async with self._admission.turn(len(asked) * self._calls_each if searching else 0):
             answered = iter(await self._answers(program, asked))
-        results = [next(answered) if failure is None else failure for failure in lost]
+        results = [next(answered) if earlier is None else earlier for earlier in lost]
         version = f"{self.metric.name}@{self.metric.version}"
         written = put_scores(self.ledger, candidate.id, split, start, [e.id for e in examples], version, results)
         await asyncio.wrap_future(written)

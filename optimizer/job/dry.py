@@ -25,10 +25,11 @@ from optimizer.models.masks import masks_for
 from optimizer.models.providers import Endpoint
 from optimizer.models.store import answers_path
 from optimizer.models.trust import keys_sent
-from optimizer.models.wire import LOOPBACK, proxy_for
+from optimizer.models.wire import proxy_for
 from optimizer.prompt.program import Programs
 from optimizer.search.schedule import Schedule, make_schedule, refuse_few
 from optimizer.system.files import is_file
+from optimizer.system.loopback import is_loopback
 from optimizer.system.redact import split_url, without_credentials
 from optimizer.task.load import load_task
 from optimizer.task.program import calls_each
@@ -193,7 +194,7 @@ def _webhook(config: RunConfig) -> Receiver:
         return Receiver("webhook", "none", True, {})
     host = (parts.hostname or "" if (parts := split_url(url)) else "") or "an address that cannot be read"
     texts = {"verdict": "the verdict with its scores, the task's name, the run's folder; or why the run stopped"}
-    return Receiver("webhook", host, host in LOOPBACK, texts)
+    return Receiver("webhook", host, is_loopback(url), texts)
 
 
 def _shared(config: RunConfig) -> Receiver:

@@ -9,6 +9,7 @@ from pathlib import Path
 from optimizer.config.schema import Notify
 from optimizer.errors import MetierError
 from optimizer.ledger.result import Report
+from optimizer.system.loopback import bypass_proxies
 from optimizer.system.redact import scrub
 
 PATIENCE = 5.0  # seconds: the run is over, and its user may be waiting
@@ -53,6 +54,7 @@ def notify(where: Notify, body: Mapping[str, object], say: Callable[[str], None]
         return
     import httpx
 
+    bypass_proxies()
     try:
         reply = httpx.post(url, json=dict(body), timeout=PATIENCE)
         problem = "" if reply.is_success else f"it answered {reply.status_code}"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from optimizer.config.schema import PROVIDER_CALLS, PROVIDER_SECONDS, ModelConfig, Models
 from optimizer.models.environment import base_of, identity_at
 from optimizer.models.providers import Endpoint
-from optimizer.models.wire import LOOPBACK, OnHeaders, Wire
+from optimizer.models.wire import OnHeaders, Wire
 from optimizer.system.dspy_private import engine_of
+from optimizer.system.loopback import bypass_proxies, is_loopback
 from optimizer.system.redact import hide
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class LMEndpoint(Endpoint):
 
         Of `asked` it takes the limit, where it has none of its own.
         """
+        bypass_proxies()
         limit = None if asked is None or self.reasons or self.lm.kwargs.get("max_tokens") else asked.max_tokens
         return self.lm.copy(cache=False, num_retries=0, **({"max_tokens": limit} if limit else {}))
 
@@ -55,7 +56,7 @@ def lm_endpoint(lm: dspy.LM, limits: Models) -> LMEndpoint:
     base = named or base_of(lm.model)
     hide(key or "")
     plain = engine_of(lm) == "auto" and lm.model_type == "chat" and set(settings) <= _PLAIN
-    if key is None and base is not None and urlsplit(str(base)).hostname in LOOPBACK:
+    if key is None and base is not None and is_loopback(str(base)):
         key = "none"
     account = "".join(f" {name}={settings[name]}" for name in _ACCOUNT if name in settings)
     maker = "" if isinstance(engine_of(lm), str) else f" by {type(engine_of(lm)).__qualname__}"

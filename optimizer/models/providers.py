@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from optimizer.config.schema import PROVIDER_CALLS, PROVIDER_SECONDS, ModelConfig
 from optimizer.errors import ModelError
 from optimizer.models.dialects import KEYS
 from optimizer.models.environment import base_of, identity_at
-from optimizer.models.wire import LOOPBACK, HttpWire, OnHeaders, Wire
+from optimizer.models.wire import HttpWire, OnHeaders, Wire
+from optimizer.system.loopback import bypass_proxies, is_loopback
 from optimizer.system.redact import split_url, without_credentials
 from optimizer.types import digest
 
@@ -62,7 +62,7 @@ class Endpoint:
     @property
     def on_this_machine(self) -> bool:
         """Whether what is sent to it stays here, as far as an address can tell: a tunnel's end looks the same."""
-        return self.api_base is not None and urlsplit(self.api_base).hostname in LOOPBACK
+        return is_loopback(self.api_base)
 
     @property
     def address(self) -> str:
@@ -84,6 +84,7 @@ class Endpoint:
         """
         import dspy
 
+        bypass_proxies()
         settings: dict[str, Any] = {"api_base": self.api_base, "api_key": self.api_key, "timeout": self.timeout}
         settings = {name: value for name, value in settings.items() if value is not None}
         reasons, limit = self.reasons, None if asked is None else asked.max_tokens
@@ -129,7 +130,7 @@ def remote(config: ModelConfig, timeout: float, concurrency: int) -> Endpoint:
         if not key:
             remedy = f"Set it, as in: export {config.api_key_env}=…"
             raise ModelError(f"model '{config.model}': {config.api_key_env} is not set", remedy)
-    elif config.api_base is not None and urlsplit(config.api_base).hostname in LOOPBACK:
+    elif is_loopback(config.api_base):
         key = "none"  # a server on this machine asks for none, but the clients insist on sending one
     identity = identity_at(config.model, config.api_base)
     return Endpoint(config.model, identity, base, key, timeout, concurrency)

@@ -13,13 +13,13 @@ from optimizer.errors import CallError
 from optimizer.models.dialects import Dialect, dialect
 from optimizer.models.headers import retry_after
 from optimizer.system.limits import check_depth, shorten
+from optimizer.system.loopback import is_loopback
 from optimizer.system.redact import hide, hide_credentials, without_credentials
 
 if TYPE_CHECKING:
     import aiohttp
     from dspy.lm15 import Request, Response
 
-LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 # Of a reply, in bytes: tens of times the longest answer of any model.
 LARGEST_REPLY = 10_000_000
 OnHeaders = Callable[[Mapping[str, str]], None]
@@ -124,8 +124,7 @@ def proxy_for(url: str) -> str | None:
     from urllib.request import getproxies, proxy_bypass
 
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    return None if host in LOOPBACK or proxy_bypass(host) else getproxies().get(parts.scheme)
+    return None if is_loopback(url) or proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from optimizer.models.masks import masked_model, masks_for
 from optimizer.models.trust import beyond_its_own
 from optimizer.prompt.injection import calm
 from optimizer.prompt.template import templates
+from optimizer.system.loopback import bypass_proxies
 from optimizer.task.metrics.build import build_metric
 from optimizer.task.schema import FieldSpec, check_fields
 from optimizer.task.task import Task
@@ -184,6 +185,7 @@ class SavedPrompt:
     def _masked_lm(self) -> dspy.LM:
         """What answers, started if it is local; raises ConfigError where what masks is not installed."""
         if self._lm is not None:
+            bypass_proxies()
             lm, masks = self._lm, masks_for(self.privacy, lm_endpoint(self._lm, Models()))
         else:
             fleet = Fleet(Models(task=self.model)).__enter__()

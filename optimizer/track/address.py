@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from optimizer.errors import ConfigError
+from optimizer.system.loopback import is_loopback
 
 SERVERS = ("http", "https")
 DATABASES = ("postgresql", "mysql", "mssql")
@@ -47,7 +48,7 @@ def is_server(uri: str) -> bool:
 
 def on_this_machine(uri: str) -> bool:
     """Tell if what is written to an address stays here: a SQLite file, or a server on the loopback."""
-    return local_path(uri) is not None or urlsplit(uri).hostname in ("127.0.0.1", "localhost", "::1")
+    return local_path(uri) is not None or is_loopback(uri)
 
 
 def local_path(uri: str) -> Path | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+from optimizer.system.loopback import bypass_proxies
 from optimizer.track.address import local_path
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def make_client(uri: str) -> MlflowClient:
     """Return a client whose requests end within our patience; raises what MLflow raises."""
     for name, value in MANNERS.items():
         os.environ.setdefault(name, value)
+    bypass_proxies()
     from mlflow.tracking import MlflowClient
 
     return MlflowClient(tracking_uri=uri)

@@ -19,6 +19,7 @@ from optimizer.config.load import load_config
 from optimizer.job.dry import Dry, dry
 from optimizer.job.run import run_config
 from optimizer.models import providers
+from optimizer.system.loopback import is_loopback
 from optimizer.task.load import load_task
 from optimizer.testing.fake_server import FakeServer, Messages, text_of
 
@@ -73,7 +74,7 @@ def writer(messages: Messages) -> str:
 def servers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[FakeServer, FakeServer]]:
     """A task model and a prompt model that are taken for servers elsewhere."""
     lighten(monkeypatch.setattr)
-    monkeypatch.setattr(providers, "LOOPBACK", set())
+    monkeypatch.setattr(providers, "is_loopback", lambda url: False)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-nobody-1234567890")
     monkeypatch.setenv("METIER_CACHE", str(tmp_path / "cache"))
     with FakeServer(answer) as first, FakeServer(writer) as second:
@@ -188,7 +189,7 @@ def test_nothing_is_made_and_nothing_is_sent(
 
 
 def test_all_local_is_said_in_one_line(config: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(providers, "LOOPBACK", {"127.0.0.1"})
+    monkeypatch.setattr(providers, "is_loopback", is_loopback)
     overrides = ["models.task=local/smollm2-135m", "models.prompt=local/qwen2.5-coder-1.5b"]
     text = dry(load_config(config(), overrides)).text()
     assert text.startswith("Nothing leaves this machine, your own code apart.\n")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.proxies import proxy
 
 from optimizer.config.schema import Notify
 from optimizer.errors import StoppedByFailures
@@ -74,6 +75,13 @@ def test_the_body_is_json_with_a_text_as_slack_shows_it(hook: Hook, monkeypatch:
     assert (first["event"], first["verdict"], first["difference_ci95"]) == ("finished", "improved", [0.1, 0.4])
     assert second["text"] == "sorting: stopped. the provider is down. Go on with `metier resume runs/x`."
     assert said == []
+
+
+def test_a_webhook_on_this_machine_is_told_without_a_proxy(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
+    with proxy(monkeypatch) as asked:
+        notify(Notify(url=hook.url), {"text": "a"}, pytest.fail)
+    assert len(hook.told) == 1
+    assert asked == []
 
 
 def test_what_goes_wrong_is_said_once_and_raises_nothing(hook: Hook) -> None:

@@ -14,11 +14,13 @@ from dspy.lm15 import Config, LM15Error, Message, Request, Response
 from dspy.utils.exceptions import LMError
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.proxies import proxy
 
-from optimizer.config.schema import ModelConfig
+from optimizer.config.schema import ModelConfig, Models
 from optimizer.door.failures import checked, classify, problem_with
 from optimizer.errors import CallError
 from optimizer.models import wire
+from optimizer.models.dspy_lm import lm_endpoint
 from optimizer.models.prices import Price, metered
 from optimizer.models.providers import Endpoint, remote
 from optimizer.models.wire import HttpWire, proxy_for
@@ -200,6 +202,21 @@ def test_a_proxy_of_the_environment_is_used_but_for_this_machine(
     assert outcome(dial(server), request()) == (None, None)  # what a local model is asked goes to no proxy
     monkeypatch.setenv("no_proxy", "models.example.org")
     assert proxy_for("http://models.example.org/v1") is None
+
+
+@pytest.mark.parametrize("model", ["anthropic/fake", "hosted_vllm/fake"])
+@pytest.mark.parametrize("callers", [False, True])
+def test_no_proxy_sees_what_dspys_own_client_asks_on_this_machine(
+    model: str, callers: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FakeServer(lambda messages: "yes") as server, proxy(monkeypatch) as asked:
+        base = server.api_base
+        lm = dspy.LM(model, api_base=base, api_key="none", engine="lm15", cache=False)  # not plain
+        place = lm_endpoint(lm, Models()) if callers else Endpoint(model, "fake", base, "none", 5.0)
+        assert place.on_this_machine
+        answer = ask(place.connect(), request(provider=model.partition("/")[0]))
+    assert answer.message.text == "yes"
+    assert asked == []
 
 
 class Canned(HttpWire):

@@ -8,11 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow.exceptions import MlflowException
+from support.proxies import proxy
 
+from optimizer.testing.fake_server import FakeServer
 from optimizer.track.connect import connect
 
 # MLflow's own code is not free of warnings.
 pytestmark = [pytest.mark.timeout(600), pytest.mark.filterwarnings("default")]
+
+
+def test_an_mlflow_on_this_machine_is_asked_without_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    with FakeServer(lambda messages: "") as server, proxy(monkeypatch) as asked, pytest.raises(MlflowException):
+        connect(server.url, "metier")  # which is no MLflow
+    assert asked == []
 
 
 def start(folder: str, rounds: int, barrier: Any, outcomes: Any) -> None:

@@ -99,7 +99,8 @@ def check(
     if wanted.least is None and wanted.against is None:
         raise ConfigError("nothing to check the prompt for", "Give --min SCORE, --against PROMPT, or both.")
     name, prompt, on_task = _subject(source, task, trust)
-    against = None if wanted.against is None else _rival(wanted.against, on_task, trust)
+    # The same examples go to both, so what is masked for one is masked for the other.
+    against = None if wanted.against is None else _rival(wanted.against, on_task, trust).masked_by(prompt.privacy)
     prompts = [prompt, *([] if against is None else [against])]
     prompt, *rivals = [_ready(asked_of(one, model, api_base), on_task) for one in prompts]
     results = _answers(on_task, prompt, split, name)
@@ -182,7 +183,7 @@ def _subject(source: str, task: str | None, trust: bool) -> tuple[str, SavedProm
     # What the user's own config says as well need not be taken from the file; the limit is the one that was scored.
     model = model_of(config).model_copy(update={"price": None, "max_tokens": prompt.named.max_tokens})
     prompt = prompt.answered_by(model) if prompt.named == model else prompt
-    return str(best), prompt.masked_by(config.privacy) if config.privacy.redact else prompt, on_task
+    return str(best), prompt.masked_by(config.privacy), on_task
 
 
 def _seed(config: RunConfig, task: Task) -> SavedPrompt:

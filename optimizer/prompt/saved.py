@@ -154,7 +154,9 @@ class SavedPrompt:
         return SavedPrompt(mine, self.candidate, self.named, self._lm, None, doubts, self.privacy)
 
     def masked_by(self, privacy: Privacy) -> SavedPrompt:
-        """Return the prompt with what the caller wants to be masked in the place of what its file says."""
+        """Return the prompt with the masks that the caller wants, if any, in the place of those that its file names."""
+        if not privacy.redact:
+            return self
         return SavedPrompt(self._task, self.candidate, self.named, self._lm, self._program, self.doubts, privacy)
 
     @property

@@ -16,14 +16,17 @@ from support.jobs import lighten, make_task, settings, write_config
 from optimizer import load_prompt
 from optimizer.cli.main import cli
 from optimizer.config.load import load_config
-from optimizer.config.schema import Privacy
+from optimizer.config.schema import ModelConfig, Privacy
 from optimizer.errors import ConfigError, LedgerError
 from optimizer.job.dry import dry
 from optimizer.job.run import run_config
 from optimizer.ledger.identity import Change, is_harmless
 from optimizer.ledger.reader import Reader
 from optimizer.models.personal import Recognizers
+from optimizer.prompt.saved import dump_prompt
+from optimizer.task.load import load_task
 from optimizer.testing.fake_server import FakeServer, Messages, text_of
+from optimizer.types import Candidate, Prompt
 
 REDACT = ["email", "phone", "iban", "credit_card", "ip"]
 FIND = Recognizers(Privacy(redact=tuple(REDACT)))
@@ -116,6 +119,19 @@ def test_a_run_sends_no_personal_data_and_its_prompt_answers_with_them(
     assert FIND(sent(server)) == []
     exported = CliRunner().invoke(cli, ["export", str(report.run_dir), "--to", "text", "--trust"])
     assert "this form masks nothing" in exported.stderr
+
+
+def test_a_check_masks_for_the_other_prompt_too_whatever_its_file_says(
+    config: Any, server: FakeServer, tmp_path: Path
+) -> None:
+    model = ModelConfig(model="openai/fake", api_base=server.api_base)
+    other = Candidate({"predict": Prompt("Copy the address.")}, "seed")
+    (tmp_path / "old.json").write_text(dump_prompt(load_task(tmp_path / "task"), other, model, {}))
+    arguments = ["check", str(config()), "--against", str(tmp_path / "old.json"), "--margin", "0.2", "--trust"]
+    done = CliRunner().invoke(cli, arguments)
+    assert (done.exit_code, done.exception) == (0, None), done.output
+    assert "Copy the address." in sent(server)
+    assert FIND(sent(server)) == []
 
 
 def test_a_dry_run_shows_the_request_masked(config: Any, server: FakeServer) -> None:

@@ -56,15 +56,12 @@ def mlflow_uri(config: RunConfig, run_dir: Path) -> str:
     where = config.tracking.mlflow
     if where is None:
         return ""
-    from optimizer.track.address import checked, on_this_machine
+    from optimizer.track.address import checked, refuse_unmasked
 
     # One database for all runs of a folder, so that they can be compared. An earlier metier gave some runs their own.
     home = run_dir if (run_dir / "mlflow.db").is_file() else run_dir.parent
     uri = checked(where.uri or f"sqlite:///{home.resolve() / 'mlflow.db'}")
-    if config.privacy.redact and not config.privacy.mlflow and not on_this_machine(uri):
-        what = "privacy.redact: an MLflow on another machine would have the examples and answers unmasked"
-        remedy = "Leave tracking.mlflow.uri out, for a file on this machine; or allow it with privacy.mlflow: true."
-        raise ConfigError(what, remedy)
+    refuse_unmasked(uri, config.privacy.redact, config.privacy.mlflow)
     return uri
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -49,6 +50,14 @@ def is_server(uri: str) -> bool:
 def on_this_machine(uri: str) -> bool:
     """Tell if what is written to an address stays here: a SQLite file, or a server on the loopback."""
     return local_path(uri) is not None or is_loopback(uri)
+
+
+def refuse_unmasked(uri: str, redact: Collection[str], allowed: bool) -> None:
+    """Raise ConfigError where a run that masks `redact` would send its examples elsewhere, and nobody allowed that."""
+    if redact and not allowed and not on_this_machine(uri):
+        what = "privacy.redact: an MLflow on another machine would have the examples and answers unmasked"
+        remedy = "Name a file or a server on this machine, as by default; or allow it with privacy.mlflow: true."
+        raise ConfigError(what, remedy)
 
 
 def local_path(uri: str) -> Path | None:

@@ -19,7 +19,7 @@ from optimizer.ledger.decisions import MOVE, put_decision
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.result import Report, is_finished, put_mlflow
 from optimizer.system.files import exists
-from optimizer.track.address import checked
+from optimizer.track.address import checked, refuse_unmasked
 from optimizer.track.connect import why
 from optimizer.track.content import Describe
 from optimizer.track.copier import Copier
@@ -124,7 +124,8 @@ def sync(run_dir: Path, describe: Describe, say: Callable[[str], None], uri: str
     """Make MLflow say what a run's ledger says; returns the run's outcome, which says where, if it has one.
 
     An `uri` other than the run's becomes the run's.
-    Raises LedgerError (no run, or one at work), ConfigError (not mirrored), StoppedByFailures (an outage).
+    Raises LedgerError (no run, or one at work), ConfigError (not mirrored, or its privacy forbids that address),
+    StoppedByFailures (an outage).
     """
     if not exists(run_dir / "ledger.db"):
         raise LedgerError(f"{run_dir}: no run here", "Give the folder of a run.")
@@ -133,6 +134,8 @@ def sync(run_dir: Path, describe: Describe, say: Callable[[str], None], uri: str
         if about is None:
             raise ConfigError(f"{run_dir}: this run was not mirrored to MLflow", "Run it with tracking.mlflow set.")
         uri = checked(uri or about["uri"])
+        privacy = (ledger.meta("identity") or {}).get("config", {}).get("privacy", {})
+        refuse_unmasked(uri, privacy.get("redact", ()), privacy.get("mlflow", False))
         if uri != about["uri"]:
             put_decision(ledger, MOVE, {"was": about["uri"], "now": uri})
             ledger.put_meta("tracking", {**about, "uri": uri})

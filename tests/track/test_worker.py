@@ -175,3 +175,23 @@ def test_another_mlflow_is_a_decision_that_is_kept(run_dir: Path, faulty: type[F
     with closing(Ledger(run_dir / "ledger.db")) as ledger:
         (decision,) = decisions_of(ledger)
     assert (decision.what, decision.value) == (MOVE, {"was": "http://127.0.0.1:9", "now": "sqlite:////srv/other.db"})
+
+
+def test_a_run_that_masks_is_synced_to_another_machine_only_where_its_config_allows_that(
+    run_dir: Path, faulty: type[Faulty]
+) -> None:
+    elsewhere = "https://mlflow.example.org"
+
+    def allow(mlflow: bool) -> None:
+        with closing(Ledger(run_dir / "ledger.db")) as ledger:
+            ledger.put_meta("identity", {"config": {"privacy": {"redact": ["email"], "mlflow": mlflow}}})
+
+    allow(False)
+    with pytest.raises(ConfigError, match="MLflow on another machine would have the examples"):
+        sync(run_dir, lambda candidate: "", pytest.fail, elsewhere)
+    assert faulty.copied == []
+    with closing(Ledger(run_dir / "ledger.db")) as ledger:
+        assert (decisions_of(ledger), ledger.meta("tracking")["uri"]) == ([], "http://127.0.0.1:9")
+    allow(True)
+    sync(run_dir, lambda candidate: "", lambda text: None, elsewhere)
+    assert len(faulty.copied) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -25,8 +26,10 @@ _NAMES: Mapping[PersonalData, str] = {
     "ip": "IP",
 }
 _PLACEHOLDER = re.compile(rf"<({'|'.join(_NAMES.values())})_([0-9]+)>", re.IGNORECASE)
-# What a request holds that is no text: names of models, roles and types, and media.
+# What a request's own objects hold that is no text: names of models, roles and types, and media.
 _NO_TEXT = {"model", "type", "role", "data", "media_type"}
+# Where parts of a message, by their type, hold JSON of the user's or the model's, with names of its own.
+_PAYLOADS = {"tool_call": "input", "data": "value"}
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Hidden:
 
     def restored(self, text: str) -> str:
         """Return a text with the data in the place of their placeholders; what looks like one and is none stays."""
-        return _PLACEHOLDER.sub(lambda found: self.texts.get(found.group().upper(), found.group()), text)
+        return _PLACEHOLDER.sub(lambda match: self.texts.get(match.group().upper(), match.group()), text)
 
     def answer(self, response: Response) -> Response:
         """Return a response with the data put back."""
@@ -56,7 +59,7 @@ class Masks:
 
     def __init__(self, privacy: Privacy) -> None:
         """Raises ConfigError where a library is missing."""
-        self._find = Recognizers(privacy)
+        self._recognize = Recognizers(privacy)
 
     def hide(self, request: Request) -> tuple[Request, Hidden]:
         """Return a request without the personal data that are recognized, and what they were."""
@@ -69,7 +72,7 @@ class Masks:
         taken: set[str] = set()
 
         def note(text: str) -> str:
-            taken.update(found.group().upper() for found in _PLACEHOLDER.finditer(text))
+            taken.update(match.group().upper() for match in _PLACEHOLDER.finditer(text))
             return text
 
         _mapped(data, note)
@@ -88,7 +91,7 @@ class Masks:
 
     def _masked(self, text: str, placeholder: Callable[[str, PersonalData], str]) -> str:
         parts, end = [], 0
-        for start, stop, kind in self._find(text):
+        for start, stop, kind in self._recognize(text):
             parts += [text[end:start], placeholder(text[start:stop], kind)]
             end = stop
         return "".join([*parts, text[end:]])
@@ -115,7 +118,7 @@ def masked_model(lm: dspy.LM, masks: Masks) -> dspy.LM:
 
     class Async:
         async def complete(self, request: Request) -> Response:
-            sent, hidden = masks.hide(request)
+            sent, hidden = await asyncio.to_thread(masks.hide, request)
             return hidden.answer(await lm.acall(sent))
 
         async def aclose(self) -> None:
@@ -126,9 +129,27 @@ def masked_model(lm: dspy.LM, masks: Masks) -> dspy.LM:
 
 
 def _mapped(value: Any, change: Callable[[str], str], key: str = "") -> Any:
-    """Return JSON data with each text changed."""
+    """Return a request's or a message's data with each text changed."""
     if isinstance(value, str):
         return value if key in _NO_TEXT else change(value)
     if isinstance(value, Mapping):
-        return {name: _mapped(one, change, name) for name, one in value.items()}
+        kind = value.get("type")  # in the schema of a tool it may be a list
+        payload = _PAYLOADS.get(kind) if isinstance(kind, str) else None
+        return {
+            name: _mapped_payload(one, change) if name == payload else _mapped(one, change, name)
+            for name, one in value.items()
+        }
     return [_mapped(one, change, key) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _mapped_payload(value: Any, change: Callable[[str], str]) -> Any:
+    """Return JSON with each text changed, whatever its name; a name, too, and a number, which becomes a text then."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {change(name): _mapped_payload(one, change) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_mapped_payload(one, change) for one in value]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    return value if (text := change(str(value))) == str(value) else text

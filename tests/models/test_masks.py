@@ -7,7 +7,7 @@ import os
 
 import dspy
 import pytest
-from dspy.lm15 import Message, Request, Response, Usage
+from dspy.lm15 import DataPart, FunctionTool, ImagePart, Message, Request, Response, TextPart, ToolCallPart, Usage
 from hypothesis import given, seed
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -17,6 +17,7 @@ from optimizer.models.masks import Masks, masked_model, masks_for
 from optimizer.models.personal import Recognizers
 from optimizer.models.providers import Endpoint
 from optimizer.prompt.formats import adapter
+from optimizer.system.dspy_private import message_to_dict, request_to_dict
 from optimizer.testing.fake_server import FakeServer, Messages, text_of
 
 SEED = int(os.environ.get("METIER_TEST_SEED", "0"))
@@ -83,6 +84,50 @@ def test_an_answer_has_the_data_again_whatever_the_case_of_their_placeholder() -
 def test_a_request_without_personal_data_is_sent_as_it_is() -> None:
     plain = request("Version 1.2.3 of 2024-11-03 costs 1,234.56.", system="Sort it.")
     assert MASKS.hide(plain)[0] is plain
+
+
+def test_in_the_arguments_of_a_tool_names_numbers_and_all_texts_are_masked() -> None:
+    arguments = {
+        "data": "ann@example.org",
+        "type": {"model": ["bob@example.org"], "ann@example.org": True},
+        "role": "plain",
+        "phone": 4155552671,
+        "amount": 12.5,
+        "media_type": None,
+    }
+    call = Message.assistant([ToolCallPart("1", "send", arguments), DataPart({"data": "bob@example.org"})])
+    sent, hidden = MASKS.hide(Request("fake", (Message.user("Send it."), call)))
+    parts = message_to_dict(sent.messages[1])["parts"]
+    assert parts[0]["input"] == {
+        "data": "<EMAIL_1>",
+        "type": {"model": ["<EMAIL_2>"], "<EMAIL_1>": True},
+        "role": "plain",
+        "phone": "<PHONE_1>",
+        "amount": 12.5,
+        "media_type": None,
+    }
+    assert parts[1]["value"] == {"data": "<EMAIL_2>"}
+    answer = Response(None, "fake", sent.messages[1], "tool_call", Usage())
+    back = message_to_dict(hidden.answer(answer).message)["parts"][0]["input"]
+    assert back == {**arguments, "phone": "4155552671"}
+
+
+def test_the_schema_of_a_tool_stays_one() -> None:
+    schema = {
+        "properties": {"to": {"type": ["string", "null"], "description": "as ann@example.org"}},
+        "maximum": 2147483647,
+    }
+    asked = Request("fake", (Message.user("Send it."),), tools=(FunctionTool("send", parameters=schema),))
+    (tool,) = request_to_dict(MASKS.hide(asked)[0])["tools"]
+    to = {"type": ["string", "null"], "description": "as <EMAIL_1>"}
+    assert tool["parameters"] == {"properties": {"to": to}, "maximum": 2147483647}
+
+
+def test_media_and_the_names_of_types_are_sent_as_they_are() -> None:
+    image = "4155552671" * 4
+    asked = Request("4155552671", (Message.user([TextPart("ann@example.org"), ImagePart("image/png", image)]),))
+    sent = MASKS.hide(asked)[0]
+    assert (sent.model, sent.messages[0].parts[1]) == ("4155552671", asked.messages[0].parts[1])
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 Span = tuple[int, int]
+_LONGEST_KNOWN = 2000  # characters of a line that is kept with what stands in it
 # No kind of data goes on after these, also where a line's end is spelled as JSON spells it.
 _BREAK = re.compile(r"[\r\n]|\\[nrt]")
+# Spaces and hyphens of other widths, which group numbers as well, as the plain ones.
+_PLAIN = dict.fromkeys((0xA0, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000), " ") | {0x2010: "-", 0x2011: "-"}
+_IN_EMAIL = re.compile(r"[\w.%+&'~-]")
 _EMAIL = re.compile(r"\w[\w.%+&'~-]{0,63}@(?:[\w-]{1,63}\.)+\w{2,63}")
-# A group of letters and digits, then more of them with at most one space or hyphen between.
-_IBAN = re.compile(r"(?<![^\W_])[A-Z]{2}\d{2}(?:[ \u00a0-]?[A-Z0-9]){11,30}", re.IGNORECASE)
-_DIGITS = re.compile(r"(?<![\w])\d(?:[ \u00a0-]?\d){11,}(?!\w)")
+# Letters and digits, with at most two spaces or hyphens between.
+_IBAN = re.compile(r"(?<![^\W_])[A-Z]{2}\d{2}(?:[ -]{0,2}[A-Z0-9]){11,30}", re.IGNORECASE)
+_DIGITS = re.compile(r"(?<![\w])\d(?:[ -]{0,2}\d){11,}(?!\w)")
 _GROUP = re.compile(r"\d+")
 # By their first digits: Visa, Mastercard, American Express, Discover, Diners, JCB, UnionPay, Maestro.
 _ISSUER = re.compile(
@@ -51,19 +55,23 @@ class Recognizers:
         # Where two kinds overlap, the first of them names the whole.
         self._finders = {kind: finder for kind, finder in finders.items() if kind in privacy.redact}
         # The lines of demos and instructions come again with every request.
-        self._in_line = lru_cache(maxsize=16384)(self._scan)
+        self._known = lru_cache(maxsize=16384)(self._scan)
 
     def __call__(self, text: str) -> list[tuple[int, int, PersonalData]]:
         """Return (start, end, kind) of what stands in a text, in order, none over another."""
         spans, start = [], 0
-        for end, after in [*(found.span() for found in _BREAK.finditer(text)), (len(text), len(text))]:
-            spans += [(start + first, start + last, kind) for first, last, kind in self._in_line(text[start:end])]
+        for end, after in [*(match.span() for match in _BREAK.finditer(text)), (len(text), len(text))]:
+            line = text[start:end]
+            scan = self._known if len(line) <= _LONGEST_KNOWN else self._scan
+            spans += [(start + first, start + last, kind) for first, last, kind in scan(line)]
             start = after
         return spans
 
     def _scan(self, line: str) -> tuple[tuple[int, int, PersonalData], ...]:
-        # Without its neighbour, a number may be recognized that was not before: look again with that taken out.
-        spans, rest = [], line
+        # A number beside another may be recognized only once the other is masked. So look again, with what was
+        # recognized overwritten, which keeps the others where they are: `<<<>` ends as a placeholder does, and is as
+        # little a part of a number.
+        spans, rest = [], line.translate(_PLAIN)
         while more := self._pass(rest):
             spans += more
             for start, end, _ in more:
@@ -88,14 +96,21 @@ def _nothing(line: str) -> Iterator[Span]:
 
 
 def _emails(line: str) -> Iterator[Span]:
-    return (found.span() for found in _EMAIL.finditer(line)) if "@" in line else iter(())
+    before = 0
+    for match in _EMAIL.finditer(line) if "@" in line else ():
+        start = position = match.start()
+        while position > before and _IN_EMAIL.match(line, position - 1):  # it may be longer than the pattern looks
+            position -= 1
+            start = start if line[position] in ".%+&'~-" else position
+        before = match.end()
+        yield start, before
 
 
 def _ibans(line: str) -> Iterator[Span]:
     """Yield the longest beginning of each candidate whose check digits are right (ISO 13616: modulo 97 is 1)."""
     position = 0
-    while (found := _IBAN.search(line, position)) is not None:
-        start, longest = found.span()
+    while (match := _IBAN.search(line, position)) is not None:
+        start, longest = match.span()
         ends = (end for end in range(longest, start + 14, -1) if not line[end : end + 1].isalnum())
         end = next((end for end in ends if line[end - 1].isalnum() and _mod_97(line[start:end]) == 1), None)
         if end is not None:
@@ -131,13 +146,13 @@ def _is_card(line: str, groups: list[Span]) -> bool:
 
 def _addresses(line: str) -> Iterator[Span]:
     for pattern in (_IPV4, _IPV6):
-        for found in pattern.finditer(line):
+        for match in pattern.finditer(line):
             try:
-                ipaddress.ip_address(found.group())
+                ipaddress.ip_address(match.group())
             except ValueError:
                 continue
-            if len(found.group()) > 4:  # "::" and "::1" are nobody's
-                yield found.span()
+            if len(match.group()) > 4:  # "::" and "::1" are nobody's
+                yield match.span()
 
 
 def _phones(regions: tuple[str, ...]) -> Callable[[str], Iterator[Span]]:

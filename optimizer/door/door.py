@@ -101,7 +101,8 @@ class Door:
     ) -> None:
         """`shared` holds what other runs have paid for; what this one pays for is added to it.
 
-        `privacy` says what is masked in requests: they are known, sent and recorded masked, answers are given whole.
+        `privacy` says what is masked in requests: cache key, call and ledger see the masked request; the caller gets
+        the answer with the data put back.
         Raises ConfigError where what masks is not installed.
         """
         self._masks = {role: masks_for(privacy, endpoint) for role, endpoint in endpoints.items()}
@@ -160,7 +161,7 @@ class Door:
         self, role: Role, request: Request, tag: CallTag, repetition: int, collecting: list[Answer] | None
     ) -> Response:
         masks = self._masks[role]
-        request, hidden = (request, None) if masks is None else masks.hide(request)
+        request, hidden = (request, None) if masks is None else await asyncio.to_thread(masks.hide, request)
         data = request_to_dict(request)
         key = call_key(self._endpoints[role].identity, data, repetition)
         if hidden is not None and hidden.counts:

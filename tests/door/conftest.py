@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from dspy.lm15 import Config, Message, Request, Response, Usage
 
-from optimizer.config.schema import BudgetConfig, Failures
+from optimizer.config.schema import NO_MASKS, BudgetConfig, Failures, Privacy
 from optimizer.door import breaker, connection
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door
@@ -69,6 +69,7 @@ class FakeEndpoint:
     timeout: float = 5.0
     concurrency: int = 16
     account: str = "fake"
+    on_this_machine: bool = False
 
     def dial(self, heard: OnHeaders) -> FakeWire:
         return self.wire
@@ -95,12 +96,14 @@ def make_door(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeD
         price: Price | None = None,
         shared: SharedCache | None = None,
         ledger: Ledger = ledger,
+        privacy: Privacy = NO_MASKS,
         **settings: Any,
     ) -> Door:
         limits = BudgetConfig(**{k: settings.pop(k) for k in list(settings) if k in BudgetConfig.model_fields})
         roles = dict(zip(("task", "prompt", "judge"), endpoints, strict=False))
         prices = {} if price is None else dict.fromkeys(roles, price)
-        made.append(Door(ledger, Budget(limits), roles, prices, Failures(**settings), shared))  # type: ignore[arg-type]
+        failures = Failures(**settings)
+        made.append(Door(ledger, Budget(limits), roles, prices, failures, shared, privacy))  # type: ignore[arg-type]
         return made[-1]
 
     yield make

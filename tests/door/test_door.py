@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import sqlite3
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
@@ -12,6 +13,7 @@ import pytest
 from dspy.lm15 import Request, Response
 from dspy.utils import exceptions as dspy_errors
 
+from optimizer.config.schema import Privacy
 from optimizer.door.breaker import KNOWN_AFTER
 from optimizer.door.charges import most_of
 from optimizer.door.door import Door, collected_answers, repetition_of_call, tag_of_call
@@ -20,6 +22,7 @@ from optimizer.ledger import ledger as ledger_module
 from optimizer.ledger.calls import CallTag, finish_call
 from optimizer.ledger.ledger import Ledger, Write
 from optimizer.ledger.spend import usage_by_role
+from optimizer.models.masks import Hidden, Masks
 from optimizer.models.prices import Price
 from optimizer.system.dspy_private import request_to_dict
 from optimizer.types import Usage
@@ -65,6 +68,25 @@ def test_who_counts_is_told_the_tokens_of_every_answer_whoever_paid_for_it(make_
     ask(door, request("nobody counts"))
     assert ([one.tokens for one in first], [one.tokens for one in again]) == ([10], [10] * 4)
     assert door.budget.calls_left() == 97.0
+
+
+def test_other_calls_are_answered_while_a_long_request_is_masked(
+    make_door: MakeDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered, hide = threading.Event(), Masks.hide
+
+    def slow(masks: Masks, asked: Request) -> tuple[Request, Hidden]:
+        assert "long" not in str(asked.messages[0].text) or answered.wait(10)
+        return hide(masks, asked)
+
+    monkeypatch.setattr(Masks, "hide", slow)
+    endpoint = FakeEndpoint(FakeWire(["for <EMAIL_1>"]))
+    door = make_door(endpoint, privacy=Privacy(redact=("email",)))
+    long = door.submit("task", request("long ann@example.org"))
+    assert ask(door, request("bob@example.org")).message.text == "for bob@example.org"
+    answered.set()
+    assert long.result(10).message.text == "for ann@example.org"
+    assert "example.org" not in str(endpoint.wire.calls)
 
 
 def test_a_new_door_on_the_same_ledger_pays_nothing_twice(make_door: MakeDoor) -> None:

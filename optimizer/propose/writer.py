@@ -124,10 +124,19 @@ def bare(answer: str) -> str:
 
 
 def shown_by(template: str) -> set[str]:
-    """Return what a file of `prompts/` shows of examples: inputs, outputs, answer, feedback."""
-    source = (PROMPTS / f"{template}.jinja").read_text(encoding="utf-8")
-    read_from = _environment().parse(source).find_all(nodes.Getattr)
-    read = {node.attr for node in read_from if getattr(node.node, "name", "") != "subject"}  # whose outputs are fields
+    """Return what a file of `prompts/` shows of examples: inputs, outputs, answer, feedback.
+
+    Raises ValueError for a file that shows them in a way that is not looked into.
+    """
+    tree = _environment().parse((PROMPTS / f"{template}.jinja").read_text(encoding="utf-8"))
+    for hidden in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
+        if not isinstance(hidden, nodes.Import) or getattr(hidden.template, "value", "") != "_parts.jinja":
+            raise ValueError(f"{template}.jinja: what it shows cannot be told, for the {type(hidden).__name__} in it")
+    if any(name.name == "subject" and name.ctx != "load" for name in tree.find_all(nodes.Name)):
+        raise ValueError(f"{template}.jinja: what it shows cannot be told, for it gives `subject` another meaning")
+    # The outputs of `subject` are the task's output fields, without values.
+    read = {node.attr for node in tree.find_all(nodes.Getattr) if getattr(node.node, "name", "") != "subject"}
+    read |= {text.value for text in tree.find_all(nodes.Const)}  # as in one["inputs"], map(attribute="inputs")
     read |= {"inputs", "outputs"} if "examples" in read else set()  # by the macro of that name
     return read & {"inputs", "outputs", "answer", "feedback"}
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from dspy import lm15
 from dspy.utils.exceptions import LMServerError
 
 from optimizer.config.schema import ModelConfig, Models
 from optimizer.door.door import repetition_of_call
+from optimizer.propose import writer
 from optimizer.propose.grounded import Grounded
 from optimizer.propose.reflect import Reflect
 from optimizer.propose.writer import (
@@ -144,3 +147,41 @@ def test_worked_examples_are_turns_of_their_own_and_data_cannot_add_any() -> Non
 )
 def test_what_a_file_shows_of_examples_is_read_from_it(template: str, shown: set[str]) -> None:
     assert shown_by(template) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{% include "reflect.jinja" %}',
+        '{% import "reflect.jinja" as other %}{{ other.misses() }}',
+        '{% from "_parts.jinja" import examples %}{{ examples(shown) }}',
+        '{% extends "reflect.jinja" %}',
+        "{% set subject = shown[0] %}{{ subject.outputs }}",
+        "{% set subject = first %}{{ subject.outputs }}",
+        "{% for subject in shown %}{{ subject.outputs }}{% endfor %}",
+        "{% macro one(subject) %}{{ subject.outputs }}{% endmacro %}{{ one(first) }}",
+    ],
+)
+def test_a_file_that_shows_examples_unseen_is_refused(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "PROMPTS", tmp_path)
+    (tmp_path / "mine.jinja").write_text(text)
+    with pytest.raises(ValueError, match=r"mine\.jinja: what it shows cannot be told"):
+        shown_by("mine")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% set one = miss %}{% set text = one.answer %}{{ text }}{{ subject.outputs }}",
+        "{{ miss['answer'] }}",
+        "{{ misses | map(attribute='answer') | join }}",
+    ],
+)
+def test_an_example_that_is_renamed_or_read_by_a_name_in_quotes_is_seen(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "PROMPTS", tmp_path)
+    (tmp_path / "mine.jinja").write_text(text)
+    assert shown_by("mine") == {"answer"}

@@ -65,10 +65,10 @@ class Receiver:
         if not self.texts:
             return [f"{self.name}: {self.address}"]
         where = "this machine" if self.here else "LEAVES THIS MACHINE"
-        lines = [f"{self.name}: {where}, {self.address}", f"  sent: {', '.join(self.texts.values())}"]
+        details = [f"sent: {', '.join(self.texts.values())}"]
         if self.keys:
-            lines.append(f"  with the key in {', '.join(self.keys)}")
-        return [*lines, *(f"  {note}" for note in self.notes)]
+            details.append(f"with the key in {', '.join(self.keys)}")
+        return [f"{self.name}: {where}, {self.address}", *(f"  {detail}" for detail in [*details, *self.notes])]
 
 
 @dataclass(frozen=True)
@@ -83,17 +83,17 @@ class Dry:
         """Return it for the screen, long messages cut."""
         leaves = [receiver for receiver in self.receivers if not receiver.here]
         names = ", ".join(receiver.name for receiver in leaves)
-        apart = f", {OWN_CODE} apart" if any(one.name == OWN_CODE for one in self.receivers) else ""
-        head = f"Nothing was sent. What {names} would get leaves this machine." if leaves else f"{NOTHING}{apart}."
-        lines = [head, *(line for receiver in self.receivers for line in receiver.lines())]
+        exception = f", {OWN_CODE} apart" if any(one.name == OWN_CODE for one in self.receivers) else ""
+        head = f"Nothing was sent. What {names} would get leaves this machine." if leaves else f"{NOTHING}{exception}."
+        shown = [head, *(line for receiver in self.receivers for line in receiver.lines())]
         if not self.messages:
-            return "\n".join(lines)
+            return "\n".join(shown)
         settings = ", ".join(f"{name} {value}" for name, value in self.settings.items())
-        lines.append(f"One request to the task model, as it would be sent ({settings}):")
+        shown.append(f"One request to the task model, as it would be sent ({settings}):")
         for message in self.messages:
-            shown = f"--- {message['role']}\n{_cut(str(message['content']))}"
-            lines += [f"  {line}" for line in shown.splitlines()]
-        return "\n".join(lines)
+            turn = f"--- {message['role']}\n{_cut(str(message['content']))}"
+            shown += [f"  {line}" for line in turn.splitlines()]
+        return "\n".join(shown)
 
 
 def _cut(text: str) -> str:

@@ -33,9 +33,10 @@ def test_a_registered_prompt_is_what_its_file_is(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("trust", [True, False])
-def test_a_run_keeps_what_its_file_was_trusted_with(trust: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("user", ["", "me:secret@"])
+def test_a_run_keeps_what_its_file_was_trusted_with(trust: bool, user: str, tmp_path: Path) -> None:
     best = best_json()
-    best["model"]["api_base"] = "http://127.0.0.1:9"
+    best["model"]["api_base"] = f"http://{user}127.0.0.1:9"
     (tmp_path / "best.json").write_text(json.dumps(best))
     Ledger(tmp_path / "ledger.db").close()
     for _ in range(2):

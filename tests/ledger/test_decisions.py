@@ -49,8 +49,18 @@ def test_an_account_without_a_name_is_known_by_its_number(ledger: Ledger, monkey
 
 def test_no_secret_is_kept(ledger: Ledger) -> None:
     hide("hunter2-hunter2")
-    put_decision(ledger, "move", {"now": "http://me:hunter2-hunter2@host"})
-    assert "hunter2" not in str(decisions_of(ledger)[0].value)
+    put_decision(ledger, "move", {"now": "hunter2-hunter2"})
+    put_decision(ledger, "move", {"now": "http://me:unknown@host"})
+    assert [one.value["now"] for one in decisions_of(ledger)] == ["***", "http://***@host"]
+
+
+def test_a_trust_in_an_address_with_a_password_is_written_once_and_without_it(tmp_path: Path) -> None:
+    Ledger(tmp_path / "ledger.db").close()
+    for _ in range(2):
+        record_trust(tmp_path, "best.json", ["the address 'http://me:unknown@host'"])
+    with closing(Reader(tmp_path / "ledger.db")) as reader:
+        (decision,) = decisions_of(reader)
+    assert decision.value["allowed"] == ["the address 'http://***@host'"]
 
 
 def test_a_decision_is_written_beside_a_process_that_works_on_the_run(ledger: Ledger) -> None:

@@ -27,6 +27,9 @@ def test_a_providers_own_address_and_key_are_harmless(model: dict[str, object]) 
     ("model", "found"),
     [
         ({"model": "openai/x", "api_base": "http://evil"}, ["the address 'http://evil'"]),
+        ({"model": "openai/x", "api_base": "https://me:it's@se@host/v1"}, ["the address 'https://host/v1'"]),
+        ({"model": "openai/x", "api_base": f"https://me:{'s' * 90}@host"}, ["the address 'https://host'"]),
+        ({"model": "openai/https://me:secret@host"}, ["the model 'openai/https://***@host'"]),
         ({"model": "openai/x", "api_key_env": "AWS_SECRET_ACCESS_KEY"}, ["the key in 'AWS_SECRET_ACCESS_KEY'"]),
         ({"model": "openai/x", "api_key_env": "ANTHROPIC_API_KEY"}, ["the key in 'ANTHROPIC_API_KEY'"]),
         ({"model": "ollama_chat/x", "api_key_env": "OPENAI_API_KEY"}, ["the key in 'OPENAI_API_KEY'"]),

@@ -221,11 +221,14 @@ class Door:
         async with connection.slots:
             connection.check()
             await self._enter()
+            self._refuse_unwritable()
             await charge.reserve()
             row, begun = None, time.monotonic()
             try:
                 async with asyncio.timeout(self.budget.time_left(tag.phase)):
-                    row = await self._written_down(begin_call(self.ledger, key, tag, data, charge.most))
+                    intent = await self._written_down(begin_call(self.ledger, key, tag, data, charge.most))
+                    self._refuse_unwritable()  # the intent was queued behind an answer, and that may have failed
+                    row = intent
                     again = partial(self._again, row, charge)
                     likely = _likely_tokens(request, self._longest.get(role, USUAL_ANSWER))
                     outcome, attempts = await connection.call(request, likely, charge, again)
@@ -260,7 +263,7 @@ class Door:
         A kill during that attempt leaves only what is booked here.
         """
         held = charge.holds
-        if not charge.renew():
+        if self._unwritable is not None or not charge.renew():
             return False
         if charge.holds > held:
             await self._written_down(repeat_call(self.ledger, row, charge.holds, charge.most))
@@ -274,11 +277,13 @@ class Door:
             self._unwritable = problem
             raise
 
+    def _refuse_unwritable(self) -> None:
+        if self._unwritable is not None:
+            raise self._unwritable
+
     async def _enter(self) -> None:
         """Count the current task among those that pay; once the door is drained, wait for ever."""
         await self._open.wait()
-        if self._unwritable is not None:
-            raise self._unwritable
         me = asyncio.current_task()
         if me is not None:
             self._paying.add(me)

@@ -350,6 +350,7 @@ def best_json(folder: Path) -> Iterator[Kind]:
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("status", "run"),
     ("status", "run", "--json"),
+    ("audit", "run"),
     ("show", "run", "--trial", "1"),
     ("show", "run", "--json"),
     ("show", "run", "--example", "0"),

@@ -11,10 +11,13 @@ from optimizer.ledger.schema import KINDS, SCHEMA, SEALED, VERSION
 UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)
 # No time, count or sum of a run is beyond it, and arithmetic on such figures is finite.
 LARGEST = 10**13
+# Seconds before or after 1970, some two thousand years: any date of Python's holds them, in any zone.
+FARTHEST = 6 * 10**10
+TIMES = ("started", "ended", "time")
 _WRONG = {
     "TEXT": "typeof({0}) NOT IN ('text', 'null')",
-    "INTEGER": f"typeof({{0}}) NOT IN ('integer', 'null') OR abs({{0}}) > {LARGEST}",
-    "REAL": f"typeof({{0}}) NOT IN ('integer', 'real', 'null') OR abs({{0}}) > {LARGEST}",
+    "INTEGER": "typeof({0}) NOT IN ('integer', 'null') OR abs({0}) > {1}",
+    "REAL": "typeof({0}) NOT IN ('integer', 'real', 'null') OR abs({0}) > {1}",
 }
 OBJECTS = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name"
 
@@ -54,7 +57,8 @@ def check_types(connection: sqlite3.Connection) -> None:
     A seal does not tell: whoever writes a row can seal it.
     """
     for table, columns in KINDS.items():
-        wrong = " OR ".join(_WRONG[kind].format(name) for name, kind in columns.items())
+        bounds = {name: FARTHEST if name in TIMES else LARGEST for name in columns}
+        wrong = " OR ".join(_WRONG[kind].format(name, bounds[name]) for name, kind in columns.items())
         row = connection.execute(f"SELECT rowid FROM {table} WHERE {wrong} LIMIT 1").fetchone()  # noqa: S608
         if row is not None:
             raise sqlite3.DatabaseError(f"row {row[0]} in {table} holds a value of another type, or far too large")

@@ -15,6 +15,7 @@ from optimizer.errors import LedgerError
 from optimizer.ledger.encode import json_text
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
+from optimizer.ledger.shapes import parsed
 from optimizer.system.process import user_name
 from optimizer.system.redact import scrub
 
@@ -80,4 +81,6 @@ def record_trust(run_dir: Path, file: str, allowed: Sequence[str]) -> None:
 def decisions_of(ledger: Reader) -> list[Decision]:
     """Return the decisions in the order in which they were made."""
     rows = ledger.read_whole("decisions", "TRUE ORDER BY id")
-    return [Decision(row["what"], json.loads(row["value"]), row["time"], row["user"]) for row in rows]
+    with ledger.decoding("a decision"):
+        values = [parsed("decisions", "value", row["value"]) for row in rows]
+    return [Decision(row["what"], value, row["time"], row["user"]) for row, value in zip(rows, values, strict=True)]

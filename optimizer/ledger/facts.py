@@ -14,11 +14,15 @@ SOURCES, MODELS = "sources", "models"
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """Under which name a provider said that it answered, how often, and when (seconds since 1970)."""
+    """Under which name a provider said that it answered, how often, and when (seconds since 1970).
+
+    What it answered was asked in `calls` of this run, or was `recalled` from the shared cache.
+    """
 
     role: str
     model: str | None
     calls: int
+    recalled: int
     first: float
     last: float
 
@@ -32,7 +36,7 @@ def put_models(ledger: Ledger, models: Mapping[str, Mapping[str, Any]]) -> None:
 def reported_models(ledger: Reader) -> Sequence[Reported]:
     """Return what the answers say of who made them, in the order of time; a provider may change it meanwhile."""
     sql = (
-        "SELECT role, response ->> 'model', COUNT(*), MIN(started), MAX(ended) FROM calls WHERE state = 'done'"
-        " GROUP BY 1, 2 ORDER BY 4"
+        "SELECT role, response ->> 'model', SUM(attempts > 0), SUM(attempts = 0), MIN(started), MAX(ended) FROM calls"
+        " WHERE state = 'done' GROUP BY 1, 2 ORDER BY MIN(started)"
     )
     return [Reported(*row) for row in ledger.read(sql)]

@@ -10,10 +10,11 @@ from typing import Annotated, Any, NotRequired
 from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from optimizer.ledger.checks import LARGEST
+from optimizer.ledger.checks import FARTHEST, LARGEST
 from optimizer.system.limits import check_depth
 
 Figure = Annotated[FiniteFloat, Field(ge=-LARGEST, le=LARGEST)]
+Time = Annotated[FiniteFloat, Field(ge=-FARTHEST, le=FARTHEST)]
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Interval = Annotated[list[Figure], Field(min_length=2, max_length=2)]
 
@@ -100,9 +101,23 @@ class _Config(TypedDict, total=False):
     models: dict[str, Any]
 
 
+Split = Annotated[str, Field(pattern=r"^\d{1,13} examples [0-9a-f]+$")]
+
+
+class _Facts(TypedDict, total=False):
+    name: str
+    instruction: str
+    metric: str
+    fields: str
+    program: list[Any] | None
+    train: Split
+    validation: Split
+    test: Split
+
+
 class _Identity(TypedDict, total=False):
     config: _Config
-    task: dict[str, str | list[Any] | None]
+    task: _Facts
     package: dict[str, str | None]
     environment: dict[str, str]
 
@@ -117,6 +132,40 @@ class _Shape(TypedDict):
 class _Clock(TypedDict):
     starts: list[Figure]
     until: tuple[str, Figure] | None
+
+
+class _Versions(TypedDict):
+    metier: str
+    python: str
+
+
+class _Attempt(TypedDict):
+    started: Time
+    user: str
+    versions: _Versions
+
+
+class _Source(TypedDict):
+    file: str
+    use: str
+    sha256: str
+    size: Count
+
+
+class _Sources(TypedDict):
+    folder: str | None
+    files: list[_Source]
+    hub: str | None
+    licence: str | None
+
+
+class _Model(TypedDict, total=False):
+    model: str
+    identity: str
+    address: str
+    sha256: str
+    licence: str
+    published: dict[str, str]
 
 
 class _Stopped(TypedDict):
@@ -190,7 +239,9 @@ _META: Mapping[str, Any] = {
     "identity": _Identity,
     "shape": _Shape,
     "clock": _Clock,
-    "attempts": list[dict[str, Any]],
+    "attempts": list[_Attempt],
+    "sources": _Sources,
+    "models": dict[str, _Model],
     "stopped": _Stopped,
     "earlier_results": list[_Earlier],
     "proposers": _Proposers,
@@ -210,6 +261,7 @@ _COLUMNS: Mapping[tuple[str, str], Any] = {
     ("trials", "prompts"): dict[str, dict[str, Any]],
     ("trials", "params"): dict[str, Any],
     ("trials", "parents"): list[str],
+    ("decisions", "value"): dict[str, Any],
 }
 
 

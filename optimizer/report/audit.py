@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +16,7 @@ from optimizer.errors import ConfigError, LedgerError
 from optimizer.evaluate.statistics import difference, mean
 from optimizer.ledger.answers import answers_of
 from optimizer.ledger.decisions import decisions_of
-from optimizer.ledger.facts import MODELS, SOURCES, reported_models
+from optimizer.ledger.facts import MODELS, SOURCES, Reported, reported_models
 from optimizer.ledger.history import Head
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import Report, best_of_run, result_of
@@ -64,26 +64,29 @@ def audit_of(run_dir: Path, expected: str | None = None) -> dict[str, Any]:
             what = f"{run_dir}: no entry of its history has the hash {expected}"
             remedy = "It was written anew, cut, or is another run's: compare it with a copy from when that was filed."
             raise LedgerError(what, remedy)
-        identity = ledger.meta("identity") or {}
-        report = result_of(ledger)
-        return {
-            "run": _run(ledger, identity, report),
-            "history": _history(head, expected, entry),
-            "data": _data(ledger, identity),
-            "models": ledger.meta(MODELS) or {},
-            "answered_by": [
-                {**asdict(one), "first": _time(one.first), "last": _time(one.last)} for one in reported_models(ledger)
-            ],
-            "attempts": [{**one, "started": _time(one["started"])} for one in ledger.meta("attempts") or ()],
-            "decisions": [{**asdict(one), "time": _time(one.time)} for one in decisions_of(ledger)],
-            "evidence": None if report is None else _evidence(ledger, report),
-            "config": identity.get("config", {}),
-        }
+        with ledger.decoding("what an audit shows"):
+            return _content(ledger, _history(head, expected, entry))
 
 
-def _run(ledger: Reader, identity: Mapping[str, Any], report: Report | None) -> dict[str, Any]:
+def _content(ledger: Reader, history: Mapping[str, Any]) -> dict[str, Any]:
+    identity, report, answered = ledger.meta("identity") or {}, result_of(ledger), reported_models(ledger)
+    return {
+        "run": _run(ledger, identity, report, answered),
+        "history": history,
+        "data": _data(ledger, identity),
+        "models": ledger.meta(MODELS) or {},
+        "answered_by": [{**asdict(one), "first": _time(one.first), "last": _time(one.last)} for one in answered],
+        "attempts": [{**one, "started": _time(one["started"])} for one in ledger.meta("attempts") or ()],
+        "decisions": [{**asdict(one), "time": _time(one.time)} for one in decisions_of(ledger)],
+        "evidence": None if report is None else _evidence(ledger, report),
+        "config": identity.get("config", {}),
+    }
+
+
+def _run(
+    ledger: Reader, identity: Mapping[str, Any], report: Report | None, answered: Sequence[Reported]
+) -> dict[str, Any]:
     task, attempts, tracking = identity.get("task", {}), ledger.meta("attempts"), ledger.meta("tracking")
-    answered = reported_models(ledger)
     state = "finished" if report else "running" if ledger.is_being_written() else "interrupted"
     return {
         "run_id": ledger.meta("run_id") or "",
@@ -107,7 +110,7 @@ def _history(head: Head, expected: str | None, entry: int | None) -> dict[str, A
 def _data(ledger: Reader, identity: Mapping[str, Any]) -> dict[str, Any]:
     sources = ledger.meta(SOURCES) or {"folder": None, "files": [], "hub": None, "licence": None}
     splits = {name: _split(identity.get("task", {}).get(name)) for name in SPLITS}
-    files = [{**file, "now": _now(sources["folder"], file)} for file in sources["files"]]
+    files = [{**file, "now": _now(Path(sources["folder"], file["file"]), file["sha256"])} for file in sources["files"]]
     return {**sources, "files": files, "licence": sources["licence"] or NOT_STATED, "splits": splits}
 
 
@@ -119,19 +122,18 @@ def _split(fact: str | None) -> dict[str, Any] | None:
     return {"examples": int(count), "digest": mark}
 
 
-def _now(folder: str, file: Mapping[str, Any]) -> str:
-    """Return whether a file is still what the run was begun with."""
-    path = Path(folder) / file["file"]
+def _now(path: Path, sha256: str) -> str:
+    """Return whether a file is still what had a digest, in hex."""
     if not is_file(path):
         return "not there"
     try:
-        return "unchanged" if sha256_of(path) == file["sha256"] else "changed"
+        return "unchanged" if sha256_of(path) == sha256 else "changed"
     except OSError as problem:
         return f"cannot be read ({problem.strerror})"
 
 
 def _evidence(ledger: Reader, report: Report) -> dict[str, Any]:
-    result, best = report.to_json(), best_of_run(ledger) or ""
+    result, sha256 = report.to_json(), hashlib.sha256((best_of_run(ledger) or "").encode()).hexdigest()
     shown = {
         name: {
             "candidate": side.candidate.id,
@@ -147,7 +149,7 @@ def _evidence(ledger: Reader, report: Report) -> dict[str, Any]:
         "method": METHOD,
         **shown,
         "from_scores": _from_scores(ledger, report),
-        "winner_prompt": {"sha256": hashlib.sha256(best.encode()).hexdigest(), "best.json": _copy(ledger, best)},
+        "winner_prompt": {"sha256": sha256, "best.json": _now(ledger.path.parent / "best.json", sha256)},
     }
 
 
@@ -177,14 +179,6 @@ def _from_scores(ledger: Reader, report: Report) -> dict[str, Any]:
         "ci95": list(ci95),
         "agrees": close and len(both) == report.test_examples,
     }
-
-
-def _copy(ledger: Reader, best: str) -> str:
-    """Return whether the run's best.json is the prompt that the ledger holds."""
-    path = ledger.path.parent / "best.json"
-    if not is_file(path):
-        return "not there"
-    return "unchanged" if path.read_bytes() == best.encode() else "changed"
 
 
 def _time(seconds: float) -> str:

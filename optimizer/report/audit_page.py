@@ -131,7 +131,7 @@ def _data(data: Mapping[str, Any]) -> Section:
         (name, f"{one['examples']:,}", f"`{one['digest']}`") for name, one in data["splits"].items() if one is not None
     ]
     files = [
-        (cell(one["file"]), cell(one["use"]), f"{one['size']:,}", f"`{one['sha256']}`", one["now"])
+        (cell(one["file"]), cell(one["use"]), f"{one['size']:,}", f"`{cell(one['sha256'])}`", one["now"])
         for one in data["files"]
     ]
     head = ("File", "Used as", "Bytes", "SHA-256", "Today")
@@ -149,16 +149,25 @@ def _data(data: Mapping[str, Any]) -> Section:
 
 def _models(audit: Mapping[str, Any]) -> Section:
     models = audit["models"].items()
-    rows = [(role, key, cell(one[key])) for role, one in models for key in WHERE if key in one]
+    rows = [(cell(role), key, cell(one[key])) for role, one in models for key in WHERE if key in one]
     files = [
-        (role, cell(file), f"`{sha256}`") for role, one in models for file, sha256 in one.get("published", {}).items()
+        (cell(role), cell(file), f"`{cell(sha256)}`")
+        for role, one in models
+        for file, sha256 in one.get("published", {}).items()
     ]
     answered = [
-        (one["role"], cell(one["model"] or "not reported"), f"{one['calls']:,}", one["first"], one["last"])
+        (
+            cell(one["role"]),
+            cell(one["model"] or "not reported"),
+            f"{one['calls']:,}",
+            f"{one['recalled']:,}",
+            one["first"],
+            one["last"],
+        )
         for one in audit["answered_by"]
     ]
     attempts = audit["attempts"]
-    packages = [(name, version) for name, version in (attempts[-1]["versions"] if attempts else {}).items()]
+    packages = [(cell(name), cell(version)) for name, version in (attempts[-1]["versions"] if attempts else {}).items()]
     around = [(cell(name), cell(value)) for name, value in audit["run"]["environment"].items()]
     return Section(
         "Models and versions",
@@ -171,7 +180,7 @@ def _models(audit: Mapping[str, Any]) -> Section:
             ),
             Table(
                 "As which model the provider said that it answered",
-                ("Role", "Model", "Calls", "First", "Last"),
+                ("Role", "Model", "Calls", "From the shared cache", "First", "Last"),
                 answered,
                 "No call was answered.",
             ),
@@ -183,7 +192,7 @@ def _models(audit: Mapping[str, Any]) -> Section:
 
 def _people(audit: Mapping[str, Any]) -> Section:
     attempts = [
-        (one["started"], cell(one["user"]), f"{one['versions']['metier']}, Python {one['versions']['python']}")
+        (one["started"], cell(one["user"]), cell("{metier}, Python {python}".format(**one["versions"])))
         for one in audit["attempts"]
     ]
     decisions = [(one["time"], cell(one["user"]), cell(one["what"]), _text(one["value"])) for one in audit["decisions"]]

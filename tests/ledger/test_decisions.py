@@ -89,6 +89,15 @@ def test_where_nothing_can_be_written_trust_is_not_kept_and_other_decisions_are_
         assert decisions_of(reader) == []
 
 
+def test_a_decision_that_no_metier_wrote_is_refused_and_keeps_nobody_from_a_prompt(tmp_path: Path) -> None:
+    with closing(Ledger(tmp_path / "ledger.db")) as ledger:
+        put_decision(ledger, PROMOTE, {})
+        ledger.write("UPDATE decisions SET value = '{'").result(5)
+        with pytest.raises(LedgerError, match="a decision cannot be read"):
+            decisions_of(ledger)
+    record_trust(tmp_path, "best.json", ["the address 'x'"])
+
+
 def test_no_ledger_is_made_where_none_is(tmp_path: Path) -> None:
     record_trust(tmp_path, "best.json", ["the address 'x'"])
     with pytest.raises(LedgerError, match="no run lies here"):

@@ -5,6 +5,7 @@ import shutil
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,6 +110,56 @@ def test_a_changed_score_is_refused_and_nothing_is_written(copied: Path, tmp_pat
     with pytest.raises(LedgerError, match=r"entry \d+ of its history does not fit: row \d+ of scores changed"):
         write_audit(copied, tmp_path)
     assert not (tmp_path / "audit.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("sources", 5),
+        ("sources", {"folder": None, "files": [{"file": "a", "use": "data", "sha256": "", "size": 1}]}),
+        ("sources", {"folder": None, "files": [], "hub": None}),
+        ("models", {"task": "openai/x"}),
+        ("attempts", [{}]),
+        ("attempts", [{"started": 1e12, "user": "a", "versions": {"metier": "1", "python": "3"}}]),
+        ("identity", {"task": {"train": "many examples x"}}),
+        ("identity", {"task": {"train": ["a"]}}),
+        ("identity", {"task": {"instruction": ["a"]}}),
+        ("tracking", {}),
+    ],
+)
+def test_a_fact_that_no_metier_wrote_is_refused_by_name(key: str, value: Any, copied: Path) -> None:
+    with closing(Ledger(copied / "ledger.db")) as ledger:
+        ledger.put_meta(key, value)
+    with pytest.raises(LedgerError, match=r"not a usable ledger .* cannot be read"):
+        write_audit(copied)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("UPDATE decisions SET value = '{'", "a decision cannot be read"),
+        ("UPDATE decisions SET value = '5'", "a decision cannot be read"),
+        ("UPDATE decisions SET time = 1e12", "row 1 in decisions holds a value of another type, or far too large"),
+        ("UPDATE calls SET started = -1e12", "row 1 in calls holds a value of another type, or far too large"),
+        ("UPDATE calls SET ended = NULL", "what an audit shows cannot be read"),
+    ],
+)
+def test_a_row_that_no_metier_wrote_is_refused_by_name(change: str, message: str, copied: Path) -> None:
+    with closing(Ledger(copied / "ledger.db")) as ledger:
+        put_decision(ledger, "promote", {})
+    with closing(connect((copied / "ledger.db").as_uri())) as connection:
+        connection.execute(change)
+    with pytest.raises(LedgerError, match=message):
+        write_audit(copied)
+
+
+def test_a_best_json_that_cannot_be_read_is_no_obstacle(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("optimizer.report.audit.sha256_of", refuse)
+    audit = audit_of(copied)
+    assert audit["evidence"]["winner_prompt"]["best.json"] == "cannot be read (Permission denied)"
 
 
 def test_a_result_that_does_not_follow_from_the_scores_is_told(tmp_path: Path) -> None:

@@ -27,9 +27,9 @@ def load_prompt(where: str | Path, tracking_uri: str | None = None, *, trust: bo
 
 def trusted_file(path: Path) -> SavedPrompt:
     """Return the prompt in a best.json that the user trusts; in a run's folder the run keeps that."""
-    doubts = load_file(path).doubts
-    note_trust(path.parent, path.name, doubts)
-    return load_file(path, trust=True)
+    saved = load_file(path)  # once: what is used is what the run keeps, whoever changes the file meanwhile
+    note_trust(path.parent, path.name, saved.doubts)
+    return saved.trusted()
 
 
 def note_trust(run_dir: Path, file: str, doubts: Doubts) -> None:

@@ -147,6 +147,10 @@ class SavedPrompt:
         changes = {"model": model, "api_base": api_base, "api_key_env": None, "price": None}
         return self.answered_by(self.named.model_copy(update=changes))
 
+    def trusted(self) -> SavedPrompt:
+        """Return the prompt as one whose file the caller trusts: its model is asked, and its code run."""
+        return SavedPrompt(self._task, self.candidate, self.named, self._lm, self._program, privacy=self.privacy)
+
     def run_by(self, task: Task) -> SavedPrompt:
         """Return the prompt with the program of the caller's task in the place of the one that its file names."""
         mine = self._task.changed(folder=task.folder, program=task.program)

@@ -47,6 +47,20 @@ def test_a_run_keeps_what_its_file_was_trusted_with(trust: bool, user: str, tmp_
     assert found == ([(TRUST, {"file": "best.json", "allowed": allowed})] if trust else [])
 
 
+def test_what_is_trusted_is_what_is_used_whoever_changes_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    best = best_json()
+    best["model"]["api_base"] = "http://127.0.0.1:9"
+    (tmp_path / "best.json").write_text(json.dumps(best))
+
+    def swap(run_dir: Path, file: str, allowed: object) -> None:
+        (run_dir / file).write_text(json.dumps(best).replace("127.0.0.1:9", "evil"))
+
+    monkeypatch.setattr("optimizer.job.load.record_trust", swap)
+    assert load_prompt(tmp_path / "best.json", trust=True).model.api_base == "http://127.0.0.1:9"
+
+
 def test_where_nothing_is_asked_there_is_nothing_to_trust(tmp_path: Path) -> None:
     (tmp_path / "best.json").write_text(json.dumps(best_json()))
     Ledger(tmp_path / "ledger.db").close()

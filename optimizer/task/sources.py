@@ -18,9 +18,15 @@ from optimizer.task.metrics.build import OWN, metric_name
 from optimizer.task.schema import TaskFile
 from optimizer.task.task import Task
 
-LONGEST = 200
-# "License: CC-BY-4.0", also in a data set card's YAML; or a heading, and the next line that is not blank.
-_NAMED = re.compile(r"^[#*_\s]*licen[cs]e\b[*_]*\s*:\s*(\S.*)$|^#+\s*licen[cs]e\s*\n+\s*(\S.*)$", re.I | re.M)
+# Characters of a README that are looked through, and those of a licence that are kept.
+LOOKED_THROUGH, LONGEST = 100_000, 200
+# "License: CC-BY-4.0", also in a data set card's YAML, where it may be a list; or a heading, and the next line that is
+# not blank. A badge, a link or another heading is none.
+_NAMED = re.compile(
+    r"^[#*_ \t]*licen[cs]e\b[*_]*[ \t]*:(?:[ \t]*\n[ \t]*-)?[ \t]*(?![#[]|!\[)(\S.*)$"
+    r"|^#+[ \t]*licen[cs]e[ \t]*\n\s*(?![#[]|!\[)(\S.*)$",
+    re.I | re.M,
+)
 
 
 @dataclass(frozen=True)
@@ -43,10 +49,11 @@ def sources_of(task: Task) -> dict[str, Any]:
     spec, folder = load_task_file(task.file)
     try:
         files = [asdict(_source(path, use, folder)) for path, use in dict.fromkeys(_paths(task.file, spec, folder))]
+        licence = _licence(spec, folder)
     except OSError as problem:
         remedy = "Put it back: a run keeps the digest of each file of its task."
         raise TaskError(f"{task.file}: a file of the task cannot be read ({problem})", remedy) from None
-    return {"folder": str(folder.resolve()), "files": files, "hub": spec.data.hf, "licence": _licence(spec, folder)}
+    return {"folder": str(folder.resolve()), "files": files, "hub": spec.data.hf, "licence": licence}
 
 
 def _source(path: Path, use: str, folder: Path) -> Source:
@@ -76,7 +83,8 @@ def _licence(spec: TaskFile, folder: Path) -> str | None:
         return spec.licence
     for readme in sorted(folder.glob("README*")):
         if readme.is_file():
-            named = _NAMED.search(readme.read_text(encoding="utf-8", errors="replace"))
+            with readme.open(encoding="utf-8", errors="replace") as file:
+                named = _NAMED.search(file.read(LOOKED_THROUGH))
             if named is not None:
-                return str(named[1] or named[2]).strip().strip("*_")[:LONGEST]
+                return str(named[1] or named[2]).strip("*_ \t")[:LONGEST]
     return None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from hashlib import sha256
 from pathlib import Path
 
@@ -51,13 +52,25 @@ def test_every_file_of_a_task_is_named_with_its_digest(write_task: WriteTask) ->
         ("---\nlicense: cc-by-sa-4.0\n---\n# Data\n", "cc-by-sa-4.0"),
         ("# Data\n\n## Licence\n\nCC0, by hand.\n\nMore.\n", "CC0, by hand."),
         ("**License**: MIT\n", "MIT"),
+        ("**License:** MIT\n", "MIT"),
+        ("---\nlicense:\n- cc-by-4.0\n---\n", "cc-by-4.0"),
+        ("License:\n\n# Data\n", None),
+        ("License: [![MIT](https://badge)](LICENSE)\n\n## License\n\n![MIT](https://badge)\n", None),
+        ("License: ![MIT](https://badge)\n\n## License\n\nMIT\n", "MIT"),
+        ("\n" * 60_000 + "Free.\n", None),
+        ("\n" * 99_980 + "License: MIT\n", "MIT"),
+        ("# License" + "\n" * 100_000 + "MIT\n", None),
+        ("# License\n" * 10_000 + "\n" * 100_000, None),
         ("# Data\n\nAsk the driver for a licence, and the licence number.\n", None),
         ("# Licence\n", None),
         ("", None),
     ],
 )
 def test_a_readme_names_the_licence(readme: str, licence: str | None, write_task: WriteTask) -> None:
-    assert sources_of(load_task(write_task({"README.md": readme})))["licence"] == licence
+    task = load_task(write_task({"README.md": readme}))
+    begun = time.process_time()
+    assert sources_of(task)["licence"] == licence
+    assert time.process_time() - begun < 1
 
 
 def test_what_the_task_says_of_its_licence_goes_before_a_readme(write_task: WriteTask) -> None:

@@ -37,5 +37,5 @@ def audit(run_dir: Path, expect: str | None, out: str | None, as_json: bool) -> 
     history = content["history"]
     echo(f"whole: {history['entries']:,} entries")
     if (seen := history["expected"]) is not None:
-        echo(f"as expected up to entry {seen['entry']:,}; {seen['entries_since']:,} were added since")
+        echo(f"as expected up to entry {seen['entry']:,}; added since: {seen['entries_since']:,}")
     echo(f"head: {history['head']}\n{page}", whole=True)

@@ -23,7 +23,7 @@ from optimizer.ledger.result import Report, best_of_run, result_of
 from optimizer.ledger.schema import VERSION
 from optimizer.report.audit_page import audit_document
 from optimizer.report.markdown import report_md
-from optimizer.system.files import is_file, sha256_of, write_atomically
+from optimizer.system.files import is_file, output_folder, sha256_of, write_atomically
 from optimizer.system.redact import scrub
 
 NOT_STATED = "not stated"
@@ -42,7 +42,7 @@ def write_audit(run_dir: Path, folder: Path | None = None, expected: str | None 
     See `audit_of` for what is `expected`, and the errors. Raises LedgerError also where a file cannot be written.
     """
     audit = audit_of(run_dir, expected)
-    target = folder or run_dir
+    target = run_dir if folder is None else output_folder(folder)
     write_atomically(target / "audit.json", json.dumps(audit, ensure_ascii=False, indent=2) + "\n")
     page = target / "audit.md"
     write_atomically(page, report_md(audit_document(audit)))

@@ -64,7 +64,7 @@ def _history(history: Mapping[str, Any]) -> Section:
         blocks.append(
             Text(
                 f"The hash that was expected, `{seen['hash']}`, is that of entry {seen['entry']:,}: all up to there is "
-                f"as it was. {seen['entries_since']:,} entries were added since."
+                f"as it was. Entries added since: {seen['entries_since']:,}."
             )
         )
     return Section("The history", blocks)

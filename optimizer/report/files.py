@@ -10,7 +10,7 @@ from optimizer.report.document import document_of
 from optimizer.report.gather import gather
 from optimizer.report.html import report_html
 from optimizer.report.markdown import report_md
-from optimizer.system.files import write_atomically
+from optimizer.system.files import output_folder, write_atomically
 
 
 def write_reports(ledger: Reader, folder: Path) -> Path:
@@ -31,4 +31,4 @@ def make_reports(run_dir: Path, folder: Path | None = None) -> Path:
     Raises LedgerError where no run lies, or where nothing can be written.
     """
     with closing(Reader(run_dir / "ledger.db")) as ledger:
-        return write_reports(ledger, folder or run_dir)
+        return write_reports(ledger, run_dir if folder is None else output_folder(folder))

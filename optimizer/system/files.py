@@ -24,6 +24,16 @@ def private_folder(path: Path) -> None:
             folder.mkdir(mode=0o700, exist_ok=True)
 
 
+def output_folder(path: Path) -> Path:
+    """Make the folder that a command is to write into, unless it is there, and return it; raises LedgerError."""
+    try:
+        private_folder(path)
+    except (OSError, ValueError) as problem:
+        what = f"{path}: no folder can be made there ({reason_of(problem)})"
+        raise LedgerError(what, "Name a folder that you may write in.") from None
+    return path
+
+
 def private_file(path: Path) -> Path:
     """Make an empty file that only its user may read, unless it is there, and return its path; raises OSError."""
     with suppress(FileExistsError):
@@ -40,6 +50,8 @@ def write_atomically(path: Path, text: str, *, private: bool = True) -> None:
         write_draft(path, text, private=private).replace(path)
     except OSError as problem:
         remedy = "Free some disk space, then run it again: nothing paid is lost."
+        if problem.errno in (errno.ENOENT, errno.ENOTDIR):
+            remedy = "Check the path: its folder is not there."
         if problem.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
             remedy = "Name a folder that you may write in."
         raise LedgerError(f"{path}: cannot be written ({problem.strerror})", remedy) from None

@@ -38,7 +38,7 @@ def test_a_filed_head_is_compared(tmp_path: Path) -> None:
         ledger.put_meta("more", 1)
     code, out, _ = audit(run, "--expect", head)
     assert code == 0
-    assert "1 were added since" in out
+    assert "; added since: 1" in out
     code, out, err = audit(run, "--expect", "f" * 64)
     assert (code, out) == (2, "")
     assert err.startswith(f"Error: {run}: no entry of its history has the hash ffff")
@@ -72,6 +72,15 @@ def test_a_run_on_a_read_only_disk_is_audited_into_another_folder(tmp_path: Path
         assert "cannot be written" in err
         assert audit(run, "--out", out)[0] == 0
     assert sorted(file.name for file in out.iterdir()) == ["audit.json", "audit.md"]
+
+
+def test_the_folder_to_write_into_is_made(tmp_path: Path) -> None:
+    run, out = make_run(tmp_path / "run"), tmp_path / "filed" / "2026"
+    assert audit(run, "--out", out)[0] == 0
+    assert (out.stat().st_mode & 0o777, out.parent.stat().st_mode & 0o777) == (0o700, 0o700)
+    code, _, err = audit(run, "--out", out / "audit.md")
+    assert code == 2
+    assert err.startswith(f"Error: {out / 'audit.md'}: no folder can be made there")
 
 
 def test_a_run_at_work_is_audited_as_it_is_at_one_moment(bench: Bench) -> None:

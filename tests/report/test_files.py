@@ -9,6 +9,8 @@ from support.jobs import lighten
 from optimizer.errors import LedgerError
 from optimizer.report.files import make_reports
 
+from .made import make_run
+
 pytestmark = pytest.mark.timeout(120)
 FILES = ("report.html", "report.md")
 
@@ -32,6 +34,10 @@ def test_a_real_runs_report_tells_what_its_result_tells(real_run: Path) -> None:
     assert text.startswith("# sorting: improved\n")
     for words in ("Classes of kind", "Examples fixed", "Labels in doubt", "What mattered", "metier run run.yaml"):
         assert words in text
+
+
+def test_the_folder_to_write_into_is_made(tmp_path: Path) -> None:
+    assert make_reports(make_run(tmp_path / "run"), tmp_path / "other").is_file()
 
 
 def test_where_no_run_lies_nothing_is_written(tmp_path: Path) -> None:

@@ -59,8 +59,9 @@ def test_a_draft_of_a_killed_process_lends_its_mode_to_nothing(tmp_path: Path) -
 
 
 def test_a_folder_that_is_not_there_is_one_message(tmp_path: Path) -> None:
-    with pytest.raises(LedgerError, match="cannot be written"):
+    with pytest.raises(LedgerError, match="cannot be written") as problem:
         write_atomically(tmp_path / "gone" / "a.json", "{}")
+    assert "its folder is not there" in problem.value.remedy
 
 
 def test_no_file_of_a_run_can_be_read_by_others(finished: Bench) -> None:

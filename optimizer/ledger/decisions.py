@@ -59,7 +59,7 @@ def record_decision(run_dir: Path, what: str, value: Mapping[str, Any]) -> None:
 def refuse_unwritable(run_dir: Path, what: str) -> None:
     """Raise LedgerError where a decision about a run cannot be written down."""
     with closing(Reader(run_dir / "ledger.db")) as reader:
-        reader.meta("version")  # of another version nothing is known
+        reader.meta("version")  # raises for a ledger of another version: its tables may differ
     if not all(os.access(path, os.W_OK) for path in (run_dir, run_dir / "ledger.db")):
         remedy = "Copy the folder to where you may write, and name the copy."
         raise LedgerError(f"{run_dir}: cannot be written, so that nothing would tell who decided to {what}", remedy)

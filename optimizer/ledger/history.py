@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from optimizer.ledger.schema import SEALED
 
 SIZE = hashlib.sha256().digest_size
-# A damaged row may hold bytes, which are no text: they are told from one.
+# A damaged row may hold bytes; they are encoded as a list, so that no text has the same seal.
 _encode = json.JSONEncoder(separators=(",", ":"), default=lambda value: [value.hex()]).encode
 
 

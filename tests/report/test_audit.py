@@ -162,6 +162,13 @@ def test_a_best_json_that_cannot_be_read_is_no_obstacle(copied: Path, monkeypatc
     assert audit["evidence"]["winner_prompt"]["best.json"] == "cannot be read (Permission denied)"
 
 
+def test_a_count_of_hits_is_in_no_seal_and_changes_nothing_in_an_audit(copied: Path) -> None:
+    before = audit_of(copied)
+    with closing(connect((copied / "ledger.db").as_uri())) as connection:
+        connection.execute("UPDATE calls SET hits = 99")
+    assert audit_of(copied) == before
+
+
 def test_a_result_that_does_not_follow_from_the_scores_is_told(tmp_path: Path) -> None:
     run = make_run(tmp_path / "made")  # its interval is made up
     scores = audit_of(run)["evidence"]["from_scores"]

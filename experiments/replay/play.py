@@ -17,6 +17,7 @@ from optimizer.search.loop import Search
 from optimizer.search.sampler import Sampler
 from optimizer.search.schedule import Schedule
 from optimizer.search.trials import TrialLog
+from optimizer.system.steady import SteadyClock
 from optimizer.types import Candidate, Example, Score
 
 
@@ -52,6 +53,9 @@ class Recorded:
 
 class Forgetful:
     """Stands for the ledger: takes every write and keeps nothing."""
+
+    def __init__(self) -> None:
+        self.clock = SteadyClock()
 
     def write(self, sql: str, values: Sequence[Any] = ()) -> Future[int]:
         """Keep nothing."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from optimizer.models.prices import price_of
 from optimizer.system.process import environment
-from optimizer.testing.light import lighten
+from optimizer.testing.light import drop_charts, lighten
 
 # What a run imports sooner or later; what optuna's importances and matplotlib's pictures need, too.
 _IMPORTED = (
@@ -142,6 +142,7 @@ def _serve() -> None:
         importlib.import_module(module)
     price_of("openai/fake")  # reads the table
     lighten(setattr)
+    drop_charts(setattr)
     _answer(ready=True)
     for line in sys.stdin:
         command = json.loads(line)

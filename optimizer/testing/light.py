@@ -1,4 +1,4 @@
-"""What a whole run needs and tests can do without: an embedder that costs nothing, and fewer resamples."""
+"""What a whole run needs and tests can do without: an embedder that costs nothing, fewer resamples, no charts."""
 
 from __future__ import annotations
 
@@ -39,10 +39,15 @@ def light_embeddings(patch: Patch) -> None:
 
 
 def lighten(patch: Patch) -> None:
-    """Spare a run in a test what costs more than all the rest of it: embedder, charts, the ranges of importances."""
-    import optimizer.report.figures
+    """Spare a run in a test what costs more than all the rest of it: the embedder, and the ranges of importances."""
     import optimizer.report.importance
 
     light_embeddings(patch)
-    patch(optimizer.report.figures, "_svg", lambda *drawing, **options: "<svg/>")
     patch(optimizer.report.importance, "RESAMPLES", 2)
+
+
+def drop_charts(patch: Patch) -> None:
+    """Let reports have no charts: drawing them is a fourth of a small run."""
+    import optimizer.report.figures
+
+    patch(optimizer.report.figures, "_svg", lambda *drawing, **options: "<svg/>")

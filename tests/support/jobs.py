@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from optimizer.testing.fake_server import Messages, text_of
-from optimizer.testing.light import BagOfWords, light_embeddings, lighten
+from optimizer.testing.light import BagOfWords, drop_charts, light_embeddings, lighten
 
 __all__ = ["BagOfWords", "light_embeddings", "lighten"]
 ROOT = Path(__file__).parents[2]
@@ -90,7 +90,7 @@ def write_config(path: Path, data: dict[str, Any]) -> Path:
 
 
 def metier(*arguments: str | Path, light: bool = False, **options: Any) -> subprocess.Popen[str]:
-    """Start the real command; `light` spares it what `lighten` does. Standard error is a pipe of its own."""
+    """Start the real command; `light`: as `lighten` makes it, without charts. Standard error is a pipe of its own."""
     command = [str(Path(__file__))] if light else ["-m", "optimizer"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})}
     return subprocess.Popen(
@@ -107,4 +107,5 @@ if __name__ == "__main__":
     from optimizer.cli.main import main
 
     lighten(setattr)
+    drop_charts(setattr)
     main()

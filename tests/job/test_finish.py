@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.bench import Bench
-from support.jobs import lighten
+from support.jobs import drop_charts, lighten
 
 from optimizer.errors import LedgerError
 from optimizer.job.finish import FILES, finished_report, read_report, write_files
@@ -16,6 +16,7 @@ from optimizer.ledger.ledger import Ledger
 
 def test_every_file_of_a_run_can_be_made_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     lighten(monkeypatch.setattr)  # as the run's process was
+    drop_charts(monkeypatch.setattr)
     assert bench.run("out") == 0, bench.log("out")
     folder = bench.folder / "out"
     texts = {name: (folder / name).read_bytes() for name in FILES if name != "study.db"}

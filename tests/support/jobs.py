@@ -18,7 +18,7 @@ import yaml
 from optimizer.testing.fake_server import Messages, text_of
 from optimizer.testing.light import BagOfWords, drop_charts, light_embeddings, lighten
 
-__all__ = ["BagOfWords", "light_embeddings", "lighten"]
+__all__ = ["BagOfWords", "drop_charts", "light_embeddings", "lighten"]
 ROOT = Path(__file__).parents[2]
 LABELS = {"fruit": ("apple", "pear"), "metal": ("iron", "zinc"), "bird": ("owl", "crow")}
 TRUTH = {word: label for label, words in LABELS.items() for word in words}

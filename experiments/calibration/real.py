@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 import random
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -21,6 +17,7 @@ from optimizer.evaluate.calibration import UNKNOWN, calibration_error, fit
 from optimizer.export.template import first_request, openai_body
 from optimizer.models.embed import Embedder
 from optimizer.models.reencode import reencoded
+from optimizer.models.server import EmbeddedServer
 from optimizer.models.store import Store
 from optimizer.prompt.builder import ROOT
 from optimizer.prompt.program import Programs
@@ -43,26 +40,14 @@ def main() -> None:
     options = parser.parse_args()
     print("| task | demos | seed | likeliest label | calibrated, no labels | calibrated | error before → after |")
     print("|---|---|---|---|---|---|---|", flush=True)
-    with served(reencoded(Store().pull(options.model))) as address, tempfile.TemporaryDirectory() as folder:
+    model = reencoded(Store().pull(options.model))
+    with EmbeddedServer(model, "local") as server, tempfile.TemporaryDirectory() as folder:
         for name in options.tasks:
             for seed in options.seeds:
                 task = load_task(make_task(name, DATA, seed, tuple(options.sizes), Path(folder) / f"{name}{seed}"))
                 for words, policy, count in DEMOS:
-                    row = measured(address, task, policy, count, seed)
+                    row = measured(server.address, task, policy, count, seed)
                     print(f"| {name} | {words} | {seed} | {row} |", flush=True)
-
-
-@contextmanager
-def served(model: Path) -> Iterator[str]:
-    """Serve a model; yields its address."""
-    command = [sys.executable, "-m", "optimizer.models.serve", "--model", str(model), "--watch-stdin"]
-    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        assert child.stdout is not None
-        yield json.loads(child.stdout.readline())["address"]
-    finally:
-        child.kill()
-        child.wait()
 
 
 def measured(address: str, task: Task, policy: str, count: int, seed: int) -> str:

@@ -133,7 +133,7 @@ def _curvature(chances: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
 def _log_likelihood(parameters: np.ndarray, seen: np.ndarray, right: np.ndarray) -> float:
     scores = parameters[0] * seen + parameters[1:]
-    highest = scores.max(axis=1, initial=0.0)
+    highest = scores.max(axis=1)
     totals = highest + np.log(np.exp(scores - highest[:, None]).sum(axis=1))
     return float((scores[np.arange(len(right)), right] - totals).sum())
 

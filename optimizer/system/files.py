@@ -72,7 +72,7 @@ def write_draft(path: Path, text: str, *, private: bool = True) -> Path:
 
 def sync(path: Path) -> None:
     """Wait until a file that somebody else wrote is on disk."""
-    with path.open("rb") as file:
+    with path.open("r+b") as file:
         os.fsync(file.fileno())
 
 

@@ -104,8 +104,6 @@ class Pace:
             self._ceiling, self._chance, self._delivered = UNKNOWN, None, 0.0
             self._begin(now, LEAST * (rate or since.asked * self._unit()))
         elif not since.exceeds(self._chance):
-            if calm:
-                self._learn_chance()
             self._grow(now, calm)
         elif rate is None and self._chance is None:
             # What was let through in a burst says little: from here the rate is searched for.
@@ -123,14 +121,6 @@ class Pace:
             self._chance, self._ceiling = since, UNKNOWN
             self._begin(now, rate or 0.0)
 
-    def _learn_chance(self) -> None:
-        """Know chance better by what is refused now; forget a limit that chance explains after all."""
-        if self._chance is None or self._before is None or self._ceiling == UNKNOWN:
-            return
-        chance = self._chance.joined(self._since)
-        if not self._before.exceeds(chance):
-            self._chance, self._ceiling = chance, UNKNOWN
-
     def _is_hopeless(self, calm: bool) -> bool:
         """Tell if hardly anything gets through; it takes longer to tell where no limit explains it."""
         since = self._since
@@ -147,9 +137,7 @@ class Pace:
             # A longer measurement replaces a shorter one: so seldom that no row of refusals lets the rate slide.
             self._delivered, self._measured = surely, since.calls
         rare, delivered = since.share < RARE, since.delivered() * unit
-        self._before = since
-        if self._chance is not None and self._chance.share >= RARE:
-            self._chance = None
+        self._before, self._chance = since, None
         self._ceiling = min(rate, max(ABOVE * delivered, NEAR * rate)) if rare else rate
         self._begin(now, max(TRIED * min(rate, delivered), CLOSE * rate) if rare else TRIED * min(rate, surely))
 
@@ -172,8 +160,6 @@ class Pace:
             # A plateau about the refused rate, then faster and faster.
             known = ENOUGH if self._before is None else self._before.calls
             shortest, longest = RETURN_SECONDS
-            if self._chance is not None:
-                shortest = 0.0
             period = min(longest, max(shortest, RETURN_CALLS * unit / self._ceiling))
             curve = self._ceiling + (self._ceiling - self._base) * (since.age / period - 1) ** 3
             self.rate = max(rate, min(self._stated, curve, (1 + 1 / known) * rate))

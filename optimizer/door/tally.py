@@ -7,7 +7,7 @@ from collections import deque
 
 REMEMBERED = 200  # calls of which the share of refusals is taken; twice as many are halved, so that old ones fade
 RECENT = 12  # calls of which the rate is taken, likewise
-SIGMAS = 3.0  # of the number of refusals, before they are more than chance whose share is known
+SIGMAS = 2.5  # of the number of refusals, before they are more than chance whose share is known
 LIKE = 2.0  # standard deviations between two shares that may be the same
 LONGEST_GAP = 1.0  # seconds between two calls; a longer one is a pause of the run's own
 
@@ -65,12 +65,6 @@ class Tally:
     def delivered(self, but: float = 0.0) -> float:
         """Return the calls a second that were let through lately, but for so many that a bucket may have held."""
         return max(0.0, self._passed - but) / max(self._seconds, 1e-3)
-
-    def joined(self, other: Tally) -> Tally:
-        """Return the shares of both as one."""
-        both = Tally(self._last)
-        both.calls, both.refused = self.calls + other.calls, self.refused + other.refused
-        return both
 
     def exceeds(self, chance: Tally | None) -> bool:
         """Tell if more were refused than by chance: its share is known from a tally, or there is no chance."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 Messages = Sequence[Mapping[str, Any]]
@@ -15,13 +15,39 @@ _KINDS = {
     404: "not_found_error",
     429: "rate_limit_error",
 }
+# The piece that ends an answer; it has no bytes.
+END = "<|end|>"
+# How many likely pieces may be asked for beside each token.
+MOST_TOP = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of an answer with its natural log-probability, and the likeliest pieces with theirs, best first."""
+
+    text: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """What a request asks of a model with log-probabilities.
+
+    top: how many likely pieces each token is to have beside it; None without log-probabilities.
+    bias: what is added to the logits of pieces, by their number.
+    """
+
+    top: int | None = None
+    bias: Mapping[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What is answered to one request; tokens are words, the first `cached` of them known.
 
-    `cut` tells that the answer ended at its limit of tokens.
+    `cut` tells that the answer ended at its limit of tokens. `tokens` are there where log-probabilities were asked for,
+    and the model has them.
     """
 
     number: int
@@ -31,6 +57,7 @@ class Reply:
     made: int
     cached: int
     cut: bool = False
+    tokens: tuple[Token, ...] | None = None
 
 
 class OpenAI:
@@ -45,12 +72,14 @@ class OpenAI:
     def reply(reply: Reply) -> dict[str, Any]:
         """Return the body of a completion."""
         message = {"role": "assistant", "content": reply.text}
+        choice = {"index": 0, "message": message, "finish_reason": "length" if reply.cut else "stop"}
+        logprobs = None if reply.tokens is None else {"content": [_entry(t) for t in reply.tokens], "refusal": None}
         return {
             "id": f"chatcmpl-{reply.number}",
             "object": "chat.completion",
             "created": reply.number,
             "model": reply.model,
-            "choices": [{"index": 0, "message": message, "finish_reason": "length" if reply.cut else "stop"}],
+            "choices": [{**choice, "logprobs": logprobs}],
             "usage": {
                 "prompt_tokens": reply.sent,
                 "completion_tokens": reply.made,
@@ -68,6 +97,21 @@ class OpenAI:
     def error(status: int, text: str) -> dict[str, Any]:
         """Return the body of an error."""
         return {"error": {"message": text, "type": _KINDS.get(status, "server_error"), "code": status}}
+
+    @staticmethod
+    def refusal(body: Mapping[str, Any], unsupported: Collection[str]) -> dict[str, Any] | None:
+        """Return the body of the error 400 where a request asks for what is wrong or `unsupported`, else None."""
+        for name in unsupported:
+            if body.get(name):
+                text = f"Unsupported parameter: '{name}' is not supported with this model."
+                return _refusal(text, name, "unsupported_parameter")
+        return _flaw_of_logprobs(body) or _flaw_of_bias(body.get("logit_bias"))
+
+    @staticmethod
+    def sampling(body: Mapping[str, Any]) -> Sampling:
+        """Return what a request, which was not refused, asks of a model with log-probabilities."""
+        bias = {int(number): float(value) for number, value in (body.get("logit_bias") or {}).items()}
+        return Sampling(int(body.get("top_logprobs") or 0) if body.get("logprobs") else None, bias)
 
 
 class Anthropic:
@@ -108,6 +152,16 @@ class Anthropic:
         """Return the body of an error."""
         return {"type": "error", "error": {"type": _KINDS.get(status, "api_error"), "message": text}}
 
+    @staticmethod
+    def refusal(body: Mapping[str, Any], unsupported: Collection[str]) -> dict[str, Any] | None:
+        """Return None: this protocol has no log-probabilities that could be asked for in a wrong way."""
+        return None
+
+    @staticmethod
+    def sampling(body: Mapping[str, Any]) -> Sampling:
+        """Return that nothing is asked: this protocol has neither log-probabilities nor biases."""
+        return Sampling()
+
 
 Protocol = type[OpenAI] | type[Anthropic]
 PATHS: dict[str, Protocol] = {"/v1/chat/completions": OpenAI, "/v1/messages": Anthropic}
@@ -121,8 +175,56 @@ def text_of(message: Mapping[str, Any]) -> str:
     return "".join(str(part.get("text", "")) for part in content)
 
 
+def _entry(token: Token) -> dict[str, Any]:
+    return {**_piece(token.text, token.logprob), "top_logprobs": [_piece(*pair) for pair in token.top]}
+
+
+def _piece(text: str, logprob: float) -> dict[str, Any]:
+    return {
+        "token": text,
+        "logprob": logprob,
+        "bytes": None if text == END else list(text.encode("utf-8", "surrogatepass")),
+    }
+
+
+def _refusal(text: str, parameter: str, code: str = "invalid_value") -> dict[str, Any]:
+    return {"error": {"message": text, "type": "invalid_request_error", "param": parameter, "code": code}}
+
+
+def _flaw_of_logprobs(body: Mapping[str, Any]) -> dict[str, Any] | None:
+    wanted, top = body.get("logprobs"), body.get("top_logprobs")
+    if not isinstance(wanted, bool | None):
+        return _refusal("Invalid type for 'logprobs': expected a boolean.", "logprobs", "invalid_type")
+    if top is None:
+        return None
+    if isinstance(top, bool) or not isinstance(top, int):
+        return _refusal("Invalid type for 'top_logprobs': expected an integer.", "top_logprobs", "invalid_type")
+    if not wanted:
+        return _refusal("Invalid value for 'top_logprobs': 'logprobs' must be true where it is set.", "top_logprobs")
+    if top > MOST_TOP:
+        text = f"Invalid value for 'top_logprobs': must be less than or equal to {MOST_TOP}."
+        return _refusal(text, "top_logprobs")
+    if top < 0:
+        return _refusal("Invalid value for 'top_logprobs': must be greater than or equal to 0.", "top_logprobs")
+    return None
+
+
+def _flaw_of_bias(bias: object) -> dict[str, Any] | None:
+    if bias is None:
+        return None
+    if not isinstance(bias, dict):
+        return _refusal("Invalid type for 'logit_bias': expected an object.", "logit_bias", "invalid_type")
+    for number, value in bias.items():
+        if not (number.isascii() and number.isdigit()):
+            return _refusal(f"Invalid key in 'logit_bias': {number!r}. Expected the number of a token.", "logit_bias")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not -100 <= value <= 100:
+            text = f"Invalid value for 'logit_bias': {value!r}. Expected a number from -100 to 100."
+            return _refusal(text, "logit_bias")
+    return None
+
+
 def events(protocol: Protocol, body: dict[str, Any]) -> list[bytes]:
-    """Return a reply as the server-sent events of a stream, one piece for each word."""
+    """Return a reply as the server-sent events of a stream, one for each word, or each token with log-probabilities."""
     return _openai_events(body) if protocol is OpenAI else _anthropic_events(body)
 
 
@@ -130,10 +232,14 @@ def _openai_events(body: dict[str, Any]) -> list[bytes]:
     head = {"id": body["id"], "object": "chat.completion.chunk", "created": body["created"], "model": body["model"]}
     choice = body["choices"][0]
 
-    def chunk(delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
-        return {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
+    def chunk(delta: dict[str, Any], reason: str | None = None, entry: dict[str, Any] | None = None) -> dict[str, Any]:
+        logprobs = None if entry is None else {"content": [entry], "refusal": None}
+        return {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": reason, "logprobs": logprobs}]}
 
-    pieces = [chunk({"content": piece}) for piece in _pieces(choice["message"]["content"])]
+    if choice["logprobs"] is None:
+        pieces = [chunk({"content": piece}) for piece in _pieces(choice["message"]["content"])]
+    else:
+        pieces = [chunk({"content": entry["token"]}, None, entry) for entry in choice["logprobs"]["content"]]
     data = [chunk({"role": "assistant", "content": ""}), *pieces, chunk({}, choice["finish_reason"])]
     data.append({**head, "choices": [], "usage": body["usage"]})
     return [f"data: {json.dumps(item)}\n\n".encode() for item in data] + [b"data: [DONE]\n\n"]

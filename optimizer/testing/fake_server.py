@@ -17,7 +17,8 @@ from typing import Any
 from aiohttp import web
 
 from optimizer.testing.faults import Chance, Fault, Plan, Quota
-from optimizer.testing.protocols import PATHS, Messages, Protocol, Reply, events, text_of
+from optimizer.testing.label_model import LabelModel, tokenize
+from optimizer.testing.protocols import PATHS, Messages, Protocol, Reply, Token, events, text_of
 from optimizer.types import canonical_json
 
 Answer = Callable[[Messages], str]
@@ -32,6 +33,9 @@ class FakeServer:
 
     `answer` takes the messages of a request and returns the assistant's text, after `delay` seconds. `fail`, `hang_up`,
     `inject`, `break_down`, `limit` and `gamble` make later requests fail, which are counted like any other.
+    A LabelModel as `answer` gives log-probabilities and takes `logit_bias`, in the OpenAI protocol; POST /tokenize then
+    returns the numbers of a text's pieces, as llama.cpp's server does. With any other `answer`, who asks for
+    log-probabilities gets a reply without them.
 
     requests, headers: the bodies of all chat requests so far, and their headers.
     times, failed_at: when each request came, and each that failed, by time.monotonic().
@@ -53,6 +57,7 @@ class FakeServer:
         self.spoilt = 0
         self._plan = Plan()
         self._room: int | None = None  # words that a request may have
+        self._unsupported: tuple[str, ...] = ()  # parameters
         self._last_prompt: dict[str, list[str]] = {}
         self._loop = asyncio.new_event_loop()
         self._runner, self.port = self._loop.run_until_complete(self._listen(port))
@@ -120,6 +125,14 @@ class FakeServer:
         """Refuse requests of more than so many words with 400 from now on, as one that a model has no room for."""
         self._room = words
 
+    def without_parameters(self, *names: str) -> None:
+        """Refuse requests in the OpenAI protocol that set one of these parameters with 400 from now on; no others."""
+        self._unsupported = names
+
+    def without_logprobs(self) -> None:
+        """Refuse requests for log-probabilities with 400 from now on, as a model that has none."""
+        self.without_parameters("logprobs", "top_logprobs")
+
     def forgive(self) -> None:
         """Forget the failures that were ordered and have not come yet."""
         self._plan.clear()
@@ -138,6 +151,8 @@ class FakeServer:
             return _hang_up(request)  # whatever was asked
         if request.method == "GET" and request.path == "/v1/models":
             return _json({"object": "list", "data": [{"id": "fake", "object": "model"}]})
+        if request.method == "POST" and request.path == "/tokenize" and isinstance(self.answer, LabelModel):
+            return _tokenized(await request.read())
         protocol = PATHS.get(request.path)
         if protocol is None or request.method != "POST":
             return _json(PATHS["/v1/chat/completions"].error(404, f"no such path: {request.path}"), 404)
@@ -173,6 +188,8 @@ class FakeServer:
             return _json(protocol.error(fault.status, text), fault.status, {**headers, **wait})
         if self._room is not None and sum(len(text_of(m).split()) for m in protocol.messages(body)) > self._room:
             return _json(protocol.error(400, f"the maximum context length is {self._room} tokens"), 400, headers)
+        if (refusal := protocol.refusal(body, self._unsupported)) is not None:
+            return _json(refusal, 400, headers)
         seconds = {"hang": FOR_EVER, "slow": self.delay + fault.seconds}.get(fault.kind, 0) if fault else self.delay
         if seconds:
             await asyncio.sleep(seconds)
@@ -191,13 +208,10 @@ class FakeServer:
     def _complete(self, protocol: Protocol, body: dict[str, Any], *, real: bool) -> dict[str, Any]:
         """Return the reply to a request; only a real one is counted as answered."""
         messages = protocol.messages(body)
-        words = (text := self.answer(messages)).split()
-        limit = body.get("max_tokens") or body.get("max_completion_tokens") or len(words)
-        cut = len(words) > limit
-        text = " ".join(words[:limit]) if cut else text
+        text, made, cut, tokens = self._write(protocol, body, messages)
         prompt = "\n".join(f"{message['role']}: {text_of(message)}" for message in messages).split()
         model = str(body.get("model", "fake"))
-        sent, made = len(prompt), max(1, min(len(words), limit))
+        sent = len(prompt)
         if not real:
             self.spoilt += sent + made
             return protocol.reply(Reply(0, model, text, sent, made, 0))
@@ -207,12 +221,35 @@ class FakeServer:
         known = takewhile(lambda pair: pair[0] == pair[1], zip(self._last_prompt.get(model, []), prompt, strict=False))
         cached = sum(1 for _ in known)
         self._last_prompt[model] = prompt
-        return protocol.reply(Reply(self.answered, model, text, sent, made, cached, cut))
+        return protocol.reply(Reply(self.answered, model, text, sent, made, cached, cut, tokens))
+
+    def _write(
+        self, protocol: Protocol, body: dict[str, Any], messages: Messages
+    ) -> tuple[str, int, bool, tuple[Token, ...] | None]:
+        """Return the answer's text, its length in tokens, whether it was cut, and the tokens if they were asked for."""
+        limit = body.get("max_tokens") or body.get("max_completion_tokens")
+        if isinstance(self.answer, LabelModel):
+            asked = protocol.sampling(body)
+            answer = self.answer.generate(messages, limit, asked.bias, asked.top or 0)
+            tokens = None if asked.top is None else answer.tokens
+            return answer.text, max(1, len(answer.tokens)), answer.cut, tokens
+        words = (text := self.answer(messages)).split()
+        limit = limit or len(words)
+        cut = len(words) > limit
+        return " ".join(words[:limit]) if cut else text, max(1, min(len(words), limit)), cut, None
 
 
 def _json(data: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     body = data if isinstance(data, bytes) else json.dumps(data).encode()
     return web.Response(body=body, status=status, headers=headers, content_type="application/json")
+
+
+def _tokenized(raw: bytes) -> web.Response:
+    try:
+        content = json.loads(raw)["content"]
+        return _json({"tokens": tokenize(content)})
+    except (ValueError, LookupError, TypeError):
+        return _json(PATHS["/v1/chat/completions"].error(400, 'the body is not {"content": a text}'), 400)
 
 
 def _hang_up(request: web.BaseRequest) -> web.Response:

@@ -26,6 +26,7 @@ from optimizer.models.providers import Endpoint, remote
 from optimizer.models.wire import HttpWire, proxy_for
 from optimizer.testing.fake_server import FakeServer, text_of
 from optimizer.testing.faults import Fault
+from optimizer.testing.label_model import LabelModel, tokenize
 from optimizer.testing.protocols import Anthropic, OpenAI
 from optimizer.types import Usage
 
@@ -104,6 +105,19 @@ def test_the_same_request_and_answer_as_dspys_own_wire(
     assert ours.message.text == theirs.message.text == "ONE TWO"
     mine, other = (metered(answer.usage, asked.model, Price(), Usage()) for answer in (ours, theirs))
     assert (mine.input_tokens, mine.output_tokens) == (other.input_tokens, 2)
+
+
+def test_log_probabilities_come_back() -> None:
+    (bias,) = tokenize("cash")
+    with FakeServer(LabelModel(lambda messages: {"card_arrival": 1.0, "cash": 0.0})) as labels:
+        asked = request(logprobs=20, max_tokens=1, extensions={"logit_bias": {str(bias): 3}})
+        (token,) = ask(dial(labels), asked).logprobs
+        assert (token.token, token.bytes) == ("cash", tuple(b"cash"))
+        chances = {other.token: other.logprob for other in token.top}
+        assert chances["cash"] - chances["card"] == pytest.approx(2.0)
+        assert ask(dial(labels), request()).logprobs is None
+        labels.without_logprobs()
+        assert outcome(dial(labels), asked) == ("invalid_request", None)
 
 
 def test_who_gets_which_wire(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:

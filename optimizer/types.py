@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 Policy = Literal["static", "nearest", "diverse"]
 Order = Literal["given", "reversed"]
+# How a value is read from an answer: from its words; or as the label that the model thinks the likeliest, as it says so
+# (choose) or after that was set right by labelled examples (calibrated).
+Readout = Literal["generate", "choose", "calibrated"]
 Role = Literal["task", "prompt", "judge"]
 Phase = Literal["search", "test"]
 FailureKind = Literal[
@@ -69,11 +73,58 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
+class Calibration:
+    """What makes a model's log-probabilities of labels fair: `scale` × log-probability + the label's offset, in nats.
+
+    `labels` name the offsets. `evidence` is the probability, by the examples it was fitted on, that offsets are needed
+    at all; without evidence they are next to 0. They are one model's, and mean nothing to another.
+    """
+
+    scale: float
+    offsets: tuple[float, ...]
+    evidence: float
+    labels: tuple[str, ...] = ()
+
+    def best(self, logprobs: Sequence[float]) -> int:
+        """Return the number of the likeliest label, given the log-probability of each."""
+        middle = sum(logprobs) / len(logprobs)
+        pairs = zip(logprobs, self.offsets, strict=True)
+        return first_greatest([self.scale * (one - middle) + offset for one, offset in pairs])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return {
+            "scale": self.scale,
+            "offsets": list(self.offsets),
+            "evidence": self.evidence,
+            "labels": list(self.labels),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Calibration:
+        """Rebuild a calibration from `to_json`'s data. Raises KeyError, TypeError or ValueError if it is not that."""
+        labels, offsets = tuple(data["labels"]), tuple(map(float, data["offsets"]))
+        scale, evidence = float(data["scale"]), float(data["evidence"])
+        if len(labels) != len(offsets) or not all(isinstance(label, str) for label in labels):
+            raise ValueError("a calibration has a label, which is text, for each of its offsets")
+        if not all(map(math.isfinite, (scale, evidence, *offsets))):
+            raise ValueError("a calibration's numbers must be finite")
+        return cls(scale, offsets, evidence, labels)
+
+
+def first_greatest(values: Sequence[float]) -> int:
+    """Return the index of the greatest value, of equals the first."""
+    return max(range(len(values)), key=values.__getitem__)
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
-    """What one predictor is told: instruction, format, and which demos it is shown.
+    """What one predictor is told: instruction, format, which demos it is shown, and how its answer is read.
 
     `demos` holds the chosen examples, in order, when `policy` is `static`; the
     other policies choose `count` demos for each input when the prompt is run.
+    `calibration` is what a `calibrated` readout was fitted to; until then its answers are read as by `choose`. It is
+    learnt by the prompt's own answers, and no part of what the prompt is: its id does not change with it.
     """
 
     instruction: str
@@ -82,6 +133,8 @@ class Prompt:
     count: int = 0
     order: Order = "given"
     demos: tuple[Example, ...] = ()
+    readout: Readout = "generate"
+    calibration: Calibration | None = None
 
     @property
     def retrieves(self) -> bool:
@@ -93,19 +146,34 @@ class Prompt:
         """The demos of a static prompt in the order in which they are shown."""
         return self.demos[::-1] if self.order == "reversed" else self.demos
 
+    @property
+    def uncalibrated(self) -> Prompt:
+        """The same prompt without what its readout was fitted to."""
+        return self if self.calibration is None else replace(self, calibration=None)
+
     def to_json(self) -> dict[str, Any]:
-        """Return this prompt as plain data, demos in full."""
+        """Return this prompt as plain data, demos in full; a readout only where it is not the words of the answer."""
         data = {name: getattr(self, name) for name in ("instruction", "format", "policy", "count", "order")}
-        return {**data, "demos": [demo.to_json() for demo in self.demos]}
+        data["demos"] = [demo.to_json() for demo in self.demos]
+        if self.readout != "generate":
+            data["readout"] = self.readout
+        if self.calibration is not None:
+            data["calibration"] = self.calibration.to_json()
+        return data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Prompt:
         """Rebuild a prompt from `to_json`'s data. Raises KeyError, TypeError or ValueError if it is not that."""
-        prompt = cls(**{**data, "demos": tuple(map(Example.from_json, data["demos"]))})
+        fitted = data.get("calibration")
+        calibration = None if fitted is None else Calibration.from_json(fitted)
+        demos = tuple(map(Example.from_json, data["demos"]))
+        prompt = cls(**{**data, "demos": demos, "calibration": calibration})
         if not isinstance(prompt.instruction, str) or not isinstance(prompt.format, str):
             raise TypeError("a prompt's instruction and format must be text")
         if prompt.policy not in get_args(Policy) or prompt.order not in get_args(Order):
             raise ValueError(f"unknown policy or order of demos: {prompt.policy!r:.40}, {prompt.order!r:.40}")
+        if prompt.readout not in get_args(Readout):
+            raise ValueError(f"unknown readout: {prompt.readout!r:.40}")
         if type(prompt.count) is not int or prompt.count < 0:
             raise ValueError(f"the count of demos is {prompt.count!r:.40}")
         return prompt
@@ -125,9 +193,14 @@ class Candidate:
         return any(prompt.retrieves for prompt in self.prompts.values())
 
     @property
+    def calibrates(self) -> bool:
+        """Whether any of its prompts has a readout that labelled examples set right."""
+        return any(prompt.readout == "calibrated" for prompt in self.prompts.values())
+
+    @property
     def id(self) -> str:
         """12 hex digits that name this candidate by its prompts, whoever proposed it."""
-        return digest(self.to_json(), 12)
+        return digest({name: prompt.uncalibrated.to_json() for name, prompt in self.prompts.items()}, 12)
 
     def to_json(self) -> dict[str, Any]:
         """Return the prompts as plain data, by predictor."""
@@ -145,7 +218,9 @@ class Score:
 
     `tokens` are those of the `calls` that led to it, whoever paid for them, and `longest` the output tokens of the
     longest of them; 0 where nobody counted. `cut` tells that one of them ended at its limit, not by itself. `failure`
-    is how a call failed that the prompt itself made fail: then the value is 0, and the feedback says why.
+    is how a call failed that the prompt itself made fail: then the value is 0, and the feedback says why. `logprobs`
+    are those of the labels, where the answer was to be read from them: empty where they are not among what the model
+    told, None where it told nothing.
     """
 
     value: float
@@ -156,6 +231,7 @@ class Score:
     longest: int = 0
     cut: bool = False
     failure: FailureKind | None = None
+    logprobs: tuple[float, ...] | None = None
 
     @property
     def failed(self) -> bool:

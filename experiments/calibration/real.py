@@ -13,7 +13,7 @@ import numpy as np
 
 from experiments.field.tasks import make_task
 from optimizer.config.schema import ModelConfig
-from optimizer.evaluate.calibration import UNKNOWN, calibration_error, fit
+from optimizer.evaluate.calibration import UNKNOWN, calibration_error, fit, probabilities
 from optimizer.export.template import first_request, openai_body
 from optimizer.models.embed import Embedder
 from optimizer.models.reencode import reencoded
@@ -66,8 +66,8 @@ def measured(address: str, task: Task, policy: str, count: int, seed: int) -> st
         for split, examples in {"validation": task.validation, "test": task.test}.items()
     }
     raw = np.exp(seen["test"]) / np.exp(seen["test"]).sum(axis=1, keepdims=True)
-    blind = fit(seen["validation"], [UNKNOWN] * len(truth["validation"])).probabilities(seen["test"])
-    fitted = fit(seen["validation"], truth["validation"]).probabilities(seen["test"])
+    blind = probabilities(fit(seen["validation"], [UNKNOWN] * len(truth["validation"])), seen["test"])
+    fitted = probabilities(fit(seen["validation"], truth["validation"]), seen["test"])
     right = [100 * float((one.argmax(axis=1) == truth["test"]).mean()) for one in (raw, blind, fitted)]
     errors = [100 * calibration_error(one, truth["test"]) for one in (raw, fitted)]
     return " | ".join([*(f"{one:.1f}" for one in right), f"{errors[0]:.0f} → {errors[1]:.0f}"])

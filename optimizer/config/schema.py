@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from optimizer.config.presets import DSPY, STRATEGIES
 from optimizer.config.strict import Strict
 from optimizer.errors import did_you_mean
-from optimizer.types import Order, Policy, Role
+from optimizer.types import Order, Policy, Readout, Role
 
 # `own` is the adapter that DSPy is configured with.
 FormatName = Literal["turns", "block", "chat", "json", "xml", "own"]
@@ -154,6 +154,12 @@ class SearchConfig(Strict):
     trials: Positive | None = Field(None, description=f"at most; null: what the budget pays, else {USUAL_TRIALS}")
     formats: tuple[FormatName, ...] = Field(("turns", "block", "chat", "json", "xml"), min_length=1)
     demos: Demos = Demos()
+    readouts: tuple[Readout, ...] | None = Field(
+        None,
+        min_length=1,
+        description="how a label is read: generate (from the words), choose (the likeliest), calibrated (the likeliest "
+        "after an offset for each); null: calibrated where the model tells log-probabilities, else generate",
+    )
     round: Positive | None = Field(None, description="candidates of a later round; null: 16, fewer if calls are few")
     race: Literal["auto", "careful", "quick"] = Field(
         "auto", description="careful: seldom loses the best; quick: more candidates for the calls; auto: by the budget"

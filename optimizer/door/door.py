@@ -156,6 +156,7 @@ class Door:
         await asyncio.gather(*others, return_exceptions=True)
         for connection in set(self._connections.values()):
             await connection.aclose()
+        self.ledger.leave()
 
     async def _complete(
         self, role: Role, request: Request, tag: CallTag, repetition: int, collecting: list[Answer] | None

@@ -9,10 +9,10 @@ are (batch calibration: Zhou et al. 2023, arXiv:2309.17249).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+
+from optimizer.types import Calibration
 
 # Where nothing is seen: the chance that no offset is needed; how far the scale lies from 1, if there is one; how far
 # the offsets lie from the guess, in nats: one of these.
@@ -23,28 +23,12 @@ FOLDS, BINS = 10, 15
 UNKNOWN = -1  # in the place of a label that nobody knows
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """A readout: `scale` × log-probability + `offsets`, one for each label, in nats; the greatest is the answer.
-
-    `evidence` is the probability, given the examples, that offsets are needed at all. They are averaged over what
-    may be: without evidence they are next to 0.
-    """
-
-    scale: float
-    offsets: tuple[float, ...]
-    evidence: float
-
-    def probabilities(self, logprobs: np.ndarray) -> np.ndarray:
-        """Return the probability of each label, examples × labels, each row summing to 1."""
-        return _softmax(self.scale * _centred(logprobs) + np.array(self.offsets))
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as plain data."""
-        return {"scale": self.scale, "offsets": list(self.offsets), "evidence": self.evidence}
+def probabilities(calibration: Calibration, logprobs: np.ndarray) -> np.ndarray:
+    """Return the probability of each label after a calibration, examples × labels, each row summing to 1."""
+    return _softmax(calibration.scale * _centred(logprobs) + np.array(calibration.offsets))
 
 
-def fit(logprobs: np.ndarray, labels: Sequence[int]) -> Calibration:
+def fit(logprobs: np.ndarray, labels: Sequence[int], names: Sequence[str] = ()) -> Calibration:
     """Return the calibration that examples × labels of log-probabilities show, given each example's label by number.
 
     A label of -1 is unknown: such an example only says what the model answers on average. The offsets' posterior mean
@@ -66,7 +50,8 @@ def fit(logprobs: np.ndarray, labels: Sequence[int]) -> Calibration:
     weights = np.exp(logs - logs.max())
     weights /= weights.sum()
     mean = weights @ np.array([parameters for parameters, _, _ in fits])
-    return Calibration(float(mean[0]), tuple((mean[1:] - mean[1:].mean()).tolist()), float(weights[2:].sum()))
+    offsets = tuple((mean[1:] - mean[1:].mean()).tolist())
+    return Calibration(float(mean[0]), offsets, float(weights[2:].sum()), tuple(names))
 
 
 def cross_fitted(logprobs: np.ndarray, labels: Sequence[int]) -> np.ndarray:
@@ -75,20 +60,20 @@ def cross_fitted(logprobs: np.ndarray, labels: Sequence[int]) -> np.ndarray:
     The examples are dealt to ten folds in turn, so they should come in random order.
     """
     table, truth = np.asarray(logprobs, dtype=float), np.asarray(labels)
-    probabilities = np.empty_like(table)
+    chances = np.empty_like(table)
     folds = np.arange(len(table)) % FOLDS
     for fold in range(min(FOLDS, len(table))):
         out = folds == fold
-        probabilities[out] = fit(table, np.where(out, UNKNOWN, truth).tolist()).probabilities(table[out])
-    return probabilities
+        chances[out] = probabilities(fit(table, np.where(out, UNKNOWN, truth).tolist()), table[out])
+    return chances
 
 
-def calibration_error(probabilities: np.ndarray, labels: Sequence[int]) -> float:
+def calibration_error(chances: np.ndarray, labels: Sequence[int]) -> float:
     """Return the expected calibration error of the likeliest label, in [0, 1] (Guo et al. 2017, arXiv:1706.04599).
 
     It is the mean distance, over 15 bins of equal width, between how sure the answers are and how often they are right.
     """
-    sure, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == np.asarray(labels)
+    sure, right = chances.max(axis=1), chances.argmax(axis=1) == np.asarray(labels)
     bins = np.minimum((sure * BINS).astype(int), BINS - 1)
     gaps = np.bincount(bins, weights=sure - right, minlength=BINS)
     return float(np.abs(gaps).sum() / len(sure))

@@ -133,7 +133,7 @@ class Evaluator:
         except ValueError as problem:
             return self._unreadable(str(problem), example)
         value, feedback = self.metric(example, answer)
-        return Score(value, answer, feedback)
+        return Score(value, answer, feedback, logprobs=getattr(prediction, "label_logprobs", None))
 
     def _unreadable(self, text: str, example: Example) -> Score:
         value, feedback = self.metric(example, None)
@@ -166,10 +166,13 @@ class Evaluator:
 
 
 def with_calls(result: Result, answers: Sequence[Answer]) -> Result:
-    """Return a score that says what the calls took that led to it, whoever paid for them, and if one was cut off."""
+    """Return a score that says what the calls took that led to it, whoever paid for them, and if one was cut off.
+
+    Of an answer whose label was read from log-probabilities no more is wanted than its first words.
+    """
     if not isinstance(result, Score):
         return result
-    cut = any(answer.cut for answer in answers)
+    cut = any(answer.cut for answer in answers) and not result.logprobs
     return replace(
         result,
         feedback=f"{result.feedback}; {CUT}" if cut and result.value < 1 else result.feedback,

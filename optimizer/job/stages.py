@@ -15,6 +15,7 @@ from optimizer.job.finish import ANSWER_LIMIT, finish, read_report
 from optimizer.job.folder import Job, models_json
 from optimizer.job.mirror import mirrored
 from optimizer.job.notes import Notes, cut_in_search, cut_off, cut_short, missing_answers, refuse_small
+from optimizer.job.readouts import available_readouts
 from optimizer.job.resume import Claim, begin
 from optimizer.job.session import Session, open_session
 from optimizer.job.signals import Drain, cancelled_by_signals
@@ -100,7 +101,9 @@ async def prepare(
     baseline_calls = baseline_runs(programs, session.config) * predictors
     concurrency = session.models.endpoints["task"].concurrency
     session.budget.begin(session.ledger, 2 * len(task.test) * predictors, concurrency, baseline_calls)
-    strategy = await make_strategy(session, claim.first_config, schedule, watch)
+    readouts, unread = await available_readouts(session, schedule.examples)
+    notes.add(unread)
+    strategy = await make_strategy(session, claim.first_config, schedule, watch, readouts)
     seed = programs.seed(session.config.search.formats[0])
     return Prepared(seed, strategy, affordable_answers(claim.first_config, predictors))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from optimizer.config.presets import DSPY, PRESETS
@@ -20,7 +20,7 @@ from optimizer.search.sampler import Sampler
 from optimizer.search.schedule import Schedule
 from optimizer.search.trials import Event, TrialLog
 from optimizer.teleprompt.strategy import DspyOptimizer, DspySearch
-from optimizer.types import Candidate
+from optimizer.types import Candidate, Readout
 
 # Of a candidate's cost against its score, where money or time are counted.
 COST_WEIGHT = 0.5
@@ -39,10 +39,15 @@ class Strategy(Protocol):
 
 
 async def make_strategy(
-    session: Session, first_config: RunConfig, schedule: Schedule, watch: Callable[[Event], None]
+    session: Session,
+    first_config: RunConfig,
+    schedule: Schedule,
+    watch: Callable[[Event], None],
+    readouts: Sequence[Readout] = ("generate",),
 ) -> Strategy:
     """Return the strategy that the session's config names; `first_config` has the limits that the run was begun with.
 
+    A search of ours varies the `readouts`; DSPy's optimizers read the words of answers.
     Raises ConfigError for an option that one of DSPy's optimizers does not have.
     """
     config = session.config.search
@@ -55,7 +60,7 @@ async def make_strategy(
     first = session.programs.seed(config.formats[0])
     programs = await with_missing_demos(session.evaluator, session.programs, first_config, first)
     evaluator = session.evaluator.with_programs(programs)
-    space = await make_space(programs, config, seed, session.writer)
+    space = await make_space(programs, config, seed, session.writer, readouts)
     weight = cost_weight(first_config.budget)
     sampler = Sampler(space, preset.sampler, seed, schedule.first - 1, programs.embed, weight, config.objective)
     proposals = make_proposals(programs, config, seed, session.writer, evaluator, schedule.later)

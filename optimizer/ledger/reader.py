@@ -127,7 +127,15 @@ class Reader:
             ) from None
 
     def close(self) -> None:
-        """Let go of this thread's connection."""
+        """Let go of the file, as far as this thread has it."""
+        self.leave()
+
+    def leave(self) -> None:
+        """Let go of this thread's connection, before the thread ends.
+
+        A connection refers to itself: one that nobody closes keeps SQLite's log beside the ledger until Python collects
+        its garbage.
+        """
         connection = getattr(self._local, "connection", None)
         if connection is not None:
             connection.close()

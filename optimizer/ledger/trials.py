@@ -72,8 +72,13 @@ def begin_trial(ledger: Ledger, number: int, candidate: Candidate, params: Mappi
     return ledger.write(sql, values)
 
 
-def finish_trial(ledger: Ledger, number: int, **columns: Any) -> Future[int]:
-    """Record how a trial ended: state, reason, value, score, low, high, seen, failures."""
+def finish_trial(ledger: Ledger, number: int, candidate: Candidate | None = None, **columns: Any) -> Future[int]:
+    """Record how a trial ended: state, reason, value, score, low, high, seen, failures.
+
+    `candidate` is the trial's own with what it was fitted to meanwhile.
+    """
+    if candidate is not None and candidate.calibrates:
+        columns["prompts"] = json_text(candidate.to_json())
     names = ", ".join(f"{name} = ?" for name in columns)
     # A replay ends a trial a second time, with the same figures: it ended when it first did.
     sql = f"UPDATE trials SET {names}, ended = CASE state WHEN 'running' THEN ? ELSE ended END WHERE number = ?"  # noqa: S608

@@ -1,4 +1,4 @@
-"""Predictors that answer in a format of their own, with demos chosen for each input."""
+"""Predictors that answer in a format of their own, with demos chosen for each input, and read their answers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import dspy
 
 from optimizer.prompt.demos import DemoPool
+from optimizer.prompt.readout import Labels, choose, label_logprobs
 from optimizer.types import Example, Prompt
 
 
@@ -29,10 +30,33 @@ class FormattedPredict(dspy.Predict):
 
 
 class PromptedPredict(FormattedPredict):
-    """A predictor that shows the demos of a Prompt: a static set, or those retrieved for the input."""
+    """A predictor that shows the demos of a Prompt, a static set or those retrieved for the input, and has its readout.
+
+    Its prediction has `label_logprobs` where the model told how likely each token of its answer was.
+    """
 
     _prompt: Prompt
     _pool: DemoPool
+    _labels: Labels | None = None  # where the answer is not read from its words
+
+    def forward(self, **inputs: Any) -> dspy.Prediction:
+        """Answer one input."""
+        return self._read(super().forward(**inputs))
+
+    async def aforward(self, **inputs: Any) -> dspy.Prediction:
+        """Answer one input, asynchronously."""
+        return self._read(await super().aforward(**inputs))
+
+    def _read(self, prediction: dspy.Prediction) -> dspy.Prediction:
+        """Put the likeliest label in the place of what the answer's words say, where that is the prompt's readout."""
+        if self._labels is None:
+            return prediction
+        if "logprobs" in prediction and (tokens := prediction["logprobs"]["content"]):
+            likely = label_logprobs(tokens, self._labels.words)
+            prediction["label_logprobs"] = likely
+            if likely:
+                prediction[self._labels.field] = self._labels.value(choose(self._prompt, likely))
+        return prediction
 
     def _demos(self, inputs: Mapping[str, Any]) -> list[Any]:
         inside = {name: inputs[name] for name in self.signature.input_fields if name in inputs}

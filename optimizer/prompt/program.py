@@ -8,18 +8,27 @@ import dspy
 
 from optimizer.prompt.builder import ROOT, ProgramBuilder
 from optimizer.prompt.demos import DemoPool
-from optimizer.prompt.formats import adapter
+from optimizer.prompt.formats import adapter, lenient
 from optimizer.prompt.formatted import PromptedPredict
+from optimizer.prompt.readout import TOP, read_labels
 from optimizer.types import Candidate, Prompt
 
 
 class Prompted(PromptedPredict):
-    """A predictor that runs one Prompt: its instruction, its format, its demos for each input."""
+    """A predictor that runs one Prompt: its instruction, its format, its demos for each input, its readout."""
 
     def __init__(self, base: dspy.Predict, prompt: Prompt, pool: DemoPool) -> None:
-        super().__init__(base.signature.with_instructions(prompt.instruction), **base.config)
+        """Raise TaskError for a readout that the predictor cannot have."""
+        self._labels = read_labels(base.signature, prompt)
+        asked = (
+            {}
+            if self._labels is None
+            else {"logprobs": True, "top_logprobs": TOP, "max_tokens": self._labels.most_tokens}
+        )
+        super().__init__(base.signature.with_instructions(prompt.instruction), **{**base.config, **asked})
         self.lm = base.lm
-        self._prompt, self._pool, self._adapter = prompt, pool, adapter(prompt.format)
+        self._prompt, self._pool = prompt, pool
+        self._adapter = adapter(prompt.format) if self._labels is None else lenient(prompt.format)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Prompted:
         return self  # nothing in it changes after construction

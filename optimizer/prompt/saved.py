@@ -29,7 +29,7 @@ from optimizer.task.schema import FieldSpec, check_fields
 from optimizer.task.task import Task
 from optimizer.task.text import parse_json
 from optimizer.task.values import coerce
-from optimizer.types import Candidate, Example, Order, Policy
+from optimizer.types import Candidate, Example, Order, Policy, Readout
 
 if TYPE_CHECKING:
     import dspy
@@ -138,7 +138,13 @@ class SavedPrompt:
             raise self.doubts.refuse()
 
     def answered_by(self, model: ModelConfig, lm: dspy.LM | None = None) -> SavedPrompt:
-        """Return the prompt with a model of the caller's in the place of the named one."""
+        """Return the prompt with a model of the caller's in the place of the named one.
+
+        Raises TaskError where the prompt is calibrated for the named one, and this is another.
+        """
+        if model.model != self.named.model and any(p.calibration for p in self.candidate.prompts.values()):
+            what = f"this prompt reads its answers by a calibration for {self.named.model}"
+            raise TaskError(f"{what}, which says nothing of {model.model}", f"Optimize it for {model.model}.")
         doubts = replace(self.doubts, model=())
         return SavedPrompt(self._task, self.candidate, model, lm, self._program, doubts, self.privacy)
 
@@ -232,6 +238,8 @@ class _Text(Strict):
     count: int = Field(ge=0)
     order: Order
     demos: tuple[dict[Literal["inputs", "outputs"], dict[str, Any]], ...]
+    readout: Readout = "generate"
+    calibration: dict[Literal["scale", "offsets", "evidence", "labels"], Any] | None = None
 
 
 def _from_json(data: dict[str, Any], source: str, trust: bool) -> SavedPrompt:

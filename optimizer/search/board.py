@@ -40,6 +40,13 @@ class Board:
         failed = sum(not isinstance(result, Score) for result in results)
         self._failures[candidate.id] = self.failures(candidate.id) + failed
 
+    def replace(self, candidate: Candidate, results: Sequence[Result]) -> None:
+        """Take a candidate as it is by now, and all of its results so far, in the place of what was added."""
+        cid = candidate.id
+        self.candidates[cid] = candidate
+        self._results[cid], self._numbers[cid], self._failures[cid] = [], [], 0
+        self.add(candidate, results)
+
     def results(self, candidate_id: str) -> list[Result]:
         """Return a candidate's results in order."""
         return self._results.get(candidate_id, [])

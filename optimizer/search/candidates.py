@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from optimizer.search.features import columns_of
-from optimizer.search.space import Space
+from optimizer.search.space import Space, varies
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,26 +31,28 @@ class Rows(Protocol):
 
 
 class Grid:
-    """Every row of levels that a predictor can have: each instruction and format with each tail.
+    """Every row of levels that a predictor can have: each instruction and style with each tail.
 
     None is written down: after a thousand trials the pools make millions.
     """
 
-    def __init__(self, texts: int, formats: int, tails: Levels) -> None:
-        """`tails` are the rows without their first two levels, shape (tails, 4)."""
-        self._heads, self._tails = (texts, formats), tails
+    def __init__(self, texts: int, styles: Levels, tails: Levels) -> None:
+        """`styles` are levels of format and readout, shape (styles, 2); `tails` those between, shape (tails, 4)."""
+        self._texts, self._styles, self._tails = texts, styles, tails
 
     def __len__(self) -> int:
-        return self._heads[0] * self._heads[1] * len(self._tails)
+        return self._texts * len(self._styles) * len(self._tails)
 
     def __getitem__(self, indices: NDArray[np.intp]) -> Levels:
         heads, tails = np.divmod(indices, len(self._tails))
-        return np.concatenate([np.stack(np.divmod(heads, self._heads[1]), -1), self._tails[tails]], axis=-1)
+        texts, styles = np.divmod(heads, len(self._styles))
+        style = self._styles[styles]
+        return np.concatenate([texts[..., None], style[..., :1], self._tails[tails], style[..., 1:]], axis=-1)
 
     def near(self, row: Levels, most: int) -> NDArray[np.intp]:
         """Return the indices of the rows near one; see Rows."""
-        text, style = (np.arange(count) != level for count, level in zip(self._heads, row[:2], strict=True))
-        heads, tails = np.add.outer(text.astype(int), style).ravel(), (self._tails != row[2:]).sum(axis=1)
+        text, style = (np.arange(self._texts) != row[0]), (self._styles != row[[1, -1]]).sum(axis=1)
+        heads, tails = np.add.outer(text.astype(int), style).ravel(), (self._tails != row[2:-1]).sum(axis=1)
         indices = [
             np.add.outer(np.flatnonzero(heads == other) * len(tails), np.flatnonzero(tails <= most - other)).ravel()
             for other in range(most + 1)
@@ -58,7 +60,7 @@ class Grid:
         return np.sort(np.concatenate(indices))
 
     def all(self) -> Levels:
-        """Return all rows as an array, shape (configurations, 6); it may be large."""
+        """Return all rows as an array, shape (configurations, 7); it may be large."""
         return self[np.arange(len(self))]
 
 
@@ -77,7 +79,12 @@ def rows_of(space: Space, predictor: str) -> Grid:
         for chosen in (sets if name == "static" else [0])
     ]
     tails = [(count, 0, 0, 0) for count, wanted in enumerate(counts) if not wanted] + shown
-    return Grid(len(pool.instructions), len(space.formats), np.array(tails, dtype=np.intp))
+    styles = [
+        (style, readout)
+        for style, name in enumerate(space.formats)
+        for readout in (range(1, 1 + len(pool.readouts)) if varies(pool, name) else [0])
+    ]
+    return Grid(len(pool.instructions), np.array(styles, dtype=np.intp), np.array(tails, dtype=np.intp))
 
 
 def candidates(parts: Sequence[Rows], best: Levels, rng: np.random.Generator) -> Levels:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Levels = NDArray[np.intp]
     Floats = NDArray[np.float64]
 
-KINDS = ("instruction", "format", "count", "policy", "order", "set")
+KINDS = ("instruction", "format", "count", "policy", "order", "set", "readout")
 FARTHEST_COUNT = 2.0
 
 
@@ -28,7 +28,7 @@ def columns_of(predictor: int) -> slice:
 class Features:
     """The dimensions of a space: `tables[d][i, j]` is the squared distance of levels i and j of dimension d.
 
-    There are six dimensions a predictor, in the order of KINDS. Two names (formats, policies, orders) are 1
+    There are seven dimensions a predictor, in the order of KINDS. Two names (formats, policies, orders, readouts) are 1
     apart; counts differ on a logarithmic scale; instructions and demo sets half by their embeddings and half
     by being two, so that embeddings which say nothing of the score cannot hide what was seen. A dimension
     that means nothing for a candidate lies in the middle of its levels (as in Hutter & Osborne 2013,
@@ -71,12 +71,15 @@ class Features:
         if kind in ("policy", "order", "set"):
             shown = params.get(f"{predictor}.count", 0) > 0
             value = value if shown and (kind != "set" or params.get(f"{predictor}.policy") == "static") else None
+        if kind == "readout":
+            value = params.get(name)
         return self._indices[dimension][value]
 
 
 def _dimensions(space: Space, pool: Pool, embed: Embed | None) -> list[tuple[str, list[Any], Floats]]:
     """Return each dimension's kind, its levels (None: absent), and a point for each level."""
     counts, demos = space.counts(pool), space.demos
+    readouts = pool.readouts if len(pool.readouts) > 1 else ()
     instructions = [proposal.text for proposal in pool.instructions]
     sets = [[f"{text_of(e.inputs)}\n{text_of(e.outputs)}" for e in demos_of] for demos_of in pool.sets]
     scale = FARTHEST_COUNT / np.log2(1 + max(1, *counts))
@@ -87,6 +90,7 @@ def _dimensions(space: Space, pool: Pool, embed: Embed | None) -> list[tuple[str
         ("policy", [None, *demos.policies], _with_absent(_corners(len(demos.policies)))),
         ("order", [None, *demos.orders], _with_absent(_corners(len(demos.orders)))),
         ("set", [None, *range(len(sets))], _with_absent(_points(sets, embed))),
+        ("readout", [None, *readouts], _with_absent(_corners(len(readouts)))),
     ]
 
 

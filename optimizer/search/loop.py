@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from optimizer.errors import BudgetSpent
 from optimizer.evaluate.evaluator import Evaluator, phase_tag
+from optimizer.search.blocks import score_up_to
 from optimizer.search.board import Board
 from optimizer.search.proposals import Grows, NoProposals
 from optimizer.search.race import survivors
@@ -72,9 +73,6 @@ class Search:
         return False
 
     async def _block(self, number: int, asked: Asked, block: Sequence[Example], start: int) -> None:
-        known = max(0, len(self.board.results(asked.candidate.id)) - start)
-        if new := block[known:]:  # else the pre-check asked them, or the same prompt was asked before
-            tag = phase_tag("search", number)
-            results = await self.evaluator.run(asked.candidate, new, "validation", start + known, tag)
-            self.board.add(asked.candidate, results)
+        examples, tag = self.schedule.examples[: start + len(block)], phase_tag("search", number)
+        if await score_up_to(self.evaluator, self.board, asked.candidate, examples, tag):
             self.log.progress(number, asked, self.board)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from optimizer.config.schema import SearchConfig
@@ -13,6 +13,7 @@ from optimizer.propose.registry import FIRST, build_proposers
 from optimizer.propose.screen import Screen
 from optimizer.propose.subjects import screen_of, subject_of
 from optimizer.search.space import Pool, Space
+from optimizer.types import Readout
 
 if TYPE_CHECKING:
     import dspy
@@ -22,8 +23,17 @@ if TYPE_CHECKING:
 AMONG_OTHERS, ALONE = 8, 16  # instructions in the pool at first, the seed's included
 
 
-async def make_space(programs: ProgramBuilder, config: SearchConfig, seed: int, writer: dspy.LM | None) -> Space:
-    """Return the space of a run; `writer` is the prompt model's LM, None where there is none."""
+async def make_space(
+    programs: ProgramBuilder,
+    config: SearchConfig,
+    seed: int,
+    writer: dspy.LM | None,
+    readouts: Sequence[Readout] = ("generate",),
+) -> Space:
+    """Return the space of a run; `writer` is the prompt model's LM, None where there is none.
+
+    `readouts` are those that the model and the program allow.
+    """
     named = FIRST if config.proposers is None else [name for name in FIRST if name in config.proposers]
     proposers = build_proposers(named, writer, programs.embed).values()
     largest = max(config.demos.counts)
@@ -33,7 +43,7 @@ async def make_space(programs: ProgramBuilder, config: SearchConfig, seed: int, 
         subject = predictor_subject(programs, name, screen)
         instructions = await _instructions(subject, proposers, config.instructions or _most(config), screen)
         sets = balanced_sets(examples, config.demos.sets, largest, seed) if examples else ((),)
-        pools[name] = Pool(instructions, sets, len(examples))
+        pools[name] = Pool(instructions, sets, len(examples), readouts=tuple(readouts))
     return Space(pools, config.formats, config.demos, config.prior)
 
 

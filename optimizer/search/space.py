@@ -9,8 +9,9 @@ from typing import Any, Protocol
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from optimizer.config.schema import Demos, Prior
+from optimizer.prompt.readout import READABLE, readout_in
 from optimizer.propose.base import Proposal
-from optimizer.types import Candidate, Example, Order, Policy, Prompt
+from optimizer.types import Candidate, Example, Order, Policy, Prompt, Readout
 
 Params = Mapping[str, Any]
 
@@ -27,7 +28,7 @@ class Suggests(Protocol):
 
 @dataclass(frozen=True)
 class Pool:
-    """What one predictor can be given: instructions, static demo sets, and examples to retrieve.
+    """What one predictor can be given: instructions, static demo sets, examples to retrieve, and readouts.
 
     `proposed` are the last of the sets as they were proposed during the search: by whom, and from which parents.
     """
@@ -36,6 +37,7 @@ class Pool:
     sets: tuple[tuple[Example, ...], ...]
     retrievable: int
     proposed: tuple[Proposal, ...] = ()
+    readouts: tuple[Readout, ...] = ("generate",)
 
     def proposal_of(self, index: int) -> Proposal | None:
         """Return the proposal of a demo set, given its index; None for one that was there from the start."""
@@ -43,9 +45,14 @@ class Pool:
         return self.proposed[late] if late >= 0 else None
 
 
+def varies(pool: Pool, format_name: str) -> bool:
+    """Tell if there is a choice of readouts for a prompt in a format."""
+    return len(pool.readouts) > 1 and format_name in READABLE
+
+
 @dataclass(frozen=True)
 class Space:
-    """Instruction × format × demo policy × count × order (× static set), for each predictor.
+    """Instruction × format × demo policy × count × order (× static set) × readout, for each predictor.
 
     Instructions and sets are asked for by their index in the pool, as integers: Optuna refuses categories
     that change within a study, and pools grow. `prior` is what is believed of a candidate before it is tried.
@@ -69,17 +76,26 @@ class Space:
     def _prompt(self, trial: Suggests, name: str, pool: Pool, instruction: str, used: list[Proposal]) -> Prompt:
         format_name = trial.suggest_categorical(f"{name}.format", list(self.formats))
         count = trial.suggest_categorical(f"{name}.count", self.counts(pool))
+        prompt = Prompt(instruction, format_name, readout=self._readout(trial, name, pool, format_name))
         if count == 0:
-            return Prompt(instruction, format_name)
+            return prompt
         policy: Policy = trial.suggest_categorical(f"{name}.policy", list(self.demos.policies))
         order: Order = trial.suggest_categorical(f"{name}.order", list(self.demos.orders))
         policy, order = self.canonical(count, policy, order)
+        prompt = replace(prompt, policy=policy, count=count, order=order)
         if policy != "static":
-            return Prompt(instruction, format_name, policy, count, order)
+            return prompt
         chosen = trial.suggest_int(f"{name}.set", 0, len(pool.sets) - 1)
         if (proposal := pool.proposal_of(chosen)) is not None:
             used.append(proposal)
-        return Prompt(instruction, format_name, policy, count, order, pool.sets[chosen][:count])
+        return replace(prompt, demos=pool.sets[chosen][:count])
+
+    @staticmethod
+    def _readout(trial: Suggests, name: str, pool: Pool, format_name: str) -> Readout:
+        if not varies(pool, format_name):
+            return readout_in(format_name, pool.readouts[0])
+        chosen: Readout = trial.suggest_categorical(f"{name}.readout", list(pool.readouts))
+        return chosen
 
     def canonical(self, count: int, policy: Policy, order: Order) -> tuple[Policy, Order]:
         """Return the policy and the order that stand for all which make the same prompt with so many demos.
@@ -105,6 +121,7 @@ class Space:
             made[f"{name}.policy"] = CategoricalDistribution(list(self.demos.policies))
             made[f"{name}.order"] = CategoricalDistribution(list(self.demos.orders))
             made[f"{name}.set"] = IntDistribution(0, max(0, len(pool.sets) - 1))
+            made[f"{name}.readout"] = CategoricalDistribution(list(pool.readouts))
         return made
 
     def params_of(self, candidate: Candidate) -> dict[str, Any] | None:
@@ -122,6 +139,10 @@ class Space:
         if not (prompt.instruction in texts and prompt.format in self.formats and prompt.count in self.counts(pool)):
             return None
         params = {"instruction": texts.index(prompt.instruction), "format": prompt.format, "count": prompt.count}
+        if prompt.readout not in {readout_in(prompt.format, one) for one in pool.readouts}:
+            return None
+        if varies(pool, prompt.format):
+            params["readout"] = prompt.readout
         if prompt.count == 0:
             return params
         if prompt.policy not in self.demos.policies or prompt.order not in self.demos.orders:

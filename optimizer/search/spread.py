@@ -8,7 +8,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from optimizer.search.space import Space
+from optimizer.search.space import Space, varies
 
 Levels = tuple[Any, ...]
 # A prior of 0.1 is worth about a third more pairs.
@@ -106,6 +106,8 @@ def _params(space: Space, levels: Levels, number: int) -> dict[str, Any]:
         params[f"{name}.order"] = order
         params[f"{name}.instruction"] = number % len(pool.instructions)
         params[f"{name}.set"] = number % max(1, len(pool.sets))
+        if varies(pool, format_name):
+            params[f"{name}.readout"] = pool.readouts[number % len(pool.readouts)]
     return params
 
 

@@ -72,7 +72,7 @@ class TrialLog:
         if cost is not None:
             board.costs[cid] = cost
         value = board.estimate(cid, reference) if scores and state != "failed" else None
-        ended = Event("ended", number, asked.candidate, scores, state, reason)
+        ended = Event("ended", number, board.candidates.get(cid, asked.candidate), scores, state, reason)
         end_trial(self.ledger, self.watch, ended, value, len(board.results(cid)), failures)
         if value is None:
             return None
@@ -92,9 +92,8 @@ def end_trial(
     low, high = interval(ended.scores)
     score = mean(ended.scores) if ended.scores else None
     columns: dict[str, Any] = {"low": low, "high": high, "seen": seen, "failures": failures}
-    finish_trial(
-        ledger, ended.number, state=ended.state, reason=ended.reason, value=value, score=score, **columns
-    ).result()
+    columns |= {"state": ended.state, "reason": ended.reason, "value": value, "score": score}
+    finish_trial(ledger, ended.number, ended.candidate, **columns).result()
     watch(ended)
 
 
@@ -132,4 +131,6 @@ def parameters(candidate: Candidate) -> dict[str, Any]:
         params[f"{name}.count"] = prompt.count
         if prompt.count:
             params |= {f"{name}.policy": prompt.policy, f"{name}.order": prompt.order}
+        if prompt.readout != "generate":
+            params[f"{name}.readout"] = prompt.readout
     return params

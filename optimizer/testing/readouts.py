@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from optimizer.evaluate.calibration import calibration_error, fit
+from optimizer.evaluate.calibration import calibration_error, fit, probabilities
 
 # fair: as sure as it is right. offsets: it favours labels. frequency: it does not know how frequent they are. scale:
 # too sure, or not sure enough. classwise: that by label. tails: now and then far off. twins: it mixes labels up in
@@ -72,7 +72,7 @@ def table(kind: Kind, rng: np.random.Generator) -> Table:
 def gain(one: Table) -> Gain:
     """Return what a calibration that is fitted on a table does on its fresh examples."""
     logprobs, labels = one.fresh_logprobs, one.fresh_labels
-    before, after = np.exp(logprobs), fit(one.logprobs, one.labels.tolist()).probabilities(logprobs)
+    before, after = np.exp(logprobs), probabilities(fit(one.logprobs, one.labels.tolist()), logprobs)
     right = (after.argmax(axis=1) == labels).mean() - (before.argmax(axis=1) == labels).mean()
     errors = [
         calibration_error(chances / chances.sum(axis=1, keepdims=True), labels.tolist()) for chances in (before, after)

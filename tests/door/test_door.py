@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import sqlite3
 import threading
 import time
@@ -429,3 +430,16 @@ def test_each_repetition_is_a_call_of_its_own_where_the_model_samples(
     for number in (0, 1, 2, 1):
         contextvars.copy_context().run(repeated, number)
     assert len(endpoint.wire.calls) == calls
+
+
+def test_a_closed_door_leaves_no_log_beside_the_ledger(make_door: MakeDoor, ledger: Ledger) -> None:
+    door = make_door(FakeEndpoint())
+    ask(door)
+    ask(door)  # read from the ledger, in the door's thread
+    gc.disable()  # which would mend it later
+    try:
+        door.close()
+        ledger.close()
+        assert not ledger.path.with_name("ledger.db-wal").exists()
+    finally:
+        gc.enable()

@@ -20,7 +20,7 @@ def test_every_configuration_is_there_once(space) -> None:  # type: ignore[no-un
 def test_a_small_space_is_weighed_whole() -> None:
     space = example_space(1, ("turns",), (0, 2), names=2)
     parts = [rows_of(space, name) for name in space.pools]
-    found = candidates(parts, np.empty((0, 12), dtype=np.intp), RNG(0))
+    found = candidates(parts, np.empty((0, 14), dtype=np.intp), RNG(0))
     assert len({tuple(row) for row in found}) == size_of(space) == 81
 
 
@@ -34,13 +34,13 @@ def test_of_a_large_space_the_kin_of_the_best_is_weighed_too() -> None:
     for row in kin:
         apart = [
             (row[None, :] != best).sum(axis=1),
-            *((row[i : i + 6] != best[:, i : i + 6]).any(1) for i in (0, 6, 12)),
+            *((row[i : i + 7] != best[:, i : i + 7]).any(1) for i in (0, 7)),
         ]
         assert (apart[0] <= NEAR).any()
         assert min(sum(part[place] for part in apart[1:]) for place in range(2)) <= 1
     for row in found:
         for place, part in enumerate(parts):
-            assert (part.all() == row[6 * place : 6 * place + 6]).all(axis=1).any()
+            assert (part.all() == row[7 * place : 7 * place + 7]).all(axis=1).any()
 
 
 @given(st.integers(0, 3), st.integers(0, 10**6))
@@ -54,7 +54,7 @@ def test_a_grid_finds_what_a_list_of_its_rows_finds(most: int, place: int) -> No
 
 def test_the_random_ones_follow_the_seed() -> None:
     parts = [rows_of(example_space(8), "step0")] * 3
-    none = np.empty((0, 18), dtype=np.intp)
+    none = np.empty((0, 21), dtype=np.intp)
     one, two, other = (candidates(parts, none, RNG(seed)) for seed in (1, 1, 2))
     assert (one == two).all()
     assert (one != other).any()

@@ -52,7 +52,8 @@ def test_the_posterior_is_that_of_the_textbook(features: Features) -> None:
 def test_the_gradient_of_the_loss_is_right(features: Features) -> None:
     surrogate, levels = Surrogate(features.tables), random_rows(features, 15, 3)
     told = seen(levels, np.random.default_rng(3).random(15), 0.01, 0.1)
-    apart = [table[np.ix_(levels[:, place], levels[:, place])] for place, table in enumerate(features.tables)]
+    varied = [(place, table) for place, table in enumerate(features.tables) if table.any()]
+    apart = [table[np.ix_(levels[:, place], levels[:, place])] for place, table in varied]
     theta = surrogate.start + np.random.default_rng(4).normal(size=len(surrogate.start)) / 2
     _, gradient = surrogate._loss(theta, told, apart)
     slopes = approx_fprime(theta, lambda at: surrogate._loss(at, told, apart)[0], 1e-6)

@@ -28,3 +28,10 @@ def adapter(name: str) -> dspy.Adapter:
     }
     made: dspy.Adapter = makers[name]()
     return made
+
+
+def lenient(name: str) -> dspy.Adapter:
+    """Return the adapter of a format whose answer begins with the value; it takes an unreadable value for None."""
+    from optimizer.prompt.formats.plain import BlockAdapter, TurnsAdapter
+
+    return {"turns": TurnsAdapter, "block": BlockAdapter}[name](lenient=True)

@@ -17,12 +17,19 @@ Messages = list[dict[str, Any]]
 class PlainAdapter(dspy.Adapter):
     """What both formats share: bare values for single fields, 'Name: value' lines for several."""
 
+    def __init__(self, lenient: bool = False) -> None:
+        """With `lenient` a value that cannot be read is None: something else than the words will tell it."""
+        super().__init__()
+        self._lenient = lenient
+
     def parse(self, signature: type[dspy.Signature], completion: str) -> dict[str, Any]:
         """Return the output fields; raises AdapterParseError where one cannot be read."""
         texts = self.sections(signature.output_fields, completion)
         try:
             return {name: read(field.annotation, texts[name]) for name, field in signature.output_fields.items()}
         except (KeyError, ValueError) as problem:
+            if self._lenient:
+                return dict.fromkeys(signature.output_fields)
             raise AdapterParseError(
                 adapter_name=type(self).__name__, signature=signature, lm_response=completion, message=str(problem)
             ) from None

@@ -1,0 +1,53 @@
+"""Calibrates a candidate by its own answers: each example is read by what the others have shown."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from optimizer.evaluate.calibration import UNKNOWN, cross_fitted, fit
+from optimizer.evaluate.evaluator import Evaluator, Result
+from optimizer.ledger.answers import put_scores
+from optimizer.prompt.readout import Labels, labels_of
+from optimizer.types import Candidate, Example, Score
+
+
+async def calibrated(
+    evaluator: Evaluator, candidate: Candidate, examples: Sequence[Example], results: Sequence[Result], split: str
+) -> tuple[Candidate, list[Result]]:
+    """Return a candidate with the calibration that its answers show, and what these are worth after one.
+
+    `results` are all of the candidate's so far, from the split's first example on; they are recorded anew. An answer
+    is read by a calibration that was fitted without it, so that its score is that of a new example. Those whose
+    labels' log-probabilities are not known stay what they were.
+    """
+    (name, prompt), *others = candidate.prompts.items()
+    labels = labels_of(evaluator.programs.build(candidate).predictors()[0].signature)
+    known = [at for at, result in enumerate(results) if isinstance(result, Score) and result.logprobs]
+    if others or labels is None or prompt.readout != "calibrated" or not known:
+        return candidate, list(results)
+    table = np.array([results[at].logprobs for at in known])  # type: ignore[union-attr]
+    numbers = [labels.number(examples[at].outputs.get(labels.field)) for at in known]
+    truth = [UNKNOWN if number is None else number for number in numbers]
+    chosen = cross_fitted(table, truth).argmax(axis=1).tolist()
+    read = list(results)
+    for at, number in zip(known, chosen, strict=True):
+        read[at] = _read_as(evaluator, labels, number, examples[at], results[at])
+    metric, ids = evaluator.metric, [example.id for example in examples[: len(read)]]
+    written = put_scores(evaluator.ledger, candidate.id, split, 0, ids, f"{metric.name}@{metric.version}", read)
+    await asyncio.wrap_future(written)
+    fitted = replace(prompt, calibration=fit(table, truth, labels.words))
+    return replace(candidate, prompts={name: fitted}), read
+
+
+def _read_as(evaluator: Evaluator, labels: Labels, number: int, example: Example, result: Result) -> Result:
+    """Return a result as if a label had been the answer."""
+    value = labels.value(number)
+    if not isinstance(result, Score) or result.answer.get(labels.field) == value:
+        return result
+    answer = {**result.answer, labels.field: value}
+    worth, feedback = evaluator.metric(example, answer)
+    return replace(result, value=worth, answer=answer, feedback=feedback)

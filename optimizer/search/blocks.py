@@ -1,0 +1,29 @@
+"""One candidate's next block: what it has not answered yet is asked, scored, and read by what it has shown so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from optimizer.evaluate.evaluator import Evaluator
+from optimizer.evaluate.readouts import calibrated
+from optimizer.ledger.calls import CallTag
+from optimizer.search.board import Board
+from optimizer.types import Candidate, Example
+
+
+async def score_up_to(
+    evaluator: Evaluator, board: Board, candidate: Candidate, examples: Sequence[Example], tag: CallTag
+) -> bool:
+    """Let the board know a candidate's results on the first validation examples; False where it did already.
+
+    The pre-check may have asked them, or the same prompt was tried before. A calibrated candidate is fitted anew to
+    all that it has answered by now, and its older answers are read by that, too.
+    """
+    known = len(board.results(candidate.id))
+    if not (new := examples[known:]):
+        return False
+    board.add(candidate, await evaluator.run(candidate, new, "validation", known, tag))
+    if candidate.calibrates:
+        answers = board.results(candidate.id)
+        board.replace(*await calibrated(evaluator, candidate, examples, answers, "validation"))
+    return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import random
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -21,13 +21,13 @@ from optimizer.models.server import EmbeddedServer
 from optimizer.models.store import Store
 from optimizer.prompt.builder import ROOT
 from optimizer.prompt.program import Programs
+from optimizer.prompt.readout import TOP, label_logprobs
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
 from optimizer.types import Candidate, Example, Prompt
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
-TOP = 200  # log-probabilities that are asked for
-DEMOS = (("8 nearest", "nearest", 8), ("8 fixed", "static", 8), ("16 fixed", "static", 16))
+DEMOS = ("nearest:8", "static:8", "static:16")
 
 
 def main() -> None:
@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=["agnews", "sst2", "banking10"])
     parser.add_argument("--sizes", type=int, nargs=3, default=[100, 100, 200], help="train, validation, test")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--demos", nargs="+", default=DEMOS, help="policy:count")
     options = parser.parse_args()
     print("| task | demos | seed | likeliest label | calibrated, no labels | calibrated | error before → after |")
     print("|---|---|---|---|---|---|---|", flush=True)
@@ -45,9 +46,9 @@ def main() -> None:
         for name in options.tasks:
             for seed in options.seeds:
                 task = load_task(make_task(name, DATA, seed, tuple(options.sizes), Path(folder) / f"{name}{seed}"))
-                for words, policy, count in DEMOS:
-                    row = measured(server.address, task, policy, count, seed)
-                    print(f"| {name} | {words} | {seed} | {row} |", flush=True)
+                for policy, count in (demos.split(":") for demos in options.demos):
+                    row = measured(server.address, task, policy, int(count), seed)
+                    print(f"| {name} | {count} {policy} | {seed} | {row} |", flush=True)
 
 
 def measured(address: str, task: Task, policy: str, count: int, seed: int) -> str:
@@ -76,27 +77,18 @@ def measured(address: str, task: Task, policy: str, count: int, seed: int) -> st
 def logprobs(
     address: str, programs: Programs, candidate: Candidate, examples: Sequence[Example], labels: Sequence[str]
 ) -> np.ndarray:
-    """Return what the first token says of each label: examples × labels."""
-    model, program = ModelConfig(model="openai/local", max_tokens=1), programs.build(candidate)
+    """Return what the model says of each label, examples × labels; 0 where no label is among what it tells."""
+    longest = max(len(label.encode()) for label in labels) + 2
+    model, program = ModelConfig(model="openai/local", max_tokens=longest), programs.build(candidate)
     rows = []
     with httpx.Client(timeout=300) as client:
         for example in examples:
             body = openai_body(model, first_request(program, model, example.inputs))
             body |= {"logprobs": True, "top_logprobs": TOP, "temperature": 0}
             reply = client.post(f"{address}/v1/chat/completions", json=body).raise_for_status().json()
-            top = reply["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
-            rows.append(of_labels({one["token"]: one["logprob"] for one in top}, labels))
+            seen = label_logprobs(reply["choices"][0]["logprobs"]["content"], labels)
+            rows.append(seen or [0.0] * len(labels))
     return np.array(rows)
-
-
-def of_labels(tokens: Mapping[str, float], labels: Sequence[str]) -> list[float]:
-    """Return the log-probability of each label: of all tokens that begin it; what is not told is below what is."""
-    least, chances = min(tokens.values()), np.zeros(len(labels))
-    for token, logprob in tokens.items():
-        begun = [number for number, label in enumerate(labels) if token.strip() and label.startswith(token.strip())]
-        for number in begun:  # labels that begin alike share what is known of their beginning
-            chances[number] += np.exp(logprob) / len(begun)
-    return [float(np.log(chance)) if chance > 0 else least for chance in chances]
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import itertools
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import yaml
 
 from experiments.replay.tables import FOLDER, Choice, Table, dump
 from experiments.replay.worlds import candidate_of
-from optimizer.config.schema import ANSWER_TOKENS, BudgetConfig, Failures, ModelConfig, Models, SearchConfig
+from optimizer.config.schema import ANSWER_TOKENS, BudgetConfig, Demos, Failures, ModelConfig, Models, SearchConfig
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door
 from optimizer.door.engine import language_model
@@ -36,7 +36,7 @@ from optimizer.search.space import Pool
 from optimizer.task.load import load_task
 from optimizer.task.split import stratum_of
 from optimizer.task.task import Task
-from optimizer.types import Example, Score
+from optimizer.types import Candidate, Example, Score
 
 # format, policy, count, how many: what the default space holds, with few of the formats that take seconds a call.
 STRATA = [
@@ -48,6 +48,13 @@ STRATA = [
     ("chat", "static", 4, 1),
     ("json", "static", 2, 1),
     ("xml", "static", 2, 1),
+]
+# The same for labels that are read from log-probabilities: only formats whose answer begins with the label.
+READ_STRATA = [
+    *(("turns", "static", count, many) for count, many in ((0, 2), (2, 4), (4, 6), (8, 8), (16, 8), (32, 6))),
+    *(("turns", "nearest", count, many) for count, many in ((2, 2), (4, 3), (8, 3), (16, 2))),
+    *(("turns", "diverse", count, many) for count, many in ((4, 1), (8, 1))),
+    *(("block", "static", count, 1) for count in (4, 16)),
 ]
 EXAMPLES = 60
 # So many columns for all candidates, then the next: an interrupted recording leaves a narrower table.
@@ -148,6 +155,7 @@ def main() -> None:
     parser.add_argument("--model", default="local/smollm2-135m")
     parser.add_argument("--examples", type=int, default=EXAMPLES)
     parser.add_argument("--out", type=Path, default=FOLDER)
+    parser.add_argument("--readout", action="store_true", help="labels by their log-probabilities, which are kept")
     options = parser.parse_args()
     for name in options.tasks:
         work = options.work / name
@@ -155,16 +163,25 @@ def main() -> None:
         (work / "task.yaml").write_text(yaml.safe_dump(SOURCES[name].written(name, options.data)), encoding="utf-8")
         task = load_task(work)
         models = Models(task=ModelConfig(model=options.model))
-        for table in recorded(task, work, models, options.examples):
+        strata = READ_STRATA if options.readout else STRATA
+        for table in recorded(task, work, models, options.examples, strata, options.readout):
             options.out.mkdir(parents=True, exist_ok=True)
             (options.out / f"{name}.json").write_text(dump(table), encoding="utf-8")
             print(f"{name}: {table.scores.shape}, best {table.scores.mean(axis=1).max():.3f}", flush=True)
 
 
 def recorded(
-    task: Task, work: Path, models: Models, examples: int, strata: Sequence[tuple[str, str, int, int]] = tuple(STRATA)
+    task: Task,
+    work: Path,
+    models: Models,
+    examples: int,
+    strata: Sequence[tuple[str, str, int, int]] = tuple(STRATA),
+    readout: bool = False,
 ) -> Iterator[Table]:
-    """Yield a table of the first columns, then of more, up to `examples`; resumes from `work`'s ledger."""
+    """Yield a table of the first columns, then of more, up to `examples`; resumes from `work`'s ledger.
+
+    With `readout` each answer is the likeliest label, and the log-probabilities of all of them are kept.
+    """
     columns = task.validation[:examples]
     with ExitStack() as stack:
         # One loop for all passes: the evaluator's places belong to the loop that it was first run in.
@@ -173,33 +190,45 @@ def recorded(
         ledger = stack.enter_context(closing(Ledger(work / "ledger.db")))
         door = stack.enter_context(closing(Door(ledger, Budget(BudgetConfig()), fleet.endpoints, {}, Failures())))
         programs = Programs(task, task.train, Embedder.local(print))
-        space = runner.run(make_space(programs, SearchConfig(), 0, None))
+        wanted = SearchConfig(demos=Demos(counts=sorted({count for _, _, count, _ in strata})))
+        space = runner.run(make_space(programs, wanted, 0, None))
         pool = space.pools[ROOT]
         choices = designed(strata, len(pool.instructions), len(pool.sets))
         endpoint = fleet.endpoints["task"]
         lm = language_model(door, "task", endpoint, models.task.model_copy(update={"max_tokens": ANSWER_TOKENS}))
         evaluator = Evaluator(programs, lm, task.metric, list(task.outputs), ledger, endpoint.concurrency)
-        scores = np.zeros((len(choices), 0))
+        candidates = [candidate_of(choice, pool) for choice in choices]
+        if readout:
+            candidates = [_choosing(candidate) for candidate in candidates]
+        answers: list[list[Score]] = [[] for _ in choices]
         for start in range(0, len(columns), PASS):
             part = columns[start : start + PASS]
-            scores = np.hstack([scores, runner.run(_pass(evaluator, pool, choices, part, start))])
-            yield _table(task, models, pool, choices, columns[: scores.shape[1]], scores, ledger)
+            for row, more in zip(answers, runner.run(_pass(evaluator, candidates, choices, part, start)), strict=True):
+                row.extend(more)
+            yield _table(task, models, pool, choices, columns[: start + len(part)], answers, ledger)
+
+
+def _choosing(candidate: Candidate) -> Candidate:
+    """Return a candidate that answers with the likeliest label."""
+    return replace(candidate, prompts={n: replace(p, readout="choose") for n, p in candidate.prompts.items()})
 
 
 async def _pass(
-    evaluator: Evaluator, pool: Pool, choices: Sequence[Choice], part: Sequence[Example], start: int
-) -> np.ndarray:
+    evaluator: Evaluator,
+    candidates: Sequence[Candidate],
+    choices: Sequence[Choice],
+    part: Sequence[Example],
+    start: int,
+) -> list[list[Score]]:
     """Return choices × examples; one candidate after the other, so that its prefix stays in the model's cache."""
-    rows: dict[int, list[float]] = {}
+    rows: dict[int, list[Score]] = {}
     for number in sorted(range(len(choices)), key=lambda place: _prefix(choices[place])):
-        found = await evaluator.run(
-            candidate_of(choices[number], pool), part, "validation", start, phase_tag("search", number)
-        )
+        found = await evaluator.run(candidates[number], part, "validation", start, phase_tag("search", number))
         lost = [result for result in found if not isinstance(result, Score)]
         if lost:
             raise RuntimeError(f"candidate {number}: {len(lost)} calls failed ({lost[0].message}); run it again")
-        rows[number] = [result.value for result in found if isinstance(result, Score)]
-    return np.array([rows[number] for number in range(len(choices))])
+        rows[number] = [result for result in found if isinstance(result, Score)]
+    return [rows[number] for number in range(len(choices))]
 
 
 def _prefix(choice: Choice) -> tuple[Any, ...]:
@@ -214,7 +243,7 @@ def _table(
     pool: Pool,
     choices: Sequence[Choice],
     columns: Sequence[Example],
-    scores: np.ndarray,
+    answers: Sequence[Sequence[Score]],
     ledger: Ledger,
 ) -> Table:
     usage = usage_by_trial(ledger)
@@ -231,9 +260,22 @@ def _table(
         choices=tuple(choices),
         tokens=tuple(0.0 if one is None else one.input_tokens / max(1, one.calls) for one in spent),
         seconds=tuple(seconds.get(number, 0.0) for number in range(len(choices))),
-        scores=scores,
+        scores=np.array([[one.value for one in row] for row in answers]),
         labels=numbered(columns, task),
+        logprobs=_logprobs(answers, task),
     )
+
+
+def _logprobs(answers: Sequence[Sequence[Score]], task: Task) -> np.ndarray | None:
+    """Return candidates × examples × labels, these in the order of `numbered`; None where nothing was told."""
+    told = [one.logprobs for row in answers for one in row if one.logprobs]
+    if not told:
+        return None
+    labels, stratum = next(iter(task.outputs.values())).choices or (), stratum_of(task.validation, task.outputs)
+    seen = dict.fromkeys(stratum(example) for example in task.validation)
+    order = [labels.index(label) for label in seen if label in labels]
+    none = (np.nan,) * len(labels)
+    return np.array([[one.logprobs or none for one in row] for row in answers])[:, :, order]
 
 
 def numbered(columns: Sequence[Example], task: Task) -> tuple[int, ...]:

@@ -40,6 +40,8 @@ class Table:
     `tokens` are prompt tokens a call, `seconds` of a call on the machine that recorded it. `sets` holds the
     demo sets and `examples` the columns, both as places of the data file (`train.jsonl:17`): the data
     themselves are not kept here. `labels` numbers each column's right answer; empty where these are not few.
+    `logprobs` are those of each label, candidates × examples × labels, NaN where they were not told; None where they
+    were not asked for.
     """
 
     task: str
@@ -53,6 +55,7 @@ class Table:
     seconds: tuple[float, ...]
     scores: np.ndarray
     labels: tuple[int, ...] = ()
+    logprobs: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         expected = (len(self.choices), len(self.examples))
@@ -60,6 +63,8 @@ class Table:
             raise ValueError(f"{self.task}: scores are {self.scores.shape}, not candidates × examples {expected}")
         if self.labels and len(self.labels) != len(self.examples):
             raise ValueError(f"{self.task}: {len(self.labels)} labels for {len(self.examples)} examples")
+        if self.logprobs is not None and self.logprobs.shape[:2] != expected:
+            raise ValueError(f"{self.task}: logprobs are {self.logprobs.shape}, not candidates × examples × labels")
 
 
 def dump(table: Table) -> str:
@@ -73,6 +78,9 @@ def dump(table: Table) -> str:
             table.choices, table.tokens, table.seconds, table.scores, strict=True
         )
     ]
+    if table.logprobs is not None:
+        for row, known in zip(rows, table.logprobs, strict=True):
+            row["logprobs"] = [None if np.isnan(one).any() else np.round(one, 2).tolist() for one in known]
     lines = [f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}," for key, value in (head | pools).items()]
     body = ",\n".join(f"  {json.dumps(row)}" for row in rows)
     return "\n".join(["{", *lines, ' "candidates": [', body, " ]", "}"]) + "\n"
@@ -95,12 +103,22 @@ def load(path: Path) -> Table:
         seconds=tuple(row["seconds"] for row in rows),
         scores=np.array([[float(score) for score in row["scores"]] for row in rows]),
         labels=tuple(data.get("labels", ())),
+        logprobs=_logprobs([row.get("logprobs") for row in rows]),
     )
 
 
 def load_all(folder: Path = FOLDER) -> list[Table]:
     """Read every table of a folder, by name."""
     return [load(path) for path in sorted(folder.glob("*.json"))]
+
+
+def _logprobs(rows: Sequence[Sequence[Sequence[float] | None] | None]) -> np.ndarray | None:
+    known = [one for row in rows if row is not None for one in row if one is not None]
+    if not known:
+        return None
+    none = [np.nan] * len(known[0])
+    width = max(len(row) for row in rows if row is not None)
+    return np.array([[one or none for one in row or [None] * width] for row in rows], dtype=float)
 
 
 def _written(scores: Sequence[float]) -> str | list[float]:

@@ -50,7 +50,7 @@ def _text(comparison: Comparison) -> str:
             low, high = side.gain_ci95
             word = "better" if low > 0 else "worse" if high < 0 else "not told apart"
             line += f"  {side.gain:+.3f} {interval(low, high, form='+.3f')}  {word}"
-        lines.append(line)
+        lines += [line, f"  {'':{width}}  {cell(side.prompt)}"]
     if len(comparison.sides) > 2:
         lines.append("Each difference is to the first line, at 95 % for itself: of many, one in twenty is chance.")
     return "\n".join(lines)

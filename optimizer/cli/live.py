@@ -277,15 +277,9 @@ def _of(name: str, spent: float, limit: float) -> str:
 
 def _trial_line(event: Event) -> str:
     from optimizer.evaluate.statistics import mean
+    from optimizer.report.words import dimensions_of
 
     score = f"{mean(event.scores):.3f} on {len(event.scores):3}" if event.scores else "no score"
     why = f"{event.reason}; " if event.state != "complete" and event.reason else ""
-    return f"trial {event.number:3}  {score}  {event.state:9}  {why}{_dimensions(event)}"
-
-
-def _dimensions(event: Event) -> str:
-    prompts = [
-        f"{prompt.format}, {f'{prompt.policy} {prompt.count}' if prompt.count else 'no demos'}"
-        for prompt in event.candidate.prompts.values()
-    ]
-    return f"{event.candidate.origin}: {'; '.join(prompts)}"
+    prompt = f"{event.candidate.origin}: {dimensions_of(event.candidate)}"
+    return f"trial {event.number:3}  {score}  {event.state:9}  {why}{prompt}"

@@ -56,7 +56,8 @@ def show(run_dir: Path, number: int | None, example: int | None, as_json: bool) 
 
 def _lines(shown: Shown, messages: list[dict[str, Any]]) -> list[str]:
     from optimizer.report.clean import cell, visible
-    from optimizer.report.words import interval
+    from optimizer.report.readout import offset_lines
+    from optimizer.report.words import interval, readout_in_words
 
     trial = shown.trial
     score = "no score" if trial.score is None else f"{trial.score:.3f} {interval(trial.low, trial.high)}"
@@ -69,6 +70,11 @@ def _lines(shown: Shown, messages: list[dict[str, Any]]) -> list[str]:
         "Parameters:",
         *(f"  {cell(name)}: {cell(value)}" for name, value in trial.params.items()),
     ]
+    for prompt in trial.candidate.prompts.values():
+        if prompt.readout != "generate":
+            lines.append(readout_in_words(prompt))
+        if prompt.calibration is not None:
+            lines += [f"  {line}" for line in ("offset in nats, label", *offset_lines(prompt.calibration))]
     if messages:
         lines.append(f"Messages for example {shown.first}:")
     elif shown.inputs:

@@ -40,6 +40,7 @@ def status(run_dir: Path, as_json: bool) -> None:
 
 
 def _lines(status: Status, run_dir: Path) -> list[str]:
+    from optimizer.report.clean import cell
     from optimizer.report.words import at_most, masked_text
 
     ended = sum(status.trials.values()) - status.trials["running"]
@@ -48,6 +49,7 @@ def _lines(status: Status, run_dir: Path) -> list[str]:
         f"{status.task}: {status.state}" + (f", {status.verdict}" if status.verdict else ""),
         f"  trials    {ended}{at_most(status.planned)} ended" + (f" ({states})" if states else ""),
         f"  best      {best_text(status.best)}",
+        *([f"  prompt    {cell(status.prompt)}"] if status.prompt else []),
         f"  spent     {', '.join(_spent(name, *pair) for name, pair in status.spent.items())}",
         f"  test      {status.test_calls:,} calls",
         f"  failures  {', '.join(f'{count} {kind}' for kind, count in status.failures.items()) or 'none'}",

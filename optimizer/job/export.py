@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from optimizer.errors import ConfigError, LedgerError, TaskError
@@ -67,11 +68,12 @@ def find_winner(run_dir: Path) -> Trial:
     """Return the trial that won a finished run; raises LedgerError where there is none yet."""
     with closing(Reader(run_dir / "ledger.db")) as ledger:
         result, trials = result_of(ledger), all_trials(ledger)
-    won = result.winner.candidate.id if result else None
-    found = [trial for trial in trials if trial.candidate.id == won]
-    if not found:
+    won = result.winner.candidate if result else None
+    found = [trial for trial in trials if won is not None and trial.candidate.id == won.id]
+    if won is None or not found:
         raise LedgerError(f"{run_dir}: the run has no winner yet", "Name one of its trials with --trial.")
-    return found[0]
+    # A trial's own calibration may be older: it ended before the candidate was tried again.
+    return replace(found[0], candidate=replace(found[0].candidate, prompts=won.prompts))
 
 
 def _trial_prompt(run_dir: Path, candidate: Candidate, trust: bool) -> SavedPrompt:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 FILE = "study.db"
 # What a trial's parameter is where it has none: a prompt without demos has no policy.
 NONE = "none"
+# Another one is meant where a prompt says nothing of it: its answers are read from their words.
+ABSENT = {"readout": "generate"}
 # Of an instruction so much is shown; it is whole in the trial's user attributes.
 LABEL = 40
 _STATES = {"complete": "COMPLETE", "raced_out": "PRUNED", "failed": "FAIL", "running": "RUNNING"}
@@ -127,7 +129,7 @@ def _frozen(trials: Sequence[Trial], both: bool) -> list[FrozenTrial]:
         state = TrialState[_STATES[trial.state]]
         if state is TrialState.COMPLETE and not whole:
             state = TrialState.FAIL
-        params = {name: labels[trial.number].get(name, NONE) for name in distributions}
+        params = {name: labels[trial.number].get(name, _absent(name)) for name in distributions}
         ended = None if trial.ended is None else dt.datetime.fromtimestamp(trial.ended)
         frozen.append(
             FrozenTrial(
@@ -167,9 +169,14 @@ def _distributions(labels: Sequence[Mapping[str, str | int]]) -> dict[str, Categ
 
     found: dict[str, CategoricalDistribution] = {}
     for name in dict.fromkeys(name for one in labels for name in one):
-        values = dict.fromkeys(one.get(name, NONE) for one in labels)
+        values = dict.fromkeys(one.get(name, _absent(name)) for one in labels)
         found[name] = CategoricalDistribution(sorted(values, key=lambda value: (isinstance(value, str), value)))
     return found
+
+
+def _absent(name: str) -> str:
+    """Return what a parameter is where a trial has none."""
+    return ABSENT.get(name.rpartition(".")[2], NONE)
 
 
 def _attributes(trial: Trial) -> dict[str, object]:

@@ -192,6 +192,11 @@ def calls_of(ledger: Reader, phase: Phase, trial: int, example: str) -> list[Cal
     return _calls(ledger, condition, (trial, phase, example))
 
 
+def answered_calls(ledger: Reader, phase: Phase, trial: int) -> list[Call]:
+    """Return what one trial paid for and was answered by the task model, in order."""
+    return _calls(ledger, "trial = ? AND phase = ? AND role = 'task' AND state = 'done' ORDER BY id", (trial, phase))
+
+
 def failed_calls(ledger: Reader, most: int) -> list[Call]:
     """Return the first `most` calls that failed for good."""
     condition = "state = 'failed' AND trial IS NOT NULL ORDER BY id LIMIT ?"

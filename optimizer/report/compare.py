@@ -13,14 +13,20 @@ from optimizer.evaluate.statistics import Interval, difference, interval, mean
 from optimizer.ledger.answers import answers_of
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import result_of
+from optimizer.report.words import dimensions_of
+from optimizer.types import Candidate
 
 
 @dataclass(frozen=True)
 class ComparedPrompt:
-    """One prompt's scores on the common examples; `gain` over the first one is None for the first itself."""
+    """One prompt's scores on the common examples; `gain` over the first one is None for the first itself.
+
+    `prompt` is what it has beside its instruction: "turns, nearest 4, calibrated".
+    """
 
     name: str
     candidate: str
+    prompt: str
     score: float
     ci95: Interval
     gain: float | None
@@ -40,6 +46,7 @@ class Comparison:
 class _Tested:
     name: str
     candidate: str
+    prompt: str
     metric: str
     scores: dict[str, float]
 
@@ -69,7 +76,7 @@ def compare(run_dirs: Sequence[Path]) -> Comparison:
 def _compared(tested: _Tested, scores: list[float], first: list[float]) -> ComparedPrompt:
     gain = mean(scores) - mean(first)
     return ComparedPrompt(
-        tested.name, tested.candidate, mean(scores), interval(scores), gain, difference(scores, first)
+        tested.name, tested.candidate, tested.prompt, mean(scores), interval(scores), gain, difference(scores, first)
     )
 
 
@@ -79,7 +86,8 @@ def _tested(run_dir: Path, which: Literal["seed", "winner"]) -> _Tested:
         if result is None:
             remedy = f"Let it finish with `metier resume {run_dir}`."
             raise LedgerError(f"{run_dir}: this run has not come to its test", remedy)
-        candidate = getattr(result, which).candidate.id
-        answers = answers_of(ledger, candidate, "test")
+        candidate: Candidate = getattr(result, which).candidate
+        answers = answers_of(ledger, candidate.id, "test")
     scores = {answer.example: answer.value for answer in answers if answer.value is not None}
-    return _Tested(f"{run_dir} {which}", candidate, answers[0].metric if answers else "", scores)
+    metric = answers[0].metric if answers else ""
+    return _Tested(f"{run_dir} {which}", candidate.id, dimensions_of(candidate), metric, scores)

@@ -15,7 +15,7 @@ from optimizer.report.overview import overview
 from optimizer.report.prompts import prompt_title, prompts_section, trial_prompts
 from optimizer.report.searched import search_section
 from optimizer.report.tested import outcome_section
-from optimizer.report.words import at_most, headline, interval, number
+from optimizer.report.words import READ_AS, at_most, headline, interval, number
 from optimizer.types import Usage
 
 # More trials than these are shown the best first; the others are folded, with the columns that tell them apart.
@@ -123,8 +123,10 @@ def _trials(facts: Facts) -> Section:
 
 def _table(caption: str, trials: Sequence[Trial]) -> Table:
     """Return a row a trial; on a phone the first three columns are what is seen without scrolling."""
-    head = ("trial", "score", "why it ended", "95 % interval", "seen", "tokens a call", "state", "from", "candidate")
-    rows = [
+    head: tuple[str, ...] = (
+        *("trial", "score", "why it ended", "95 % interval", "seen", "tokens a call", "state", "from", "candidate"),
+    )
+    rows: list[tuple[str, ...]] = [
         (
             _name(trial),
             number(trial.score),
@@ -139,7 +141,14 @@ def _table(caption: str, trials: Sequence[Trial]) -> Table:
         for trial in trials
     ]
     links = [Section(prompt_title(trial), []).anchor for trial in trials]
+    read = [_read_as(trial) for trial in trials]
+    if len(set(read)) > 1:
+        head, rows = (*head, "answers read as"), [(*row, how) for row, how in zip(rows, read, strict=True)]
     return Table(caption, head, rows, "None has begun.", links)
+
+
+def _read_as(trial: Trial) -> str:
+    return "; ".join(READ_AS[prompt.readout] or "their words" for prompt in trial.candidate.prompts.values())
 
 
 def _name(trial: Trial) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from optimizer.ledger.answers import Answer, answers_of
 from optimizer.ledger.calls import failures_by_kind
@@ -16,6 +16,9 @@ from optimizer.ledger.spend import lost_calls, usage_by_role
 from optimizer.ledger.trials import Trial, all_trials, best_trial, proposers_of
 from optimizer.types import Candidate, Usage
 
+if TYPE_CHECKING:
+    from optimizer.evaluate.reliability import Reliability
+
 GOOD = 10
 
 
@@ -26,7 +29,9 @@ class Facts:
     `planned` is how many trials are wanted, None where the budget alone ends the search; `after` is the winner, or
     the best candidate so far; `split` the examples on which it and the seed are compared in `before_answers` and
     `after_answers`: test, once both have answered it. `before_sent` and `after_sent` are their prompts as they were
-    sent for one example. `good` holds the validation answers of the best candidates, by id.
+    sent for one example. `fitted` is how many validation answers of `after` its calibration was fitted to, 0 where it
+    has none, and `reliability` how sure these were, and how right. `good` holds the validation answers of the best
+    candidates, by id.
     """
 
     task: str
@@ -45,6 +50,8 @@ class Facts:
     after_answers: Sequence[Answer]
     before_sent: SentPrompt | None
     after_sent: SentPrompt | None
+    fitted: int
+    reliability: Reliability | None
     good: Mapping[str, Sequence[Answer]]
     examples: Mapping[str, Mapping[str, Mapping[str, Any]]]
     usage: Mapping[str, Mapping[str, Usage]]
@@ -65,6 +72,7 @@ def gather(ledger: Reader) -> Facts:
     sent = [prompt_as_sent(ledger, side.id) if side else None for side in (before, after)]
     identity = ledger.meta("identity") or {}
     proposers, rejected = proposers_of(ledger)
+    fitted, reliability = _calibration(ledger, after)
     return Facts(
         task=identity.get("task", {}).get("name", ""),
         run_id=ledger.meta("run_id") or "",
@@ -82,6 +90,8 @@ def gather(ledger: Reader) -> Facts:
         after_answers=sides[1],
         before_sent=sent[0],
         after_sent=sent[1],
+        fitted=fitted,
+        reliability=reliability,
         good={cid: answers_of(ledger, cid, "validation") for cid in good_candidates(trials)},
         examples={name: example.to_json() for name, example in known_examples(ledger).items()},
         usage={"search": usage_by_role(ledger, "search"), "test": usage_by_role(ledger, "test")},
@@ -116,6 +126,18 @@ def good_candidates(trials: Sequence[Trial]) -> list[str]:
 def _after(trials: Sequence[Trial], result: Report | None) -> Candidate | None:
     if result is not None:
         winner = result.winner.candidate
-        return next((trial.candidate for trial in trials if trial.candidate_id == winner.id), winner)
+        tried = next((trial.candidate for trial in trials if trial.candidate_id == winner.id), winner)
+        # A trial's own calibration may be older: it ended before the candidate was tried again.
+        return replace(tried, prompts=winner.prompts)
     best = best_trial(trials)
     return None if best is None else best.candidate
+
+
+def _calibration(ledger: Reader, candidate: Candidate | None) -> tuple[int, Reliability | None]:
+    """Return how many answers a candidate's calibration was fitted to, and how reliable they are."""
+    if candidate is None or all(prompt.calibration is None for prompt in candidate.prompts.values()):
+        return 0, None
+    from optimizer.evaluate.reliability import reliability
+
+    answers = answers_of(ledger, candidate.id, "validation")
+    return sum(answer.failure is None for answer in answers), reliability(ledger, candidate, answers)

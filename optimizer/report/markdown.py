@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from optimizer.ledger.result import Report
 from optimizer.ledger.sent import SentPrompt
 from optimizer.report.blocks import Block, Bullets, Code, Difference, Document, Figure, KeyFigures, Section, Table, Text
+from optimizer.report.readout import offsets_table
 from optimizer.report.words import conversation_text, demo_lines, difference, headline, prompt_in_words
-from optimizer.types import Candidate, Prompt
+from optimizer.types import Calibration, Candidate, Prompt
 
 _MARKS = re.compile(r"([\\`*_\[\]<>|#~])")
 
@@ -93,7 +94,16 @@ def _plain(text: str) -> str:
 def _prompt(prompt: Prompt, *pool: str) -> list[str]:
     demos = demo_lines(prompt)
     shown = ["### Demos", _fenced("text", "\n".join(demos))] if demos else []
-    return [prompt_in_words(prompt, *pool), _fenced("text", prompt.instruction), *shown]
+    offsets = [] if prompt.calibration is None else ["### How answers are read", *_calibration(prompt.calibration)]
+    return [prompt_in_words(prompt, *pool), _fenced("text", prompt.instruction), *shown, *offsets]
+
+
+def _calibration(calibration: Calibration) -> list[str]:
+    explanation = (
+        f"To {calibration.scale:.2f} × the log-probability that the model gives a label its offset is added; the label "
+        "with the largest sum is the answer. best.json holds them; the text of the prompt alone is read otherwise."
+    )
+    return [explanation, *_table(offsets_table(calibration))]
 
 
 def _fenced(kind: str, text: str) -> str:

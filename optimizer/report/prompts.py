@@ -8,6 +8,7 @@ from optimizer.ledger.trials import Trial
 from optimizer.report.blocks import Block, Code, Difference, Section, Text
 from optimizer.report.clean import cell, visible
 from optimizer.report.gather import Facts
+from optimizer.report.readout import readout_section
 from optimizer.report.words import conversation_text, demo_lines, difference, prompt_in_words, settings_of
 from optimizer.types import Candidate
 
@@ -30,7 +31,8 @@ def prompts_section(facts: Facts) -> Section:
             blocks.append(Difference(f"What changed in {cell(name)}", [(sign, visible(line)) for sign, line in lines]))
     parts = [block for name in facts.after.prompts for block in _parts(facts.after, name)]
     copied = Section("Instruction and demos, to copy", parts, folded=True)
-    return Section(title, [Section("What changed", [*blocks, copied]), *_as_sent(facts)], columns=True)
+    inner = [Section("What changed", [*blocks, copied]), *readout_section(facts), *_as_sent(facts)]
+    return Section(title, inner, columns=True)
 
 
 def _as_sent(facts: Facts) -> list[Section]:

@@ -14,7 +14,8 @@ from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import result_of
 from optimizer.ledger.sent import Masked, masked_data
 from optimizer.ledger.spend import lost_calls, usage_by_role
-from optimizer.ledger.trials import TrialFigures, best_trial, trial_figures
+from optimizer.ledger.trials import TrialFigures, best_trial, find_trial, trial_figures
+from optimizer.report.words import dimensions_of
 from optimizer.types import Usage
 
 STATES = ("complete", "raced_out", "failed", "running")
@@ -26,10 +27,10 @@ EARLY = 0.02
 class Status:
     """A run at one moment; `state` is running, interrupted or finished.
 
-    `spent` holds (spent, limit or None) by limit; `best` the trial with the best mean among those
-    that saw most; `planned` is None where the budget alone ends the search, `seconds_left` where it cannot be told.
-    `cut` are the answers that ended at their limit of tokens, and all. `masked` is None where a run masks nothing.
-    Times are seconds.
+    `spent` holds (spent, limit or None) by limit; `best` the trial with the best mean among those that saw most, and
+    `prompt` what that one has beside its instruction: "turns, nearest 4, calibrated". `planned` is None where the
+    budget alone ends the search, `seconds_left` where it cannot be told. `cut` are the answers that ended at their
+    limit of tokens, and all. `masked` is None where a run masks nothing. Times are seconds.
     """
 
     state: str
@@ -48,6 +49,7 @@ class Status:
     seconds_left: float | None
     verdict: str | None
     masked: Masked | None = None
+    prompt: str = ""
 
 
 def read_status(ledger: Reader) -> Status:
@@ -61,6 +63,7 @@ def read_status(ledger: Reader) -> Status:
     spent = _spent(ledger, budget, active)
     until = end_moment(ledger) if budget.get("until") else None
     left = _left(spent, ended / planned if planned else 0.0, until)
+    best = best_trial(trials)
     state = "running" if ledger.is_being_written() else "finished" if result else "interrupted"
     return Status(
         state=state,
@@ -69,6 +72,7 @@ def read_status(ledger: Reader) -> Status:
         trials=counts,
         planned=planned,
         best=best_figures(trials),
+        prompt="" if best is None else dimensions_of(find_trial(ledger, best.number).candidate),
         spent=spent,
         test_calls=sum(usage_by_role(ledger, "test").values(), Usage()).calls,
         cut=cut_answers(ledger),

@@ -10,9 +10,11 @@ from optimizer.ledger.calls import failures_by_kind
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.sent import Masked
 from optimizer.report.blocks import Sign
-from optimizer.types import Prompt
+from optimizer.types import Candidate, Prompt, Readout
 
 SHOWN_DEMOS = 32
+# How an answer is read, in a word or two; what is read from its words needs none.
+READ_AS: Mapping[Readout, str] = {"generate": "", "choose": "likeliest label", "calibrated": "calibrated"}
 
 
 def failures_text(ledger: Reader) -> str:
@@ -53,8 +55,34 @@ def headline(result: Mapping[str, Any]) -> str:
     return f"{seed:.3f} → {winner:.3f} on {result['test_examples']} test examples ({gain(result['difference'])})."
 
 
+def dimensions_of(candidate: Candidate) -> str:
+    """Return what a candidate's prompts have beside their instructions, as short as "turns, nearest 4, calibrated"."""
+    prompts = [
+        (p.format, f"{p.policy} {p.count}" if p.count else "no demos", READ_AS[p.readout])
+        for p in candidate.prompts.values()
+    ]
+    return "; ".join(", ".join(filter(None, words)) for words in prompts)
+
+
 def settings_of(prompt: Prompt) -> str:
-    """Return a prompt's format and demo policy as a sentence."""
+    """Return a prompt's format and demo policy, and how its answers are read where not from their words."""
+    read = "" if prompt.readout == "generate" else f" {readout_in_words(prompt)}"
+    return f"{_format_and_demos(prompt)}{read}"
+
+
+def readout_in_words(prompt: Prompt, answers: int | None = None) -> str:
+    """Return how a prompt's answers are read, as a sentence; `answers` is how many it was fitted to, if known."""
+    if prompt.readout == "generate":
+        return "Answers are read from their words."
+    if prompt.readout == "choose":
+        return "Answers are read as the label that the model holds the likeliest."
+    if prompt.calibration is None:
+        return "Answers are read as the likeliest label, for which no offsets are fitted yet."
+    fitted = "validation answers" if answers is None else f"{answers} validation answers"
+    return f"Answers are read as the likeliest label after an offset for each, fitted on {fitted}."
+
+
+def _format_and_demos(prompt: Prompt) -> str:
     if prompt.count == 0:
         return f"Format `{prompt.format}`, no demos."
     how = {

@@ -104,7 +104,7 @@ def trial_entry(ledger: Ledger, trial: Trial, source: Source) -> Entry:
             "reason": trial.reason,
             TABLES_TAG: tables_tag(TABLE),
         },
-        params=short({**trial.params, **_demos(candidate)}),
+        params=short({**trial.params, **_demos(candidate), **_readouts(candidate)}),
         points=[*_by_block(answers, trial.score, source.block, ended), *_figures(trial, calls, ended)],
         files=files,
     )
@@ -160,6 +160,11 @@ def _demos(candidate: Candidate) -> dict[str, str]:
         if prompt.policy == "static" and prompt.demos:
             params[f"{name}.demo_set"] = digest([demo.id for demo in prompt.demos], 8)
     return params
+
+
+def _readouts(candidate: Candidate) -> dict[str, str]:
+    """Return how each predictor's answers are read; a trial's own parameters do not say it of mere words."""
+    return {f"{name}.readout": prompt.readout for name, prompt in candidate.prompts.items()}
 
 
 def _figures(trial: Trial, calls: Sequence[Answered], at: int) -> list[Point]:

@@ -94,6 +94,7 @@ def _tags(best: Mapping[str, Any]) -> dict[str, str]:
     for name, prompt in best["prompts"].items():
         within = "" if len(best["prompts"]) == 1 else f"{name}."
         tags |= {f"{within}format": prompt["format"], f"{within}demos": f"{prompt['count']} {prompt['policy']}"}
+        tags[f"{within}readout"] = prompt.get("readout", "generate")
     return tags
 
 

@@ -20,9 +20,10 @@ def test_runs_are_told_side_by_side(tmp_path: Path) -> None:
     one, two = make_run(tmp_path / "one"), make_run(tmp_path / "two\x1b[31m")
     told = invoke(one, two)
     assert told.exit_code == 0
-    first, second, third = told.stdout.splitlines()
+    first, second, its_prompt, third, _ = told.stdout.splitlines()
     assert first == "12 common test examples, choice@1; 95 % intervals"
     assert "0.917" in second
+    assert its_prompt.strip() == "block, static 2"
     assert third.endswith("not told apart")
     assert "\x1b" not in told.stdout
     data = json.loads(invoke(one, "--json").stdout)

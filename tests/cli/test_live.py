@@ -21,7 +21,7 @@ from optimizer.search.trials import Event
 from optimizer.types import Candidate, Failure, Prompt, Usage
 
 SEED = Candidate({"predict": Prompt("Sort it.")})
-SHOWN = Candidate({"predict": Prompt("Sort it.", "block", "nearest", 4)}, "templates")
+SHOWN = Candidate({"predict": Prompt("Sort it.", "block", "nearest", 4, readout="calibrated")}, "templates")
 TASK: Any = SimpleNamespace(name="sorting", train=[1] * 3, validation=[1] * 2, test=[1], notes=("a note",))
 
 
@@ -75,7 +75,7 @@ def test_lines_tell_the_task_its_notes_and_each_end(state: Any, capsys: pytest.C
     assert "0.500 on   2  complete" in told[2]
     assert "seed: turns, no demos" in told[2]
     assert "no score  failed" in told[3]
-    assert "templates: block, nearest 4" in told[3]
+    assert "templates: block, nearest 4, calibrated" in told[3]
 
 
 def test_the_live_panel_shows_the_same(state: Any) -> None:
@@ -93,7 +93,7 @@ def test_the_live_panel_shows_the_same(state: Any) -> None:
     finally:
         view.console.file.close()
     assert {line.index("│", 1) for line in told.splitlines() if line.startswith("│")} == {10}  # also with short lines
-    for text in ("sorting", "note: a note", "1 of at most 40", "0 of 50 calls", "block, nearest 4"):
+    for text in ("sorting", "note: a note", "1 of at most 40", "0 of 50 calls", "block, nearest 4, calibrated"):
         assert text in told
 
 

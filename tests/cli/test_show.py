@@ -1,15 +1,23 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from report.made import make_run
 from support.bench import Bench
 from support.jobs import lighten
 
 from optimizer.cli.main import cli
+from optimizer.cli.show import _lines
 from optimizer.errors import TaskError
+from optimizer.ledger.reader import Reader
+from optimizer.ledger.trials import all_trials
+from optimizer.report.trial import shown_trial
+from optimizer.types import Calibration, Candidate, Prompt
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -78,3 +86,21 @@ def test_what_is_not_there_is_one_clear_message(finished: Bench) -> None:
         assert refused.exit_code == 2
         assert message in refused.stderr
         assert "Traceback" not in refused.output
+
+
+def test_a_calibrated_trial_is_told_with_its_offsets(tmp_path: Path) -> None:
+    fitted = Calibration(1.0, (0.5, -0.5), 0.9, ("fruit", "metal\x1b[31m"))
+    read = Candidate({"predict": Prompt("Sort it.", readout="calibrated", calibration=fitted)})
+    with closing(Reader(make_run(tmp_path / "run") / "ledger.db")) as ledger:
+        shown = shown_trial(ledger, all_trials(ledger)[1])
+    words = _lines(shown, [])
+    assert not any("offset" in line for line in words)
+    lines = _lines(replace(shown, trial=replace(shown.trial, candidate=read)), [])
+    start = lines.index(
+        "Answers are read as the likeliest label after an offset for each, fitted on validation answers."
+    )
+    first, second, third = lines[start + 1 : start + 4]
+    assert first == "  offset in nats, label"
+    assert second.startswith("   -0.50  metal")
+    assert third == "   +0.50  fruit: the model held it back"
+    assert "\x1b" not in "".join(lines)

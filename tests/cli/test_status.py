@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +92,14 @@ def test_what_a_provider_says_does_not_act_on_the_terminal(tmp_path: Path, monke
         assert "\\u001b]0;owned\\u0007 \\u009b31m \\u202e no" in told
     for told in (run.output, status.output, (out / "run.log").read_text()):
         assert not set("\x1b\x07\x9b\u202e") & set(told)
+
+
+def test_the_best_trials_prompt_is_told() -> None:
+    best = {"score": 0.5, "low": 0.25, "high": 0.75, "examples": 8, "trial": 3}
+    state = Status("running", "sorting", "", {"running": 1}, None, best, {}, 0, (0, 3), {}, 0, 1, 9.0, 9.0, None)
+    told = _lines(replace(state, prompt="turns, nearest 4, calibrated"), Path("out"))
+    assert told[2:4] == [
+        "  best      0.500 [0.25, 0.75] on 8 validation examples (trial 3)",
+        "  prompt    turns, nearest 4, calibrated",
+    ]
+    assert not any(line.startswith("  prompt") for line in _lines(state, Path("out")))

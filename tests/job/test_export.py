@@ -1,20 +1,21 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from report.made import candidates, make_run
+from report.made import candidates, make_run, result
 from support.jobs import make_task, rows, settings
 
 from optimizer.errors import LedgerError, TaskError
-from optimizer.job.export import find_trial, prompt_of, ship
+from optimizer.job.export import find_trial, find_winner, prompt_of, ship
 from optimizer.ledger.decisions import TRUST, decisions_of
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.trials import begin_trial
 from optimizer.search.trials import parameters
-from optimizer.types import Candidate, Prompt
+from optimizer.types import Calibration, Candidate, Prompt
 
 
 def test_a_trial_is_found_by_its_number(tmp_path: Path) -> None:
@@ -67,3 +68,15 @@ def test_a_run_keeps_that_its_trial_was_trusted(tmp_path: Path) -> None:
             found = [(one.what, one.value) for one in decisions_of(reader)]
         allowed = {"file": "ledger.db", "allowed": ["the address 'http://127.0.0.1:9/v1'"]}
         assert found == ([(TRUST, allowed)] if trust else [])
+
+
+def test_a_winner_has_the_calibration_of_the_result(tmp_path: Path) -> None:
+    run, labels = make_run(tmp_path / "run"), ("fruit", "metal")
+    early = Prompt("Sort it.", readout="calibrated", calibration=Calibration(1.0, (-0.5, 0.5), 0.5, labels))
+    late = replace(early, calibration=Calibration(1.0, (-2.0, 2.0), 1.0, labels))
+    with closing(Ledger(run / "ledger.db")) as ledger:
+        tried, won = (Candidate({"predict": prompt}, "templates") for prompt in (early, late))
+        begin_trial(ledger, 5, tried, parameters(tried)).result(5)
+        ledger.put_meta("result", result(candidates()[0], won, "sorting"))
+    trial = find_winner(run)
+    assert (trial.number, trial.candidate) == (5, won)

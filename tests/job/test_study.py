@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -174,3 +175,16 @@ def test_the_dashboard_shows_the_trials(run_dir: Path) -> None:
         page.goto(f"{address}/dashboard/studies/{study['study_id']}/trials")
         page.get_by_text("Trial 4").first.wait_for(timeout=60_000)
     assert [name for name in ("Complete", "Pruned", "Fail", "predict.instruction", "score") if name not in whole] == []
+
+
+def test_a_readout_is_a_parameter_of_every_trial_once_one_has_it(
+    run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "predict.readout" not in study_of(run_dir).trials[0].params
+    first, second, *rest = many(4)
+    read = replace(second, params={**second.params, "predict.readout": "calibrated"})
+    monkeypatch.setattr(module, "all_trials", lambda ledger: [first, read, *rest])
+    for study in (study_of(run_dir), loaded(write_study(run_dir))):
+        assert [trial.params["predict.readout"] for trial in study.trials] == [
+            *("generate", "calibrated", "generate", "generate"),
+        ]

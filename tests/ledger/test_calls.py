@@ -15,6 +15,7 @@ from optimizer.ledger.answers import (
 )
 from optimizer.ledger.calls import (
     CallTag,
+    answered_calls,
     answered_in,
     begin_attempt,
     begin_call,
@@ -273,6 +274,7 @@ def test_calls_are_found_by_trial_and_example(ledger: Ledger) -> None:
     assert answered.ended >= answered.started
     assert [row.id for row in calls_of(ledger, "search", 1, "x")] == [first, failed]
     assert calls_of(ledger, "search", 1, "y") == []
+    assert [row.id for row in answered_calls(ledger, "search", 1)] == [first]
     fail_call(ledger, in_flight, Failure("server", "down")).result(5)
     assert [row.id for row in failed_calls(ledger, 9)] == [failed, in_flight]
     assert [row.id for row in failed_calls(ledger, 1)] == [failed]

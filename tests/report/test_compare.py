@@ -31,6 +31,7 @@ def test_one_run_is_compared_with_its_seed(made_run: Path) -> None:
     seed, winner = found.sides
     assert found.examples == 12
     assert (seed.name, seed.score, seed.gain) == (f"{made_run} seed", 0.5, None)
+    assert (seed.prompt, winner.prompt) == ("turns, no demos", "block, static 2")
     assert winner.score == pytest.approx(11 / 12)
     assert winner.gain == pytest.approx(5 / 12)
     ones = [1.0] * 11 + [0.0]

@@ -10,6 +10,7 @@ from optimizer.ledger.sent import SentPrompt
 from optimizer.report.blocks import Code, Difference, Section, Text
 from optimizer.report.document import document_of
 from optimizer.report.gather import Facts, gather
+from optimizer.types import Calibration, Candidate, Prompt
 
 from .made import make_run
 from .parts import blocks, tables
@@ -118,3 +119,22 @@ def test_what_failed_is_not_folded_away(facts: Facts) -> None:
     for failures, lost, folded in ((facts.failures, 0, False), ((), 1, False), ((), 0, True)):
         document = document_of(dataclasses.replace(facts, failures=failures, lost=lost))
         assert next(part for part in document.sections if part.title == "What it cost").folded == folded
+
+
+def test_how_answers_are_read_is_a_column_where_it_varies(facts: Facts) -> None:
+    table = tables(document_of(facts))["Every trial"]
+    assert "answers read as" not in table.head
+    seed, tried, *rest = facts.trials
+    read = Candidate({"predict": Prompt("Sort it.", readout="calibrated")})
+    varied = dataclasses.replace(facts, trials=[seed, dataclasses.replace(tried, candidate=read), *rest])
+    table = tables(document_of(varied))["Every trial"]
+    assert table.head[-1] == "answers read as"
+    assert [row[-1] for row in table.rows] == ["their words", "calibrated", *["their words"] * 3]
+
+
+def test_a_calibrated_winner_is_told_beside_its_prompt(facts: Facts) -> None:
+    fitted = Calibration(1.0, (-0.5, 0.5), 0.9, ("fruit", "metal"))
+    after = Candidate({"predict": Prompt("Sort it.", readout="calibrated", calibration=fitted)})
+    document = document_of(dataclasses.replace(facts, after=after, fitted=12))
+    assert [row[0] for row in tables(document)["Offsets by label"].rows] == ["fruit", "metal"]
+    assert any("fitted on 12 validation answers" in one.text for one in blocks(document) if isinstance(one, Text))

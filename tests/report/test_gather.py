@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import dataclasses
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from optimizer.ledger.answers import put_scores
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
-from optimizer.ledger.trials import best_trial
+from optimizer.ledger.trials import begin_trial, best_trial
 from optimizer.report.gather import Facts, gather, good_candidates
+from optimizer.types import Calibration, Candidate, Failure, Prompt, Score
 
-from .made import candidates, make_run, result
+from .made import candidates, examples, make_run, result
 
 
 def test_a_finished_run_is_told_whole(facts: Facts) -> None:
@@ -73,3 +76,20 @@ def test_a_prompt_asked_for_again_has_the_price_of_its_first_trial(tmp_path: Pat
         finish_trial(ledger, 5, state="complete", seen=12, score=11 / 12, low=0.7, high=1.0).result(5)
         again = gather(ledger).trials[5]
     assert (again.calls, again.tokens) == (0, pytest.approx(20.0))
+
+
+def test_a_winners_calibration_is_that_of_the_result(tmp_path: Path) -> None:
+    labels, (seed, *_) = ("fruit", "metal"), candidates()
+    early = Prompt("Sort it.", readout="calibrated", calibration=Calibration(1.0, (-0.5, 0.5), 0.5, labels))
+    late = dataclasses.replace(early, calibration=Calibration(1.0, (-2.0, 2.0), 1.0, labels))
+    with closing(Ledger(make_run(tmp_path / "run") / "ledger.db")) as ledger:
+        tried = Candidate({"predict": early}, "templates")
+        begin_trial(ledger, 5, tried, {}).result(5)
+        rows = [row.id for row in examples("validation")]
+        answers: list[Score | Failure] = [Score(1.0, {"kind": "fruit"})] * 11
+        put_scores(ledger, tried.id, "validation", 0, rows, "choice@1", [*answers, Failure("timeout", "slow")])
+        assert gather(ledger).fitted == 0, "the winner's answers are read from their words"
+        ledger.put_meta("result", result(seed, Candidate({"predict": late}), "sorting"))
+        found = gather(ledger)
+    assert found.after == Candidate({"predict": late}, "templates")
+    assert (found.fitted, found.reliability) == (11, None)

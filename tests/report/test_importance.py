@@ -60,3 +60,8 @@ def test_too_few_trials_or_equal_scores_tell_nothing() -> None:
 
 def test_the_same_trials_give_the_same_figures() -> None:
     assert importances(grid(0.3)) == importances(grid(0.3))
+
+
+def test_a_readout_is_a_dimension() -> None:
+    trials = [trial(n, float(n % 2), **({"predict.readout": "calibrated"} if n % 2 else {})) for n in range(12)]
+    assert [one.name for one in importances(trials)] == ["predict.readout"]

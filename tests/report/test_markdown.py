@@ -11,7 +11,7 @@ from optimizer.ledger.sent import SentPrompt
 from optimizer.report.document import document_of
 from optimizer.report.gather import Facts
 from optimizer.report.markdown import best_md, candidate_md, report_md
-from optimizer.types import Candidate, Example, Prompt
+from optimizer.types import Calibration, Candidate, Example, Prompt
 
 from .conftest import DEMOS, WINNER
 
@@ -152,3 +152,11 @@ def test_an_instruction_with_a_fence_of_its_own_stays_in_one_block(instruction: 
     fence = opening.removesuffix("text")
     assert fence not in instruction, "the fence must be longer than any in the instruction"
     assert f"{opening}\n{instruction}\n{fence}\n" in text
+
+
+def test_a_calibration_is_told_with_its_offsets() -> None:
+    fitted = Calibration(1.5, (0.5, -0.5), 0.9, ("a|b", "metal"))
+    text = candidate_md(Candidate({"predict": Prompt("i", readout="calibrated", calibration=fitted)}))
+    assert "Answers are read as the likeliest label after an offset for each, fitted on validation answers." in text
+    assert "### How answers are read\n\nTo 1.50 × the log-probability" in text
+    assert "| metal | -0.50 | 0.61 | the model favoured it |\n| a\\|b | +0.50 | 1.65 |" in text

@@ -70,3 +70,12 @@ def test_a_resumed_run_took_the_seconds_of_all_its_attempts(ledger: Ledger) -> N
 def test_the_trials_are_those_that_were_planned(ledger: Ledger) -> None:
     ledger.put_meta("planned", 40)
     assert told(ledger).planned == 40
+
+
+def test_the_best_trials_prompt_is_told_in_short(made_run: Path) -> None:
+    with closing(Reader(made_run / "ledger.db")) as reader:
+        assert read_status(reader).prompt == "block, static 2"
+
+
+def test_without_a_score_there_is_no_prompt_to_tell(ledger: Ledger) -> None:
+    assert told(ledger).prompt == ""

@@ -6,7 +6,7 @@ from typing import Any
 
 from optimizer.ledger.result import Baseline, Report, Side
 from optimizer.report.summary import summary
-from optimizer.types import Candidate, Prompt
+from optimizer.types import Calibration, Candidate, Prompt
 
 SEED = Side(Candidate({"predict": Prompt("Sort it.")}), 0.25, (0.1, 0.5), 49.4)
 WINNER = Side(Candidate({"predict": Prompt("Sort it well.")}), 0.75, (0.5, 0.9), 254.0)
@@ -54,3 +54,14 @@ def test_lost_calls_are_told_and_a_run_without_a_mirror_names_none() -> None:
     told = summary(replace(REPORT, lost_calls=3, mlflow=None))
     assert "  3 calls were in flight when it was cut off, and were made again" in told
     assert not any("metier ui" in line for line in told)
+
+
+def test_a_winner_that_is_not_read_from_its_words_is_told() -> None:
+    fitted = Calibration(1.0, (-1.0, 1.0), 0.9, ("a", "b"))
+    read = Candidate({"predict": Prompt("Sort it.", readout="calibrated", calibration=fitted)})
+    told = summary(replace(REPORT, winner=replace(WINNER, candidate=read)))
+    sentence = (
+        "the winner's answers are read as the likeliest label after an offset for each, fitted on validation answers"
+    )
+    assert told[4] == f"  {sentence}."
+    assert told[3].startswith("  paired")

@@ -1,7 +1,16 @@
 from __future__ import annotations
 
-from optimizer.report.words import SHOWN_DEMOS, demo_lines, difference
-from optimizer.types import Example, Prompt
+import pytest
+
+from optimizer.report.words import (
+    SHOWN_DEMOS,
+    demo_lines,
+    difference,
+    dimensions_of,
+    readout_in_words,
+    settings_of,
+)
+from optimizer.types import Calibration, Candidate, Example, Prompt
 
 
 def test_a_difference_keeps_what_is_common_and_gives_both_sides_of_the_rest() -> None:
@@ -29,3 +38,40 @@ def test_retrieved_demos_are_no_lines_of_the_prompt() -> None:
     assert demo_lines(Prompt("i", "turns", "nearest", 4)) == []
     shown = demo_lines(Prompt("i", "turns", "static", len(demos), "reversed", demos))
     assert (len(shown), shown[0]) == (SHOWN_DEMOS, f"{SHOWN_DEMOS + 2} → x")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "short", "sentence"),
+    [
+        (Prompt("i"), "turns, no demos", "Answers are read from their words."),
+        (
+            Prompt("i", readout="choose"),
+            "turns, no demos, likeliest label",
+            "Answers are read as the label that the model holds the likeliest.",
+        ),
+        (
+            Prompt("i", "turns", "nearest", 4, readout="calibrated"),
+            "turns, nearest 4, calibrated",
+            "Answers are read as the likeliest label, for which no offsets are fitted yet.",
+        ),
+        (
+            Prompt("i", "block", readout="calibrated", calibration=Calibration(1.0, (-1.0, 1.0), 0.9, ("a", "b"))),
+            "block, no demos, calibrated",
+            "Answers are read as the likeliest label after an offset for each, fitted on validation answers.",
+        ),
+    ],
+)
+def test_how_answers_are_read_is_told(prompt: Prompt, short: str, sentence: str) -> None:
+    assert dimensions_of(Candidate({"predict": prompt})) == short
+    assert readout_in_words(prompt) == sentence
+    assert settings_of(prompt).endswith(f" {sentence}") == (prompt.readout != "generate")
+
+
+def test_a_readouts_change_is_a_difference() -> None:
+    lines = difference(Prompt("one"), Prompt("one", readout="choose"))
+    assert [sign for sign, _ in lines] == [" ", "-", "+"]
+
+
+def test_several_prompts_are_told_in_one_line() -> None:
+    both = Candidate({"one": Prompt("i"), "two": Prompt("i", "json", "diverse", 2)})
+    assert dimensions_of(both) == "turns, no demos; json, diverse 2"

@@ -13,7 +13,7 @@ from optimizer.ledger.calls import Answered, CallTag, begin_call, finish_call
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.trials import all_trials, begin_trial, finish_trial
 from optimizer.track.content import COLUMNS, Source, seconds_by_example, short, trial_entry, trial_mark
-from optimizer.types import Candidate, Example, Failure, Prompt, Score, Usage
+from optimizer.types import Calibration, Candidate, Example, Failure, Prompt, Score, Usage
 
 CANDIDATE = Candidate({"predict": Prompt("Sort it.")})
 SOURCE = Source(lambda candidate: candidate.id, 2, {"a": Example({"text": "an owl"}, {"kind": "bird", "n": 2})})
@@ -53,7 +53,11 @@ def test_a_trials_running_score_and_table(ledger: Ledger) -> None:
     assert table["data"][2] == ["", "", "", None, None, "too slow", "timeout", "c"]
     assert len(table["data"]) == 5
     assert (entry.name, entry.status, entry.tags["reason"]) == ("trial 003", "FINISHED", "why")
-    assert entry.params == {"predict.instruction": "x" * 249 + "…", "predict.demos": "none"}
+    assert entry.params == {
+        "predict.instruction": "x" * 249 + "…",
+        "predict.demos": "none",
+        "predict.readout": "generate",
+    }
 
 
 def test_a_trial_that_failed_has_no_score(ledger: Ledger) -> None:
@@ -113,3 +117,13 @@ def test_a_set_of_demos_is_told_by_its_name(ledger: Ledger) -> None:
 
 def test_messages_and_parameters_as_text() -> None:
     assert short({"a": "x" * 250, "b": 3}) == {"a": "x" * 250, "b": "3"}
+
+
+def test_how_answers_are_read_is_a_parameter_and_its_calibration_a_file(ledger: Ledger) -> None:
+    fitted = Calibration(1.0, (-1.0, 1.0), 0.9, ("bird", "fish"))
+    candidate = Candidate({"predict": Prompt("Sort it.", readout="calibrated", calibration=fitted)})
+    begin_trial(ledger, 0, candidate, {"predict.readout": "calibrated"}).result()
+    finish_trial(ledger, 0, state="failed").result()
+    entry = trial_entry(ledger, all_trials(ledger)[0], SOURCE)
+    assert entry.params["predict.readout"] == "calibrated"
+    assert json.loads(entry.files["prompt.json"])["predict"]["calibration"] == fitted.to_json()

@@ -114,6 +114,7 @@ def test_the_winner_is_registered_once_with_its_aliases(folder: Path) -> None:
     (version,) = client.search_prompt_versions("sort-it")
     assert version.template == best_json()["messages"]["predict"]
     assert (version.tags["verdict"], version.tags["candidate_id"]) == ("improved", WINNER.id)
+    assert (version.tags["format"], version.tags["readout"]) == ("turns", "generate")
     assert version.tags[FILE] == f"runs:/{parent.info.run_id}/best.json"
     assert version.commit_message == "improved: 1.000 on the test examples of run abc"
     assert version.model_config["model_name"] == "openai/fake"

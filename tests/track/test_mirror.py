@@ -111,7 +111,9 @@ def test_each_trial_is_a_child_run(report: Report) -> None:
             assert metrics["score"] == pytest.approx(min(1.0, row.value))
             assert metrics["examples_seen"] == row.seen
             assert metrics["calls"] >= 0
-            assert set(run.data.params) - {"predict.demo_set", "predict.demos"} == set(row.params)
+            ours = {"predict.demo_set", "predict.demos", "predict.readout"}
+            assert set(run.data.params) - ours == set(row.params) - ours
+            assert run.data.params["predict.readout"] == row.candidate.prompts["predict"].readout
             fixed = [p["demos"] for p in row.candidate.to_json().values() if p["policy"] == "static"]
             assert ("predict.demo_set" in run.data.params) == any(fixed)
             assert {"predict.format", "predict.count", "predict.instruction"} <= set(run.data.params)

@@ -51,7 +51,7 @@ def fit(logprobs: np.ndarray, labels: Sequence[int], names: Sequence[str] = ()) 
     weights /= weights.sum()
     mean = weights @ np.array([parameters for parameters, _, _ in fits])
     offsets = tuple((mean[1:] - mean[1:].mean()).tolist())
-    return Calibration(float(mean[0]), offsets, float(weights[2:].sum()), tuple(names))
+    return Calibration(float(mean[0]), offsets, min(1.0, float(weights[2:].sum())), tuple(names))
 
 
 def cross_fitted(logprobs: np.ndarray, labels: Sequence[int]) -> np.ndarray:

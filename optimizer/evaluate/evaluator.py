@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any
 
 import dspy
@@ -30,6 +31,14 @@ Trace = list[tuple[dspy.Predict, dict[str, Any], dspy.Prediction]]
 Progress = Callable[[int, int], None]
 RAISED = "raised"
 CUT = "the answer was cut off at its limit of tokens"
+
+
+class BlockCut(BudgetSpent):
+    """The budget ended within a block: `results` are those of the examples before the first that was not answered."""
+
+    def __init__(self, spent: BudgetSpent, results: Sequence[Result]) -> None:
+        super().__init__(spent.name)
+        self.results = results
 
 
 @dataclass
@@ -76,8 +85,8 @@ class Evaluator:
     ) -> list[Result]:
         """Return a Score or Failure for each example, and record them.
 
-        `start` is the first example's position in the split's order. Raises BudgetSpent, StoppedByFailures, and
-        TaskError from the user's metric or program.
+        `start` is the first example's position in the split's order. Raises BlockCut where the budget ends before all
+        are answered, StoppedByFailures, and TaskError from the user's metric or program.
         """
         tag = tag or CallTag()
         tag_of_call.set(tag)
@@ -87,18 +96,28 @@ class Evaluator:
         lost = [self.lost.get((candidate.id, split, start + at)) if searching else None for at in range(len(examples))]
         asked = [example for example, earlier in zip(examples, lost, strict=True) if earlier is None]
         async with self._admission.turn(len(asked) * self._calls_each if searching else 0):
-            answered = iter(await self._answers(program, asked))
-        results = [next(answered) if earlier is None else earlier for earlier in lost]
+            answers, spent = await self._answers(program, asked)
+        answered = iter(answers)
+        in_order = (next(answered, None) if earlier is None else earlier for earlier in lost)
+        results = [result for result in takewhile(lambda result: result is not None, in_order) if result is not None]
         version = f"{self.metric.name}@{self.metric.version}"
-        written = put_scores(self.ledger, candidate.id, split, start, [e.id for e in examples], version, results)
-        await asyncio.wrap_future(written)
+        ids = [example.id for example in examples[: len(results)]]
+        await asyncio.wrap_future(put_scores(self.ledger, candidate.id, split, start, ids, version, results))
+        if spent is not None:
+            raise BlockCut(spent, results)
         return results
 
-    async def _answers(self, program: dspy.Module, examples: Sequence[Example]) -> list[Result]:
+    async def _answers(
+        self, program: dspy.Module, examples: Sequence[Example]
+    ) -> tuple[list[Result], BudgetSpent | None]:
+        """Return the results of the examples before the first for which the budget had no room, and what ended it."""
         spent: list[BudgetSpent] = []
         tasks = [asyncio.ensure_future(self._one(program, example, spent)) for example in examples]
         await wait_for_all(tasks)
-        return [task.result() for task in tasks]
+        if spent and self._calls_each > 1:
+            return [], spent[0]  # whose last call came before the budget's end is for the network to say
+        answered = [task.result() for task in takewhile(lambda task: task.exception() is None, tasks)]
+        return answered, spent[0] if spent else None
 
     async def _one(self, program: dspy.Module, example: Example, spent: list[BudgetSpent]) -> Result:
         async with self._slots:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from optimizer.evaluate.evaluator import Evaluator
+from optimizer.evaluate.evaluator import BlockCut, Evaluator, Result
 from optimizer.evaluate.readouts import calibrated
 from optimizer.ledger.calls import CallTag
 from optimizer.search.board import Board
@@ -17,13 +17,26 @@ async def score_up_to(
     """Let the board know a candidate's results on the first validation examples; False where it did already.
 
     The pre-check may have asked them, or the same prompt was tried before. A calibrated candidate is fitted anew to
-    all that it has answered by now, and its older answers are read by that, too.
+    all that it has answered by now, and its older answers are read by that, too. Raises BudgetSpent: what was answered
+    before is on the board all the same.
     """
     known = len(board.results(candidate.id))
     if not (new := examples[known:]):
         return False
-    board.add(candidate, await evaluator.run(candidate, new, "validation", known, tag))
+    try:
+        await _add(evaluator, board, candidate, examples, await evaluator.run(candidate, new, "validation", known, tag))
+    except BlockCut as cut:
+        await _add(evaluator, board, candidate, examples, cut.results)
+        raise
+    return True
+
+
+async def _add(
+    evaluator: Evaluator, board: Board, candidate: Candidate, examples: Sequence[Example], results: Sequence[Result]
+) -> None:
+    if not results:
+        return
+    board.add(candidate, results)
     if candidate.calibrates:
         answers = board.results(candidate.id)
         board.replace(*await calibrated(evaluator, candidate, examples, answers, "validation"))
-    return True

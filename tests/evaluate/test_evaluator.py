@@ -14,7 +14,7 @@ from dspy.utils.exceptions import AdapterParseError, LMServerError, LMUnexpected
 from optimizer.door import door
 from optimizer.door.door import Answer, tag_of_call
 from optimizer.errors import BudgetSpent, CallError, MetierError, ModelError, StoppedByFailures, TaskError
-from optimizer.evaluate.evaluator import CUT, Evaluator, phase_tag, with_calls
+from optimizer.evaluate.evaluator import CUT, BlockCut, Evaluator, phase_tag, with_calls
 from optimizer.ledger.answers import answers_of, cut_answers, known_failures, tokens_per_call
 from optimizer.ledger.calls import CallTag
 from optimizer.ledger.ledger import Ledger
@@ -236,12 +236,20 @@ def test_an_answer_without_the_output_field_is_scored_not_raised(ledger: Ledger)
     assert asyncio.run(go()) == [Score(0.0, {"answer": None}, "got None")]
 
 
-@pytest.mark.parametrize("error", [BudgetSpent("calls"), StoppedByFailures("no key"), ModelError("no embedding")])
+@pytest.mark.parametrize("error", [StoppedByFailures("no key"), ModelError("no embedding")])
 def test_what_ends_the_run_is_raised_and_nothing_of_the_block_recorded(ledger: Ledger, error: MetierError) -> None:
     with pytest.raises(type(error)) as caught:
         run(ledger, lambda n: error if n == 3 else str(n))
     assert caught.value is error
     assert answers_of(ledger, CANDIDATE.id, "validation") == []
+
+
+def test_what_was_answered_before_the_budget_ended_is_scored(ledger: Ledger) -> None:
+    with pytest.raises(BlockCut, match="calls are spent") as caught:
+        run(ledger, lambda n: BudgetSpent("calls") if n == 3 else str(n))
+    answers = answers_of(ledger, CANDIDATE.id, "validation")
+    assert [answer.position for answer in answers] == [12, 13, 14]
+    assert [answer.value for answer in answers] == [result.value for result in caught.value.results]
 
 
 def test_an_lm_error_that_is_not_ours_is_raised(ledger: Ledger) -> None:

@@ -18,7 +18,8 @@ from optimizer.job.run import run_config
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.trials import all_trials
 from optimizer.search.schedule import Schedule
-from optimizer.testing.fake_server import FakeServer
+from optimizer.testing.fake_server import Answer, FakeServer, Messages
+from optimizer.testing.label_model import LabelModel
 from optimizer.types import Example
 
 
@@ -71,9 +72,9 @@ def poisoner(monkeypatch: pytest.MonkeyPatch) -> Poisoner:
     return lambda: made[-1]
 
 
-def run(folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> Any:
+def run(folder: Path, monkeypatch: pytest.MonkeyPatch, answer: Answer = rule, **changes: Any) -> Any:
     lighten(monkeypatch.setattr)
-    with FakeServer(rule) as server:
+    with FakeServer(answer) as server:
         # A prompt model and a price, so that the proposers and the forecast run too.
         priced = {"model": "openai/fake", "price": {"input": 1.0, "output": 2.0}}
         models = {"task": priced, "prompt": "openai/fake", "api_base": server.api_base, "concurrency": 4}
@@ -88,6 +89,22 @@ def test_a_whole_run_reads_no_test_example_before_the_verdict(
     assert report.verdict == "improved"
     assert poisoner().reads > 0  # the verdict itself did read it
     assert poisoner().found == 0  # nor did anybody who hides what is raised
+
+
+def likely(messages: Messages) -> dict[str, float]:
+    """Return how likely each label is to a model that is right by itself, but favours one label far too much."""
+    right = rule(messages)
+    return {label: 2.0 * (label == right) + 3.0 * (label == "bird") for label in ("fruit", "metal", "bird")}
+
+
+def test_a_readout_is_fitted_without_the_test(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, poisoner: Poisoner
+) -> None:
+    report = run(tmp_path, monkeypatch, LabelModel(likely))
+    (prompt,) = report.winner.candidate.prompts.values()
+    assert prompt.calibration is not None
+    assert prompt.calibration.offsets[2] < 0 < min(prompt.calibration.offsets[:2])
+    assert poisoner().found == 0
 
 
 def test_a_search_that_looks_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, poisoner: Poisoner) -> None:

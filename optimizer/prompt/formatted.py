@@ -41,11 +41,21 @@ class PromptedPredict(FormattedPredict):
 
     def forward(self, **inputs: Any) -> dspy.Prediction:
         """Answer one input."""
-        return self._read(super().forward(**inputs))
+        return self._read(super().forward(**self._limited(inputs)))
 
     async def aforward(self, **inputs: Any) -> dspy.Prediction:
         """Answer one input, asynchronously."""
-        return self._read(await super().aforward(**inputs))
+        return self._read(await super().aforward(**self._limited(inputs)))
+
+    def _limited(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Return inputs with the limit of the LM itself where a label would need more: whoever set it wants no more."""
+        if self._labels is None:
+            return inputs
+        lm = self.lm or dspy.settings.lm
+        own = None if lm is None else lm.kwargs.get("max_tokens")
+        if own is None or own >= self._labels.most_tokens:
+            return inputs
+        return {**inputs, "config": {"max_tokens": own, **inputs.get("config", {})}}
 
     def _read(self, prediction: dspy.Prediction) -> dspy.Prediction:
         """Put the likeliest label in the place of what the answer's words say, where that is the prompt's readout."""

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import dspy
+from dspy.utils.exceptions import AdapterParseError
 
 from optimizer.prompt.demos import DemoPool
+from optimizer.prompt.formats.plain import Unreadable
 from optimizer.prompt.readout import Labels, choose, label_logprobs
 from optimizer.types import Example, Prompt
 
@@ -58,7 +60,10 @@ class PromptedPredict(FormattedPredict):
         return {**inputs, "config": {"max_tokens": own, **inputs.get("config", {})}}
 
     def _read(self, prediction: dspy.Prediction) -> dspy.Prediction:
-        """Put the likeliest label in the place of what the answer's words say, where that is the prompt's readout."""
+        """Put the likeliest label in the place of what the answer's words say, where that is the prompt's readout.
+
+        Raises AdapterParseError where neither tells a label.
+        """
         if self._labels is None:
             return prediction
         if "logprobs" in prediction and (tokens := prediction["logprobs"]["content"]):
@@ -66,6 +71,14 @@ class PromptedPredict(FormattedPredict):
             prediction["label_logprobs"] = likely
             if likely:
                 prediction[self._labels.field] = self._labels.value(choose(self._prompt, likely))
+        unread = prediction[self._labels.field]
+        if isinstance(unread, Unreadable):
+            raise AdapterParseError(
+                adapter_name=type(self._adapter).__name__,
+                signature=self.signature,
+                lm_response=unread.answer,
+                message=unread.reason,
+            )
         return prediction
 
     def _demos(self, inputs: Mapping[str, Any]) -> list[Any]:

@@ -62,7 +62,10 @@ def _refuse(session: Session, problem: str) -> tuple[Readout, ...]:
 
 
 async def _tells_logprobs(session: Session, examples: Sequence[Example]) -> bool:
-    """Ask until there is an answer; False where none comes, or the budget does not pay for one."""
+    """Ask until there is an answer; False where none comes, or the budget does not pay for one.
+
+    A request that the provider refuses may be so for its text.
+    """
     tag_of_call.set(phase_tag("search"))  # in this task only
     format_name = next(name for name in session.config.search.formats if name in READABLE)
     seed = session.programs.seed(format_name)
@@ -72,6 +75,6 @@ async def _tells_logprobs(session: Session, examples: Sequence[Example]) -> bool
             result, _ = await session.evaluator.traced(session.programs.build(asked), example)
         except BudgetSpent:
             return False
-        if isinstance(result, Score):
+        if isinstance(result, Score) and not result.failed:
             return result.logprobs is not None
     return False

@@ -31,6 +31,18 @@ class FormattedPredict(dspy.Predict):
             return await super().aforward(demos=self._demos(inputs), **inputs)
 
 
+class NoLabel(AdapterParseError):
+    """Neither an answer's words nor what the model told of its tokens tell a label; `logprobs` is () or None then."""
+
+    def __init__(
+        self, signature: Any, adapter_name: str, unread: Unreadable, logprobs: tuple[float, ...] | None
+    ) -> None:
+        super().__init__(
+            adapter_name=adapter_name, signature=signature, lm_response=unread.answer, message=unread.reason
+        )
+        self.logprobs = logprobs
+
+
 class PromptedPredict(FormattedPredict):
     """A predictor that shows the demos of a Prompt, a static set or those retrieved for the input, and has its readout.
 
@@ -62,7 +74,7 @@ class PromptedPredict(FormattedPredict):
     def _read(self, prediction: dspy.Prediction) -> dspy.Prediction:
         """Put the likeliest label in the place of what the answer's words say, where that is the prompt's readout.
 
-        Raises AdapterParseError where neither tells a label.
+        Raises NoLabel where neither tells a label.
         """
         if self._labels is None:
             return prediction
@@ -73,12 +85,7 @@ class PromptedPredict(FormattedPredict):
                 prediction[self._labels.field] = self._labels.value(choose(self._prompt, likely))
         unread = prediction[self._labels.field]
         if isinstance(unread, Unreadable):
-            raise AdapterParseError(
-                adapter_name=type(self._adapter).__name__,
-                signature=self.signature,
-                lm_response=unread.answer,
-                message=unread.reason,
-            )
+            raise NoLabel(self.signature, type(self._adapter).__name__, unread, prediction.get("label_logprobs"))
         return prediction
 
     def _demos(self, inputs: Mapping[str, Any]) -> list[Any]:

@@ -15,6 +15,7 @@ import pytest
 from dspy.utils.exceptions import AdapterParseError
 
 from optimizer.prompt.demos import DemoPool
+from optimizer.prompt.formatted import NoLabel
 from optimizer.prompt.program import Prompted
 from optimizer.prompt.readout import TOP
 from optimizer.testing.fake_server import Answer, FakeServer
@@ -98,10 +99,10 @@ def test_without_log_probabilities_the_words_are_read(serve: Serve, readout: Rea
 
 def test_where_nothing_tells_a_label_the_answer_cannot_be_read(serve: Serve) -> None:
     """It does not become the label that a missing value looks like."""
-    for answer in (lambda messages: "Who knows", model({"Who knows": 0.0})):
-        with pytest.raises(AdapterParseError, match="names no label") as problem:
+    for answer, logprobs in ((lambda messages: "Who knows", None), (model({"Who knows": 0.0}), ())):
+        with pytest.raises(NoLabel, match="names no label") as problem:
             ask(serve(answer), predictor("choose"))
-        assert problem.value.lm_response == "Who knows"
+        assert (problem.value.lm_response, problem.value.logprobs) == ("Who knows", logprobs)
 
 
 def test_a_lower_limit_of_the_models_own_is_kept(serve: Serve) -> None:

@@ -48,7 +48,8 @@ def _without_labels(session: Session) -> str | None:
         return f"the strategy {config.strategy} reads the words of answers"
     if not READABLE & set(config.formats):
         return f"none of the formats is {' or '.join(sorted(READABLE))}, whose answers begin with the label"
-    if list(predictors) != [ROOT] or labels_of(predictors[ROOT].signature) is None:
+    # What a program of somebody's makes of its predictors' answers is not known.
+    if not session.programs.made_from_fields or labels_of(predictors[ROOT].signature) is None:
         return "the task's answer is not one label, yes or no, of a single call"
     return None
 

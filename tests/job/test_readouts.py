@@ -197,6 +197,35 @@ def test_a_readout_that_cannot_be_had_is_refused_with_the_reason(
             assert not asking(server)
 
 
+PROGRAM = """
+import dspy
+
+class Own(dspy.Module):
+    def __init__(self):
+        super().__init__()
+        self.predict = dspy.Predict("text -> kind: Literal['fruit', 'metal', 'bird']")
+
+    def forward(self, text):
+        return self.predict(text=text)
+
+    async def aforward(self, text):
+        return await self.predict.acall(text=text)
+
+def build():
+    return Own()
+"""
+
+
+@pytest.mark.usefixtures("light")
+def test_of_a_program_that_somebody_wrote_the_words_are_read(tmp_path: Path, server: FakeServer) -> None:
+    """Whatever it calls its predictor: it may make something else of its answer."""
+    task = make_task(tmp_path / "task", program="own.py:build")
+    (task / "own.py").write_text(PROGRAM)
+    report = run(tmp_path, server, task=task, search={"trials": 3})
+    assert not asking(server)
+    assert set(readouts(report.run_dir)) == {"generate"}
+
+
 @pytest.mark.usefixtures("light")
 def test_nobody_asks_where_only_words_are_to_be_read(tmp_path: Path, server: FakeServer) -> None:
     report = run(tmp_path, server, search={"readouts": ["generate"], "trials": 2})

@@ -266,3 +266,30 @@ def test_a_run_that_goes_on_does_not_ask_again(bench: Bench) -> None:
     assert bench.run("out") == 0, bench.log("out")
     assert bench.server.count > asked_before
     assert not asking(bench.server, asked_before)
+
+
+def test_an_extended_run_goes_on_with_its_calibrations(bench: Bench) -> None:
+    assert bench.run("out") == 0, bench.log("out")
+    trials, before, paid = bench.trials("out"), prompts(bench, "out"), bench.server.count
+    log = bench.folder / "more.log"
+    assert bench.forks.run("resume", bench.folder / "out", "--set", "search.trials=11", log=log) == 0, log.read_text()
+    assert bench.trials("out")[: len(trials)] == trials
+    assert prompts(bench, "out")[: len(before)] == before
+    assert len(bench.trials("out")) == 11
+    assert len({json.dumps(body, sort_keys=True) for body in bench.server.requests}) == bench.server.count > paid
+
+
+@pytest.mark.usefixtures("light")
+def test_a_limit_below_the_longest_label_is_kept(tmp_path: Path, server: FakeServer) -> None:
+    models = {"task": {"model": "openai/fake", "max_tokens": 3}, "api_base": server.api_base, "concurrency": 4}
+    report = run(tmp_path, server, models=models)
+    assert {body["max_completion_tokens"] for body in server.requests} == {3}
+    assert (report.verdict, report.winner.test_score, report.winner.cut) == ("improved", 1.0, 0)
+
+
+@pytest.mark.usefixtures("light")
+@pytest.mark.parametrize("calls", [8, 9, 12])
+def test_the_least_budget_is_kept(tmp_path: Path, server: FakeServer, calls: int) -> None:
+    report = run(tmp_path, server, budget={"calls": calls})
+    assert report.usage["calls"]["task"] <= calls
+    assert report.seed.test_score < 0.5

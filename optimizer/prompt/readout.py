@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Literal, get_args, get_origin
 
 import dspy
@@ -91,8 +92,8 @@ def label_logprobs(content: Sequence[Mapping[str, Any]], words: Sequence[str]) -
     be. Empty where no label is among what is told.
     """
     tree = _Tree([(word.lstrip(_BEFORE) or word).casefold() for word in words])
-    for token in content:
-        if not tree.descend(str(token["token"]), _alternatives(token)):
+    for token, likely in takewhile(lambda pair: pair[1], ((token, _alternatives(token)) for token in content)):
+        if not tree.descend(str(token["token"]), likely):
             break
     else:
         tree.stop()
@@ -149,9 +150,18 @@ class _Tree:
 
 
 def _alternatives(token: Mapping[str, Any]) -> dict[str, float]:
-    """Return the log-probabilities of the texts that might stand in a token's place, its own among them."""
-    told = {str(one["token"]): float(one["logprob"]) for one in token.get("top_logprobs") or ()}
-    return {**told, token["token"]: float(token["logprob"])} if told else {}
+    """Return the log-probabilities of the texts that might stand in a token's place, its own among them.
+
+    Empty where they are not told, or are no log-probabilities: a server may say anything.
+    """
+    try:
+        told = {str(one["token"]): float(one["logprob"]) for one in token["top_logprobs"] or ()}
+        made = {str(token["token"]): float(token["logprob"])}
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return {}
+    if not told or any(math.isnan(one) for one in (*told.values(), *made.values())):
+        return {}
+    return {text: min(0.0, one) for text, one in {**told, **made}.items()}
 
 
 def _reached(path: str, text: str, folded: Sequence[str], alive: set[int]) -> set[int]:

@@ -190,6 +190,35 @@ def test_what_is_not_told_is_not_likelier_than_what_is(weights: dict[str, float]
     assert all(one <= min(known) + 1e-9 for label, one in found.items() if label not in named)
 
 
+ODD = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text("yesno -1.", max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.fixed_dictionaries({}, optional={"token": inner, "logprob": inner, "top_logprobs": inner})
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.lists(ODD, max_size=3))
+def test_whatever_a_server_tells_is_finite_or_nothing(content: list[Any]) -> None:
+    found = label_logprobs(content, ["yes", "no"])
+    assert len(found) in {0, 2}
+    assert all(map(math.isfinite, found))
+
+
+@pytest.mark.parametrize("odd", [math.nan, None, "much", 10**400])
+def test_what_is_no_log_probability_tells_nothing(odd: Any) -> None:
+    assert label_logprobs([token_of("yes", -0.1, {"yes": -0.1, "no": odd})], ["yes", "no"]) == ()
+    assert label_logprobs([token_of("yes", odd, {"yes": -0.1, "no": -2.0})], ["yes", "no"]) == ()
+
+
+def test_what_was_told_before_counts() -> None:
+    made = [*tokens({"card": 0.8, "cash": 0.2}), token_of("_arr", math.nan, {"_arr": -0.1})]
+    assert chances(made, "card_arrival", "cash") == {"card_arrival": 0.8, "cash": 0.2}
+    assert chances(made, "card_a", "card_b", "cash") == {"card_a": 0.4, "card_b": 0.4, "cash": 0.2}
+
+
 def test_an_impossible_token_has_a_logarithm() -> None:
     content = [token_of("yes", 0.0, {"yes": 0.0, "no": -9999.0})]
     assert all(map(math.isfinite, label_logprobs(content, ["yes", "no"])))

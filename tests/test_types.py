@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimizer.types import Candidate, Example, Prompt, Usage, canonical_json, digest
+from optimizer.types import Calibration, Candidate, Example, Prompt, Usage, canonical_json, digest
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 plain = st.recursive(
@@ -17,6 +17,16 @@ plain = st.recursive(
     max_leaves=6,
 )
 examples = st.builds(Example, st.dictionaries(text, plain, max_size=3), st.dictionaries(text, plain, max_size=3))
+numbers = st.floats(-50, 50)
+calibrations = st.lists(st.tuples(text, numbers), max_size=4).flatmap(
+    lambda pairs: st.builds(
+        Calibration,
+        scale=numbers,
+        offsets=st.just(tuple(offset for _, offset in pairs)),
+        evidence=st.floats(0, 1),
+        labels=st.just(tuple(label for label, _ in pairs)),
+    )
+)
 prompts = st.builds(
     Prompt,
     instruction=text,
@@ -25,6 +35,8 @@ prompts = st.builds(
     count=st.integers(0, 64),
     order=st.sampled_from(["given", "reversed"]),
     demos=st.lists(examples, max_size=3).map(tuple),
+    readout=st.sampled_from(["generate", "choose", "calibrated"]),
+    calibration=st.none() | calibrations,
 )
 usages = st.builds(Usage, *[st.integers(0, 10**6)] * 5, st.integers(0, 1000).map(float))
 
@@ -76,6 +88,8 @@ def test_a_candidates_id_does_not_depend_on_its_origin(prompt: Prompt, one: str,
         {"count": 4},
         {"order": "reversed"},
         {"demos": (Example({"a": "1"}, {"b": "2"}),)},
+        {"readout": "choose"},
+        {"readout": "calibrated"},
     ],
 )
 def test_every_part_of_a_prompt_changes_the_id(change: dict[str, Any]) -> None:
@@ -130,3 +144,58 @@ def test_static_demos_are_shown_in_their_order() -> None:
     demos = (Example({"n": 1}, {"k": "a"}), Example({"n": 2}, {"k": "b"}))
     assert Prompt("i", count=2, demos=demos).shown == demos
     assert Prompt("i", count=2, order="reversed", demos=demos).shown == demos[::-1]
+
+
+@given(calibrations)
+def test_a_calibration_survives_json(calibration: Calibration) -> None:
+    assert Calibration.from_json(json.loads(json.dumps(calibration.to_json()))) == calibration
+
+
+@given(prompts, calibrations)
+def test_what_a_prompt_is_fitted_to_does_not_change_its_id(prompt: Prompt, calibration: Calibration) -> None:
+    fitted = dataclasses.replace(prompt, calibration=calibration)
+    assert Candidate({"p": fitted}).id == Candidate({"p": prompt}).id
+    assert fitted.uncalibrated == prompt.uncalibrated
+    assert prompt.uncalibrated.calibration is None
+
+
+def test_a_prompt_whose_words_are_read_is_as_it_was_before_there_were_readouts() -> None:
+    """Ledgers and saved prompts of before name it so."""
+    prompt = Prompt("Do it.", "block", "nearest", 2, "reversed")
+    assert list(prompt.to_json()) == ["instruction", "format", "policy", "count", "order", "demos"]
+    assert Prompt.from_json(prompt.to_json()).readout == "generate"
+    assert Candidate({"p": prompt}).id == "b2e5b05755b2"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scale": float("nan")},
+        {"evidence": float("inf")},
+        {"offsets": [0.1]},
+        {"offsets": [0.1, "much"]},
+        {"labels": ["a", 2]},
+        {"offsets": None},
+    ],
+)
+def test_what_is_no_calibration_is_refused(change: dict[str, Any]) -> None:
+    data = Calibration(1.0, (0.1, -0.1), 0.5, ("a", "b")).to_json()
+    assert Calibration.from_json(data).labels == ("a", "b")
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        Calibration.from_json({**data, **change})
+    with pytest.raises(KeyError):
+        Calibration.from_json({"scale": 1.0})
+
+
+def test_an_unknown_readout_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown readout: 'guess'"):
+        Prompt.from_json({**Prompt("x").to_json(), "readout": "guess"})
+
+
+def test_offsets_move_the_likeliest_label() -> None:
+    labels = ("a", "b", "c")
+    assert Calibration(1.0, (0.0, 0.0, 0.0), 0.0, labels).best([-2.0, -1.0, -3.0]) == 1
+    assert Calibration(1.0, (2.0, 0.0, -2.0), 1.0, labels).best([-2.0, -1.0, -3.0]) == 0
+    assert Calibration(0.0, (0.0, 0.0, 0.0), 0.0, labels).best([-2.0, -1.0, -3.0]) == 0, "of equals the first"
+    with pytest.raises(ValueError, match="zip"):
+        Calibration(1.0, (0.0,), 0.0, ("a",)).best([-1.0, -2.0])

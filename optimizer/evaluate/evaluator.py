@@ -20,6 +20,7 @@ from optimizer.ledger.answers import ScoreKey, put_scores
 from optimizer.ledger.calls import CallTag
 from optimizer.ledger.ledger import Ledger
 from optimizer.prompt.builder import Builder
+from optimizer.prompt.formatted import NoLabel
 from optimizer.system.limits import check_depth
 from optimizer.task.metrics.base import Metric
 from optimizer.types import Candidate, Example, Failure, Phase, Score
@@ -173,7 +174,8 @@ class Evaluator:
         answers as it is.
         """
         if isinstance(problem, AdapterParseError):
-            return self._unreadable(problem.lm_response or "", example)
+            unread = self._unreadable(problem.lm_response or "", example)
+            return replace(unread, logprobs=problem.logprobs) if isinstance(problem, NoLabel) else unread
         error = metier_error_in(problem)
         if isinstance(error, CallError):
             return Failure(error.kind, error.what).judged

@@ -48,7 +48,8 @@ def _without_labels(session: Session) -> str | None:
         return f"the strategy {config.strategy} reads the words of answers"
     if not READABLE & set(config.formats):
         return f"none of the formats is {' or '.join(sorted(READABLE))}, whose answers begin with the label"
-    if list(predictors) != [ROOT] or labels_of(predictors[ROOT].signature) is None:
+    # What a program of somebody's makes of its predictors' answers is not known.
+    if not session.programs.made_from_fields or labels_of(predictors[ROOT].signature) is None:
         return "the task's answer is not one label, yes or no, of a single call"
     return None
 
@@ -62,7 +63,10 @@ def _refuse(session: Session, problem: str) -> tuple[Readout, ...]:
 
 
 async def _tells_logprobs(session: Session, examples: Sequence[Example]) -> bool:
-    """Ask until there is an answer; False where none comes, or the budget does not pay for one."""
+    """Ask until there is an answer; False where none comes, or the budget does not pay for one.
+
+    A request that the provider refuses may be so for its text.
+    """
     tag_of_call.set(phase_tag("search"))  # in this task only
     format_name = next(name for name in session.config.search.formats if name in READABLE)
     seed = session.programs.seed(format_name)
@@ -72,6 +76,6 @@ async def _tells_logprobs(session: Session, examples: Sequence[Example]) -> bool
             result, _ = await session.evaluator.traced(session.programs.build(asked), example)
         except BudgetSpent:
             return False
-        if isinstance(result, Score):
+        if isinstance(result, Score) and not result.failed:
             return result.logprobs is not None
     return False

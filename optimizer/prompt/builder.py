@@ -31,7 +31,7 @@ class ProgramBuilder(ABC):
 
     `Programs` is for a task that is a folder, `Students` for a task whose program is given as an object.
     `predictors` are those of the program as it was written, by name; `pools` hold, for each of them, the
-    examples that demos are retrieved from.
+    examples that demos are retrieved from. `made_from_fields`: nobody wrote a program, it is one predictor.
     """
 
     def __init__(
@@ -42,9 +42,9 @@ class ProgramBuilder(ABC):
         `shown` are demos of predictors whose fields are not all in the data; they go before those of the pool.
         """
         self.task, self.embed, self._base = task, embed, build_program(task)
-        made_from_fields = task.module is None and isinstance(self._base, dspy.Predict)
+        self.made_from_fields = task.module is None and isinstance(self._base, dspy.Predict)
         self.predictors: dict[str, dspy.Predict] = (
-            {ROOT: self._base} if made_from_fields else dict(predictors_of(self._base))
+            {ROOT: self._base} if self.made_from_fields else dict(predictors_of(self._base))
         )
         whole = shown or {}
         self.pools = {

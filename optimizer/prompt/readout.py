@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Literal, get_args, get_origin
 
 import dspy
@@ -90,9 +91,9 @@ def label_logprobs(content: Sequence[Mapping[str, Any]], words: Sequence[str]) -
     of them. What no alternative tells is taken to be as likely as the least likely one that was told: more it cannot
     be. Empty where no label is among what is told.
     """
-    tree = _Tree([word.casefold() for word in words])
-    for token in content:
-        if not tree.descend(str(token["token"]), _alternatives(token)):
+    tree = _Tree([(word.lstrip(_BEFORE) or word).casefold() for word in words])
+    for token, likely in takewhile(lambda pair: pair[1], ((token, _alternatives(token)) for token in content)):
+        if not tree.descend(str(token["token"]), likely):
             break
     else:
         tree.stop()
@@ -124,9 +125,17 @@ class _Tree:
         return bool(going_on)
 
     def stop(self) -> None:
-        """Let the answer be over, or cut off, before one label was left: those that are share what led there."""
-        if self._path:
-            self._share(self._alive, self._before)
+        """Let the answer be over, or cut off, before one label was left: those that are share what led there.
+
+        Where one of them is the whole answer, it has all of that. The others are half as likely at most, as the answer
+        would not have ended else.
+        """
+        whole = self._path.strip(_BEFORE).casefold()
+        if whole:
+            ended = {number for number in self._alive if self._folded[number] == whole}
+            self._share(ended or self._alive, self._before)
+            for number in self._alive - ended:
+                self._bounds[number] = self._before / 2
 
     def logprobs(self) -> tuple[float, ...]:
         """Return the logarithm of what is known of each label; empty where nothing is."""
@@ -141,15 +150,24 @@ class _Tree:
 
 
 def _alternatives(token: Mapping[str, Any]) -> dict[str, float]:
-    """Return the log-probabilities of the texts that might stand in a token's place, its own among them."""
-    told = {str(one["token"]): float(one["logprob"]) for one in token.get("top_logprobs") or ()}
-    return {**told, token["token"]: float(token["logprob"])} if told else {}
+    """Return the log-probabilities of the texts that might stand in a token's place, its own among them.
+
+    Empty where they are not told, or are no log-probabilities: a server may say anything.
+    """
+    try:
+        told = {str(one["token"]): float(one["logprob"]) for one in token["top_logprobs"] or ()}
+        made = {str(token["token"]): float(token["logprob"])}
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return {}
+    if not told or any(math.isnan(one) for one in (*told.values(), *made.values())):
+        return {}
+    return {text: min(0.0, one) for text, one in {**told, **made}.items()}
 
 
 def _reached(path: str, text: str, folded: Sequence[str], alive: set[int]) -> set[int]:
     """Return which labels an answer that goes on with a text may be; where it is over, the one that it was."""
     whole = (path + text).lstrip(_BEFORE).casefold()
-    begun = {number for number in alive if folded[number].startswith(whole.rstrip())} if text else set()
+    begun = {number for number in alive if folded[number].startswith(whole)} if text else set()
     if begun:
         return begun
     ended = [number for number in alive if whole.startswith(folded[number]) and _ends(whole, folded[number])]

@@ -22,6 +22,7 @@ from optimizer.errors import LedgerError
 from optimizer.job.resume import stored_config
 from optimizer.ledger.answers import known_failures
 from optimizer.ledger.decisions import ACCEPT, EXTEND, decisions_of
+from optimizer.testing.faults import Fault
 
 pytestmark = pytest.mark.timeout(280)
 
@@ -162,8 +163,13 @@ def lost(bench: Bench, name: str) -> list[tuple[str, int]]:
         return sorted((candidate, place) for candidate, split, place in known_failures(ledger) if split != "test")
 
 
+def fail_once(bench: Bench) -> None:
+    """Let a call of the search fail for good: the second, as the first asks if the model tells log-probabilities."""
+    bench.server.inject(Fault("slow"), Fault("status", 400))
+
+
 def test_what_was_never_answered_is_not_asked_again(bench: Bench) -> None:
-    bench.server.fail(400)  # one call fails for good
+    fail_once(bench)
     interrupted(bench, calls=40)
     (missing,) = lost(bench, "out")
     assert bench.forks.run("resume", bench.folder / "out", log=bench.folder / "out.log") == 0, bench.log("out")
@@ -171,7 +177,7 @@ def test_what_was_never_answered_is_not_asked_again(bench: Bench) -> None:
 
 
 def test_a_change_of_patience_asks_again_what_was_never_answered(bench: Bench) -> None:
-    bench.server.fail(400)
+    fail_once(bench)
     interrupted(bench, calls=40)
     assert len(lost(bench, "out")) == 1
     changes, log = ["--set", "failures.retries=9", "--accept-changes"], bench.folder / "out.log"

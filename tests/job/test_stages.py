@@ -38,6 +38,7 @@ def run(
     task = make_task(folder / "task", **({} if outputs is None else {"outputs": outputs, "metric": "exact_match"}))
     models = {"task": {"model": "openai/fake", **model}, "api_base": server.api_base, "concurrency": 4}
     data = settings(task, server.api_base, budget={"calls": calls}, models=models, run_dir=str(folder / "out"))
+    data["search"] |= {"readouts": ["generate"]}  # others have limits of their own
     held = {} if endpoint is None else {"task": endpoint}
     config = load_config(write_config(folder / "run.yaml", data))
     return run_config(config, endpoints=held, accept_changes=True)

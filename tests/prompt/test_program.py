@@ -8,7 +8,9 @@ import dspy
 import pytest
 
 from optimizer.config.schema import FormatName
+from optimizer.errors import TaskError
 from optimizer.prompt.program import ROOT, Programs
+from optimizer.prompt.readout import TOP
 from optimizer.task.task import Task
 from optimizer.types import Candidate, Example, Prompt
 
@@ -94,6 +96,13 @@ def test_the_format_is_the_candidates_whatever_dspy_is_configured_with(programs:
 @pytest.mark.parametrize("name", get_args(FormatName))
 def test_no_format_limits_an_answer(programs: Programs, name: str) -> None:
     assert "max_tokens" not in programs.build(Candidate({ROOT: Prompt("i", name)})).config
+
+
+def test_a_label_is_asked_for_with_log_probabilities_and_no_more(programs: Programs) -> None:
+    built = programs.build(Candidate({ROOT: Prompt("i", "turns", readout="choose")}))
+    assert built.config == {"logprobs": True, "top_logprobs": TOP, "max_tokens": 2 + len("bill")}
+    with pytest.raises(TaskError, match="format chat for intent cannot have the readout choose"):
+        programs.build(Candidate({ROOT: Prompt("i", "chat", readout="choose")}))
 
 
 def test_building_leaves_the_base_as_it_was(programs: Programs) -> None:

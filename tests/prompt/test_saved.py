@@ -14,7 +14,7 @@ from optimizer.prompt.program import ROOT
 from optimizer.prompt.saved import dump_prompt, load_prompt
 from optimizer.task.schema import FieldSpec
 from optimizer.task.task import Task
-from optimizer.types import Candidate, Prompt
+from optimizer.types import Calibration, Candidate, Prompt
 
 MODEL = ModelConfig(model="openai/a", api_key_env="MY_KEY")
 
@@ -123,3 +123,54 @@ def test_a_demo_of_another_type_than_its_field_is_refused(tmp_path: Path, task: 
     data["prompts"][ROOT]["demos"][0]["inputs"][name] = [None]
     with pytest.raises(TaskError, match=f"a demo's '{name}' is"):
         load_prompt(saved(tmp_path, json.dumps(data)))
+
+
+@pytest.fixture
+def fitted() -> Candidate:
+    calibration = Calibration(0.9, (0.5, -0.25, -0.25), 0.97, ("bill", "card", "loan"))
+    return Candidate({ROOT: Prompt("Décide.", "turns", readout="calibrated", calibration=calibration)})
+
+
+def test_a_calibration_comes_back_to_the_last_digit(tmp_path: Path, task: Task, fitted: Candidate) -> None:
+    prompt = load_prompt(saved(tmp_path, dump_prompt(task, fitted, MODEL, {})), trust=True)
+    assert prompt.candidate.prompts == fitted.prompts
+    assert prompt.candidate.id == fitted.id
+    assert "readout" not in dump_prompt(task, Candidate({ROOT: Prompt("i")}), MODEL, {})
+
+
+def test_a_calibration_says_nothing_of_another_model(tmp_path: Path, task: Task, fitted: Candidate) -> None:
+    prompt = load_prompt(saved(tmp_path, dump_prompt(task, fitted, MODEL, {})), trust=True)
+    with pytest.raises(TaskError, match="a calibration for openai/a, which says nothing of openai/b"):
+        prompt.asked_of("openai/b", None)
+    assert prompt.asked_of("openai/a", "http://127.0.0.1:9").candidate == prompt.candidate
+    bare = Candidate({name: one.uncalibrated for name, one in fitted.prompts.items()})
+    other = load_prompt(saved(tmp_path, dump_prompt(task, bare, MODEL, {})), trust=True)
+    assert other.asked_of("openai/b", None).named.model == "openai/b"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("readout", "guess"),
+        ("readout", None),
+        ("calibration", {"scale": 1.0}),
+        ("calibration", {"scale": 1.0, "offsets": [1e999], "evidence": 0.5, "labels": ["bill"]}),
+        ("calibration", {"scale": 1.0, "offsets": [0.0], "evidence": 0.5, "labels": [], "more": 1}),
+        ("calibration", [1.0]),
+    ],
+)
+def test_a_readout_that_is_none_is_refused(tmp_path: Path, task: Task, fitted: Candidate, key: str, value: Any) -> None:
+    data = json.loads(dump_prompt(task, fitted, MODEL, {}))
+    data["prompts"][ROOT][key] = value
+    with pytest.raises(TaskError, match="not a prompt that metier saved"):
+        load_prompt(saved(tmp_path, json.dumps(data)), trust=True)
+
+
+def test_a_calibration_for_other_labels_is_refused(tmp_path: Path, task: Task, fitted: Candidate) -> None:
+    data = json.loads(dump_prompt(task, fitted, MODEL, {}))
+    data["prompts"][ROOT]["calibration"]["labels"] = ["card", "bill", "loan"]
+    prompt = load_prompt(saved(tmp_path, json.dumps(data)), trust=True)
+    with pytest.raises(
+        TaskError, match="calibrated for the labels card, bill, loan, and the task has bill, card, loan"
+    ):
+        _ = prompt.program

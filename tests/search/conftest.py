@@ -20,7 +20,7 @@ from optimizer.search.sampler import Sampler
 from optimizer.search.schedule import Schedule
 from optimizer.search.space import Pool, Space
 from optimizer.search.trials import Event, TrialLog
-from optimizer.types import Candidate, Example, Failure, Prompt, Score
+from optimizer.types import Candidate, Example, Failure, Prompt, Readout, Score
 
 Rule = Callable[[Candidate, int], Any]
 # Seconds that a candidate, by its id, takes for an example.
@@ -37,9 +37,14 @@ def scores(*values: float | None) -> list[Score | Failure]:
     return [Failure("server", "down") if value is None else Score(value) for value in values]
 
 
-def space(instructions: int = 4, formats: tuple[str, ...] = ("turns", "block"), **demos: Any) -> Space:
+def space(
+    instructions: int = 4,
+    formats: tuple[str, ...] = ("turns", "block"),
+    readouts: tuple[Readout, ...] = ("generate",),
+    **demos: Any,
+) -> Space:
     texts = tuple(Proposal(f"instruction {n}", "seed" if n == 0 else "templates") for n in range(instructions))
-    pool = Pool(texts, (TRAIN[:16], TRAIN[3:19]), len(TRAIN))
+    pool = Pool(texts, (TRAIN[:16], TRAIN[3:19]), len(TRAIN), readouts=readouts)
     return Space({"predict": pool}, formats, Demos(**{"counts": (0, 2, 4), **demos}))
 
 

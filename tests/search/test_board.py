@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.search.board import Board
+from optimizer.types import Calibration
 
 from .conftest import candidate, scores
 
@@ -147,3 +148,23 @@ def test_the_table_has_noughts_where_nobody_answered() -> None:
     assert values.tolist() == [[0.5, 0.0], [1.0, 0.0]]
     assert answered.tolist() == [[1.0, 0.0], [1.0, 0.0]]
     assert board().table([])[0].shape == (0, 0)
+
+
+@given(values, values)
+def test_what_is_replaced_is_as_if_it_had_been_added_so(before: list[float | None], after: list[float | None]) -> None:
+    made, fresh = board(one=before, two=before), board(two=before, one=after)
+    made.replace(ONE, scores(*after))
+    assert made.results(ONE.id) == fresh.results(ONE.id) == scores(*after)
+    assert made.scores(ONE.id) == fresh.scores(ONE.id)
+    assert made.failures(ONE.id) == fresh.failures(ONE.id)
+    assert made.paired(ONE.id, TWO.id) == fresh.paired(ONE.id, TWO.id)
+
+
+def test_a_candidate_is_replaced_by_what_it_has_become() -> None:
+    first = candidate(readout="calibrated")
+    fitted = Calibration(1.0, (0.5, -0.5), 1.0, ("yes", "no"))
+    later = candidate(readout="calibrated", calibration=fitted)
+    made = Board()
+    made.add(first, scores(1.0, 0.0))
+    made.replace(later, scores(1.0, 1.0))
+    assert list(made.candidates.values()) == [later]

@@ -106,3 +106,14 @@ def test_distances_by_products_are_the_distances(shape: tuple[int, int]) -> None
     points = np.random.default_rng(7).normal(size=shape)
     expected = ((points[:, None] - points[None]) ** 2).sum(axis=2)
     assert squared_distances(points) == pytest.approx(expected, abs=6e-4)
+
+
+def test_readouts_are_one_apart_and_no_level_where_there_is_no_choice() -> None:
+    over = space(formats=("turns", "chat"), readouts=("generate", "calibrated"))
+    features, rows = Features(over), rows_of(over, "predict").all()
+    assert (features.encode([features.params(row) for row in rows]) == rows).all()
+    found = table(features, "readout")
+    assert found.shape == (3, 3)
+    assert found[1, 2] == 1
+    assert (found[0, 1:] < 0.5).all()
+    assert table(Features(space(readouts=("calibrated",))), "readout").shape == (1, 1)

@@ -9,12 +9,13 @@ from optimizer.config.schema import Demos
 from optimizer.propose.base import Proposal
 from optimizer.search.candidates import rows_of
 from optimizer.search.features import Features
-from optimizer.search.space import Pool, Space
-from optimizer.types import Candidate, Prompt
+from optimizer.search.space import Pool, Space, varies
+from optimizer.types import Calibration, Candidate, Prompt, Readout
 
 from .conftest import TRAIN, space
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+BOTH: tuple[Readout, ...] = ("generate", "calibrated")
 
 
 def suggested(over: Space, **params: Any) -> Candidate:
@@ -138,3 +139,48 @@ def test_what_was_proposed_late_names_its_makers_and_parents() -> None:
     assert [one.origin for one in found] == ["reflect+swap", "reflect", "seed+swap", "seed"]
     assert [one.parents for one in found] == [("aaa", "bbb", "ccc"), ("aaa", "bbb"), ("bbb", "ccc"), ()]
     assert found[0].prompts["predict"].demos == TRAIN[6:8]
+
+
+def test_a_single_readout_is_that_of_every_prompt_whose_answer_begins_with_the_label() -> None:
+    over = space(formats=("turns", "chat"), readouts=("calibrated",), counts=(0, 2))
+    plain, marked = (suggested(over, instruction=0, format=name, count=0) for name in ("turns", "chat"))
+    assert (plain.prompts["predict"].readout, marked.prompts["predict"].readout) == ("calibrated", "generate")
+    for policy in ("static", "nearest"):
+        shown = suggested(over, instruction=0, format="turns", count=2, policy=policy, order="given", set=0)
+        assert shown.prompts["predict"].readout == "calibrated"
+    assert not any(name.endswith(".readout") for one in every(over) for name in over.params_of(one) or {})
+
+
+def test_several_readouts_are_asked_for_where_there_is_a_choice() -> None:
+    over = space(formats=("block", "chat"), readouts=BOTH)
+    found = suggested(over, instruction=0, format="block", count=0, readout="calibrated")
+    assert found.prompts["predict"] == Prompt("instruction 0", "block", readout="calibrated")
+    assert suggested(over, instruction=0, format="chat", count=0).prompts["predict"].readout == "generate"
+    pool = over.pools["predict"]
+    assert [varies(pool, name) for name in ("turns", "block", "chat", "json")] == [True, True, False, False]
+    assert not varies(space().pools["predict"], "turns")
+    shown = [one.id for one in every(over)]
+    assert len(shown) == len(set(shown))
+    for one in every(over):
+        params = over.params_of(one)
+        assert params is not None
+        assert ("predict.readout" in params) == (one.prompts["predict"].format == "block")
+        assert over.suggest(optuna.trial.FixedTrial(params)) == one
+        assert set(params) <= set(over.distributions())
+
+
+def test_a_readout_that_is_not_searched_has_no_parameters() -> None:
+    one = Candidate({"predict": Prompt("instruction 0", readout="calibrated")})
+    assert space().params_of(one) is None
+    assert space(readouts=BOTH).params_of(one) is not None
+    words = Candidate({"predict": Prompt("instruction 0")})
+    assert space(readouts=("calibrated",)).params_of(words) is None
+    marked = Candidate({"predict": Prompt("instruction 0", "chat")})
+    assert space(formats=("chat",), readouts=("calibrated",)).params_of(marked) is not None
+
+
+def test_a_fitted_candidate_is_where_it_was_before() -> None:
+    over = space(readouts=BOTH)
+    fitted = Prompt("instruction 0", readout="calibrated", calibration=Calibration(1.0, (0.5,), 1.0, ("yes",)))
+    bare = Candidate({"predict": fitted.uncalibrated})
+    assert over.params_of(Candidate({"predict": fitted})) == over.params_of(bare)

@@ -157,3 +157,13 @@ def test_without_a_belief_the_first_format_is_tried_by_hand() -> None:
 
 def test_where_demos_are_not_searched_all_is_by_design() -> None:
     assert [p["predict.format"] for p in spread(space(counts=[0]), 9, 0)].count("turns") == 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_first_trials_have_every_readout_where_there_is_a_choice(seed: int) -> None:
+    over = space(formats=("turns", "block", "chat"), readouts=("generate", "calibrated"))
+    found = spread(over, 12, seed)
+    assert all(("predict.readout" in p) == (p["predict.format"] != "chat") for p in found)
+    assert {p["predict.readout"] for p in found if "predict.readout" in p} == {"generate", "calibrated"}
+    plain = spread(space(formats=("turns", "block", "chat")), 12, seed)
+    assert [{k: v for k, v in p.items() if k != "predict.readout"} for p in found] == plain

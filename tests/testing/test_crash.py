@@ -22,6 +22,7 @@ from optimizer.ledger.spend import lost_calls
 from optimizer.testing.crash import POINTS
 from optimizer.testing.fake_server import FakeServer
 from optimizer.testing.forks import Forks
+from optimizer.types import canonical_json
 
 pytestmark = pytest.mark.timeout(280)
 CONCURRENCY = 4
@@ -50,7 +51,7 @@ def calm(bench: Bench) -> dict[str, int]:
 
 def requests(server: FakeServer, start: int) -> Counter[str]:
     """Count the requests since `start` by what was asked."""
-    return Counter(json.dumps(body["messages"]) for body in server.requests[start:])
+    return Counter(canonical_json(body) for body in server.requests[start:])
 
 
 def same_but_time_and_loss(result: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import dspy
@@ -14,11 +15,19 @@ from optimizer.prompt.values import label_of, read, render
 Messages = list[dict[str, Any]]
 
 
+@dataclass(frozen=True)
+class Unreadable:
+    """In the place of a value: an answer whose words do not tell it, and why."""
+
+    answer: str
+    reason: str
+
+
 class PlainAdapter(dspy.Adapter):
     """What both formats share: bare values for single fields, 'Name: value' lines for several."""
 
     def __init__(self, lenient: bool = False) -> None:
-        """With `lenient` a value that cannot be read is None: something else than the words will tell it."""
+        """With `lenient` a value that cannot be read is Unreadable: something else than the words may tell it."""
         super().__init__()
         self._lenient = lenient
 
@@ -29,7 +38,7 @@ class PlainAdapter(dspy.Adapter):
             return {name: read(field.annotation, texts[name]) for name, field in signature.output_fields.items()}
         except (KeyError, ValueError) as problem:
             if self._lenient:
-                return dict.fromkeys(signature.output_fields)
+                return dict.fromkeys(signature.output_fields, Unreadable(completion, str(problem)))
             raise AdapterParseError(
                 adapter_name=type(self).__name__, signature=signature, lm_response=completion, message=str(problem)
             ) from None

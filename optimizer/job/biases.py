@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import dspy
+from dspy.utils.exceptions import LMError
 
 from optimizer.config.schema import Models
+from optimizer.errors import ModelError
 from optimizer.export.bias import cannot
 from optimizer.export.targets import Export, export
 from optimizer.export.template import first_request, openai_body
@@ -21,6 +23,7 @@ from optimizer.models.fleet import Fleet
 from optimizer.models.masks import masks_for
 from optimizer.prompt.readout import labels_of
 from optimizer.prompt.saved import SavedPrompt
+from optimizer.system.redact import scrub
 from optimizer.types import Example
 
 # Validation examples that are asked at most, two calls each.
@@ -45,7 +48,8 @@ def biased(saved: SavedPrompt, run_dir: Path, predictor: str | None = None) -> E
             return export(saved, "openai", predictor)
         if masks_for(saved.privacy, endpoint) is not None:
             raise cannot("its answers cannot be compared, as nothing would mask personal data in them")
-        with BodyClient(endpoint) as client, dspy.context(lm=endpoint.connect(saved.model)):
+        lm = endpoint.connect(saved.model)
+        with BodyClient(endpoint) as client, dspy.context(lm=lm, disable_history=True):
             made = export(saved, "openai", predictor, client.tokens)
             differing = _differing(saved, json.loads(made.text), client, examples)
     if differing:
@@ -70,7 +74,19 @@ def _differing(saved: SavedPrompt, body: dict[str, object], client: BodyClient, 
     for example in examples:
         inputs = {name: example.inputs[name] for name in saved.task.inputs}
         messages = openai_body(saved.named, first_request(saved.program, saved.named, inputs))["messages"]
-        said = (client.answer({**body, "messages": messages}) or "").strip()
-        value = labels.value(labels.words.index(said)) if said in labels.words else None
-        count += value != saved.program(**inputs)[labels.field]
+        said = client.answer({**body, "messages": messages})
+        if said is None:
+            raise cannot("the server of its model does not answer a request with logit_bias")
+        word = said.strip()
+        value = labels.value(labels.words.index(word)) if word in labels.words else None
+        count += value != _read(saved, inputs)[labels.field]
     return count
+
+
+def _read(saved: SavedPrompt, inputs: Mapping[str, object]) -> dspy.Prediction:
+    """Return what the prompt reads; raises ModelError where its model does not answer."""
+    try:
+        return saved.program(**inputs)
+    except LMError as problem:
+        what = f"{saved.named.model} does not answer ({scrub(str(problem)):.200})"
+        raise ModelError(what, "Check the address and that its server runs.") from None

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 import yaml
 from support.jobs import BagOfWords, lighten, make_task, rule
 from support.readouts import LONG, SHORT, filled, labelled_prompt, labelled_task, labelling
 
 from optimizer.config.schema import ModelConfig
+from optimizer.evaluate.calibration import fit
 from optimizer.export.bias import Tokenize
 from optimizer.export.targets import export
 from optimizer.export.template import first_request, openai_body
@@ -32,7 +34,7 @@ from optimizer.prompt.saved import SavedPrompt, dump_prompt, load_prompt
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
 from optimizer.testing.fake_server import FakeServer
-from optimizer.types import Calibration, Candidate, Prompt, Readout
+from optimizer.types import Calibration, Candidate, Example, Prompt, Readout
 
 pytestmark = pytest.mark.timeout(120)
 FORMATS = ("turns", "block", "chat", "json", "xml")
@@ -179,22 +181,31 @@ def test_the_embedded_server_gives_the_same_answers_on_two_hundred_examples(tmp_
     questions = [example.inputs["text"] for example in task.test][:200]
     assert len(questions) == 200
     with (
-        EmbeddedServer(reencoded(Store().pull("local/smollm2-135m")), "local") as running,
+        EmbeddedServer(reencoded(Store().pull("local/smollm2-135m")), "local", threads=1) as running,
         BodyClient(endpoint_at(f"{running.address}/v1")) as client,
     ):
-        # By itself it says `thing` of all.
-        fitted = Calibration(1.0, (2.1, -2.1), 1.0, ("animal", "thing"))
-        by_kind = [[one for one in task.train if one.outputs["kind"] == kind][:4] for kind in ("animal", "thing")]
-        demos = tuple(one for pair in zip(*by_kind, strict=True) for one in pair)
-        shown: dict[str, Any] = {"demos": demos, "count": 8, "instruction": "Animal or thing?", "calibration": fitted}
-        answers = answers_of(
-            labelled_prompt(tmp_path, task, f"{running.address}/v1", **shown), questions, client.tokens
-        )
+        by_kind = [[one for one in task.train if one.outputs["kind"] == kind] for kind in ("thing", "animal")]
+        demos = tuple(one for pair in zip(*by_kind, strict=False) for one in pair)
+        shown: dict[str, Any] = {"demos": demos[:8], "count": 8, "instruction": "Animal or thing?"}
+        address = f"{running.address}/v1"
+        plain = labelled_prompt(tmp_path, task, address, "choose", **shown)
+        fitted = calibration(plain, demos[8:48])
+        saved = labelled_prompt(tmp_path, task, address, **shown, calibration=fitted)
+        answers = answers_of(saved, questions, client.tokens)
     expected = answers.pop("load_prompt")
     assert min(map(expected.count, ("animal", "thing"))) > 20
-    assert {name: found == expected for name, found in answers.items()} == dict.fromkeys(
-        ("python", "dspy", "openai"), True
-    )
+    same = {name: found == expected for name, found in answers.items()}
+    assert same == dict.fromkeys(("python", "dspy", "openai"), True)
+
+
+def calibration(saved: SavedPrompt, examples: Sequence[Example]) -> Calibration:
+    """Return what a model's answers to examples show of it."""
+    read, names = module(export(saved, "python").text), ("animal", "thing")
+    table = []
+    for example in examples:
+        reply = httpx.post(f"{saved.model.api_base}/chat/completions", json=read.request(**example.inputs), timeout=60)
+        table.append(read.label_logprobs(reply.json()["choices"][0]["logprobs"]["content"], names))
+    return fit(np.array(table), [names.index(example.outputs["kind"]) for example in examples], names)
 
 
 def beings(folder: Path) -> Task:

@@ -8,7 +8,7 @@ import pytest
 from support.jobs import settings
 from support.readouts import LONG, SHORT, labelled_prompt, labelled_task, labelling
 
-from optimizer.errors import TaskError
+from optimizer.errors import ModelError, TaskError
 from optimizer.export.bias import CannotHold
 from optimizer.export.targets import Export
 from optimizer.job.export import ship
@@ -91,6 +91,39 @@ def test_targets_without_code_name_the_best_trial_that_they_hold(target: str, tm
             ship(tmp_path, target, None, trust=True)
         assert server.count == 0
     assert "--trial 0" in problem.value.remedy
+
+
+def test_a_server_that_fails_on_biases_is_not_said_to_answer_otherwise(tmp_path: Path) -> None:
+    with FakeServer(labelling(SHORT)) as server:
+        made_run(tmp_path, SHORT, server)
+        server.without_parameters("logit_bias")
+        with pytest.raises(CannotHold, match="does not answer a request with logit_bias"):
+            shipped(tmp_path)
+        server.forgive()
+        server.without_logprobs()
+        with pytest.raises(ModelError, match="openai/fake does not answer"):
+            shipped(tmp_path)
+
+
+def test_without_an_example_that_was_asked_nothing_can_be_compared(tmp_path: Path) -> None:
+    with FakeServer(labelling(SHORT)) as server:
+        made_run(tmp_path, SHORT, server)
+        with closing(Ledger(tmp_path / "ledger.db")) as ledger:
+            put_examples(ledger, [])
+        with pytest.raises(CannotHold, match="the run asked it no validation example"):
+            shipped(tmp_path)
+        assert server.count == 0
+
+
+def test_what_is_masked_is_not_asked_for_a_comparison(tmp_path: Path) -> None:
+    with FakeServer(labelling(SHORT)) as server:
+        made_run(tmp_path, SHORT, server)
+        path = tmp_path / "best.json"
+        masked = {"privacy": {"redact": ["email"], "local": True}}
+        path.write_text(json.dumps(json.loads(path.read_text()) | masked))
+        with pytest.raises(CannotHold, match="nothing would mask personal data"):
+            shipped(tmp_path)
+        assert server.count == 0
 
 
 def test_a_file_alone_has_nothing_to_compare_by(tmp_path: Path) -> None:

@@ -198,6 +198,16 @@ class Candidate:
         return any(prompt.readout == "calibrated" for prompt in self.prompts.values())
 
     @property
+    def calibrated(self) -> bool:
+        """Whether any of its prompts has a calibration, which is one model's."""
+        return any(prompt.calibration is not None for prompt in self.prompts.values())
+
+    @property
+    def reads_labels(self) -> bool:
+        """Whether the answers to any of its prompts are read otherwise than by their words."""
+        return any(prompt.readout != "generate" for prompt in self.prompts.values())
+
+    @property
     def id(self) -> str:
         """12 hex digits that name this candidate by its prompts, whoever proposed it."""
         return digest({name: prompt.uncalibrated.to_json() for name, prompt in self.prompts.items()}, 12)

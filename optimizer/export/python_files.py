@@ -17,14 +17,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from optimizer.export.template import BETWEEN, Message, Template, never
 from optimizer.models.embed import MODEL
-from optimizer.prompt import demos, values
+from optimizer.prompt import demos, readout, values
 from optimizer.prompt.formats import plain
 from optimizer.prompt.program import Programs
+from optimizer.prompt.readout import Labels, read_labels
 from optimizer.prompt.saved import SavedPrompt
 from optimizer.system import limits
 from optimizer.task import text as texts
 from optimizer.task.metrics import match
-from optimizer.types import Example, Prompt
+from optimizer.types import Calibration, Example, Prompt, first_greatest
 
 # These formats are written by our own adapters, the others by DSPy's.
 PLAIN = frozenset({"turns", "block"})
@@ -36,29 +37,28 @@ ADAPTERS = {
     "xml": "dspy.XMLAdapter(use_json_adapter_fallback=False)",
     "own": "dspy.settings.adapter or dspy.ChatAdapter()",
 }
-# The source of the formats `turns` and `block`, after what they read answers with.
-PLAIN_SOURCE = (
-    *(texts.fold, texts.parse_json, limits.check_depth, limits._items, texts._no_constant, texts._finite),
-    *(
-        texts._distinct,
-        texts._encodable,
-        match.named_labels,
-        match._LabelTable,
-        match._label_table,
-        match._label_at,
-        match._words,
-        values.render,
-        values.label_of,
-    ),
+# The source of what finds labels in words; of what reads any value from an answer's words; of the formats that do.
+NAMING_SOURCE = (
+    *(texts.fold, match.named_labels, match._LabelTable, match._label_table, match._label_at, match._words),
+)
+VALUES_SOURCE = (
+    *NAMING_SOURCE,
+    *(texts.parse_json, limits.check_depth, limits._items, texts._no_constant, texts._finite),
+    *(texts._distinct, texts._encodable, values.render, values.label_of),
     *(values.read, values._read_bool, values._read_number, values._read_list, values._read_json),
-    *(plain.PlainAdapter, plain.TurnsAdapter, plain.BlockAdapter, plain.system_text),
+)
+ADAPTERS_SOURCE = (plain.PlainAdapter, plain.TurnsAdapter, plain.BlockAdapter, plain.system_text)
+# The source of what reads a label from log-probabilities.
+READOUT_SOURCE = (
+    *(readout.label_logprobs, readout._Tree, readout._alternatives, readout._reached, readout._ends),
+    first_greatest,
 )
 
 
 def messages_file(template: Template) -> str:
     """Return a Python file whose `messages(…)` are this prompt's, without metier or DSPy."""
     prompt = template.prompt
-    return _file("messages", [prompt], template=template, prompt=prompt, pool=template.pool)
+    return _file("messages", [prompt], labels=template.labels, template=template, prompt=prompt, pool=template.pool)
 
 
 def program_messages_file(templates: Mapping[str, Template]) -> str:
@@ -71,14 +71,16 @@ def program_messages_file(templates: Mapping[str, Template]) -> str:
 
 def dspy_file(saved: SavedPrompt) -> str:
     """Return a Python file whose `program` is this prompt as a DSPy module, without metier."""
-    (prompt,) = saved.candidate.prompts.values()
+    ((name, prompt),) = saved.candidate.prompts.items()
+    predictor = Programs(saved.task, (), never).predictors[name]
+    labels, settings = read_labels(predictor.signature, prompt), _settings(saved)
+    settings |= {} if labels is None else labels.asked
     fields = {
         side: {field: spec.model_dump(mode="json") for field, spec in specs.items()}
         for side, specs in (("inputs", saved.task.inputs), ("outputs", saved.task.outputs))
     }
-    return _file(
-        "dspy", [prompt], dspy=True, prompt=prompt, fields=fields, settings=_settings(saved), pool=saved.task.train
-    )
+    shown = {"prompt": prompt, "fields": fields, "settings": settings, "pool": saved.task.train}
+    return _file("dspy", [prompt], dspy=True, labels=labels, **shown)
 
 
 def dspy_program_file(saved: SavedPrompt) -> str:
@@ -103,11 +105,12 @@ def _settings(saved: SavedPrompt) -> dict[str, Any]:
     return {name: value for name, value in asked.items() if value}
 
 
-def _file(name: str, prompts: Sequence[Prompt], dspy: bool = False, **shown: Any) -> str:
-    """Return what the template `name` makes of some prompts."""
+def _file(name: str, prompts: Sequence[Prompt], dspy: bool = False, labels: Labels | None = None, **shown: Any) -> str:
+    """Return what the template `name` makes of some prompts; with `labels` it reads them from log-probabilities."""
     formats, retrieves = {prompt.format for prompt in prompts}, any(prompt.retrieves for prompt in prompts)
     libraries = [*(["dspy"] if dspy else []), *(["numpy and sentence-transformers"] if retrieves else [])]
     shown |= {"formats": formats, "plain": formats & PLAIN, "dspy": dspy, "retrieves": retrieves}
+    shown |= {"labels": labels, "values_of_labels": [] if labels is None else labels.values}
     return _environment().get_template(f"{name}.py.j2").render(needs=", ".join(libraries), **shown)
 
 
@@ -124,7 +127,10 @@ def _environment() -> Environment:
     made.filters |= {"literal": _literal, "source": _source, "parts": _parts, "fields": _fields}
     made.filters |= {"pairs": _pairs, "choosing": _choosing}
     made.globals |= {"values": values, "limits": limits, "demos": demos, "between": BETWEEN, "adapters": ADAPTERS}
-    made.globals |= {"plain_source": PLAIN_SOURCE, "plain_formats": PLAIN, "embedder": MODEL}
+    made.globals |= {"adapters_source": ADAPTERS_SOURCE, "plain_formats": PLAIN, "embedder": MODEL}
+    made.globals |= {"values_source": VALUES_SOURCE, "naming_source": NAMING_SOURCE}
+    made.globals |= {"readout_source": READOUT_SOURCE, "readout": readout}
+    made.globals |= {"calibration_best": Calibration.best, "sections": plain.PlainAdapter.sections}
     return made
 
 

@@ -12,10 +12,12 @@ import yaml
 
 from optimizer.config.schema import is_local
 from optimizer.errors import TaskError
+from optimizer.export.bias import CannotHold, Tokenize, bias_body
 from optimizer.export.python_files import dspy_file, dspy_program_file, messages_file, program_messages_file
 from optimizer.export.template import Message, Slot, Template, request_to_anthropic, template_of
 from optimizer.prompt.saved import SavedPrompt
 from optimizer.prompt.values import render
+from optimizer.types import Candidate, Prompt
 
 Fill = Callable[[str], str]
 Templates = Mapping[str, Template]
@@ -30,18 +32,23 @@ class Export:
     note: str = ""
 
 
-class Retrieves(TaskError):
-    """The target cannot hold demos that are chosen anew for each input."""
+def holds(target: str, candidate: Candidate) -> bool:
+    """Tell if a target surely holds a candidate: neither its demos nor its readout need code that the target has not.
+
+    `openai` holds some readouts, too; which, only the model's server can tell.
+    """
+    return target in CODE or not ((candidate.retrieves and target != "text") or candidate.reads_labels)
 
 
-def export(saved: SavedPrompt, target: str, predictor: str | None = None) -> Export:
+def export(saved: SavedPrompt, target: str, predictor: str | None = None, tokenize: Tokenize | None = None) -> Export:
     """Return a prompt as `target`, `text` or one of `TARGETS`; of a program's prompts all, or one `predictor`'s.
 
+    `tokenize` returns the numbers of a text's tokens in the model that answers: `openai` holds a readout with them.
     No target masks personal data: the note says so where the prompt was scored with masks. Raises TaskError where the
-    target cannot hold it: a prompt whose demos are retrieved for each input needs code, and promptfoo makes one call a
-    test.
+    target cannot hold it: a prompt whose demos are retrieved for each input needs code, as does a readout, and
+    promptfoo makes one call a test.
     """
-    made = _export(saved, target, predictor)
+    made = _export(saved, target, predictor, tokenize)
     if not saved.privacy.redact:
         return made
     unmasked = (
@@ -51,21 +58,51 @@ def export(saved: SavedPrompt, target: str, predictor: str | None = None) -> Exp
     return Export(made.text, f"{made.note} {unmasked}".strip())
 
 
-def _export(saved: SavedPrompt, target: str, predictor: str | None) -> Export:
+def _export(saved: SavedPrompt, target: str, predictor: str | None, tokenize: Tokenize | None) -> Export:
     names = list(saved.candidate.prompts)
     if predictor is not None:
         if predictor not in names:
             raise TaskError(f"the prompt has no predictor '{predictor}'", f"Its predictors: {', '.join(names)}.")
         names = [predictor]
+    prompts, whole = [saved.candidate.prompts[name] for name in names], saved.task.program is not None
+    if target not in CODE and target != "text" and any(prompt.retrieves for prompt in prompts):
+        what = f"{target} cannot hold this prompt: its demos are chosen anew for each input"
+        raise CannotHold(what, "Give --to python or --to dspy, which carry the examples that they choose from.")
+    if (reading := next(filter(_reads, prompts), None)) is not None:
+        _check_readout(target, reading, whole)
     if target == "text":
         return Export(_text(saved, names))
-    if target not in CODE and any(saved.candidate.prompts[name].retrieves for name in names):
-        what = f"{target} cannot hold this prompt: its demos are chosen anew for each input"
-        raise Retrieves(what, "Give --to python or --to dspy, which carry the examples that they choose from.")
     if target == "dspy":
         return _dspy(saved, predictor)
-    whole = saved.task.program is not None and predictor is None
-    return TARGETS[target](saved, {name: template_of(saved, name) for name in names}, whole)
+    templates = {name: template_of(saved, name) for name in names}
+    if target == "openai" and reading is not None:
+        return _biased(saved, next(iter(templates.values())), tokenize)
+    return TARGETS[target](saved, templates, whole and predictor is None)
+
+
+def _reads(prompt: Prompt) -> bool:
+    """Tell if a prompt's answers are read otherwise than by their words."""
+    return prompt.readout != "generate"
+
+
+def _check_readout(target: str, prompt: Prompt, of_program: bool) -> None:
+    """Raise CannotHold where a target has nothing that reads labels from log-probabilities."""
+    what = f"{target} cannot hold this prompt: its readout is {prompt.readout}"
+    if of_program:
+        raise CannotHold(f"{what}, and a program's steps read the words of answers", _LOAD)
+    if target not in READING:
+        why = "the label is read from the log-probabilities of an answer, not from its words"
+        raise CannotHold(f"{what}, so that {why}", f"Give --to python or --to dspy, which carry what reads it. {_LOAD}")
+
+
+def _biased(saved: SavedPrompt, template: Template, tokenize: Tokenize | None) -> Export:
+    """Return a request body whose `logit_bias` makes the one token that is answered the label of the readout."""
+    marks = _placeholders(template)
+    body = bias_body(template, _body("openai", saved, template, marks), tokenize)
+    note = f"Put the text of each input in the place of {', '.join(marks.values())}, all at once."
+    words = ", ".join(template.labels.words if template.labels else ())
+    alone = f"The answer is one of {words}. Its logit_bias holds for {saved.named.model} alone, as it is served now."
+    return Export(_json(body), f"{note}{_call('openai', body)} {alone}")
 
 
 def _text(saved: SavedPrompt, names: list[str]) -> str:
@@ -200,14 +237,23 @@ def _nunjucks(text: str) -> str:
 
 def _python(saved: SavedPrompt, templates: Templates, whole: bool) -> Export:
     if not whole:
-        return Export(messages_file(next(iter(templates.values()))), "Call its messages(…) with the task's inputs.")
+        template = next(iter(templates.values()))
+        note = "Call its messages(…) with the task's inputs."
+        if template.labels is not None:
+            note = (
+                "Post its request(…), with the task's inputs, and give answer(…) the JSON of the reply. "
+                f"It reads labels from what {saved.named.model} says of its tokens."
+            )
+        return Export(messages_file(template), note)
     calls = "; ".join(f"messages({name!r}, {', '.join(one.inputs)})" for name, one in templates.items())
     return Export(program_messages_file(templates), f"Call {calls}. {_YOURS}")
 
 
 def _dspy(saved: SavedPrompt, predictor: str | None) -> Export:
     if saved.task.program is None:
-        return Export(dspy_file(saved), "It needs dspy alone: `from prompt import program`.")
+        (prompt,) = saved.candidate.prompts.values()
+        alone = f" It reads labels from what {saved.named.model} says of its tokens." if _reads(prompt) else ""
+        return Export(dspy_file(saved), f"It needs dspy alone: `from prompt import program`.{alone}")
     if predictor is not None:
         raise TaskError("dspy takes the prompts of the whole program", "Leave --predictor out.")
     build = saved.task.program.rpartition(":")[2]
@@ -226,7 +272,10 @@ _LANGCHAIN = (
 # What opens a tag, a brace that would open one with the slot after it, and an end of a comment that was not begun.
 _READ_BY_NUNJUCKS = re.compile(r"\{[{%#]|\{\Z|#\}")
 _YOURS = "What the program does between its calls stays yours to write."
+_LOAD = "optimizer.load_prompt(best.json) reads it, too."
 CODE = ("python", "dspy")
+# What can hold a readout, `openai` with biases where they come to the same.
+READING = (*CODE, "openai")
 # A target takes the template of each predictor, and whether they are a whole program's or one predictor's alone.
 TARGETS: Mapping[str, Target] = {
     **{target: _json_target(target) for target in ("messages", "openai", "anthropic")},

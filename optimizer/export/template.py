@@ -19,6 +19,7 @@ from optimizer.config.schema import ModelConfig
 from optimizer.door.recorder import Recorder
 from optimizer.errors import TaskError
 from optimizer.prompt.program import Programs
+from optimizer.prompt.readout import Labels, read_labels
 from optimizer.prompt.saved import SavedPrompt
 from optimizer.system.limits import shorten
 from optimizer.types import Candidate, Example, Prompt, digest
@@ -55,7 +56,7 @@ class Template:
 
     With `joined` they are parts of one user message, with a blank line between them. `demos` are those of a static
     prompt as they are shown, or one of each example of the `pool` where they are retrieved. `body` is what a request
-    holds besides the messages.
+    holds besides the messages. `labels` are those that its readout chooses from; None where words are read.
     """
 
     predictor: str
@@ -68,6 +69,7 @@ class Template:
     tail: tuple[Message, ...]
     joined: bool
     body: Mapping[str, Any]
+    labels: Labels | None = None
 
     def messages(self) -> list[Message]:
         """Return a static prompt's messages."""
@@ -120,6 +122,7 @@ def template_of(saved: SavedPrompt, predictor: str) -> Template:
         tail=_cut(tail, marks),
         joined=prompt.format == JOINED,
         body={key: value for key, value in body.items() if key != "messages"},
+        labels=read_labels(signature, prompt),
     )
 
 

@@ -68,6 +68,7 @@ def answers_to(task: Task, prompt: SavedPrompt, split: str) -> list[Result]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         ledger = stack.enter_context(closing(Ledger(folder / "ledger.db")))
         session = stack.enter_context(open_session(task, config, ledger, programs=prompt.programs))
+        prompt.check_file(session.models.endpoints["task"].sha256)
         return asyncio.run(session.evaluator.run(prompt.candidate, examples, split, 0, phase_tag("test")))
 
 

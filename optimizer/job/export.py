@@ -8,13 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from optimizer.errors import ConfigError, LedgerError, TaskError
-from optimizer.export.targets import Export, Retrieves, export
+from optimizer.export.bias import CannotHold, cannot
+from optimizer.export.targets import Export, export, holds
 from optimizer.export.template import first_request, openai_body
+from optimizer.job.biases import biased
 from optimizer.job.finish import model_of
 from optimizer.job.load import load_prompt, note_trust
 from optimizer.job.resume import stored_config
 from optimizer.ledger.answers import answers_of
 from optimizer.ledger.calls import calls_of
+from optimizer.ledger.facts import MODELS
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import result_of
 from optimizer.ledger.trials import Trial, all_trials
@@ -27,16 +30,22 @@ from optimizer.types import Candidate
 def ship(source: Path, target: str, trial: int | None, predictor: str | None = None, *, trust: bool = False) -> Export:
     """Return a run's winner, one of its trials, or a best.json, in a target's form.
 
-    Raises TaskError where the target cannot hold it, with the best trial that it can hold, or where it needs code or
-    an address that a file names, and `trust` does not say that they may be used.
+    A readout as a body of OpenAI's needs the run: its model is asked (see `biased`). Raises TaskError where the target
+    cannot hold the prompt, with the best trial that it can hold, or where it needs code or an address that a file
+    names, and `trust` does not say that they may be used.
     """
-    saved = load_prompt(source, trust=trust) if is_file(source) else prompt_of(source, trial, trust)
-    try:
+    if is_file(source):
+        saved = load_prompt(source, trust=trust)
+        if target == "openai" and saved.candidate.reads_labels:
+            raise cannot("a best.json has no examples by which the two could be compared: give the run's folder")
         return export(saved, target, predictor)
-    except Retrieves as problem:
-        if is_file(source):
-            raise
-        raise Retrieves(problem.what, f"{problem.remedy}\n  {_best_static(source)}") from None
+    saved = prompt_of(source, trial, trust)
+    try:
+        if target == "openai" and saved.candidate.reads_labels:
+            return biased(saved, source, predictor)
+        return export(saved, target, predictor)
+    except CannotHold as problem:
+        raise CannotHold(problem.what, f"{problem.remedy}\n  {_best_held(source, target)}") from None
 
 
 def prompt_of(run_dir: Path, trial: int | None = None, trust: bool = False) -> SavedPrompt:
@@ -82,22 +91,24 @@ def _trial_prompt(run_dir: Path, candidate: Candidate, trust: bool) -> SavedProm
     task = load_task(config.task, scored=False)
     with closing(Reader(run_dir / "ledger.db")) as ledger:
         model = model_of(config, ledger).model_copy(update={"price": None})
+        sha256 = (ledger.meta(MODELS) or {}).get("task", {}).get("sha256", "")
     doubts = doubts_of(str(run_dir), model, task)
     if trust:
         note_trust(run_dir, "ledger.db", doubts)
         doubts = Doubts()
     task = task.changed(train=carried(task, candidate), validation=(), test=())
-    return SavedPrompt(task, candidate, model, doubts=doubts, privacy=config.privacy)
+    sha256 = sha256 if candidate.calibrated else ""
+    return SavedPrompt(task, candidate, model, doubts=doubts, privacy=config.privacy, sha256=sha256)
 
 
-def _best_static(run_dir: Path) -> str:
+def _best_held(run_dir: Path, target: str) -> str:
     with closing(Reader(run_dir / "ledger.db")) as ledger:
         trials = all_trials(ledger)
-    scored = [t for t in trials if t.low is not None and not t.candidate.retrieves]
+    scored = [t for t in trials if t.low is not None and holds(target, t.candidate)]
     # Few examples make a high score easily, but not a high lower end.
     best = max(scored, key=lambda trial: (trial.state == "complete", trial.low, -trial.number), default=None)
     if best is None:
-        return "No prompt without retrieved demos has a score in this run."
+        return f"No prompt that {target} surely holds has a score in this run."
     left = "" if best.state == "complete" else ", and then left the race"
     return (
         f"The best prompt that it can hold is --trial {best.number}: {best.score:.3f} "

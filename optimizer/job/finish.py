@@ -31,7 +31,8 @@ def finish(session: Session, report: Report) -> None:
     """Write the winner's prompt and the result into the ledger: from then on the run is finished."""
     note = {"run_id": report.run_id, "verdict": report.verdict, "test_score": report.winner.test_score}
     model, privacy = model_of(session.config, session.ledger), session.config.privacy
-    prompt = dump_prompt(session.task, report.winner.candidate, model, note, privacy)
+    sha256 = session.models.endpoints["task"].sha256
+    prompt = dump_prompt(session.task, report.winner.candidate, model, note, privacy, sha256)
     put_result(session.ledger, report, prompt)
     write_files(session.ledger)
 

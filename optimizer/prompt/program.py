@@ -10,7 +10,7 @@ from optimizer.prompt.builder import ROOT, ProgramBuilder
 from optimizer.prompt.demos import DemoPool
 from optimizer.prompt.formats import adapter, lenient
 from optimizer.prompt.formatted import PromptedPredict
-from optimizer.prompt.readout import TOP, read_labels
+from optimizer.prompt.readout import read_labels
 from optimizer.types import Candidate, Prompt
 
 
@@ -20,11 +20,7 @@ class Prompted(PromptedPredict):
     def __init__(self, base: dspy.Predict, prompt: Prompt, pool: DemoPool) -> None:
         """Raise TaskError for a readout that the predictor cannot have."""
         self._labels = read_labels(base.signature, prompt)
-        asked = (
-            {}
-            if self._labels is None
-            else {"logprobs": True, "top_logprobs": TOP, "max_tokens": self._labels.most_tokens}
-        )
+        asked = {} if self._labels is None else self._labels.asked
         super().__init__(base.signature.with_instructions(prompt.instruction), **{**base.config, **asked})
         self.lm = base.lm
         self._prompt, self._pool = prompt, pool

@@ -36,6 +36,16 @@ class Labels:
         """How many tokens an answer has at most until its label is known: one a byte, and two before it."""
         return 2 + max(len(word.encode()) for word in self.words)
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What a request for one of them has besides its messages, as DSPy spells it."""
+        return {"logprobs": True, "top_logprobs": TOP, "max_tokens": self.most_tokens}
+
+    @property
+    def values(self) -> list[Any]:
+        """The value that each label stands for."""
+        return [self.value(number) for number in range(len(self.words))]
+
     def value(self, number: int) -> Any:
         """Return the value that a label stands for, by the label's number."""
         return read(self.annotation, self.words[number])

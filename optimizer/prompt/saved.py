@@ -40,9 +40,16 @@ VERSION = 1
 
 
 def dump_prompt(
-    task: Task, candidate: Candidate, model: ModelConfig, note: dict[str, Any], privacy: Privacy = NO_MASKS
+    task: Task,
+    candidate: Candidate,
+    model: ModelConfig,
+    note: dict[str, Any],
+    privacy: Privacy = NO_MASKS,
+    sha256: str = "",
 ) -> str:
     """Return a candidate as JSON text, with all that it takes to run it again; no keys, no paths of data.
+
+    `sha256` is that of the local model's file, which is kept where the candidate is calibrated for it.
 
     `privacy` is what was masked where it was scored, and will be where it is asked.
     """
@@ -52,6 +59,7 @@ def dump_prompt(
         **note,
         "candidate_id": candidate.id,
         "model": model.model_dump(mode="json", exclude_none=True, exclude={"price"}),
+        **({"model_sha256": sha256} if sha256 and candidate.calibrated else {}),
         **({"privacy": privacy.model_dump(mode="json")} if privacy.redact else {}),
         "inputs": {name: spec.model_dump(mode="json") for name, spec in task.inputs.items()},
         "outputs": {name: spec.model_dump(mode="json") for name, spec in task.outputs.items()},
@@ -103,7 +111,8 @@ class SavedPrompt:
 
     `lm` answers in the place of the named model, `program` runs the prompt where it cannot be built from the task.
     With `doubts`, what was read is used as text alone: its model is not asked, and its code not run. What `privacy`
-    names is masked where it is called; `program`, for the caller's own LM, masks nothing.
+    names is masked where it is called; `program`, for the caller's own LM, masks nothing. `sha256` is that of the
+    model's file which the prompt is calibrated for; "" where it may be any.
     """
 
     def __init__(
@@ -115,9 +124,10 @@ class SavedPrompt:
         program: dspy.Module | None = None,
         doubts: Doubts = Doubts(),
         privacy: Privacy = NO_MASKS,
+        sha256: str = "",
     ) -> None:
         self.candidate, self.named, self.doubts, self.privacy = candidate, model, doubts, privacy
-        self._task, self._lm, self._program = task, lm, program
+        self._task, self._lm, self._program, self._sha256 = task, lm, program, sha256
 
     @property
     def task(self) -> Task:
@@ -142,11 +152,19 @@ class SavedPrompt:
 
         Raises TaskError where the prompt is calibrated for the named one, and this is another.
         """
-        if model.model != self.named.model and any(p.calibration for p in self.candidate.prompts.values()):
+        if model.model != self.named.model and self.candidate.calibrated:
             what = f"this prompt reads its answers by a calibration for {self.named.model}"
-            raise TaskError(f"{what}, which says nothing of {model.model}", f"Optimize it for {model.model}.")
-        doubts = replace(self.doubts, model=())
-        return SavedPrompt(self._task, self.candidate, model, lm, self._program, doubts, self.privacy)
+            other = "Or take a trial of its run whose readout is not calibrated: metier export --trial N."
+            remedy = f"Optimize it for {model.model}: metier run … --set models.task={model.model}. {other}"
+            raise TaskError(f"{what}, which says nothing of {model.model}", remedy)
+        return self._changed(named=model, _lm=lm, doubts=replace(self.doubts, model=()))
+
+    def check_file(self, sha256: str) -> None:
+        """Raise TaskError where the prompt is calibrated for a model's file, and another one is served; "" is none."""
+        if self._sha256 and sha256 and sha256 != self._sha256:
+            what = f"this prompt reads its answers by a calibration for the file of {self.named.model} with the sha256"
+            what = f"{what} {self._sha256}, and the one that is served has {sha256}"
+            raise TaskError(what, f"Serve that file, or optimize the prompt anew for {self.named.model} as it is now.")
 
     def asked_of(self, model: str, api_base: str | None) -> SavedPrompt:
         """Return the prompt for another model, which is asked with the temperature and limit of the named one."""
@@ -155,19 +173,21 @@ class SavedPrompt:
 
     def trusted(self) -> SavedPrompt:
         """Return the prompt as one whose file the caller trusts: its model is asked, and its code run."""
-        return SavedPrompt(self._task, self.candidate, self.named, self._lm, self._program, privacy=self.privacy)
+        return self._changed(doubts=Doubts())
 
     def run_by(self, task: Task) -> SavedPrompt:
         """Return the prompt with the program of the caller's task in the place of the one that its file names."""
         mine = self._task.changed(folder=task.folder, program=task.program)
-        doubts = replace(self.doubts, program=())
-        return SavedPrompt(mine, self.candidate, self.named, self._lm, None, doubts, self.privacy)
+        return self._changed(_task=mine, _program=None, doubts=replace(self.doubts, program=()))
 
     def masked_by(self, privacy: Privacy) -> SavedPrompt:
         """Return the prompt with the masks that the caller wants, if any, in the place of those that its file names."""
-        if not privacy.redact:
-            return self
-        return SavedPrompt(self._task, self.candidate, self.named, self._lm, self._program, self.doubts, privacy)
+        return self._changed(privacy=privacy) if privacy.redact else self
+
+    def _changed(self, **changes: Any) -> SavedPrompt:
+        """Return the prompt with other attributes, and nothing of what was built from the old ones."""
+        kept = ("_task", "candidate", "named", "_lm", "_program", "doubts", "privacy", "_sha256")
+        return SavedPrompt(*({name: getattr(self, name) for name in kept} | changes).values())
 
     @property
     def program(self) -> dspy.Module:
@@ -203,6 +223,7 @@ class SavedPrompt:
             fleet = Fleet(Models(task=self.model)).__enter__()
             atexit.register(fleet.stop)
             endpoint = fleet.endpoints["task"]
+            self.check_file(endpoint.sha256)
             lm, masks = endpoint.connect(self.model), masks_for(self.privacy, endpoint)
         return lm if masks is None else masked_model(lm, masks)
 
@@ -273,9 +294,11 @@ def _from_json(data: dict[str, Any], source: str, trust: bool) -> SavedPrompt:
         folder=folder,
         program=str(program["function"]) if program else None,
     )
-    privacy = Privacy.model_validate(data.get("privacy", {}))
+    privacy, sha256 = Privacy.model_validate(data.get("privacy", {})), data.get("model_sha256", "")
+    if not isinstance(sha256, str):
+        raise TypeError("a model's sha256 must be text")
     doubts = Doubts() if trust else doubts_of(source, model, task)
-    return SavedPrompt(task, candidate, model, doubts=doubts, privacy=privacy)
+    return SavedPrompt(task, candidate, model, doubts=doubts, privacy=privacy, sha256=sha256)
 
 
 def _check_values(specs: Mapping[str, FieldSpec], values: Mapping[str, Any]) -> None:

@@ -9,21 +9,32 @@ import shutil
 import subprocess
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
+import numpy as np
 import pytest
 import yaml
 from support.jobs import BagOfWords, lighten, make_task, rule
+from support.readouts import LONG, SHORT, filled, labelled_prompt, labelled_task, labelling
 
 from optimizer.config.schema import ModelConfig
+from optimizer.evaluate.calibration import fit
+from optimizer.export.bias import Tokenize
 from optimizer.export.targets import export
 from optimizer.export.template import first_request, openai_body
+from optimizer.models.bodies import BodyClient
+from optimizer.models.providers import Endpoint
+from optimizer.models.reencode import reencoded
+from optimizer.models.server import EmbeddedServer
+from optimizer.models.store import Store
 from optimizer.prompt.saved import SavedPrompt, dump_prompt, load_prompt
 from optimizer.task.load import load_task
+from optimizer.task.task import Task
 from optimizer.testing.fake_server import FakeServer
-from optimizer.types import Candidate, Prompt
+from optimizer.types import Calibration, Candidate, Example, Prompt, Readout
 
 pytestmark = pytest.mark.timeout(120)
 FORMATS = ("turns", "block", "chat", "json", "xml")
@@ -106,6 +117,105 @@ def test_every_client_gives_load_prompts_answers_on_fifty_examples(
             replies = [claude(messages, with_text(question, asked)) for question in QUESTIONS]
         assert ["".join(part.text for part in reply.content) for reply in replies] == expected
     client.close()
+
+
+def answers_of(saved: SavedPrompt, questions: Sequence[str], tokenize: Tokenize | None) -> dict[str, list[Any]]:
+    """Return what each target that takes a readout answers, `openai` where tokens have numbers; question by question.
+
+    So a server that keeps the last prompt reads each but once.
+    """
+    import dspy
+
+    answers: dict[str, list[Any]] = {"load_prompt": [], "python": [], "dspy": []}
+    code, program = module(export(saved, "python").text), module(export(saved, "dspy").text).program
+    address = str(saved.model.api_base)
+    lm = dspy.LM("openai/fake", api_base=address, api_key="none", cache=False, temperature=0.0)
+    body = "" if tokenize is None else export(saved, "openai", tokenize=tokenize).text
+    with httpx.Client(timeout=60) as client, dspy.context(lm=lm, disable_history=True):
+
+        def post(data: Any) -> Any:
+            return client.post(f"{address}/chat/completions", json=data).raise_for_status().json()
+
+        for text in questions:
+            answers["load_prompt"].append(saved(text=text).kind)
+            answers["python"].append(code.answer(post(code.request(text=text))))
+            answers["dspy"].append(program(text=text).kind)
+            if body:
+                reply = post(filled(body, {"text": text}))
+                answers.setdefault("openai", []).append(reply["choices"][0]["message"]["content"])
+    return answers
+
+
+@pytest.mark.parametrize(
+    ("labels", "readout", "format_name"),
+    [(SHORT, "calibrated", "turns"), (SHORT, "choose", "block"), (LONG, "calibrated", "block")],
+)
+def test_every_target_that_takes_a_readout_gives_load_prompts_answers_on_two_hundred_examples(
+    labels: tuple[str, ...], readout: Readout, format_name: str, tmp_path: Path
+) -> None:
+    task = labelled_task(tmp_path / "task", labels)
+    questions = [example.inputs["text"] for example in task.test]
+    assert len(questions) == 200
+    with FakeServer(labelling(labels)) as server, BodyClient(endpoint_at(server.api_base)) as client:
+        saved = labelled_prompt(tmp_path, task, server.api_base, readout, format=format_name)
+        answers = answers_of(saved, questions, client.tokens if labels == SHORT else None)
+        words = labelled_prompt(tmp_path, task, server.api_base, "generate", format=format_name)
+        said = [words(text=text).kind for text in questions]
+    expected = answers.pop("load_prompt")
+    assert len(set(expected)) > 2
+    assert {name: found == expected for name, found in answers.items()} == dict.fromkeys(answers, True)
+    assert ("openai" in answers) == (labels == SHORT)
+    if readout == "calibrated":
+        assert sum(one != other for one, other in zip(said, expected, strict=True)) > 20
+
+
+def endpoint_at(address: str) -> Endpoint:
+    return Endpoint("openai/fake", "fake", address, "none")
+
+
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_embedded_server_gives_the_same_answers_on_two_hundred_examples(tmp_path: Path) -> None:
+    task = beings(tmp_path / "task")
+    questions = [example.inputs["text"] for example in task.test][:200]
+    assert len(questions) == 200
+    with (
+        EmbeddedServer(reencoded(Store().pull("local/smollm2-135m")), "local", threads=1) as running,
+        BodyClient(endpoint_at(f"{running.address}/v1")) as client,
+    ):
+        by_kind = [[one for one in task.train if one.outputs["kind"] == kind] for kind in ("thing", "animal")]
+        demos = tuple(one for pair in zip(*by_kind, strict=False) for one in pair)
+        shown: dict[str, Any] = {"demos": demos[:8], "count": 8, "instruction": "Animal or thing?"}
+        address = f"{running.address}/v1"
+        plain = labelled_prompt(tmp_path, task, address, "choose", **shown)
+        fitted = calibration(plain, demos[8:48])
+        saved = labelled_prompt(tmp_path, task, address, **shown, calibration=fitted)
+        answers = answers_of(saved, questions, client.tokens)
+    expected = answers.pop("load_prompt")
+    assert min(map(expected.count, ("animal", "thing"))) > 20
+    same = {name: found == expected for name, found in answers.items()}
+    assert same == dict.fromkeys(("python", "dspy", "openai"), True)
+
+
+def calibration(saved: SavedPrompt, examples: Sequence[Example]) -> Calibration:
+    """Return what a model's answers to examples show of it."""
+    read, names = module(export(saved, "python").text), ("animal", "thing")
+    table = []
+    for example in examples:
+        reply = httpx.post(f"{saved.model.api_base}/chat/completions", json=read.request(**example.inputs), timeout=60)
+        table.append(read.label_logprobs(reply.json()["choices"][0]["logprobs"]["content"], names))
+    return fit(np.array(table), [names.index(example.outputs["kind"]) for example in examples], names)
+
+
+def beings(folder: Path) -> Task:
+    words = {
+        "animal": "crow owl horse goat mouse wolf shark whale",
+        "thing": "iron zinc lamp chair bread rock shirt boat",
+    }
+    pairs = [(word, kind) for kind, known in words.items() for word in known.split()]
+    lines = [{"text": f"{word} {number}", "kind": kind} for number in range(32) for word, kind in pairs]
+    return load_task(make_task(folder, lines, outputs={"kind": {"choices": list(words)}}))
 
 
 @pytest.mark.parametrize("format_name", FORMATS)

@@ -6,6 +6,7 @@ import json
 import re
 import types
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from support.jobs import BagOfWords, make_task, rule
 
 from optimizer.config.schema import ModelConfig
 from optimizer.errors import TaskError
+from optimizer.export.bias import CannotHold
 from optimizer.export.targets import TARGETS, export
 from optimizer.export.template import first_request, openai_body
 from optimizer.prompt.program import Programs
@@ -193,3 +195,12 @@ def test_the_prompts_of_another_program_are_not_put_in(tmp_path: Path) -> None:
     tuned = run(export(made(tmp_path, ("turns", "turns")), "dspy").text)["tuned"]
     with pytest.raises(ValueError, match=r"the predictors \['first', 'again.predict'\]; the program has \['predict'\]"):
         tuned(dspy.ChainOfThought("text -> kind"))
+
+
+@pytest.mark.parametrize("target", [*TARGETS, "text", "dspy"])
+def test_a_readout_of_a_programs_step_is_refused_by_name(target: str, tmp_path: Path) -> None:
+    prompt = made(tmp_path, ("turns", "turns"))
+    reads = replace(prompt.candidate.prompts["first"], readout="choose")
+    saved = SavedPrompt(prompt.task, Candidate({**prompt.candidate.prompts, "first": reads}), prompt.named)
+    with pytest.raises(CannotHold, match=f"{target} cannot hold this prompt: its readout is choose, and a program's"):
+        export(saved, target)

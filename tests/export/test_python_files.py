@@ -3,14 +3,23 @@ from __future__ import annotations
 import ast
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import dspy
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.readouts import SHORT
 
 from optimizer.export.targets import export
 from optimizer.models.embed import MODEL
 from optimizer.models.store import Store
+from optimizer.prompt.readout import label_logprobs, labels_of
+from optimizer.prompt.saved import SavedPrompt
+from optimizer.task.schema import FieldSpec
+from optimizer.types import Calibration, Candidate
 
 from .test_targets import FORMATS, run, saved
 
@@ -34,6 +43,71 @@ def test_a_module_imports_only_what_it_says(format_name: str) -> None:
     assert imported(export(retrieving, "python").text) <= STANDARD | {"numpy", "sentence_transformers"}
     assert imported(export(static, "dspy").text) <= STANDARD | {"dspy"}
     assert imported(export(retrieving, "dspy").text) <= STANDARD | {"dspy", "numpy", "sentence_transformers"}
+
+
+@pytest.mark.parametrize("kind", [FieldSpec(choices=SHORT), FieldSpec(type="bool")])
+@pytest.mark.parametrize("readout", ["choose", "calibrated"])
+@pytest.mark.parametrize("policy", ["static", "nearest"])
+def test_a_module_that_reads_labels_imports_only_what_it_says(policy: str, readout: str, kind: FieldSpec) -> None:
+    saved_prompt = reading(kind, readout, policy)
+    retrieval = {"numpy", "sentence_transformers"} if policy == "nearest" else set()
+    assert imported(export(saved_prompt, "python").text) <= STANDARD | {"collections"} | retrieval
+    assert imported(export(saved_prompt, "dspy").text) <= STANDARD | {"collections", "dspy"} | retrieval
+    run(export(saved_prompt, "python").text)
+
+
+# Texts that are a label, begin one, spell it otherwise, go beyond it, or are something else.
+NAMES = ("fi", "fig", "Fig", " fig", "oak", "OAK", "owl", "o", "elm.", "e", "lm", "ak", "wl", "g", "t")
+OTHERS = ("", " ", "\n", "**", '"', "yes", "no", "y", "es", " No", "n", "the", "is", "Kind:", "<|end|>", "1")
+PIECES = st.sampled_from((*NAMES, *OTHERS))
+CHANCES = st.one_of(st.floats(-80, 0), st.sampled_from([-1.0, -2.0]))
+TOKENS = st.lists(
+    st.builds(
+        lambda text, logprob, top: {"token": text, "logprob": logprob, "top_logprobs": top},
+        PIECES,
+        CHANCES,
+        st.lists(st.builds(lambda text, logprob: {"token": text, "logprob": logprob}, PIECES, CHANCES), max_size=8),
+    ),
+    max_size=5,
+)
+
+
+@pytest.fixture(scope="module")
+def readers() -> list[tuple[SavedPrompt, dict[str, Any]]]:
+    """Prompts with a readout, and what their files define."""
+    kinds = (FieldSpec(choices=SHORT), FieldSpec(choices=("fig", "fig tree", "the owl")), FieldSpec(type="bool"))
+    prompts = [reading(kind, readout) for kind in kinds for readout in ("choose", "calibrated")]
+    return [(prompt, run(export(prompt, "python").text)) for prompt in prompts]
+
+
+@given(tokens=TOKENS, told=st.booleans())
+def test_a_file_reads_any_reply_as_the_prompt_does(
+    readers: list[tuple[SavedPrompt, dict[str, Any]]], tokens: list[dict[str, Any]], told: bool
+) -> None:
+    text = "".join(token["token"] for token in tokens)
+    reply = {"choices": [{"message": {"content": text}, "logprobs": {"content": tokens} if told else None}]}
+    for prompt, code in readers:
+        predictor = prompt.program
+        labels = labels_of(predictor.signature)
+        assert labels is not None
+        assert code["label_logprobs"](tokens, labels.words) == label_logprobs(tokens, labels.words)
+        said = predictor._adapter.parse(predictor.signature, text)
+        prediction = dspy.Prediction(**said, **({"logprobs": {"content": tokens}} if told else {}))
+        assert code["answer"](reply) == predictor._read(prediction)["kind"]
+
+
+def reading(kind: FieldSpec, readout: str, policy: str = "static") -> SavedPrompt:
+    """Return a prompt of such a field that has a readout."""
+    made = saved("turns", policy, 0 if policy == "static" else 3)
+    words = kind.choices or ("yes", "no")
+    train = tuple(
+        replace(one, outputs={"kind": "yes" if kind.choices is None else words[0]}) for one in made.task.train
+    )
+    task = made.task.changed(outputs={"kind": kind}, train=train)
+    offsets = tuple(0.7 - 0.6 * number for number in range(len(words)))
+    fitted = Calibration(1.3, offsets, 1.0, words) if readout == "calibrated" else None
+    prompt = replace(made.candidate.prompts["predict"], readout=readout, calibration=fitted)  # type: ignore[arg-type]
+    return SavedPrompt(task, Candidate({"predict": prompt}), made.named)
 
 
 @pytest.mark.parametrize("target", ["python", "dspy"])

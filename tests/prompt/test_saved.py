@@ -8,8 +8,10 @@ from typing import Any
 import dspy
 import pytest
 
-from optimizer.config.schema import ModelConfig
+from optimizer.config.schema import ModelConfig, Privacy
 from optimizer.errors import TaskError
+from optimizer.models.fleet import Fleet
+from optimizer.models.providers import Endpoint
 from optimizer.prompt.program import ROOT
 from optimizer.prompt.saved import dump_prompt, load_prompt
 from optimizer.task.schema import FieldSpec
@@ -61,6 +63,52 @@ def test_a_retrieving_prompt_takes_its_pool_along(tmp_path: Path, task: Task, po
     assert prompt.task.train == task.train
     none = Candidate({ROOT: Prompt("i", "turns", policy, 0)})
     assert json.loads(dump_prompt(task, none, MODEL, {}))["pool"] == []
+
+
+LOCAL = ModelConfig(model="local/smollm2-135m")
+READING = Candidate(
+    {ROOT: Prompt("i", readout="calibrated", calibration=Calibration(1.0, (0.5, -0.5), 1.0, ("bill", "card")))}
+)
+
+
+def of_labels(task: Task) -> Task:
+    return task.changed(outputs={"intent": FieldSpec(choices=("bill", "card"))})
+
+
+def test_a_calibrated_prompt_is_for_one_model_alone(tmp_path: Path, task: Task) -> None:
+    prompt = load_prompt(saved(tmp_path, dump_prompt(of_labels(task), READING, LOCAL, {})))
+    with pytest.raises(
+        TaskError, match=r"calibration for local/smollm2-135m, which says nothing of openai/b"
+    ) as problem:
+        prompt.asked_of("openai/b", None)
+    assert "--set models.task=openai/b" in problem.value.remedy
+    assert prompt.asked_of(LOCAL.model, None).candidate.prompts == READING.prompts
+
+
+def test_a_calibrated_prompt_is_for_one_file_of_a_local_model(tmp_path: Path, task: Task) -> None:
+    text = dump_prompt(of_labels(task), READING, LOCAL, {}, sha256="a" * 64)
+    prompt = load_prompt(saved(tmp_path, text))
+    for one in (prompt, prompt.trusted(), prompt.run_by(of_labels(task)), prompt.masked_by(Privacy(redact=("email",)))):
+        one.check_file("a" * 64)
+        one.check_file("")  # it is not served from a file
+        with pytest.raises(TaskError, match=f"the sha256 {'a' * 64}, and the one that is served has {'b' * 64}"):
+            one.check_file("b" * 64)
+    plain = load_prompt(saved(tmp_path, dump_prompt(task, Candidate({ROOT: Prompt("i")}), LOCAL, {}, sha256="a" * 64)))
+    plain.check_file("b" * 64)
+
+
+def test_a_calibrated_prompt_does_not_answer_with_another_file(
+    tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Other(Fleet):
+        def __enter__(self) -> Other:
+            self.endpoints["task"] = Endpoint("openai/local", "local", "http://127.0.0.1:9/v1", "none", sha256="b" * 64)
+            return self
+
+    monkeypatch.setattr("optimizer.prompt.saved.Fleet", Other)
+    prompt = load_prompt(saved(tmp_path, dump_prompt(of_labels(task), READING, LOCAL, {}, sha256="a" * 64)))
+    with pytest.raises(TaskError, match="the one that is served"):
+        prompt(message="now")
 
 
 def test_a_loaded_prompt_runs_under_any_model(tmp_path: Path, task: Task, best: Candidate) -> None:

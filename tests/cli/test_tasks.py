@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import re
+from collections import Counter
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
-from support.jobs import make_task
+from support.jobs import ROOT, make_task
 
 from optimizer.cli.main import cli
+from optimizer.task.load import load_task
+
+BUNDLED = ROOT / "tasks"
 
 
 def invoke(*arguments: object) -> str:
@@ -35,3 +41,18 @@ def test_show_tells_fields_splits_labels_and_an_example(tmp_path: Path) -> None:
 
 def test_check_says_that_a_task_is_sound(tmp_path: Path) -> None:
     assert "sorting is sound. examples: " in invoke("tasks", "check", make_task(tmp_path / "one"))
+
+
+@pytest.mark.parametrize("name", sorted(file.parent.name for file in BUNDLED.glob("*/task.yaml")))
+def test_each_bundled_task_is_sound(name: str) -> None:
+    assert f"{name} is sound. examples: " in invoke("tasks", "check", BUNDLED / name)
+
+
+def test_reviews_are_balanced_in_each_split_and_repeat_no_six_words() -> None:
+    task = load_task(BUNDLED / "review_tone")
+    splits = (task.train, task.validation, task.test)
+    for split in splits:
+        assert len(set(Counter(example.outputs["tone"] for example in split).values())) == 1
+    reviews = [re.findall(r"[a-z0-9']+", example.inputs["review"].lower()) for split in splits for example in split]
+    runs = Counter(run for words in reviews for run in {tuple(words[at : at + 6]) for at in range(len(words) - 5)})
+    assert max(runs.values()) == 1

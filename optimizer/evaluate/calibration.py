@@ -16,7 +16,7 @@ from optimizer.types import Calibration
 
 # Where nothing is seen: the chance that no offset is needed; how far the scale lies from 1, if there is one; how far
 # the offsets lie from the guess, in nats: one of these.
-NO_OFFSETS, SCALE, SPREADS = 0.8, 0.5, (0.15, 0.3, 0.6, 1.2, 2.4, 5.0)
+NO_OFFSETS, SCALE, SPREADS = 0.5, 0.5, (0.15, 0.3, 0.6, 1.2, 2.4, 5.0)
 HELD = 1e-3  # a spread that holds the offsets at 0
 STEPS, ENOUGH = 30, 1e-6  # of Newton's method, and the gain after which another step is not worth it
 FOLDS, BINS = 10, 15

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import Any, Literal, get_args, get_origin
 
 import dspy
@@ -102,7 +101,10 @@ def label_logprobs(content: Sequence[Mapping[str, Any]], words: Sequence[str]) -
     be. Empty where no label is among what is told.
     """
     tree = _Tree([(word.lstrip(_BEFORE) or word).casefold() for word in words])
-    for token, likely in takewhile(lambda pair: pair[1], ((token, _alternatives(token)) for token in content)):
+    for token in content:
+        if not (likely := _alternatives(token)):
+            tree.stop()
+            break
         if not tree.descend(str(token["token"]), likely):
             break
     else:

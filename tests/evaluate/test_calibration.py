@@ -45,8 +45,8 @@ def test_planted_offsets_are_found() -> None:
 def test_a_fair_model_is_left_as_it_is() -> None:
     logprobs, truth = biased(200, np.zeros(4))
     found = fit(logprobs, truth.tolist())
-    assert found.evidence < 0.2
-    assert np.abs(found.offsets).max() < 0.05
+    assert found.evidence < 0.5  # less than before anything was seen
+    assert np.abs(found.offsets).max() < 0.1
     assert found.scale == pytest.approx(1, abs=0.2)
 
 
@@ -54,7 +54,7 @@ def test_labels_that_nobody_knows_move_little() -> None:
     logprobs, truth = biased(100, np.array([2.0, 0.0, -2.0]))
     blind = fit(logprobs, [UNKNOWN] * len(truth))
     # As likely as before: half of it is the guess of what the model says on average.
-    assert blind.evidence == pytest.approx(0.2)
+    assert blind.evidence == pytest.approx(0.5)
     assert np.abs(blind.offsets).max() < 0.5
     assert blind.offsets[0] < 0 < blind.offsets[2]
     some = [label if number < 25 else UNKNOWN for number, label in enumerate(truth.tolist())]

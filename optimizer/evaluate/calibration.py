@@ -19,7 +19,7 @@ from optimizer.types import Calibration
 NO_OFFSETS, SCALE, SPREADS = 0.5, 0.5, (0.15, 0.3, 0.6, 1.2, 2.4, 5.0)
 HELD = 1e-3  # a spread that holds the offsets at 0
 STEPS, ENOUGH = 30, 1e-6  # of Newton's method, and the gain after which another step is not worth it
-FOLDS, BINS = 10, 15
+FOLDS, BINS = 10, 15  # of these at most, from 2
 UNKNOWN = -1  # in the place of a label that nobody knows
 
 
@@ -57,12 +57,14 @@ def fit(logprobs: np.ndarray, labels: Sequence[int], names: Sequence[str] = ()) 
 def cross_fitted(logprobs: np.ndarray, labels: Sequence[int]) -> np.ndarray:
     """Return each example's calibrated probabilities, fitted without its own label: examples × labels.
 
-    The examples are dealt to ten folds in turn, so they should come in random order.
+    Labels should come in turn, as they do in a search: the folds are consecutive, and as long as there are labels
+    where that leaves two of them. A fit that lacks more of one label than of others is held against just that label.
     """
     table, truth = np.asarray(logprobs, dtype=float), np.asarray(labels)
     chances = np.empty_like(table)
-    folds = np.arange(len(table)) % FOLDS
-    for fold in range(min(FOLDS, len(table))):
+    count = int(np.clip(len(table) // table.shape[1], 2, FOLDS))
+    folds = np.arange(len(table)) * count // len(table)
+    for fold in range(count):
         out = folds == fold
         chances[out] = probabilities(fit(table, np.where(out, UNKNOWN, truth).tolist()), table[out])
     return chances

@@ -67,9 +67,23 @@ def test_no_example_scores_itself() -> None:
     other = truth.copy()
     other[7] = (truth[7] + 1) % 3
     after = cross_fitted(logprobs, other.tolist())
-    same = np.arange(60) % 10 == 7
+    same = np.arange(60) // 6 == 1
     assert np.array_equal(before[same], after[same]), "its fold was fitted without it"
     assert not np.array_equal(before[~same], after[~same])
+
+
+def test_with_labels_in_turn_the_share_of_right_answers_is_that_on_fresh_examples() -> None:
+    rng, shares = random(), []
+    for _ in range(40):
+        truth = np.arange(1020) % 2
+        scores = rng.normal(size=(1020, 2)) + np.array([2.0, 0.0])
+        scores[np.arange(1020), truth] += 0.5
+        seen, fresh = slice(0, 20), slice(20, None)
+        known = accuracy(cross_fitted(scores[seen], truth[seen].tolist()), truth[seen])
+        fitted = fit(scores[seen], truth[seen].tolist())
+        shares.append((known, accuracy(probabilities(fitted, scores[fresh]), truth[fresh])))
+    known_share, fresh_share = np.mean(shares, axis=0)
+    assert known_share == pytest.approx(fresh_share, abs=0.06)
 
 
 @given(st.integers(0, 10**6), st.floats(-50, 50))

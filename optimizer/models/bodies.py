@@ -24,7 +24,7 @@ class BodyClient:
         if endpoint.api_base is None:
             raise ModelError(f"model '{endpoint.model}': its address is not named", "Name it as models.task.api_base.")
         self._base = endpoint.api_base.rstrip("/")
-        key = endpoint.api_key or os.environ.get(KEYS["openai"])
+        key = endpoint.api_key or os.environ.get(KEYS.get(endpoint.model.partition("/")[0], ""))
         bypass_proxies()
         # A user and password in the address take the place of the key.
         headers = {"authorization": f"Bearer {key}"} if key and "@" not in self._base else {}

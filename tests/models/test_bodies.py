@@ -29,6 +29,15 @@ def test_a_server_is_asked_for_tokens_and_answers() -> None:
         assert server.headers[0]["authorization"] == "Bearer k3y"
 
 
+def test_a_key_of_the_environment_goes_to_its_own_provider_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k3y")
+    with FakeServer(lambda messages: "fig") as server:
+        for model in ("openai/fake", "hosted_vllm/fake"):
+            with BodyClient(Endpoint(model, "fake", server.api_base)) as client:
+                client.answer({"model": "fake", "messages": MESSAGES})
+        assert [headers.get("authorization") for headers in server.headers] == ["Bearer k3y", None]
+
+
 def test_a_user_in_the_address_takes_the_place_of_the_key() -> None:
     with FakeServer(lambda messages: "fig") as server:
         address = server.api_base.replace("http://", "http://me:word@")

@@ -35,7 +35,10 @@ CUT = "the answer was cut off at its limit of tokens"
 
 
 class BlockCut(BudgetSpent):
-    """The budget ended within a block: `results` are those of the examples before the first that was not answered."""
+    """The budget ended within a block: `results` are those of the examples before the first that was not answered.
+
+    Nothing of them is recorded: whoever can use a part of a block does so.
+    """
 
     def __init__(self, spent: BudgetSpent, results: Sequence[Result]) -> None:
         super().__init__(spent.name)
@@ -101,12 +104,18 @@ class Evaluator:
         answered = iter(answers)
         in_order = (next(answered, None) if earlier is None else earlier for earlier in lost)
         results = [result for result in takewhile(lambda result: result is not None, in_order) if result is not None]
+        if spent is not None:
+            raise BlockCut(spent, results)
+        await self.record(candidate, examples, results, split, start)
+        return results
+
+    async def record(
+        self, candidate: Candidate, examples: Sequence[Example], results: Sequence[Result], split: str, start: int = 0
+    ) -> None:
+        """Write down the results on the first of some examples, over what was written of them before."""
         version = f"{self.metric.name}@{self.metric.version}"
         ids = [example.id for example in examples[: len(results)]]
         await asyncio.wrap_future(put_scores(self.ledger, candidate.id, split, start, ids, version, results))
-        if spent is not None:
-            raise BlockCut(spent, results)
-        return results
 
     async def _answers(
         self, program: dspy.Module, examples: Sequence[Example]

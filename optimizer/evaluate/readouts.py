@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,7 +9,6 @@ import numpy as np
 
 from optimizer.evaluate.calibration import UNKNOWN, cross_fitted, fit
 from optimizer.evaluate.evaluator import Evaluator, Result
-from optimizer.ledger.answers import put_scores
 from optimizer.prompt.readout import Labels, labels_of
 from optimizer.types import Candidate, Example, Score
 
@@ -32,13 +30,11 @@ async def calibrated(
     table = np.array([results[at].logprobs for at in known])  # type: ignore[union-attr]
     numbers = [labels.number(examples[at].outputs.get(labels.field)) for at in known]
     truth = [UNKNOWN if number is None else number for number in numbers]
-    chosen = cross_fitted(table, truth).argmax(axis=1).tolist()
+    chosen = cross_fitted(table, truth).round(9).argmax(axis=1).tolist()  # rounded: ties go to the first label anywhere
     read = list(results)
     for at, number in zip(known, chosen, strict=True):
         read[at] = _read_as(evaluator, labels, number, examples[at], results[at])
-    metric, ids = evaluator.metric, [example.id for example in examples[: len(read)]]
-    written = put_scores(evaluator.ledger, candidate.id, split, 0, ids, f"{metric.name}@{metric.version}", read)
-    await asyncio.wrap_future(written)
+    await evaluator.record(candidate, examples, read, split)
     fitted = replace(prompt, calibration=fit(table, truth, labels.words))
     return replace(candidate, prompts={name: fitted}), read
 

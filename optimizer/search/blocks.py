@@ -26,6 +26,7 @@ async def score_up_to(
     try:
         await _add(evaluator, board, candidate, examples, await evaluator.run(candidate, new, "validation", known, tag))
     except BlockCut as cut:
+        await evaluator.record(candidate, new, cut.results, "validation", known)
         await _add(evaluator, board, candidate, examples, cut.results)
         raise
     return True

@@ -244,12 +244,11 @@ def test_what_ends_the_run_is_raised_and_nothing_of_the_block_recorded(ledger: L
     assert answers_of(ledger, CANDIDATE.id, "validation") == []
 
 
-def test_what_was_answered_before_the_budget_ended_is_scored(ledger: Ledger) -> None:
+def test_what_was_answered_before_the_budget_ended_is_given_back(ledger: Ledger) -> None:
     with pytest.raises(BlockCut, match="calls are spent") as caught:
         run(ledger, lambda n: BudgetSpent("calls") if n == 3 else str(n))
-    answers = answers_of(ledger, CANDIDATE.id, "validation")
-    assert [answer.position for answer in answers] == [12, 13, 14]
-    assert [answer.value for answer in answers] == [result.value for result in caught.value.results]
+    assert [result.answer for result in caught.value.results] == [{"answer": str(n)} for n in range(3)]
+    assert answers_of(ledger, CANDIDATE.id, "validation") == [], "for the caller to keep, or not"
 
 
 def test_an_lm_error_that_is_not_ours_is_raised(ledger: Ledger) -> None:

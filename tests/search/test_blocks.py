@@ -9,6 +9,7 @@ import dspy
 import numpy as np
 import pytest
 
+from optimizer.errors import BudgetSpent
 from optimizer.evaluate.evaluator import Evaluator, phase_tag
 from optimizer.ledger.answers import answers_of
 from optimizer.ledger.ledger import Ledger
@@ -102,6 +103,29 @@ def test_a_calibrated_candidates_older_answers_are_read_anew(score: Scores, ledg
     assert calibration is not None
     assert calibration.labels == LABELS
     assert calibration.offsets[1] > calibration.offsets[0]
+
+
+@pytest.mark.parametrize("readout", ["generate", "calibrated"])
+def test_what_was_answered_before_the_budget_ended_counts(ledger: Ledger, readout: Readout) -> None:
+    class Spending(Programs):
+        def build(self, one: Candidate) -> dspy.Module:
+            program = super().build(one)
+            answer = program.aforward
+
+            async def until_it_ends(n: int) -> dspy.Prediction:
+                if n == 7:
+                    raise BudgetSpent("calls")
+                return await answer(n)
+
+            program.aforward = until_it_ends
+            return program
+
+    board, one = Board(), candidate(readout)
+    evaluator = Evaluator(Spending(), dspy.utils.DummyLM([{}]), Metric(), ["team"], ledger, 1)
+    with pytest.raises(BudgetSpent):
+        asyncio.run(score_up_to(evaluator, board, one, EXAMPLES[:10], phase_tag("search", 0)))
+    assert len(board.results(one.id)) == 7
+    assert [row.value for row in answers_of(ledger, one.id, "validation")] == board.scores(one.id)
 
 
 @pytest.mark.parametrize("readout", ["generate", "choose"])

@@ -57,10 +57,11 @@ def with_proposal(
 ) -> tuple[Space, dict[str, Any] | None]:
     """Return the space with a proposal in it, and the parameters of its child: the parent with the proposal in it.
 
-    There are no parameters for a parent that this space does not describe.
+    A child has a readout of the space, whatever the seed has. There are no parameters for a parent that this space
+    does not describe in all else.
     """
     wider = space.grown(predictor, sets=[proposal]) if proposal.demos else space.grown(predictor, [proposal])
-    params, pool = wider.params_of(parent), wider.pools[predictor]
+    params, pool = wider.params_of(wider.reading(parent)), wider.pools[predictor]
     if params is None:
         return wider, None
     if proposal.demos:

@@ -268,4 +268,5 @@ class Proposals:
 
 
 def _wordless(candidate: Candidate) -> dict[str, Prompt]:
-    return {name: replace(prompt, instruction="") for name, prompt in candidate.prompts.items()}
+    bare = {"instruction": "", "readout": "generate", "calibration": None}
+    return {name: replace(prompt, **bare) for name, prompt in candidate.prompts.items()}  # type: ignore[arg-type]

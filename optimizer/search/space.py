@@ -134,6 +134,14 @@ class Space:
             params |= {f"{name}.{key}": value for key, value in values.items()}
         return params
 
+    def reading(self, candidate: Candidate) -> Candidate:
+        """Return a candidate with a readout of this space, where its own is none."""
+        prompts = {}
+        for name, prompt in candidate.prompts.items():
+            allowed = [readout_in(prompt.format, one) for one in self.pools[name].readouts]
+            prompts[name] = prompt if prompt.readout in allowed else replace(prompt, readout=allowed[0])
+        return replace(candidate, prompts=prompts)
+
     def _params_of(self, prompt: Prompt, pool: Pool) -> dict[str, Any] | None:
         texts = [proposal.text for proposal in pool.instructions]
         if not (prompt.instruction in texts and prompt.format in self.formats and prompt.count in self.counts(pool)):

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import random
 
-from optimizer.propose.base import Subject, no_attempts
+from optuna.trial import FixedTrial
+
+from optimizer.propose.base import Proposal, Subject, no_attempts
 from optimizer.search.board import Board
-from optimizer.search.lineage import informed
+from optimizer.search.lineage import informed, with_proposal
+from optimizer.types import Candidate, Prompt
 
 from .conftest import candidate, scores, space
 
@@ -31,3 +34,13 @@ def test_what_has_no_answer_yet_is_not_told_of() -> None:
     board.enter(NEW)
     board.add(TWO, scores(None, None))
     assert [one.id for one in told(board, ONE.id).past] == [ONE.id]
+
+
+def test_a_child_of_the_seed_has_a_readout_of_the_space() -> None:
+    calibrating, name = space(readouts=("calibrated",)), "predict"
+    seed = Candidate({name: Prompt(calibrating.pools[name].instructions[0].text, "turns")})
+    assert calibrating.params_of(seed) is None, "it reads words"
+    wider, params = with_proposal(calibrating, Proposal("Do it better.", "reflect"), name, seed)
+    assert params is not None
+    prompt = wider.suggest(FixedTrial(params)).prompts[name]
+    assert (prompt.instruction, prompt.format, prompt.readout) == ("Do it better.", "turns", "calibrated")

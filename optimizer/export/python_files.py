@@ -47,7 +47,7 @@ VALUES_SOURCE = (
     *(texts._distinct, texts._encodable, values.render, values.label_of),
     *(values.read, values._read_bool, values._read_number, values._read_list, values._read_json),
 )
-ADAPTERS_SOURCE = (plain.PlainAdapter, plain.TurnsAdapter, plain.BlockAdapter, plain.system_text)
+ADAPTERS_SOURCE = (plain.Unreadable, plain.PlainAdapter, plain.TurnsAdapter, plain.BlockAdapter, plain.system_text)
 # The source of what reads a label from log-probabilities.
 READOUT_SOURCE = (
     *(readout.label_logprobs, readout._Tree, readout._alternatives, readout._reached, readout._ends),

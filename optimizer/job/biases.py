@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import dspy
-from dspy.utils.exceptions import LMError
+from dspy.utils.exceptions import AdapterParseError, LMError
 
 from optimizer.config.schema import Models
 from optimizer.errors import ModelError
@@ -79,14 +79,16 @@ def _differing(saved: SavedPrompt, body: dict[str, object], client: BodyClient, 
             raise cannot("the server of its model does not answer a request with logit_bias")
         word = said.strip()
         value = labels.value(labels.words.index(word)) if word in labels.words else None
-        count += value != _read(saved, inputs)[labels.field]
+        count += value != _read(saved, inputs, labels.field)
     return count
 
 
-def _read(saved: SavedPrompt, inputs: Mapping[str, object]) -> dspy.Prediction:
-    """Return what the prompt reads; raises ModelError where its model does not answer."""
+def _read(saved: SavedPrompt, inputs: Mapping[str, object], field: str) -> object:
+    """Return what the prompt reads, None where it is no label; raises ModelError where its model does not answer."""
     try:
-        return saved.program(**inputs)
+        return saved.program(**inputs)[field]
+    except AdapterParseError:
+        return None
     except LMError as problem:
         what = f"{saved.named.model} does not answer ({scrub(str(problem)):.200})"
         raise ModelError(what, "Check the address and that its server runs.") from None

@@ -109,7 +109,8 @@ def check(
         criteria.append(at_least(results, wanted.least))
     for rival in rivals:
         other = str(wanted.against)
-        if (rival.candidate.id, rival.model, rival.privacy) == (prompt.candidate.id, prompt.model, prompt.privacy):
+        same = [(one.candidate.to_json(), one.model, one.privacy) for one in (rival, prompt)]
+        if same[0] == same[1]:  # with their calibrations, which ids leave out
             message = f"{other} is the same prompt"
             criteria.append(Criterion(f"not worse than {other}", "holds", 0.0, (0.0, 0.0), message))
         else:

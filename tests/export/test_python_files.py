@@ -9,6 +9,7 @@ from typing import Any
 
 import dspy
 import pytest
+from dspy.utils.exceptions import AdapterParseError
 from hypothesis import given
 from hypothesis import strategies as st
 from support.readouts import SHORT
@@ -99,6 +100,13 @@ def test_a_file_reads_any_reply_as_the_prompt_does(
         except NoLabel:
             read = None
         assert code["answer"](reply) == read
+
+
+def test_an_exported_dspy_program_says_which_answer_is_no_label() -> None:
+    code = run(export(reading(FieldSpec(choices=SHORT), "choose"), "dspy").text)
+    unread = code["TurnsAdapter"](lenient=True).parse(code["signature"](), "Who knows")
+    with pytest.raises(AdapterParseError, match="Who knows"):
+        code["_read"](dspy.Prediction(**unread))
 
 
 def reading(kind: FieldSpec, readout: str, policy: str = "static") -> SavedPrompt:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import dspy
 from dspy.utils.exceptions import AdapterParseError
@@ -15,8 +14,7 @@ from optimizer.prompt.values import label_of, read, render
 Messages = list[dict[str, Any]]
 
 
-@dataclass(frozen=True)
-class Unreadable:
+class Unreadable(NamedTuple):
     """In the place of a value: an answer whose words do not tell it, and why."""
 
     answer: str

@@ -10,18 +10,19 @@ import pytest
 from optimizer.testing.readouts import KINDS, Kind, gain, table
 
 SEED = int(os.environ.get("METIER_TEST_SEED", "1"))
-TABLES = 25
+TABLES = 100
 
 
 def points(kind: Kind) -> np.ndarray:
     return np.array([gain(table(kind, np.random.default_rng([SEED, seed]))).points for seed in range(TABLES)])
 
 
+@pytest.mark.slow
 def test_calibration_seldom_loses_and_gains_where_bias_was_planted() -> None:
-    """Eight times 25 tables; `experiments/calibration` has 2,000: 1.9 % lose half a point there, and 5 % may."""
+    """Eight times 100 tables; `experiments/calibration` has 2,000: 1.9 % lose half a point there."""
     gains = {kind: points(kind) for kind in KINDS}
     lost = np.mean(np.concatenate(list(gains.values())) <= -0.5)
-    assert lost <= 0.1, f"METIER_TEST_SEED={SEED}"
+    assert lost <= 0.05, f"METIER_TEST_SEED={SEED}"
     assert gains["fair"].mean() >= -0.2, f"METIER_TEST_SEED={SEED}"
     assert min(gains[kind].mean() for kind in ("offsets", "classwise", "twins")) > 1, f"METIER_TEST_SEED={SEED}"
 

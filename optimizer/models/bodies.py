@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -10,7 +9,6 @@ from typing import Any, Self
 import httpx
 
 from optimizer.errors import ModelError
-from optimizer.models.dialects import KEYS
 from optimizer.models.providers import Endpoint
 from optimizer.system.loopback import bypass_proxies
 from optimizer.system.redact import scrub
@@ -24,7 +22,7 @@ class BodyClient:
         if endpoint.api_base is None:
             raise ModelError(f"model '{endpoint.model}': its address is not named", "Name it as models.task.api_base.")
         self._base = endpoint.api_base.rstrip("/")
-        key = endpoint.api_key or os.environ.get(KEYS.get(endpoint.model.partition("/")[0], ""))
+        key = endpoint.key
         bypass_proxies()
         # A user and password in the address take the place of the key.
         headers = {"authorization": f"Bearer {key}"} if key and "@" not in self._base else {}

@@ -52,7 +52,7 @@ class Endpoint:
         DSPy does not know how to reach the model.
         """
         provider, _, name = self.model.partition("/")
-        key = self.api_key or os.environ.get(KEYS.get(provider, "")) or self._no_key()
+        key = self.key or self._no_key()
         # An organisation or a project is what our wire would not name.
         if provider in KEYS and self.api_base is not None and key and " " not in self.identity:
             return HttpWire(name, provider, self.api_base, key, on_headers)
@@ -71,6 +71,11 @@ class Endpoint:
         if base == self.identity:
             return ""
         return "the provider's own address" + base.removeprefix("default") if base.startswith("default") else base
+
+    @property
+    def key(self) -> str | None:
+        """The key that it is asked with: the one named for it, else its own provider's in the environment."""
+        return self.api_key or os.environ.get(KEYS.get(self.model.partition("/")[0], ""))
 
     def _no_key(self) -> str | None:
         """Return a stand-in for the key where the address brings its own user and password."""

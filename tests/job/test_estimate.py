@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,8 @@ def _read(path: Path) -> Any:
 def test_a_dspy_optimizer_is_forecast_to_take_its_budget_at_most(config: Any) -> None:
     found = told(config(budget={"calls": 90}, search={"strategy": "dspy.MIPROv2"}))
     assert "assumed: dspy.MIPROv2 is set up to take 90 calls at most" in found
-    assert found.splitlines()[0].endswith(" s of them for test and baselines")
+    # A range, or an upper end where one call was slow: the machines are noisy.
+    assert re.search(r", (\S+ \(\S+–\S+\)|up to \S+) s of them for test and baselines$", found.splitlines()[0])
 
 
 def test_what_libraries_have_to_say_is_not_on_the_screen(config: Any, server: FakeServer) -> None:

@@ -23,6 +23,7 @@ class Board:
         self.candidates: dict[str, Candidate] = {}
         self._results: dict[str, list[Result]] = {}
         self._numbers: dict[str, list[float]] = {}  # the same, NaN for what was not answered
+        self._earlier: dict[str, list[list[float]]] = {}  # what replaced numbers were, shortest first
         self._failures: dict[str, int] = {}
         self.costs: dict[str, float] = {}
 
@@ -41,9 +42,14 @@ class Board:
         self._failures[candidate.id] = self.failures(candidate.id) + failed
 
     def replace(self, candidate: Candidate, results: Sequence[Result]) -> None:
-        """Take a candidate as it is by now, and all of its results so far, in the place of what was added."""
+        """Take a candidate as it is by now, and all of its results so far, in the place of what was added.
+
+        What they were before is kept. The longer a calibrated candidate is asked the better its first answers are
+        read, too: beside a rival that was asked less they count as they did when it had been asked as little.
+        """
         cid = candidate.id
         self.candidates[cid] = candidate
+        self._earlier.setdefault(cid, []).append([r.value if isinstance(r, Score) else math.nan for r in results])
         self._results[cid], self._numbers[cid], self._failures[cid] = [], [], 0
         self.add(candidate, results)
 
@@ -82,7 +88,8 @@ class Board:
 
     def paired(self, one: str, two: str) -> tuple[list[float], list[float]]:
         """Return both candidates' scores on the examples that both have answered."""
-        pairs = zip(self._numbers.get(one, []), self._numbers.get(two, []), strict=False)
+        shared = min(len(self.results(one)), len(self.results(two)))
+        pairs = zip(self._first(one, shared), self._first(two, shared), strict=True)
         both = [(a, b) for a, b in pairs if not (math.isnan(a) or math.isnan(b))]
         return [a for a, _ in both], [b for _, b in both]
 
@@ -134,7 +141,7 @@ class Board:
 
     def table(self, candidates: Sequence[str], length: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return (values, answered), candidate × example, of the first `length` examples; 0 where unanswered."""
-        rows = [self._numbers.get(cid, [])[:length] for cid in candidates]
+        rows = [self._first(cid, length) for cid in candidates]
         table = np.full((len(rows), max(map(len, rows), default=0)), np.nan)
         for index, row in enumerate(rows):
             table[index, : len(row)] = row
@@ -159,7 +166,24 @@ class Board:
         rivals = [cid for cid in candidates if self._may_rank(cid)]
         if not rivals:
             return None
-        values, answered = self.table(rivals)
-        sums = values @ answered.T
-        worst = ((sums - sums.T) / np.maximum(answered @ answered.T, 1.0)).min(axis=1).round(9)
+        worst = self._margins(rivals).min(axis=1).round(9)
         return max((worst[age], -self.costs.get(cid, 0.0), -age, cid) for age, cid in enumerate(rivals))[3]
+
+    def _margins(self, rivals: Sequence[str]) -> np.ndarray:
+        """Return by how much each rival is ahead of each, on average over what both have answered."""
+        lengths = np.array([len(self._results[cid]) for cid in rivals])
+        shared, margins = np.minimum.outer(lengths, lengths), np.zeros((len(rivals), len(rivals)))
+        # Where nothing was replaced, the longest table says it all: what one has not answered does not count in it.
+        for length in sorted(set(lengths.tolist()), reverse=True) if self._earlier else [lengths.max()]:
+            values, answered = self.table(rivals, length)
+            sums = values @ answered.T
+            ahead = (sums - sums.T) / np.maximum(answered @ answered.T, 1.0)
+            margins = np.where(shared <= length, ahead, margins)
+        return margins
+
+    def _first(self, candidate_id: str, length: int | None) -> list[float]:
+        """Return a candidate's first numbers, as they were when it had answered as many examples."""
+        numbers = self._numbers.get(candidate_id, [])
+        if length is None or length >= len(numbers):
+            return numbers
+        return next((e for e in self._earlier.get(candidate_id, ()) if len(e) >= length), numbers)[:length]

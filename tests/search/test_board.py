@@ -168,3 +168,27 @@ def test_a_candidate_is_replaced_by_what_it_has_become() -> None:
     made.add(first, scores(1.0, 0.0))
     made.replace(later, scores(1.0, 1.0))
     assert list(made.candidates.values()) == [later]
+
+
+def test_a_replaced_start_counts_as_it_was_beside_who_saw_no_more() -> None:
+    """With two answers to fit on, the first is read wrongly; with four, rightly. A newcomer has two as well."""
+    made = board(one=[0.0, 1.0])
+    made.replace(ONE, scores(0.0, 1.0))
+    made.replace(ONE, scores(1.0, 1.0, 0.0, 1.0))
+    made.add(TWO, scores(1.0, 1.0))
+    assert made.paired(TWO.id, ONE.id) == ([1.0, 1.0], [0.0, 1.0])
+    assert made.table([ONE.id, TWO.id], 2)[0].tolist() == [[0.0, 1.0], [1.0, 1.0]]
+    assert made.estimate(TWO.id, ONE.id) == pytest.approx(1.0 + 0.75 - 0.5)
+    assert made.leader(2) == TWO.id
+    assert made.leader(3) == ONE.id
+    assert made.scores(ONE.id) == [1.0, 1.0, 0.0, 1.0]
+
+
+def test_of_two_rivals_each_pair_is_compared_at_its_own_length() -> None:
+    made = board(one=[0.0], two=[0.0], three=[0.5])
+    for length in (1, 2, 3):
+        made.replace(ONE, scores(*[0.0, 1.0, 1.0][-length:]))
+    made.replace(TWO, scores(1.0, 0.0))
+    assert made.paired(ONE.id, TWO.id)[0] == [1.0, 1.0]
+    assert made.paired(ONE.id, THREE.id)[0] == [1.0]
+    assert made.leader(1) == ONE.id

@@ -9,7 +9,6 @@ A mark stands after the language of a fence; the site and GitHub do not show it.
     yaml config         read as a run's YAML
     yaml section=NAME   read as that section of a run's YAML
     text                output, or a sketch; with file=… written to that file
-    … slow              run by the slow tests only
     … skip: REASON      not run, and why; commands of ours are parsed all the same
 """
 

@@ -17,8 +17,7 @@ from optimizer.testing.fake_server import FakeServer
 pytestmark = pytest.mark.filterwarnings("default")  # DSPy, litellm and MLflow deprecate things of each other
 BLOCKS = {page: list(blocks_of(page)) for page in pages()}
 RUN = [page for page, blocks in BLOCKS.items() if any("skip" not in b.marks and b.language != "text" for b in blocks)]
-SLOW = [page for page in RUN if any("slow" in block.marks for block in BLOCKS[page])]
-WORDS = {"task", "config", "section", "file", "exit", "slow", "skip"}
+WORDS = {"task", "config", "section", "file", "exit", "skip"}
 
 
 def named(page: Path) -> str:
@@ -39,19 +38,9 @@ def as_before() -> Iterator[None]:
     dspy.configure(lm=None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", RUN, ids=named)
 def test_the_blocks_of_a_page_run(
-    page: Path, tmp_path: Path, fake: FakeServer, as_before: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    workshop = Workshop(tmp_path, fake, monkeypatch, mlflow=False)
-    for block in BLOCKS[page]:
-        if not {"skip", "slow"} & set(block.marks):
-            workshop.run(block)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("page", SLOW, ids=named)
-def test_the_slow_blocks_of_a_page_run(
     page: Path, tmp_path: Path, fake: FakeServer, as_before: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workshop = Workshop(tmp_path, fake, monkeypatch, mlflow=page.stem == "mlflow")
@@ -88,7 +77,7 @@ def test_the_commands_that_are_not_run_can_be_parsed(
 
 
 def test_marks_are_read() -> None:
-    assert marks_of("config file=run.yaml slow") == {"config": "", "file": "run.yaml", "slow": ""}
+    assert marks_of("config file=run.yaml skip") == {"config": "", "file": "run.yaml", "skip": ""}
     assert marks_of("skip: it asks: a key=1") == {"skip": "it asks: a key=1"}
     assert marks_of("") == {}
 

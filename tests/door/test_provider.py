@@ -170,6 +170,7 @@ def check_given_up(door: Door, server: FakeServer, fault: Fault, give_up_after: 
     assert "ok" not in outcomes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [Fault("status", 503), Fault("hang_up"), Fault("hang")], ids=lambda f: f.kind)
 def test_a_lasting_outage_ends_the_run(
     open_door: Open, server: FakeServer, ledger: Ledger, fault: Fault, monkeypatch: pytest.MonkeyPatch

@@ -94,6 +94,7 @@ def test_dollars_that_do_not_pay_for_the_probes_are_refused(config: Any) -> None
     assert "budget.usd: too little even for the probe calls" in done.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["default", "dspy.BootstrapFewShotWithRandomSearch"])
 def test_a_run_with_a_price_is_foretold_without_a_call(
     config: Any, server: FakeServer, tmp_path: Path, strategy: str

@@ -69,6 +69,7 @@ def check_equal_scores(run: Run, server: FakeServer, tmp_path: Path, **changes: 
     assert server.count - asked > 1.2 * asked, "the faults were there"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_with_30_percent_faults_every_score_is_equal(run: Run, server: FakeServer, tmp_path: Path) -> None:
     check_equal_scores(run, server, tmp_path, budget={"calls": 24})

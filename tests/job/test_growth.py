@@ -163,6 +163,7 @@ def test_a_planted_canary_reaches_the_winner_in_at_most_2_of_100_runs_and_each_i
     assert len(reached) <= 0.02 * RUNS, f"seed {SEED}: {reached}"
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_as_if_nothing_had_been(bench: Bench) -> None:
     bench.server.answer = helpful
     data = yaml.safe_load(bench.config.read_text())

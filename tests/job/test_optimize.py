@@ -50,6 +50,7 @@ def shape_of(folder: Path) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in rows]
 
 
+@pytest.mark.slow
 def test_all_kinds_of_models_and_jobs_make_the_same_run(tmp_path: Path, server: FakeServer) -> None:
     named = {"task": {"model": "openai/fake", "api_base": server.api_base}, "concurrency": 4}
     lm = dspy.LM("openai/fake", api_base=server.api_base, api_key="none", temperature=0.0)

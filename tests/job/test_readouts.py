@@ -243,6 +243,7 @@ def prompts(bench: Bench, name: str) -> list[Any]:
         return [(trial.number, trial.candidate.to_json()) for trial in all_trials(ledger)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["response.after:1", "response.before:60", "scores.after:9", "file.after:1"])
 def test_a_killed_run_comes_to_the_same_calibration(bench: Bench, point: str) -> None:
     assert bench.run("calm") == 0, bench.log("calm")
@@ -268,6 +269,7 @@ def test_a_run_that_goes_on_does_not_ask_again(bench: Bench) -> None:
     assert not asking(bench.server, asked_before)
 
 
+@pytest.mark.slow
 def test_an_extended_run_goes_on_with_its_calibrations(bench: Bench) -> None:
     assert bench.run("out") == 0, bench.log("out")
     trials, before, paid = bench.trials("out"), prompts(bench, "out"), bench.server.count

@@ -69,6 +69,7 @@ def real_run(small_task: Path, tmp_path_factory: pytest.TempPathFactory) -> Repo
     return run_config(config)
 
 
+@pytest.mark.slow
 @pytest.mark.real
 def test_a_small_model_learns_from_nearest_demos(real_run: Report) -> None:
     result = json.loads((real_run.run_dir / "result.json").read_text(encoding="utf-8"))
@@ -79,12 +80,14 @@ def test_a_small_model_learns_from_nearest_demos(real_run: Report) -> None:
     assert sum(result["trials"].values()) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.real
 def test_the_embedded_server_is_gone(real_run: Report) -> None:
     found = subprocess.run(["pgrep", "-f", f"optimizer.models.serve.*{real_run.run_id}"], capture_output=True)
     assert found.stdout == b""
 
 
+@pytest.mark.slow
 @pytest.mark.real
 def test_eval_of_the_saved_prompt_gives_the_test_score(real_run: Report, small_task: Path) -> None:
     done = CliRunner().invoke(cli, ["eval", str(small_task), "--prompt", str(real_run.run_dir / "best.json")])
@@ -108,6 +111,7 @@ def test_a_server_of_ones_own_gives_the_same_scores(real_run: Report, small_task
     assert scores(found.run_dir) == scores(real_run.run_dir)
 
 
+@pytest.mark.slow
 @pytest.mark.real
 def test_both_protocols_give_the_same_scores(small_task: Path, tmp_path: Path) -> None:
     task = load_task(str(small_task))

@@ -132,6 +132,7 @@ def test_the_budget_holds_and_the_bill_is_right(run: Run, server: FakeServer) ->
     assert sum(data["trials"].values()) <= 8
 
 
+@pytest.mark.slow
 def test_calls_that_fail_for_a_while_do_not_break_the_budget(run: Run, server: FakeServer) -> None:
     server.fail(429, retry_after=0.01)
     server.fail(500)
@@ -167,6 +168,7 @@ def test_the_saved_prompt_answers(run: Run) -> None:
     assert set(LABELS) == set(TRUTH.values())
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_is_finished_by_the_same_command(tmp_path: Path, server: FakeServer) -> None:
     server.delay = 0.1
     task = make_task(tmp_path / "task")
@@ -197,6 +199,7 @@ def test_an_interrupted_run_is_finished_by_the_same_command(tmp_path: Path, serv
     assert bill <= server.answered <= bill + 4
 
 
+@pytest.mark.slow
 def test_a_second_run_is_answered_by_the_cache_between_runs(
     run: Run, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -99,6 +99,7 @@ def test_dollars_for_less_than_a_block_are_refused_with_the_key(config: Config) 
         run_config(config(budget={"usd": 0.02}))
 
 
+@pytest.mark.slow
 def test_seconds_bound_the_whole_job_and_the_test_has_its_time(config: Config, server: Billing) -> None:
     server.delay = 0.1
     begun = time.monotonic()

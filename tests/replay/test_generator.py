@@ -9,6 +9,7 @@ from experiments.replay.tables import Table
 from .conftest import SEED, effect, made
 
 
+@pytest.mark.slow
 def test_the_main_effects_are_found(table: Table) -> None:
     """What a cell's expected score depends on is ranked as it was made."""
     world = drawn(table, SEED, 0, 20)

@@ -12,6 +12,7 @@ from .conftest import SEED
 EVERYTHING = list(KNOWN.values())[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("held", KNOWN.values(), ids=KNOWN)
 def test_who_sees_enough_knows_the_truth(table: Table, held: frozenset[str]) -> None:
     world = drawn(table, SEED, 20, 1_000)

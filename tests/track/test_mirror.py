@@ -196,6 +196,7 @@ def down(job: Job, tracking_server: TrackingServer) -> tuple[Report, list[str]]:
     return job("down", tracking_server.uri)
 
 
+@pytest.mark.slow
 def test_mlflow_is_down_for_the_whole_run(
     report: Report, down: tuple[Report, list[str]], tracking_server: TrackingServer
 ) -> None:

@@ -79,6 +79,7 @@ def check_that_it_ends(process: subprocess.Popen[str], port: int, number: signal
         pass
 
 
+@pytest.mark.slow
 def test_the_ui_serves_on_this_machine_only_until_a_signal(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").touch()
     port = free_port()

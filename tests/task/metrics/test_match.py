@@ -94,6 +94,7 @@ PIECES = st.sampled_from(["a", "b", "ab", "A", "é", "e\u0301", "ß", "ss", "1",
 TEXTS = st.lists(PIECES, max_size=12).map("".join)
 
 
+@pytest.mark.slow
 @settings(max_examples=1000)
 @given(st.lists(TEXTS.map(str.strip).filter(bool), min_size=2, max_size=5, unique_by=fold), TEXTS, st.data())
 def test_labels_are_found_as_by_one_pattern_of_all(choices: list[str], around: str, data: st.DataObject) -> None:

@@ -50,7 +50,7 @@ VALUES_SOURCE = (
 ADAPTERS_SOURCE = (plain.Unreadable, plain.PlainAdapter, plain.TurnsAdapter, plain.BlockAdapter, plain.system_text)
 # The source of what reads a label from log-probabilities.
 READOUT_SOURCE = (
-    *(readout.label_logprobs, readout._Tree, readout._alternatives, readout._reached, readout._ends),
+    *(readout.label_logprobs, readout._Tree, readout._alternatives, readout._joined, readout._ends),
     first_greatest,
 )
 

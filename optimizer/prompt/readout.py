@@ -100,7 +100,7 @@ def label_logprobs(content: Sequence[Mapping[str, Any]], words: Sequence[str]) -
     of them. What no alternative tells is taken to be as likely as the least likely one that was told: more it cannot
     be. Empty where no label is among what is told.
     """
-    tree = _Tree([(word.lstrip(_BEFORE) or word).casefold() for word in words])
+    tree = _Tree([word.lstrip(_BEFORE) or word for word in words])
     for token in content:
         if not (likely := _alternatives(token)):
             tree.stop()
@@ -115,16 +115,19 @@ def label_logprobs(content: Sequence[Mapping[str, Any]], words: Sequence[str]) -
 class _Tree:
     """How likely each label is, as far as one path of tokens has shown."""
 
-    def __init__(self, folded: Sequence[str]) -> None:
-        self._folded = folded
-        self._chances, self._bounds = [0.0] * len(folded), [1.0] * len(folded)
-        self._alive, self._path, self._before = set(range(len(folded))), "", 1.0
+    def __init__(self, words: Sequence[str]) -> None:
+        joined = [_joined(word) for word in words]
+        # Two labels may differ in nothing else than what joins their words.
+        self._fold = _joined if len(set(joined)) == len(words) else str.casefold
+        self._folded = [self._fold(word) for word in words]
+        self._chances, self._bounds = [0.0] * len(words), [1.0] * len(words)
+        self._alive, self._path, self._before = set(range(len(words))), "", 1.0
 
     def descend(self, made: str, likely: Mapping[str, float]) -> bool:
         """Take one token into account, and what might have stood in its place; False where one label is left."""
         going_on: set[int] = set()
         for text, logprob in likely.items():
-            reached = _reached(self._path, text, self._folded, self._alive)
+            reached = self._reached(text)
             if text == made and text and len(reached) > 1:
                 going_on = reached
             elif (self._path + text).strip(_BEFORE):
@@ -142,7 +145,7 @@ class _Tree:
         Where one of them is the whole answer, it has all of that. The others are half as likely at most, as the answer
         would not have ended else.
         """
-        whole = self._path.strip(_BEFORE).casefold()
+        whole = self._fold(self._path.strip(_BEFORE))
         if whole:
             ended = {number for number in self._alive if self._folded[number] == whole}
             self._share(ended or self._alive, self._before)
@@ -155,6 +158,16 @@ class _Tree:
             return ()
         known = zip(self._chances, self._bounds, strict=True)
         return tuple(math.log(max(chance or bound, LEAST)) for chance, bound in known)
+
+    def _reached(self, text: str) -> set[int]:
+        """Return which labels an answer that goes on with a text may be; where it is over, the one that it was."""
+        whole = self._fold((self._path + text).lstrip(_BEFORE))
+        begun = {number for number in self._alive if self._folded[number].startswith(whole)} if text else set()
+        if begun:
+            return begun
+        folded = self._folded
+        ended = [one for one in self._alive if whole.startswith(folded[one]) and _ends(whole, folded[one])]
+        return {max(ended, key=lambda number: len(folded[number]))} if ended else set()
 
     def _share(self, labels: set[int], chance: float) -> None:
         for number in labels:
@@ -176,14 +189,9 @@ def _alternatives(token: Mapping[str, Any]) -> dict[str, float]:
     return {text: min(0.0, one) for text, one in {**told, **made}.items()}
 
 
-def _reached(path: str, text: str, folded: Sequence[str], alive: set[int]) -> set[int]:
-    """Return which labels an answer that goes on with a text may be; where it is over, the one that it was."""
-    whole = (path + text).lstrip(_BEFORE).casefold()
-    begun = {number for number in alive if folded[number].startswith(whole)} if text else set()
-    if begun:
-        return begun
-    ended = [number for number in alive if whole.startswith(folded[number]) and _ends(whole, folded[number])]
-    return {max(ended, key=lambda number: len(folded[number]))} if ended else set()
+def _joined(text: str) -> str:
+    """Return a text without what does not matter: case, and whether a line, a hyphen or a space joins its words."""
+    return text.casefold().replace("_", " ").replace("-", " ")
 
 
 def _ends(text: str, label: str) -> bool:

@@ -138,6 +138,16 @@ def test_labels_that_share_their_first_pieces_are_told_apart_where_they_part() -
     }
 
 
+def test_what_joins_the_words_of_a_label_does_not_matter() -> None:
+    made = tokens({"card": 0.8, "cash": 0.2}, {" arr": 0.75, "-lin": 0.25}, {"ival": 1.0})
+    assert chances(made, "cash", "card_linking", "card_arrival")["card_arrival"] == 0.6
+
+
+def test_labels_may_differ_in_what_joins_their_words() -> None:
+    made = tokens({"x": 1.0}, {"-": 0.75, "_": 0.25}, {"y": 1.0})
+    assert chances(made, "x_y", "x-y") == {"x_y": 0.25, "x-y": 0.75}
+
+
 def test_a_label_that_begins_another_is_one_where_the_answer_ends_there() -> None:
     alone = tokens({"no": 0.7, "yes": 0.3})
     for labels in (("not sure", "no", "yes"), ("no", "yes", "not sure")):

@@ -331,7 +331,7 @@ def best_json(folder: Path) -> Iterator[Kind]:
     prompts = [
         *(
             Prompt("Sort it.", form, "static", 2, "reversed", demos)
-            for form in ("turns", "block", "chat", "json", "xml")
+            for form in ("turns", "fields", "block", "chat", "json", "xml")
         ),
         Prompt("Sort it.", "turns", "nearest", 2),
     ]

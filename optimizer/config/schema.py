@@ -14,7 +14,7 @@ from optimizer.errors import did_you_mean
 from optimizer.types import Order, Policy, Readout, Role
 
 # `own` is the adapter that DSPy is configured with.
-FormatName = Literal["turns", "block", "chat", "json", "xml", "own"]
+FormatName = Literal["turns", "fields", "block", "chat", "json", "xml", "own"]
 Positive = Annotated[int, Field(gt=0)]
 # Trials where nobody says how many: without a budget, and with one (the sampler and the mirror were measured at that).
 USUAL_TRIALS, MOST_TRIALS = 40, 2_000
@@ -131,7 +131,9 @@ class Prior(Strict):
     (95 against 20 to 25 %, four demos).
     """
 
-    formats: dict[FormatName, float] = Field({"turns": 0.1, "block": -0.1}, description="of one over another")
+    formats: dict[FormatName, float] = Field(
+        {"turns": 0.1, "fields": 0.1, "block": -0.1}, description="of one over another"
+    )
     policies: dict[Policy, float] = Field({"nearest": 0.1, "diverse": 0.1}, description="of one over another")
     demos: float = Field(0.1, description="of the first few demos over none")
 
@@ -152,7 +154,7 @@ class SearchConfig(Strict):
     prefer: str = Field("best", description="the winner: best, or 'cheapest-within MARGIN' of the best score")
     prior: Prior | None = Field(Prior(), description="what is believed beforehand; null: nothing")
     trials: Positive | None = Field(None, description=f"at most; null: what the budget pays, else {USUAL_TRIALS}")
-    formats: tuple[FormatName, ...] = Field(("turns", "block", "chat", "json", "xml"), min_length=1)
+    formats: tuple[FormatName, ...] = Field(("turns", "fields", "block", "chat", "json", "xml"), min_length=1)
     demos: Demos = Demos()
     readouts: tuple[Readout, ...] | None = Field(
         None,

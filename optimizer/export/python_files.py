@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from optimizer.export.template import BETWEEN, Message, Template, never
 from optimizer.models.embed import MODEL
 from optimizer.prompt import demos, readout, values
-from optimizer.prompt.formats import plain
+from optimizer.prompt.formats import PLAIN, plain
 from optimizer.prompt.program import Programs
 from optimizer.prompt.readout import Labels, read_labels
 from optimizer.prompt.saved import SavedPrompt
@@ -28,9 +28,9 @@ from optimizer.task.metrics import match
 from optimizer.types import Calibration, Example, Prompt, first_greatest
 
 # These formats are written by our own adapters, the others by DSPy's.
-PLAIN = frozenset({"turns", "block"})
 ADAPTERS = {
     "turns": "TurnsAdapter()",
+    "fields": "FieldsAdapter()",
     "block": "BlockAdapter()",
     "chat": "dspy.ChatAdapter(use_json_adapter_fallback=False)",
     "json": "dspy.JSONAdapter()",
@@ -47,7 +47,10 @@ VALUES_SOURCE = (
     *(texts._distinct, texts._encodable, values.render, values.label_of),
     *(values.read, values._read_bool, values._read_number, values._read_list, values._read_json),
 )
-ADAPTERS_SOURCE = (plain.Unreadable, plain.PlainAdapter, plain.TurnsAdapter, plain.BlockAdapter, plain.system_text)
+ADAPTERS_SOURCE = (
+    *(plain.Unreadable, plain.PlainAdapter, plain.TurnsAdapter, plain.FieldsAdapter, plain.BlockAdapter),
+    *(plain.headed, plain.opening, plain.system_text),
+)
 # The source of what reads a label from log-probabilities.
 READOUT_SOURCE = (
     *(readout.label_logprobs, readout._Tree, readout._alternatives, readout._joined, readout._ends),

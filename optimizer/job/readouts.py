@@ -12,7 +12,8 @@ from optimizer.errors import BudgetSpent, ConfigError
 from optimizer.evaluate.evaluator import phase_tag
 from optimizer.job.session import Session
 from optimizer.prompt.builder import ROOT
-from optimizer.prompt.readout import READABLE, labels_of
+from optimizer.prompt.formats import PLAIN
+from optimizer.prompt.readout import labels_of
 from optimizer.types import Candidate, Example, Readout, Score
 
 # In the ledger: whether the model tells log-probabilities.
@@ -46,8 +47,8 @@ def _without_labels(session: Session) -> str | None:
     config, predictors = session.config.search, session.programs.predictors
     if config.strategy not in PRESETS:
         return f"the strategy {config.strategy} reads the words of answers"
-    if not READABLE & set(config.formats):
-        return f"none of the formats is {' or '.join(sorted(READABLE))}, whose answers begin with the label"
+    if not PLAIN & set(config.formats):
+        return f"none of the formats is one of {', '.join(sorted(PLAIN))}, whose answers begin with the label"
     # What a program of somebody's makes of its predictors' answers is not known.
     if not session.programs.made_from_fields or labels_of(predictors[ROOT].signature) is None:
         return "the task's answer is not one label, yes or no, of a single call"
@@ -68,7 +69,7 @@ async def _tells_logprobs(session: Session, examples: Sequence[Example]) -> bool
     A request that the provider refuses may be so for its text.
     """
     tag_of_call.set(phase_tag("search"))  # in this task only
-    format_name = next(name for name in session.config.search.formats if name in READABLE)
+    format_name = next(name for name in session.config.search.formats if name in PLAIN)
     seed = session.programs.seed(format_name)
     asked = Candidate({name: replace(prompt, readout="choose") for name, prompt in seed.prompts.items()})
     for example in examples:

@@ -10,14 +10,13 @@ from typing import Any, Literal, get_args, get_origin
 import dspy
 
 from optimizer.errors import TaskError
+from optimizer.prompt.formats import PLAIN
 from optimizer.prompt.values import read
 from optimizer.types import Prompt, Readout, first_greatest
 
 # Alternatives to each token that are asked for: the most that OpenAI gives, and whoever follows its protocol.
 TOP = 20
 LEAST = 1e-30  # what is taken for a probability of 0
-# The formats in which the answer begins with the value: no marker stands before it.
-READABLE = frozenset({"turns", "block"})
 # What may stand before a label, and does not belong to it.
 _BEFORE = " \t\r\n\"'`*(["
 
@@ -66,7 +65,7 @@ def labels_of(signature: type[dspy.Signature]) -> Labels | None:
 
 def readout_in(format_name: str, readout: Readout) -> Readout:
     """Return the readout that a prompt has in a format: its words are read where the answer begins with a marker."""
-    return readout if format_name in READABLE else "generate"
+    return readout if format_name in PLAIN else "generate"
 
 
 def choose(prompt: Prompt, logprobs: Sequence[float]) -> int:
@@ -83,7 +82,7 @@ def read_labels(signature: type[dspy.Signature], prompt: Prompt) -> Labels | Non
     if prompt.readout == "generate":
         return None
     labels, remedy = labels_of(signature), "Set its readout to generate."
-    if labels is None or prompt.format not in READABLE:
+    if labels is None or prompt.format not in PLAIN:
         what = f"a prompt in the format {prompt.format} for {', '.join(signature.output_fields)}"
         raise TaskError(f"{what} cannot have the readout {prompt.readout}: one label must begin its answer", remedy)
     if prompt.calibration is not None and prompt.calibration.labels != labels.words:

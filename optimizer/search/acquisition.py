@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CACHED, GENERATED, BYTES = 0.1, 4.0, 4.0
 RIDGE, REFERENCE = 0.1, 1.1
 # Tokens that a format puts around an answer.
-MARKERS = {"turns": 4, "block": 16, "chat": 48, "json": 32, "xml": 40, "own": 48}
+MARKERS = {"turns": 4, "fields": 8, "block": 16, "chat": 48, "json": 32, "xml": 40, "own": 48}
 
 
 def expected_improvement(mean: Floats, deviation: Floats, best: float) -> Floats:

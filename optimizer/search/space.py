@@ -9,7 +9,8 @@ from typing import Any, Protocol
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from optimizer.config.schema import Demos, Prior
-from optimizer.prompt.readout import READABLE, readout_in
+from optimizer.prompt.formats import PLAIN
+from optimizer.prompt.readout import readout_in
 from optimizer.propose.base import Proposal
 from optimizer.types import Candidate, Example, Order, Policy, Prompt, Readout
 
@@ -47,7 +48,7 @@ class Pool:
 
 def varies(pool: Pool, format_name: str) -> bool:
     """Tell if there is a choice of readouts for a prompt in a format."""
-    return len(pool.readouts) > 1 and format_name in READABLE
+    return len(pool.readouts) > 1 and format_name in PLAIN
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,13 @@ from optimizer.door.door import collected_answers, tag_of_call
 from optimizer.errors import ConfigError
 from optimizer.evaluate.evaluator import Evaluator, phase_tag, with_calls
 from optimizer.prompt.builder import ProgramBuilder
-from optimizer.prompt.formats import adapter
+from optimizer.prompt.formats import PLAIN, adapter
 from optimizer.prompt.formatted import FormattedPredict, add_behaviour
 from optimizer.prompt.student import OWN, prompt_of
 from optimizer.task.program import build_program
 from optimizer.teleprompt.models import Gate
 from optimizer.teleprompt.record import TrialRecord
 from optimizer.types import Candidate, Example, digest
-
-# Formats that can show a demo only if it has all of the inputs.
-WHOLE = ("turns", "block")
 
 
 class Scorer:
@@ -113,5 +110,5 @@ class UsablePredict(FormattedPredict):
 def usable(predictor: dspy.Predict, format_name: str) -> list[Any]:
     """Return the demos that a predictor can show: DSPy gives those of the data to every step of a program."""
     inputs, outputs = predictor.signature.input_fields, predictor.signature.output_fields
-    needed = inputs if format_name in WHOLE else ()
+    needed = inputs if format_name in PLAIN else ()
     return [demo for demo in predictor.demos if all(f in demo for f in needed) and any(f in demo for f in outputs)]

@@ -28,7 +28,7 @@ def test_the_defaults() -> None:
     assert config.models.prompt is None
     search = config.search
     assert (search.trials, search.round, search.race, search.block) == (None, None, "auto", None)
-    assert config.search.formats == ("turns", "block", "chat", "json", "xml")
+    assert config.search.formats == ("turns", "fields", "block", "chat", "json", "xml")
     assert config.search.demos.counts == (0, 2, 4, 8, 16)
     assert config.budget == BudgetConfig(calls=None, tokens=None, usd=None, seconds=None, until=None)
     assert (config.failures.retries, config.failures.give_up_after) == (8, 300.0)

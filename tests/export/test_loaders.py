@@ -37,7 +37,7 @@ from optimizer.testing.fake_server import FakeServer
 from optimizer.types import Calibration, Candidate, Example, Prompt, Readout
 
 pytestmark = pytest.mark.timeout(120)
-FORMATS = ("turns", "block", "chat", "json", "xml")
+FORMATS = ("turns", "fields", "block", "chat", "json", "xml")
 WORDS = ("apple", "iron", "owl", "zinc", "pear")
 QUESTIONS = [f"the {place} store {n} has {word}" for n in range(5) for place in ("tall", "low") for word in WORDS]
 

@@ -28,7 +28,7 @@ from optimizer.types import Candidate, Example, Prompt
 from .test_targets import HOSTILE, run, without_libraries
 
 pytestmark = pytest.mark.timeout(120)
-FORMATS = ("turns", "block", "chat", "json", "xml")
+FORMATS = ("turns", "fields", "block", "chat", "json", "xml")
 PROGRAM = '''
 import dspy
 

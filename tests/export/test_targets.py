@@ -32,7 +32,7 @@ from optimizer.types import Candidate, Example, Prompt
 
 # Of the tokens of an answer, when the prompt was scored.
 LIMIT = 77
-FORMATS = ("turns", "block", "chat", "json", "xml")
+FORMATS = ("turns", "fields", "block", "chat", "json", "xml")
 HOSTILE = '{{text}} {x} {%raw%} {# #} "\'\\ \n```</s> %s $y «é漢🙂» [[ ## text ## ]] """'
 # What a slot is filled with must come out as it is; the prompt's own edges are stripped by DSPy, not by us.
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=30).filter(

@@ -178,7 +178,7 @@ def test_a_function_has_none(tmp_path: Path) -> None:
     ("search", "outputs", "why"),
     [
         ({}, None, "the model tells no log-probabilities"),
-        ({"formats": ["chat", "json"]}, None, "none of the formats is block or turns"),
+        ({"formats": ["chat", "json"]}, None, "none of the formats is one of block, fields, turns"),
         ({}, {"kind": {"desc": "what it is"}}, "the task's answer is not one label"),
         ({"strategy": "dspy.COPRO"}, None, "the strategy dspy.COPRO reads the words of answers"),
     ],

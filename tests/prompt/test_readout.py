@@ -12,8 +12,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from optimizer.errors import TaskError
+from optimizer.prompt.formats import PLAIN
 from optimizer.prompt.readout import (
-    READABLE,
     TOP,
     Labels,
     choose,
@@ -259,7 +259,7 @@ def test_a_label_has_room_for_a_token_a_byte(words: list[str]) -> None:
 
 @pytest.mark.parametrize("readout", ["choose", "calibrated"])
 def test_a_readout_needs_one_label_that_begins_the_answer(readout: Any) -> None:
-    for name in READABLE:
+    for name in PLAIN:
         assert read_labels(TEAM, Prompt("i", name, readout=readout)) == labels_of(TEAM)
     with pytest.raises(TaskError, match=f"format chat for team cannot have the readout {readout}"):
         read_labels(TEAM, Prompt("i", "chat", readout=readout))

@@ -19,7 +19,7 @@ def test_instruction_demos_and_variables_in_the_order_in_which_they_are_sent(tas
     assert all(f"{{{{{name}}}}}" in messages[-1]["content"] for name in task.inputs)
 
 
-@pytest.mark.parametrize("style", ["turns", "block", "chat", "json", "xml"])
+@pytest.mark.parametrize("style", ["turns", "fields", "block", "chat", "json", "xml"])
 def test_every_format_holds_the_variables(task: Task, style: str) -> None:
     messages = templates(task, Candidate({ROOT: Prompt("Decide.", style)}))[ROOT]
     text = "".join(message["content"] for message in messages)

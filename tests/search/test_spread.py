@@ -20,7 +20,9 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 999), st.data())
 def test_the_spread_shows_every_level(seed: int, data: st.DataObject) -> None:
-    formats = data.draw(st.lists(st.sampled_from(["turns", "block", "chat", "json", "xml"]), unique=True, min_size=1))
+    formats = data.draw(
+        st.lists(st.sampled_from(["turns", "fields", "block", "chat", "json", "xml"]), unique=True, min_size=1)
+    )
     counts = data.draw(st.lists(st.sampled_from([0, 2, 4, 8, 16]), unique=True, min_size=1))
     over = space(formats=tuple(formats), counts=counts)
     found = spread(over, 11, seed)

@@ -19,7 +19,7 @@ from optimizer.search.trials import parameters
 from optimizer.types import Candidate, Example, Prompt, Usage
 
 VALIDATION, TEST, RACED = 40, 40, 8
-FORMATS = ("turns", "block", "chat", "json", "xml")
+FORMATS = ("turns", "fields", "block", "chat", "json", "xml")
 
 
 def make_many(folder: Path, trials: int, uri: str = "", paid: int = 1, seed: int = 0) -> Path:

@@ -7,19 +7,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import dspy
 
+# The formats without markers: an answer begins with the value, and a demo is shown only if it has all of the inputs.
+PLAIN = frozenset({"turns", "fields", "block"})
+
 
 def adapter(name: str) -> dspy.Adapter:
-    """Return an adapter: turns, block, DSPy's chat, json and xml, or `own`, the one that DSPy is configured with.
+    """Return an adapter: turns, fields, block, DSPy's chat, json and xml, or `own`, what DSPy is configured with.
 
     DSPy's chat adapter asks a second time, in JSON, when it cannot read an answer; that
     fallback is off, because it doubles the cost of exactly the weakest candidates.
     """
     import dspy
 
-    from optimizer.prompt.formats.plain import BlockAdapter, TurnsAdapter
+    from optimizer.prompt.formats.plain import BlockAdapter, FieldsAdapter, TurnsAdapter
 
     makers: dict[str, Any] = {
         "turns": TurnsAdapter,
+        "fields": FieldsAdapter,
         "block": BlockAdapter,
         "chat": lambda: dspy.ChatAdapter(use_json_adapter_fallback=False),
         "json": dspy.JSONAdapter,
@@ -31,7 +35,7 @@ def adapter(name: str) -> dspy.Adapter:
 
 
 def lenient(name: str) -> dspy.Adapter:
-    """Return the adapter of a format whose answer begins with the value; it takes an unreadable value for None."""
-    from optimizer.prompt.formats.plain import BlockAdapter, TurnsAdapter
+    """Return the adapter of one of the `PLAIN` formats; it takes an unreadable value for None."""
+    from optimizer.prompt.formats.plain import BlockAdapter, FieldsAdapter, TurnsAdapter
 
-    return {"turns": TurnsAdapter, "block": BlockAdapter}[name](lenient=True)
+    return {"turns": TurnsAdapter, "fields": FieldsAdapter, "block": BlockAdapter}[name](lenient=True)

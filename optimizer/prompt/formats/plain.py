@@ -1,4 +1,4 @@
-"""The two light formats, `turns` and `block`: no markers, so that small models can follow them."""
+"""The light formats, `turns`, `fields` and `block`: no markers, so that small models can follow them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Unreadable(NamedTuple):
 
 
 class PlainAdapter(dspy.Adapter):
-    """What both formats share: bare values for single fields, 'Name: value' lines for several."""
+    """What these formats share: bare values for single fields, 'Name: value' lines for several."""
 
     def __init__(self, lenient: bool = False) -> None:
         """With `lenient` a value that cannot be read is Unreadable: something else than the words may tell it."""
@@ -57,7 +57,7 @@ class PlainAdapter(dspy.Adapter):
         """Return the values of `fields` as text: bare for one field, 'Name: value' lines for several."""
         if len(fields) == 1:
             return render(values[next(iter(fields))])
-        return "\n".join(f"{label_of(name)}: {render(values[name])}" for name in fields if name in values)
+        return headed(fields, values)
 
 
 class TurnsAdapter(PlainAdapter):
@@ -67,9 +67,22 @@ class TurnsAdapter(PlainAdapter):
         """Return the chat messages; what is constant comes first, so that a cached prefix is reused."""
         messages: Messages = [{"role": "system", "content": system_text(signature)}]
         for demo in demos:
-            messages.append({"role": "user", "content": self.lines(signature.input_fields, demo)})
+            messages.append({"role": "user", "content": self.question(signature, demo)})
             messages.append({"role": "assistant", "content": self.lines(signature.output_fields, demo)})
-        return [*messages, {"role": "user", "content": self.lines(signature.input_fields, inputs)}]
+        return [*messages, {"role": "user", "content": self.question(signature, inputs)}]
+
+    def question(self, signature: type[dspy.Signature], inputs: Mapping[str, Any]) -> str:
+        """Return a user's turn."""
+        return self.lines(signature.input_fields, inputs)
+
+
+class FieldsAdapter(TurnsAdapter):
+    """As turns, but each input has its name before it, and a turn ends with the name of the output that is wanted."""
+
+    def question(self, signature: type[dspy.Signature], inputs: Mapping[str, Any]) -> str:
+        """Return a user's turn; where several outputs are wanted, the instruction names them."""
+        lines = headed(signature.input_fields, inputs)
+        return f"{lines}\n{opening(signature)}" if len(signature.output_fields) == 1 else lines
 
 
 class BlockAdapter(PlainAdapter):
@@ -79,20 +92,19 @@ class BlockAdapter(PlainAdapter):
         """Return one user message that ends where the answer should begin."""
         blocks = [system_text(signature)]
         for demo in demos:
-            blocks.append(f"{self._inputs(signature, demo)}\n{self._outputs(signature, demo)}")
-        opening = f"{label_of(next(iter(signature.output_fields)))}:"
-        blocks.append(f"{self._inputs(signature, inputs)}\n{opening}")
+            blocks.append(f"{headed(signature.input_fields, demo)}\n{headed(signature.output_fields, demo)}")
+        blocks.append(f"{headed(signature.input_fields, inputs)}\n{opening(signature)}")
         return [{"role": "user", "content": "\n\n".join(blocks)}]
 
-    @staticmethod
-    def _inputs(signature: type[dspy.Signature], values: Mapping[str, Any]) -> str:
-        fields = signature.input_fields  # a demo in somebody's file may lack one
-        return "\n".join(f"{label_of(name)}: {render(values[name])}" for name in fields if name in values)
 
-    @staticmethod
-    def _outputs(signature: type[dspy.Signature], values: Mapping[str, Any]) -> str:
-        fields = signature.output_fields
-        return "\n".join(f"{label_of(name)}: {render(values[name])}" for name in fields if name in values)
+def headed(fields: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+    """Return the values of `fields` as 'Name: value' lines; a demo in somebody's file may lack one."""
+    return "\n".join(f"{label_of(name)}: {render(values[name])}" for name in fields if name in values)
+
+
+def opening(signature: type[dspy.Signature]) -> str:
+    """Return how an answer begins: with the name of the first output."""
+    return f"{label_of(next(iter(signature.output_fields)))}:"
 
 
 def system_text(signature: type[dspy.Signature]) -> str:

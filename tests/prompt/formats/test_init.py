@@ -37,7 +37,7 @@ def test_an_unknown_format_is_refused() -> None:
         adapter("yaml")
 
 
-@pytest.mark.parametrize("name", ["turns", "block", "chat", "xml"])
+@pytest.mark.parametrize("name", ["turns", "fields", "block", "chat", "xml"])
 def test_an_unreadable_answer_costs_one_call(name: str) -> None:
     """No format asks a second time behind the budget's back."""
     lm = dspy.utils.DummyLM([{"other": "x"}] * 5)

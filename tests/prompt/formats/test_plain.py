@@ -8,13 +8,15 @@ from dspy.utils.exceptions import AdapterParseError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimizer.prompt.formats.plain import BlockAdapter, TurnsAdapter, system_text
+from optimizer.prompt.formats.plain import BlockAdapter, FieldsAdapter, TurnsAdapter, system_text
 from optimizer.prompt.values import label_of, render
 
 ONE = dspy.Signature("message -> intent", "Classify.")
 TWO = dspy.Signature("message, due_date -> intent, final_amount: int", "Read it.")
 DEMOS = [{"message": "m1", "intent": "bill"}, {"message": "m2", "intent": "card"}]
-BOTH = pytest.mark.parametrize("adapter", [TurnsAdapter(), BlockAdapter()], ids=["turns", "block"])
+ALL = pytest.mark.parametrize(
+    "adapter", [TurnsAdapter(), FieldsAdapter(), BlockAdapter()], ids=["turns", "fields", "block"]
+)
 
 word = st.text("abcdefgé0123", min_size=1, max_size=6)
 labels = st.lists(
@@ -46,6 +48,23 @@ def test_turns_with_several_fields_have_headings() -> None:
     ]
 
 
+def test_in_fields_a_turn_ends_with_the_name_of_the_output() -> None:
+    assert FieldsAdapter().format(ONE, DEMOS, {"message": "now"}) == [
+        {"role": "system", "content": "Classify."},
+        {"role": "user", "content": "Message: m1\nIntent:"},
+        {"role": "assistant", "content": "bill"},
+        {"role": "user", "content": "Message: m2\nIntent:"},
+        {"role": "assistant", "content": "card"},
+        {"role": "user", "content": "Message: now\nIntent:"},
+    ]
+
+
+def test_fields_with_several_outputs_are_turns() -> None:
+    demo = {"message": "m1", "due_date": "d1", "intent": "bill", "final_amount": 3}
+    inputs = {"message": "now", "due_date": "d"}
+    assert FieldsAdapter().format(TWO, [demo], inputs) == TurnsAdapter().format(TWO, [demo], inputs)
+
+
 def test_a_block_is_one_message_that_ends_where_the_answer_begins() -> None:
     assert BlockAdapter().format(ONE, DEMOS, {"message": "now"}) == [
         {
@@ -55,7 +74,7 @@ def test_a_block_is_one_message_that_ends_where_the_answer_begins() -> None:
     ]
 
 
-@BOTH
+@ALL
 def test_what_is_constant_comes_first(adapter: Any) -> None:
     """Two inputs share everything but the last turn: the model's cached prefix is reused."""
     one, two = (adapter.format(ONE, DEMOS, {"message": text}) for text in ("first", "second"))
@@ -64,7 +83,7 @@ def test_what_is_constant_comes_first(adapter: Any) -> None:
     assert one[-1]["content"][:shared] == two[-1]["content"][:shared]
 
 
-@BOTH
+@ALL
 def test_a_demo_that_lacks_an_output_is_shown_without_it(adapter: Any) -> None:
     demo = {"message": "m", "due_date": "d", "intent": "bill"}
     text = "\n".join(m["content"] for m in adapter.format(TWO, [demo], {"message": "n", "due_date": "e"}))
@@ -73,13 +92,13 @@ def test_a_demo_that_lacks_an_output_is_shown_without_it(adapter: Any) -> None:
     assert "None" not in text
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("completion", ["bill", " bill\n", "Intent: bill", "intent : bill", "\nINTENT:bill"])
 def test_one_field_is_the_whole_answer_with_or_without_its_heading(adapter: Any, completion: str) -> None:
     assert adapter.parse(ONE, completion) == {"intent": "bill"}
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize(
     "completion",
     [
@@ -104,7 +123,7 @@ def test_a_field_may_span_lines() -> None:
     assert found == {"reasoning": "one\ntwo: three", "answer": "x"}
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("completion", ["bill", "Intent: bill", "Intent: bill\nFinal amount: many", ""])
 def test_what_cannot_be_read_is_a_parse_error_with_the_answer(adapter: Any, completion: str) -> None:
     with pytest.raises(AdapterParseError) as caught:
@@ -123,7 +142,7 @@ def test_a_babbled_number_is_a_parse_error(completion: str) -> None:
     assert found == {"n": int(completion)}
 
 
-@BOTH
+@ALL
 @given(data=st.data(), names=labels)
 def test_a_label_survives_rendering_and_reading(adapter: Any, data: st.DataObject, names: list[str]) -> None:
     signature = dspy.Signature({"q": (str, dspy.InputField()), "a": (Literal[tuple(names)], dspy.OutputField())}, "i")
@@ -153,7 +172,7 @@ def test_the_system_text_of_one_output_is_the_bare_instruction() -> None:
     assert system_text(ONE) == "Classify."
 
 
-@BOTH
+@ALL
 def test_it_runs_as_dspys_adapter(adapter: Any) -> None:
     class Echo(dspy.utils.DummyLM):  # type: ignore[misc]
         def _format_answer_fields(self, fields: dict[str, Any]) -> str:

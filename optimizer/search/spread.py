@@ -18,9 +18,9 @@ TRUST = 3.0
 def spread(space: Space, size: int, seed: int) -> list[dict[str, Any]]:
     """Return `size` first trials: in turn one that a person would try by hand, and one by design.
 
-    By hand: the seed's instruction, in the likeliest format, with some demos of each policy; first with the lower
-    middle count, then with the upper. They are seldom the best and seldom bad, and without them a small budget may
-    end with less than what a person finds without a search.
+    By hand: the seed's instruction, in the likeliest formats in turn, with some demos of each policy; first with the
+    lower middle count, then with the upper. They are seldom the best and seldom bad, and without them a small budget
+    may end with less than what a person finds without a search.
 
     By design: first each format that was not shown yet, since all that is done by hand is lost where the model cannot
     follow its one format; then trials that cover format × policy × count × order, not by luck, by greedy pairwise
@@ -83,12 +83,15 @@ def _due(hidden: set[Levels], left: int) -> list[set[Levels]]:
 
 
 def _by_hand(space: Space, counts: Sequence[int]) -> list[Levels]:
-    """Return what one would try by hand: first the policies of which the most is believed."""
+    """Return what one would try by hand: first the policies of which the most is believed, formats in turn."""
     some = [count for count in counts if count]
     middle = dict.fromkeys(some[index] for index in ((len(some) - 1) // 2, len(some) // 2) if some)
-    likeliest = max(space.formats, key=lambda name: _belief(space, (name, None, 0, None)))
-    trials = itertools.product([likeliest], space.demos.policies, middle, space.demos.orders[:1])
-    return sorted(trials, key=lambda levels: (levels[2], -_belief(space, levels)))
+    beliefs = [_belief(space, (name, None, 0, None)) for name in space.formats]
+    likeliest = [name for name, belief in zip(space.formats, beliefs, strict=True) if belief == max(beliefs)]
+    formats = itertools.cycle(likeliest if space.prior else likeliest[:1])
+    trials = itertools.product(space.demos.policies, middle)
+    ranked = sorted(trials, key=lambda one: (one[1], -_belief(space, (likeliest[0], *one, None))))
+    return [(name, *one, space.demos.orders[0]) for name, one in zip(formats, ranked, strict=False)]
 
 
 def _belief(space: Space, levels: Levels) -> float:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer.config.schema import Demos, Prior
+from optimizer.config.schema import Demos, Prior, SearchConfig
 from optimizer.propose.base import Proposal
 from optimizer.search.schedule import FIRST
 from optimizer.search.space import Pool, Space
@@ -120,7 +120,7 @@ def test_the_more_plausible_comes_first_and_nothing_is_left_out() -> None:
 
 
 def test_the_usual_prior_still_shows_every_level_in_the_first_round() -> None:
-    over = Space(space(instructions=8).pools, ("turns", "block", "chat", "json", "xml"), Demos(), Prior())
+    over = Space(space(instructions=8).pools, SearchConfig().formats, Demos(), Prior())
     for seed in range(20):
         found = spread(over, FIRST - 1, seed)
         assert {p["predict.format"] for p in found} == set(over.formats), seed
@@ -137,6 +137,17 @@ def test_every_other_trial_is_one_that_a_person_would_try() -> None:
     ]
     same = {(p["predict.format"], p["predict.order"], p["predict.instruction"], p["predict.set"]) for p in by_hand}
     assert same == {("turns", "given", 0, 0)}
+
+
+def test_what_one_tries_by_hand_goes_round_among_the_likeliest_formats() -> None:
+    by_hand = spread(Space(space().pools, SearchConfig().formats, Demos(), Prior()), FIRST - 1, 0)[::2]
+    assert [(p["predict.format"], p["predict.policy"], p["predict.count"]) for p in by_hand] == [
+        ("turns", "nearest", 4),
+        ("fields", "diverse", 4),
+        ("turns", "static", 4),
+        ("fields", "nearest", 8),
+        ("turns", "diverse", 8),
+    ]
 
 
 def test_no_format_is_left_out_however_little_is_believed_of_it() -> None:

@@ -1,5 +1,8 @@
 """How often a calibrated prompt is called better where no prompt can be: labels are drawn, whatever the text says.
 
+All labels are equally frequent. Were one more frequent, a prompt would be better that says it more often than the seed,
+and calibration finds that out.
+
 PYTHONPATH=. python experiments/calibration/nothing.py --runs 200 --seed 0
 """
 
@@ -41,13 +44,11 @@ def verdict(seed: int) -> str:
     """Return the verdict of one run, with 2 to 5 labels, a biased model, and 40 to 120 examples a split."""
     chance = random.Random(seed)  # noqa: S311
     labels = [f"label{number}" for number in range(chance.randint(2, 5))]
-    frequency = [chance.uniform(0.5, 2) for _ in labels]
     bias = {label: chance.gauss(0, 1.5) for label in labels}
-    size = 3 * chance.randint(40, 120)
-    rows = [
-        {"text": f"{number} {' '.join(chance.sample(WORDS, 4))}", "kind": chance.choices(labels, frequency)[0]}
-        for number in range(size)
-    ]
+    kinds = labels * (3 * (chance.randint(40, 120) // len(labels)))
+    chance.shuffle(kinds)
+    texts = [f"{number} {' '.join(chance.sample(WORDS, 4))}" for number in range(len(kinds))]
+    rows = [{"text": text, "kind": kind} for text, kind in zip(texts, kinds, strict=True)]
 
     def weights(messages: Messages) -> dict[str, float]:
         whole = "\n".join(map(text_of, messages))

@@ -116,8 +116,9 @@ class _Tree:
 
     def __init__(self, words: Sequence[str]) -> None:
         joined = [_joined(word) for word in words]
-        # Two labels may differ in nothing else than what joins their words.
-        self._fold = _joined if len(set(joined)) == len(words) else str.casefold
+        # Two labels may differ in nothing else than what joins their words, and one may end with it.
+        within = all(one == one.strip() for one in joined)
+        self._fold = _joined if within and len(set(joined)) == len(words) else str.casefold
         self._folded = [self._fold(word) for word in words]
         self._chances, self._bounds = [0.0] * len(words), [1.0] * len(words)
         self._alive, self._path, self._before = set(range(len(words))), "", 1.0

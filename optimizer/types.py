@@ -125,6 +125,8 @@ class Prompt:
     other policies choose `count` demos for each input when the prompt is run.
     `calibration` is what a `calibrated` readout was fitted to; until then its answers are read as by `choose`. It is
     learnt by the prompt's own answers, and no part of what the prompt is: its id does not change with it.
+    `ensemble` are further prompts that are asked with each input. The log-probabilities of a label add up over all of
+    them, and the label is chosen by the sums: the readout and the calibration are those of the whole.
     """
 
     instruction: str
@@ -135,6 +137,12 @@ class Prompt:
     demos: tuple[Example, ...] = ()
     readout: Readout = "generate"
     calibration: Calibration | None = None
+    ensemble: tuple[Prompt, ...] = ()
+
+    @property
+    def asked(self) -> tuple[Prompt, ...]:
+        """Each prompt that is asked with an input: this one, then those of its ensemble."""
+        return (replace(self, ensemble=(), calibration=None), *self.ensemble) if self.ensemble else (self,)
 
     @property
     def retrieves(self) -> bool:
@@ -159,6 +167,8 @@ class Prompt:
             data["readout"] = self.readout
         if self.calibration is not None:
             data["calibration"] = self.calibration.to_json()
+        if self.ensemble:
+            data["ensemble"] = [prompt.to_json() for prompt in self.ensemble]
         return data
 
     @classmethod
@@ -167,7 +177,8 @@ class Prompt:
         fitted = data.get("calibration")
         calibration = None if fitted is None else Calibration.from_json(fitted)
         demos = tuple(map(Example.from_json, data["demos"]))
-        prompt = cls(**{**data, "demos": demos, "calibration": calibration})
+        ensemble = tuple(map(Prompt.from_json, data.get("ensemble", ())))
+        prompt = cls(**{**data, "demos": demos, "calibration": calibration, "ensemble": ensemble})
         if not isinstance(prompt.instruction, str) or not isinstance(prompt.format, str):
             raise TypeError("a prompt's instruction and format must be text")
         if prompt.policy not in get_args(Policy) or prompt.order not in get_args(Order):
@@ -176,6 +187,8 @@ class Prompt:
             raise ValueError(f"unknown readout: {prompt.readout!r:.40}")
         if type(prompt.count) is not int or prompt.count < 0:
             raise ValueError(f"the count of demos is {prompt.count!r:.40}")
+        if ensemble and any(one.ensemble or one.calibration or one.readout == "generate" for one in prompt.asked):
+            raise ValueError("the prompts of an ensemble tell labels' log-probabilities, and are calibrated together")
         return prompt
 
 
@@ -190,7 +203,12 @@ class Candidate:
     @property
     def retrieves(self) -> bool:
         """Whether any of its prompts chooses its demos for each input."""
-        return any(prompt.retrieves for prompt in self.prompts.values())
+        return any(prompt.retrieves for prompt in self.asked)
+
+    @property
+    def asked(self) -> tuple[Prompt, ...]:
+        """Each prompt that any of its predictors is asked with: several of one predictor where it has an ensemble."""
+        return tuple(prompt for whole in self.prompts.values() for prompt in whole.asked)
 
     @property
     def calibrates(self) -> bool:

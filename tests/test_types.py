@@ -187,6 +187,33 @@ def test_what_is_no_calibration_is_refused(change: dict[str, Any]) -> None:
         Calibration.from_json({"scale": 1.0})
 
 
+def test_an_ensemble_survives_json_and_is_part_of_the_id() -> None:
+    members = (Prompt("b", "fields", "nearest", 4, readout="choose"), Prompt("c", readout="calibrated"))
+    alone = Prompt("a", readout="calibrated")
+    whole = dataclasses.replace(alone, ensemble=members)
+    assert Prompt.from_json(json.loads(json.dumps(whole.to_json()))) == whole
+    assert whole.asked == (alone, *members)
+    assert alone.asked == (alone,)
+    assert Candidate({"p": whole}).id != Candidate({"p": alone}).id
+    assert Candidate({"p": whole}).asked == whole.asked
+    assert Candidate({"p": whole}).retrieves
+    assert not whole.retrieves
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        Prompt("b"),
+        Prompt("b", readout="choose", calibration=Calibration(1.0, (0.0, 0.0), 0.5, ("x", "y"))),
+        Prompt("b", readout="choose", ensemble=(Prompt("c", readout="choose"),)),
+    ],
+)
+def test_what_cannot_be_a_member_of_an_ensemble_is_refused(member: Prompt) -> None:
+    data = Prompt("a", readout="choose", ensemble=(member,)).to_json()
+    with pytest.raises(ValueError, match="the prompts of an ensemble"):
+        Prompt.from_json(data)
+
+
 def test_an_unknown_readout_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown readout: 'guess'"):
         Prompt.from_json({**Prompt("x").to_json(), "readout": "guess"})

@@ -66,7 +66,7 @@ class Evaluator:
 
     def __post_init__(self) -> None:
         self._slots, self._admission = asyncio.Semaphore(self.concurrency), Admission(self.calls_left)
-        self._calls_each = 1  # the most that one example has taken
+        self._calls: dict[int, int] = {}  # the most that one example has taken of a program, by its predictors
 
     def with_programs(self, programs: Builder) -> Evaluator:
         """Return the same evaluator for another builder's programs; what it has learnt of their calls is kept."""
@@ -95,11 +95,10 @@ class Evaluator:
         tag = tag or CallTag()
         tag_of_call.set(tag)
         program = self.programs.build(candidate)
-        self._calls_each = max(self._calls_each, len(program.predictors()))
         searching = tag.phase == "search"  # only there calls are counted
         lost = [self.lost.get((candidate.id, split, start + at)) if searching else None for at in range(len(examples))]
         asked = [example for example, earlier in zip(examples, lost, strict=True) if earlier is None]
-        async with self._admission.turn(len(asked) * self._calls_each if searching else 0):
+        async with self._admission.turn(len(asked) * self._calls_each(program) if searching else 0):
             answers, spent = await self._answers(program, asked)
         answered = iter(answers)
         in_order = (next(answered, None) if earlier is None else earlier for earlier in lost)
@@ -124,10 +123,15 @@ class Evaluator:
         spent: list[BudgetSpent] = []
         tasks = [asyncio.ensure_future(self._one(program, example, spent)) for example in examples]
         await wait_for_all(tasks)
-        if spent and self._calls_each > 1:
+        if spent and self._calls_each(program) > 1:
             return [], spent[0]  # whose last call came before the budget's end is for the network to say
         answered = [task.result() for task in takewhile(lambda task: task.exception() is None, tasks)]
         return answered, spent[0] if spent else None
+
+    def _calls_each(self, program: dspy.Module) -> int:
+        """Return the most calls that one example of a program like this has taken: one for each predictor at least."""
+        predictors = len(program.predictors())
+        return max(predictors, self._calls.get(predictors, 1))
 
     async def _one(self, program: dspy.Module, example: Example, spent: list[BudgetSpent]) -> Result:
         async with self._slots:
@@ -150,7 +154,7 @@ class Evaluator:
                 prediction = await call_program(program, example.inputs)
             except Exception as problem:  # noqa: BLE001 - the boundary to the program, which may be the user's
                 raised = problem
-        self._calls_each = max(self._calls_each, len(answers))
+        self._calls[len(program.predictors())] = max(self._calls_each(program), len(answers))
         result = self.scored(prediction, example) if raised is None else self.explained(raised, example)
         return with_calls(result, answers), trace
 

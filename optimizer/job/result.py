@@ -144,10 +144,12 @@ def _prompts_html(candidate: Candidate) -> str:
     for name, prompt in candidate.prompts.items():
         if len(candidate.prompts) > 1:
             parts.append(f"<h5>{escape(visible(name))}</h5>")
-        parts.append(f"<p>{escape(settings_of(prompt))}</p><pre>{escape(visible(prompt.instruction))}</pre>")
-        if demos := demo_lines(prompt):
-            rows = escape("\n".join(map(visible, demos)))
-            parts.append(f"<details><summary>{len(demos)} demos</summary><pre>{rows}</pre></details>")
+        parts.append(f"<p>{escape(settings_of(prompt))}</p>")
+        for one in prompt.asked:
+            parts.append(f"<pre>{escape(visible(one.instruction))}</pre>")
+            if demos := demo_lines(one):
+                rows = escape("\n".join(map(visible, demos)))
+                parts.append(f"<details><summary>{len(demos)} demos</summary><pre>{rows}</pre></details>")
     return "".join(parts)
 
 

@@ -10,7 +10,10 @@ from optimizer.config.schema import BudgetConfig, RunConfig
 from optimizer.evaluate.evaluator import Evaluator
 from optimizer.job.demos import with_missing_demos
 from optimizer.job.session import Session
+from optimizer.prompt.builder import ROOT
+from optimizer.prompt.readout import labels_of
 from optimizer.search.board import Board
+from optimizer.search.ensembles import Ensembles
 from optimizer.search.growing import make_proposals
 from optimizer.search.loop import Search
 from optimizer.search.pools import make_space
@@ -65,7 +68,9 @@ async def make_strategy(
     sampler = Sampler(space, preset.sampler, seed, schedule.first - 1, programs.embed, weight, config.objective)
     proposals = make_proposals(programs, config, seed, session.writer, evaluator, schedule.later)
     log = TrialLog(session.ledger, len(schedule.examples), watch)
-    return Search(sampler, evaluator, log, schedule, proposals=proposals)
+    labels = labels_of(programs.predictors[ROOT].signature) if set(readouts) - {"generate"} else None
+    ensembles = Ensembles(proposals, labels, schedule.examples, config.ensemble)
+    return Search(sampler, evaluator, log, schedule, proposals=ensembles)
 
 
 def cost_weight(budget: BudgetConfig) -> float:

@@ -98,10 +98,10 @@ class Guard:
 
     def winner_note(self, winner: Candidate) -> str:
         """Return what a reader must know of the winner: orders in its instructions or its demos; "" for nothing."""
-        carried = [self.carried(prompt.instruction) for prompt in winner.prompts.values()]
+        carried = [self.carried(prompt.instruction) for prompt in winner.asked]
         warnings = [f"The winner's instruction holds {what}. Read it before you use it." for what in carried if what]
         ids = {example.id for example in self.asking}
-        demos = [demo for prompt in winner.prompts.values() for demo in prompt.demos if demo.id in ids]
+        demos = [demo for prompt in winner.asked for demo in prompt.demos if demo.id in ids]
         if demos:
             warnings.append(
                 f"The winner's demos hold {len(demos)} that ask for something ({demos[0].origin}). Read them."

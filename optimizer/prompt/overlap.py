@@ -70,7 +70,7 @@ def duplicates_note(twins: Sequence[Twins]) -> str:
 
 def quotes(candidate: Candidate, examples: Sequence[Example]) -> list[str]:
     """Return the passages of `QUOTE_WORDS` words or more that an instruction has in common with an example's inputs."""
-    runs = {run for prompt in candidate.prompts.values() for run in word_runs(prompt.instruction)}
+    runs = {run for prompt in candidate.asked for run in word_runs(prompt.instruction)}
     if not runs:
         return []
     texts = (text_of(example.inputs) for example in examples)

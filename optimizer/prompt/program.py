@@ -6,8 +6,10 @@ from typing import Any
 
 import dspy
 
+from optimizer.errors import TaskError
 from optimizer.prompt.builder import ROOT, ProgramBuilder
 from optimizer.prompt.demos import DemoPool
+from optimizer.prompt.ensemble import Ensemble
 from optimizer.prompt.formats import adapter, lenient
 from optimizer.prompt.formatted import PromptedPredict
 from optimizer.prompt.readout import read_labels
@@ -41,11 +43,22 @@ class Programs(ProgramBuilder):
     def build(self, candidate: Candidate) -> dspy.Module:
         """Return a program that runs the candidate's prompts; the base program is left as it was."""
         if isinstance(self._base, dspy.Predict):
-            return self.prompted(ROOT, candidate)
+            prompt = candidate.prompts[ROOT]
+            members = [self._prompted(ROOT, one) for one in prompt.asked]
+            return Ensemble(members, prompt) if prompt.ensemble else members[0]
         by_name = iter(list(self.predictors))
         return self._base.deepcopy().map_named_predictors(lambda _: self.prompted(next(by_name), candidate))
 
     def prompted(self, name: str, candidate: Candidate) -> Prompted:
-        """Return one predictor that runs its prompt of a candidate, outside its program."""
-        base, prompt = self.predictors[name], candidate.prompts[name]
-        return Prompted(base, prompt, self.pools[name])
+        """Return one predictor that runs its prompt of a candidate, outside its program.
+
+        Raises TaskError for an ensemble, which no single predictor runs.
+        """
+        prompt = candidate.prompts[name]
+        if prompt.ensemble:
+            what = f"{name} is asked with {len(prompt.asked)} prompts, and one is wanted"
+            raise TaskError(what, "Run the whole program.")
+        return self._prompted(name, prompt)
+
+    def _prompted(self, name: str, prompt: Prompt) -> Prompted:
+        return Prompted(self.predictors[name], prompt, self.pools[name])

@@ -261,6 +261,7 @@ class _Text(Strict):
     demos: tuple[dict[Literal["inputs", "outputs"], dict[str, Any]], ...]
     readout: Readout = "generate"
     calibration: dict[Literal["scale", "offsets", "evidence", "labels"], Any] | None = None
+    ensemble: tuple[_Text, ...] = ()
 
 
 def _from_json(data: dict[str, Any], source: str, trust: bool) -> SavedPrompt:
@@ -277,7 +278,7 @@ def _from_json(data: dict[str, Any], source: str, trust: bool) -> SavedPrompt:
         raise TaskError(what, "Save what compile() returned with its own save(), and load that.")
     pool = tuple(map(Example.from_json, data["pool"]))
     if not program:
-        for example in (*pool, *(demo for prompt in candidate.prompts.values() for demo in prompt.demos)):
+        for example in (*pool, *(demo for prompt in candidate.asked for demo in prompt.demos)):
             _check_values(inputs, example.inputs)
             _check_values(outputs, example.outputs)
     folder = Path(program["folder"]) if program else Path()

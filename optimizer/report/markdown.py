@@ -92,10 +92,13 @@ def _plain(text: str) -> str:
 
 
 def _prompt(prompt: Prompt, *pool: str) -> list[str]:
-    demos = demo_lines(prompt)
-    shown = ["### Demos", _fenced("text", "\n".join(demos))] if demos else []
+    texts: list[str] = []
+    for one in prompt.asked:
+        demos = demo_lines(one)
+        texts.append(_fenced("text", one.instruction))
+        texts += ["### Demos", _fenced("text", "\n".join(demos))] if demos else []
     offsets = [] if prompt.calibration is None else ["### How answers are read", *_calibration(prompt.calibration)]
-    return [prompt_in_words(prompt, *pool), _fenced("text", prompt.instruction), *shown, *offsets]
+    return [prompt_in_words(prompt, *pool), *texts, *offsets]
 
 
 def _calibration(calibration: Calibration) -> list[str]:

@@ -10,7 +10,7 @@ from optimizer.report.clean import cell, visible
 from optimizer.report.gather import Facts
 from optimizer.report.readout import readout_section
 from optimizer.report.words import conversation_text, demo_lines, difference, prompt_in_words, settings_of
-from optimizer.types import Candidate
+from optimizer.types import Candidate, Prompt
 
 # Of each trial's prompt so much is shown; the winner's is whole.
 LONGEST = 4_000
@@ -48,9 +48,13 @@ def _as_sent(facts: Facts) -> list[Section]:
 
 
 def _parts(candidate: Candidate, name: str) -> list[Block]:
-    prompt, demos = candidate.prompts[name], demo_lines(candidate.prompts[name])
-    blocks: list[Block] = [Code(f"The instruction of {cell(name)}", visible(prompt.instruction))]
-    return [*blocks, Code(f"The demos of {cell(name)}", "\n".join(map(visible, demos)))] if demos else blocks
+    asked = candidate.prompts[name].asked
+    blocks: list[Block] = []
+    for number, prompt in enumerate(asked, 1):
+        of, demos = cell(name) if len(asked) == 1 else f"{cell(name)}, prompt {number}", demo_lines(prompt)
+        blocks.append(Code(f"The instruction of {of}", visible(prompt.instruction)))
+        blocks += [Code(f"The demos of {of}", "\n".join(map(visible, demos)))] if demos else []
+    return blocks
 
 
 def trial_prompts(trials: Sequence[Trial]) -> Section:
@@ -67,6 +71,10 @@ def prompt_title(trial: Trial) -> str:
 def _prompts_of(trial: Trial) -> list[Block]:
     blocks: list[Block] = []
     for name, prompt in trial.candidate.prompts.items():
-        text = "\n".join([prompt.instruction, *([""] if prompt.demos else []), *map(cell, demo_lines(prompt))])
+        text = "\n\n".join(map(_whole, prompt.asked))
         blocks += [Text(settings_of(prompt)), Code(f"Trial {trial.number}, {cell(name)}", visible(text, LONGEST))]
     return blocks
+
+
+def _whole(prompt: Prompt) -> str:
+    return "\n".join([prompt.instruction, *([""] if prompt.demos else []), *map(cell, demo_lines(prompt))])

@@ -56,18 +56,26 @@ def headline(result: Mapping[str, Any]) -> str:
 
 
 def dimensions_of(candidate: Candidate) -> str:
-    """Return what a candidate's prompts have beside their instructions, as short as "turns, nearest 4, calibrated"."""
+    """Return what a candidate's prompts have beside their instructions, as short as "turns, nearest 4, calibrated".
+
+    The prompts of an ensemble have a plus between them.
+    """
     prompts = [
-        (p.format, f"{p.policy} {p.count}" if p.count else "no demos", READ_AS[p.readout])
-        for p in candidate.prompts.values()
+        (" + ".join(f"{one.format}, {_policy(one)}" for one in prompt.asked), READ_AS[prompt.readout])
+        for prompt in candidate.prompts.values()
     ]
     return "; ".join(", ".join(filter(None, words)) for words in prompts)
+
+
+def _policy(prompt: Prompt) -> str:
+    return f"{prompt.policy} {prompt.count}" if prompt.count else "no demos"
 
 
 def settings_of(prompt: Prompt) -> str:
     """Return a prompt's format and demo policy, and how its answers are read where not from their words."""
     read = "" if prompt.readout == "generate" else f" {readout_in_words(prompt)}"
-    return f"{_format_and_demos(prompt)}{read}"
+    together = f"{len(prompt.asked)} prompts answer together. " if prompt.ensemble else ""
+    return f"{together}{' '.join(map(_format_and_demos, prompt.asked))}{read}"
 
 
 def readout_in_words(prompt: Prompt, answers: int | None = None) -> str:
@@ -98,10 +106,11 @@ def _format_and_demos(prompt: Prompt) -> str:
 
 def prompt_in_words(prompt: Prompt, pool: str = "the training examples") -> str:
     """Return a prompt's settings, and from what `pool` its demos are retrieved, if they are."""
-    if not prompt.retrieves:
+    counts = " and ".join(str(one.count) for one in prompt.asked if one.retrieves)
+    if not counts:
         return settings_of(prompt)
     return (
-        f"{settings_of(prompt)} The demos are chosen for each input, {prompt.count} of {pool}: the instruction alone "
+        f"{settings_of(prompt)} The demos are chosen for each input, {counts} of {pool}: the instruction alone "
         "is not the prompt that was scored."
     )
 
@@ -132,4 +141,5 @@ def difference(before: Prompt, after: Prompt) -> list[tuple[Sign, str]]:
 
 
 def _lines(prompt: Prompt) -> Sequence[str]:
-    return [*prompt.instruction.splitlines(), f"[{settings_of(prompt)}]"]
+    instructions = [line for one in prompt.asked for line in one.instruction.splitlines()]
+    return [*instructions, f"[{settings_of(prompt)}]"]

@@ -81,10 +81,15 @@ class Board:
         return failures > MOST_FAILURES * results and (failures > FORGIVEN or failures == results)
 
     def tokens_per_call(self, candidate_id: str) -> float | None:
-        """Return what an answer of the model took on average in the scores so far; None where nobody counted."""
+        """Return what an answer of the model took on average in the scores so far; None where nobody counted.
+
+        An ensemble's is that of all its prompts: it takes as many calls for what a prompt alone says in one.
+        """
         scores = [result for result in self.results(candidate_id) if isinstance(result, Score)]
         calls = sum(score.calls for score in scores)
-        return sum(score.tokens for score in scores) / calls if calls else None
+        prompts = self.candidates[candidate_id].prompts.values() if candidate_id in self.candidates else ()
+        together = max((len(prompt.asked) for prompt in prompts), default=1)
+        return together * sum(score.tokens for score in scores) / calls if calls else None
 
     def paired(self, one: str, two: str) -> tuple[list[float], list[float]]:
         """Return both candidates' scores on the examples that both have answered."""

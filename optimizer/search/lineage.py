@@ -28,6 +28,7 @@ def informed(
     tried = [
         Tried(cid, board.candidates[cid].prompts[name], min(1.0, max(0.0, board.estimate(cid, best))))
         for cid in board.ranked()
+        if not board.candidates[cid].prompts[name].ensemble
     ]
     words = [folded(one.prompt.instruction) for one in tried]
     fresh = rng.random() < RESTART

@@ -54,7 +54,7 @@ class Observation:
 
 @dataclass(frozen=True)
 class Asked:
-    """A candidate and the Optuna trial that asked for it; None for the seed, which nobody asked for."""
+    """A candidate and the Optuna trial that asked for it; None for the seed, and for what lies outside the space."""
 
     candidate: Candidate
     trial: optuna.Trial | None = None
@@ -87,7 +87,7 @@ class Sampler:
         self._nominal = strategy == "tpe"
         self._directions = TWO[: len(objective)]
         self._study = optuna.create_study(directions=self._directions)
-        self._planned = spread(space, startup, seed)
+        self._planned: list[dict[str, Any] | Candidate] = [*spread(space, startup, seed)]
         self.exhausted = False
 
     @property
@@ -95,14 +95,15 @@ class Sampler:
         """The space as it is now."""
         return self._space
 
-    def plan(self, params: Sequence[dict[str, Any]]) -> None:
-        """Let these parameters be asked next, before what the strategy proposes."""
-        self._planned = [*params, *self._planned]
+    def plan(self, planned: Sequence[dict[str, Any] | Candidate]) -> None:
+        """Let these be asked next, before what the strategy proposes: parameters, or candidates outside the space."""
+        self._planned = [*planned, *self._planned]
 
     def ask(self, known: Collection[str]) -> Asked:
         """Return a candidate that is not among the `known` ids; one of these when the space is `exhausted`."""
         for _ in range(REDRAWS):
-            asked = self._draw(self._planned.pop(0) if self._planned else None)
+            planned = self._planned.pop(0) if self._planned else None
+            asked = Asked(planned) if isinstance(planned, Candidate) else self._draw(planned)
             if asked.candidate.id not in known:
                 return asked
             self.tell(asked, None)  # told as failed it leaves no trace in the model; its value is known already

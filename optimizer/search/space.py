@@ -64,6 +64,11 @@ class Space:
     demos: Demos
     prior: Prior | None = None
 
+    @property
+    def reads_labels(self) -> bool:
+        """Whether every prompt that can be is read from the log-probabilities of its labels."""
+        return all("generate" not in pool.readouts for pool in self.pools.values())
+
     def suggest(self, trial: Suggests) -> Candidate:
         """Return the candidate that a trial's suggestions describe."""
         prompts, used = {}, list[Proposal]()
@@ -136,14 +141,16 @@ class Space:
         return params
 
     def reading(self, candidate: Candidate) -> Candidate:
-        """Return a candidate with a readout of this space, where its own is none."""
+        """Return a candidate with a readout of this space, where its own is none; of an ensemble the first prompt."""
         prompts = {}
-        for name, prompt in candidate.prompts.items():
+        for name, (prompt, *_) in ((name, whole.asked) for name, whole in candidate.prompts.items()):
             allowed = [readout_in(prompt.format, one) for one in self.pools[name].readouts]
             prompts[name] = prompt if prompt.readout in allowed else replace(prompt, readout=allowed[0])
         return replace(candidate, prompts=prompts)
 
     def _params_of(self, prompt: Prompt, pool: Pool) -> dict[str, Any] | None:
+        if prompt.ensemble:
+            return None
         texts = [proposal.text for proposal in pool.instructions]
         if not (prompt.instruction in texts and prompt.format in self.formats and prompt.count in self.counts(pool)):
             return None

@@ -19,8 +19,10 @@ def spread(space: Space, size: int, seed: int) -> list[dict[str, Any]]:
     """Return `size` first trials: in turn one that a person would try by hand, and one by design.
 
     By hand: the seed's instruction, in the likeliest formats in turn, with some demos of each policy; first with the
-    lower middle count, then with the upper. They are seldom the best and seldom bad, and without them a small budget
-    may end with less than what a person finds without a search.
+    lower middle count, then with the upper. Where labels are read from log-probabilities fixed demos are as many as
+    there can be: what many of them say in favour of a label is taken out again, and what they show of the task stays.
+    They are seldom the best and seldom bad, and without them a small budget may end with less than what a person finds
+    without a search.
 
     By design: first each format that was not shown yet, since all that is done by hand is lost where the model cannot
     follow its one format; then trials that cover format × policy × count × order, not by luck, by greedy pairwise
@@ -88,9 +90,12 @@ def _by_hand(space: Space, counts: Sequence[int]) -> list[Levels]:
     middle = dict.fromkeys(some[index] for index in ((len(some) - 1) // 2, len(some) // 2) if some)
     beliefs = [_belief(space, (name, None, 0, None)) for name in space.formats]
     likeliest = [name for name, belief in zip(space.formats, beliefs, strict=True) if belief == max(beliefs)]
-    formats = itertools.cycle(likeliest if space.prior else likeliest[:1])
+    # The first has the seed already, so another begins; where nothing is believed all formats are alike.
+    formats = itertools.cycle(likeliest[::-1] if space.prior else likeliest[:1])
     trials = itertools.product(space.demos.policies, middle)
     ranked = sorted(trials, key=lambda one: (one[1], -_belief(space, (likeliest[0], *one, None))))
+    if space.reads_labels:
+        ranked = list(dict.fromkeys((policy, max(some) if policy == "static" else n) for policy, n in ranked))
     return [(name, *one, space.demos.orders[0]) for name, one in zip(formats, ranked, strict=False)]
 
 

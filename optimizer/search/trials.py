@@ -133,4 +133,6 @@ def parameters(candidate: Candidate) -> dict[str, Any]:
             params |= {f"{name}.policy": prompt.policy, f"{name}.order": prompt.order}
         if prompt.readout != "generate":
             params[f"{name}.readout"] = prompt.readout
+        if prompt.ensemble:
+            params[f"{name}.ensemble"] = len(prompt.asked)
     return params

@@ -19,6 +19,7 @@ import optimizer as metier
 from job.made import asked
 from optimizer.config.load import load_config
 from optimizer.errors import ConfigError
+from optimizer.export.targets import CannotHold, export
 from optimizer.job.eval import evaluate_saved
 from optimizer.job.readouts import ATTEMPTS, LOGPROBS, NONE_TOLD
 from optimizer.job.run import run_config
@@ -295,3 +296,36 @@ def test_the_least_budget_is_kept(tmp_path: Path, server: FakeServer, calls: int
     report = run(tmp_path, server, budget={"calls": calls})
     assert report.usage["calls"]["task"] <= calls
     assert report.seed.test_score < 0.5
+
+
+def half(messages: Messages) -> dict[str, float]:
+    """In turns know whether it is `fruit`, in fields whether it is `bird`: together all three labels."""
+    text = text_of(messages[-1])
+    label, known = TRUTH[max(TRUTH, key=text.rfind)], "bird" if text.rstrip().endswith(":") else "fruit"
+    return {one: 2.0 * ((one == known) == (label == known)) for one in LABELS}
+
+
+@pytest.mark.usefixtures("light")
+def test_prompts_that_know_different_things_answer_together(tmp_path: Path, server: FakeServer) -> None:
+    server.answer = LabelModel(half)
+    search = {"formats": ["turns", "fields"], "trials": 14, "block": 10, "ensemble": 2}
+    report = run(tmp_path, server, search=search)
+    prompt = report.winner.candidate.prompts["predict"]
+    assert {one.format for one in prompt.asked} == {"turns", "fields"}
+    assert (report.verdict, report.winner.test_score) == ("improved", 1.0)
+    path = report.run_dir / "best.json"
+    assert "2 prompts answer together" in (report.run_dir / "best.md").read_text(encoding="utf-8")
+    loaded = load_prompt(path, trust=True)
+    task = load_task(tmp_path / "task")
+    assert [loaded(**example.inputs).kind for example in task.test] == [one.outputs["kind"] for one in task.test]
+    for target in ("text", "openai", "python", "dspy"):
+        with pytest.raises(CannotHold, match=f"{target} cannot hold this prompt: 2 prompts answer together"):
+            export(loaded, target)
+
+
+@pytest.mark.usefixtures("light")
+def test_of_one_prompt_there_are_no_ensembles(tmp_path: Path, server: FakeServer) -> None:
+    server.answer = LabelModel(half)
+    report = run(tmp_path, server, search={"formats": ["turns", "fields"], "trials": 14})
+    with closing(Reader(report.run_dir / "ledger.db")) as ledger:
+        assert all(len(trial.candidate.asked) == 1 for trial in all_trials(ledger))

@@ -7,6 +7,7 @@ from optimizer.report.words import (
     demo_lines,
     difference,
     dimensions_of,
+    prompt_in_words,
     readout_in_words,
     settings_of,
 )
@@ -23,6 +24,15 @@ def test_a_difference_keeps_what_is_common_and_gives_both_sides_of_the_rest() ->
         ("-", "[Format `turns`, no demos.]"),
         ("+", "[Format `json`, no demos.]"),
     ]
+
+
+def test_an_ensemble_is_told_as_what_it_asks() -> None:
+    other = Prompt("Sort it.", "fields", "nearest", 4, readout="calibrated")
+    whole = Prompt("Sort.", readout="calibrated", ensemble=(other,))
+    assert dimensions_of(Candidate({"predict": whole})) == "turns, no demos + fields, nearest 4, calibrated"
+    assert settings_of(whole).startswith("2 prompts answer together. Format `turns`, no demos. Format `fields`; the 4 ")
+    assert "4 of the training examples" in prompt_in_words(whole)
+    assert ("+", "Sort it.") in difference(Prompt("Sort."), whole)
 
 
 def test_equal_prompts_differ_in_nothing() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import optuna
 import pytest
 from hypothesis import given, settings
@@ -142,11 +144,11 @@ def test_every_other_trial_is_one_that_a_person_would_try() -> None:
 def test_what_one_tries_by_hand_goes_round_among_the_likeliest_formats() -> None:
     by_hand = spread(Space(space().pools, SearchConfig().formats, Demos(), Prior()), FIRST - 1, 0)[::2]
     assert [(p["predict.format"], p["predict.policy"], p["predict.count"]) for p in by_hand] == [
-        ("turns", "nearest", 4),
-        ("fields", "diverse", 4),
-        ("turns", "static", 4),
-        ("fields", "nearest", 8),
-        ("turns", "diverse", 8),
+        ("fields", "nearest", 4),
+        ("turns", "diverse", 4),
+        ("fields", "static", 4),
+        ("turns", "nearest", 8),
+        ("fields", "diverse", 8),
     ]
 
 
@@ -180,3 +182,15 @@ def test_the_first_trials_have_every_readout_where_there_is_a_choice(seed: int) 
     assert {p["predict.readout"] for p in found if "predict.readout" in p} == {"generate", "calibrated"}
     plain = spread(space(formats=("turns", "block", "chat")), 12, seed)
     assert [{k: v for k, v in p.items() if k != "predict.readout"} for p in found] == plain
+
+
+def test_where_labels_are_read_fixed_demos_are_many_by_hand() -> None:
+    pools = {name: replace(pool, readouts=("calibrated",)) for name, pool in space().pools.items()}
+    by_hand = spread(Space(pools, SearchConfig().formats, Demos(), Prior()), FIRST - 1, 0)[::2]
+    assert [(p["predict.policy"], p["predict.count"]) for p in by_hand] == [
+        ("nearest", 4),
+        ("diverse", 4),
+        ("static", 16),
+        ("nearest", 8),
+        ("diverse", 8),
+    ]

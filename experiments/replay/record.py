@@ -51,10 +51,13 @@ STRATA = [
 ]
 # The same for labels that are read from log-probabilities: only formats whose answer begins with the label.
 READ_STRATA = [
-    *(("turns", "static", count, many) for count, many in ((0, 2), (2, 4), (4, 6), (8, 8), (16, 8), (32, 6))),
-    *(("turns", "nearest", count, many) for count, many in ((2, 2), (4, 3), (8, 3), (16, 2))),
-    *(("turns", "diverse", count, many) for count, many in ((4, 1), (8, 1))),
-    *(("block", "static", count, 1) for count in (4, 16)),
+    *(("turns", "static", count, many) for count, many in ((0, 1), (4, 3), (8, 4), (16, 4), (32, 2))),
+    *(("fields", "static", count, many) for count, many in ((0, 1), (2, 2), (4, 4), (8, 6), (16, 6), (32, 3))),
+    *(("turns", "nearest", count, many) for count, many in ((4, 1), (8, 2), (16, 1))),
+    *(("fields", "nearest", count, many) for count, many in ((2, 1), (4, 2), (8, 3), (16, 2))),
+    *(("fields", "diverse", count, 1) for count in (4, 8)),
+    ("turns", "diverse", 4, 1),
+    ("block", "static", 16, 1),
 ]
 EXAMPLES = 60
 # So many columns for all candidates, then the next: an interrupted recording leaves a narrower table.

@@ -313,6 +313,7 @@ def test_prompts_that_know_different_things_answer_together(tmp_path: Path, serv
     prompt = report.winner.candidate.prompts["predict"]
     assert {one.format for one in prompt.asked} == {"turns", "fields"}
     assert (report.verdict, report.winner.test_score) == ("improved", 1.0)
+    assert any("each answer of the winner takes 2 calls" in note for note in report.notes)
     path = report.run_dir / "best.json"
     assert "2 prompts answer together" in (report.run_dir / "best.md").read_text(encoding="utf-8")
     loaded = load_prompt(path, trust=True)

@@ -22,7 +22,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from experiments.replay.tables import Choice, Table
-from experiments.replay.worlds import World, cells_of, nearest, world_of
+from experiments.replay.worlds import World, cells_of, formats_of, nearest, world_of
 
 RANK, ROUNDS, STEPS = 2, 12, 60
 NODES = 41
@@ -220,7 +220,7 @@ def drawn(table: Table, seed: int, candidates: int, examples: int) -> World:
     a candidate's own, and the examples are drawn anew. The truth is the mean over a population of examples.
     """
     rng = np.random.default_rng([seed, 2])
-    choices = cells_of(table.instructions, table.sets)
+    choices = cells_of(table.instructions, table.sets, formats_of(table))
     if candidates:
         picked = np.sort(rng.permutation(np.arange(1, len(choices)))[: candidates - 1])
         choices = (choices[0], *(choices[place] for place in picked))

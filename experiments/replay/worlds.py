@@ -88,16 +88,25 @@ def world_of(
     table: Table, choices: tuple[Choice, ...], scores: np.ndarray, truth: np.ndarray, tokens: np.ndarray
 ) -> World:
     """Return the world of these choices; every other cell of the default space is played by the nearest."""
-    space, candidates, places = _played_by(table.instructions, table.sets, choices)
+    space, candidates, places = _played_by(table.instructions, table.sets, formats_of(table), choices)
     return World(table.task, space, candidates, choices, places, scores, truth, tokens)
+
+
+def formats_of(table: Table) -> tuple[str, ...]:
+    """Return the formats of the default space that a table has: it may be older than one of them."""
+    recorded = {choice.format for choice in table.choices}
+    return tuple(name for name in SETTINGS.formats if name in recorded)
 
 
 @lru_cache(maxsize=8)
 def _played_by(
-    instructions: tuple[str, ...], sets: tuple[tuple[str, ...], ...], choices: tuple[Choice, ...]
+    instructions: tuple[str, ...],
+    sets: tuple[tuple[str, ...], ...],
+    formats: tuple[str, ...],
+    choices: tuple[Choice, ...],
 ) -> tuple[Space, tuple[Candidate, ...], dict[str, int]]:
-    space = space_of(instructions, sets)
-    cells = cells_of(instructions, sets)
+    space = space_of(instructions, sets, formats)
+    cells = cells_of(instructions, sets, formats)
     candidates = tuple(candidate_of(choice, space.pools[ROOT]) for choice in choices)
     places = {one.id: place for place, one in enumerate(candidates)}
     if len(choices) < len(cells):
@@ -108,22 +117,26 @@ def _played_by(
 
 
 @lru_cache(maxsize=8)
-def space_of(instructions: tuple[str, ...], sets: tuple[tuple[str, ...], ...]) -> Space:
+def space_of(
+    instructions: tuple[str, ...], sets: tuple[tuple[str, ...], ...], formats: tuple[str, ...] = SETTINGS.formats
+) -> Space:
     """Return the default space over a table's pools; an example is known by its place in the data only."""
     proposals = tuple(Proposal(text, "templates" if number else "seed") for number, text in enumerate(instructions))
     demos = tuple(tuple(Example({"text": place}, {"answer": place}, place) for place in one) for one in sets)
     pool = Pool(proposals, demos, max(SETTINGS.demos.counts))
-    return Space({ROOT: pool}, SETTINGS.formats, SETTINGS.demos, SETTINGS.prior)
+    return Space({ROOT: pool}, formats, SETTINGS.demos, SETTINGS.prior)
 
 
 @lru_cache(maxsize=8)
-def cells_of(instructions: tuple[str, ...], sets: tuple[tuple[str, ...], ...]) -> tuple[Choice, ...]:
+def cells_of(
+    instructions: tuple[str, ...], sets: tuple[tuple[str, ...], ...], formats: tuple[str, ...] = SETTINGS.formats
+) -> tuple[Choice, ...]:
     """Return every distinct cell of the default space; the first is the seed prompt."""
     dims: Demos = SETTINGS.demos
     found = dict.fromkeys(
         Choice(number, layout, policy, count, order, place)
         for number in range(len(instructions))
-        for layout in SETTINGS.formats
+        for layout in formats
         for policy in dims.policies
         for count in dims.counts
         for order in dims.orders

@@ -13,11 +13,19 @@ from optimizer.types import Example
 
 
 def test_the_cells_are_the_default_space(table: Table) -> None:
-    """8 instructions × 5 formats × (none, or 4 counts × 2 orders × (4 static sets, nearest, diverse))."""
+    """8 instructions × 6 formats × (none, or 4 counts × 2 orders × (4 static sets, nearest, diverse))."""
     cells = cells_of(table.instructions, table.sets)
-    assert len(cells) == 8 * 5 * (1 + 4 * 2 * 6)
+    assert len(cells) == 8 * 6 * (1 + 4 * 2 * 6)
     assert cells[0] == Choice(0, "turns", "static", 0, "given", 0)
     assert set(table.choices) <= set(cells)
+
+
+def test_a_table_is_played_in_the_formats_that_it_has(table: Table) -> None:
+    choices = tuple(one for one in table.choices if one.format != "xml")
+    rows = [number for number, one in enumerate(table.choices) if one.format != "xml"]
+    fewer = replace(table, choices=choices, scores=table.scores[rows], tokens=table.tokens[: len(rows)])
+    assert set(replayed(table, 0).space.formats) == {one.format for one in table.choices}
+    assert "xml" not in replayed(fewer, 0).space.formats
 
 
 def test_a_choice_becomes_the_prompt_that_the_search_would_make(table: Table) -> None:

@@ -12,10 +12,11 @@ import numpy as np
 from experiments.replay.tables import Choice, Table
 from optimizer.config.schema import Demos, SearchConfig
 from optimizer.prompt.program import ROOT
+from optimizer.prompt.readout import readout_in
 from optimizer.propose.base import Proposal
 from optimizer.search.space import Pool, Space
 from optimizer.task.split import interleaved
-from optimizer.types import Candidate, Example, Prompt
+from optimizer.types import Candidate, Example, Prompt, Readout
 
 SETTINGS = SearchConfig()
 # How unlike two choices are: what the format, the policy and the number of demos change the most.
@@ -88,7 +89,8 @@ def world_of(
     table: Table, choices: tuple[Choice, ...], scores: np.ndarray, truth: np.ndarray, tokens: np.ndarray
 ) -> World:
     """Return the world of these choices; every other cell of the default space is played by the nearest."""
-    space, candidates, places = _played_by(table.instructions, table.sets, formats_of(table), choices)
+    readout: Readout = "generate" if table.logprobs is None else "calibrated"
+    space, candidates, places = _played_by(table.instructions, table.sets, formats_of(table), choices, readout)
     return World(table.task, space, candidates, choices, places, scores, truth, tokens)
 
 
@@ -104,8 +106,9 @@ def _played_by(
     sets: tuple[tuple[str, ...], ...],
     formats: tuple[str, ...],
     choices: tuple[Choice, ...],
+    readout: Readout,
 ) -> tuple[Space, tuple[Candidate, ...], dict[str, int]]:
-    space = space_of(instructions, sets, formats)
+    space = space_of(instructions, sets, formats, readout)
     cells = cells_of(instructions, sets, formats)
     candidates = tuple(candidate_of(choice, space.pools[ROOT]) for choice in choices)
     places = {one.id: place for place, one in enumerate(candidates)}
@@ -118,12 +121,15 @@ def _played_by(
 
 @lru_cache(maxsize=8)
 def space_of(
-    instructions: tuple[str, ...], sets: tuple[tuple[str, ...], ...], formats: tuple[str, ...] = SETTINGS.formats
+    instructions: tuple[str, ...],
+    sets: tuple[tuple[str, ...], ...],
+    formats: tuple[str, ...] = SETTINGS.formats,
+    readout: Readout = "generate",
 ) -> Space:
     """Return the default space over a table's pools; an example is known by its place in the data only."""
     proposals = tuple(Proposal(text, "templates" if number else "seed") for number, text in enumerate(instructions))
     demos = tuple(tuple(Example({"text": place}, {"answer": place}, place) for place in one) for one in sets)
-    pool = Pool(proposals, demos, max(SETTINGS.demos.counts))
+    pool = Pool(proposals, demos, max(SETTINGS.demos.counts), readouts=(readout,))
     return Space({ROOT: pool}, formats, SETTINGS.demos, SETTINGS.prior)
 
 
@@ -151,7 +157,8 @@ def candidate_of(choice: Choice, pool: Pool) -> Candidate:
     place, number = dimensions.pop("set"), dimensions.pop("instruction")
     demos = pool.sets[place][: choice.count] if choice.policy == "static" else ()
     instruction = pool.instructions[number]
-    return Candidate({ROOT: Prompt(instruction.text, **dimensions, demos=demos)}, instruction.origin)
+    readout = readout_in(choice.format, pool.readouts[0])
+    return Candidate({ROOT: Prompt(instruction.text, **dimensions, demos=demos, readout=readout)}, instruction.origin)
 
 
 @lru_cache(maxsize=16)

@@ -35,9 +35,10 @@ class Reliability:
 def reliability(ledger: Reader, candidate: Candidate, answers: Sequence[Answer]) -> Reliability | None:
     """Return how reliable a calibrated candidate's answers to validation examples are.
 
-    None where it is not calibrated, or where its own trials have paid for fewer than `FEWEST` of the answers.
+    None where it is not calibrated, or where its own trials have paid for fewer than `FEWEST` of the answers: those of
+    an ensemble's prompts were paid for by others.
     """
-    prompts = list(candidate.prompts.values())
+    prompts = candidate.asked
     if len(prompts) != 1 or (calibration := prompts[0].calibration) is None:
         return None
     likely = _likely(ledger, candidate.id, calibration.labels)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +87,13 @@ def test_too_few_answers_tell_nothing(ledger: Ledger) -> None:
     # All are scored, and one was paid by somebody else.
     record(ledger, [0.6] * (FEWEST - 1), ["fruit"] * FEWEST)
     assert reliability(ledger, CANDIDATE, answers_of(ledger, CANDIDATE.id, "validation")) is None
+
+
+def test_of_an_ensemble_nothing_is_known(ledger: Ledger) -> None:
+    """Its other prompts' answers were paid for by the trials that tried them alone."""
+    record(ledger, [0.6] * FEWEST, ["fruit"] * FEWEST)
+    answers = answers_of(ledger, CANDIDATE.id, "validation")
+    assert reliability(ledger, CANDIDATE, answers) is not None
+    other = Prompt("Sort.", readout="choose")
+    whole = Candidate({"predict": replace(CANDIDATE.prompts["predict"], ensemble=(other,))})
+    assert reliability(ledger, whole, answers) is None

@@ -97,14 +97,18 @@ def _prompt(prompt: Prompt, *pool: str) -> list[str]:
         demos = demo_lines(one)
         texts.append(_fenced("text", one.instruction))
         texts += ["### Demos", _fenced("text", "\n".join(demos))] if demos else []
-    offsets = [] if prompt.calibration is None else ["### How answers are read", *_calibration(prompt.calibration)]
+    fitted = prompt.calibration
+    offsets = [] if fitted is None else ["### How answers are read", *_calibration(prompt, fitted)]
     return [prompt_in_words(prompt, *pool), *texts, *offsets]
 
 
-def _calibration(calibration: Calibration) -> list[str]:
+def _calibration(prompt: Prompt, calibration: Calibration) -> list[str]:
+    what = "the log-probability that the model gives a label"
+    if prompt.ensemble:
+        what = "the sum of the log-probabilities that the prompts give a label"
     explanation = (
-        f"To {calibration.scale:.2f} × the log-probability that the model gives a label its offset is added; the label "
-        "with the largest sum is the answer. best.json holds them; the text of the prompt alone is read otherwise."
+        f"To {calibration.scale:.2f} × {what} its offset is added; the label with the largest sum is the answer. "
+        "best.json holds them; the text of the prompt alone is read otherwise."
     )
     return [explanation, *_table(offsets_table(calibration))]
 

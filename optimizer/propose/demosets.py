@@ -17,16 +17,17 @@ DRAWN_FROM = 200
 Draw = Callable[[random.Random], Sequence[Example]]
 
 
-def balanced_sets(examples: Sequence[Example], sets: int, size: int, seed: int) -> tuple[tuple[Example, ...], ...]:
-    """Return `sets` orderings of `size` examples, the labels taking turns.
+def balanced_sets(
+    examples: Sequence[Example], sets: int, counts: Sequence[int], seed: int
+) -> tuple[tuple[Example, ...], ...]:
+    """Return `sets` orderings of as many examples as the largest of the `counts`; the labels are balanced at each.
 
     A set of k demos is the first k of one: sets of different sizes share a prefix,
-    which the model's cache reuses and which makes them comparable.
+    which the model's cache reuses and which makes them comparable. Between one count and the next the order is
+    random: a small model goes on with a pattern in the labels, such as their turns (experiments/replay/TRIED.md).
     """
-    return tuple(
-        tuple(_in_turns(examples, size, random.Random(f"{seed}:{number}")))  # noqa: S311
-        for number in range(sets)
-    )
+    draws = [random.Random(f"{seed}:{number}") for number in range(sets)]  # noqa: S311
+    return tuple(tuple(_without_turns(_in_turns(examples, max(counts), rng), counts, rng)) for rng in draws)
 
 
 class Shuffled:
@@ -129,6 +130,13 @@ def _sets(subject: Subject, count: int, origin: str, draw: Draw, parents: tuple[
         if len(drawn) == subject.demos and drawn:
             sets.setdefault(tuple(demo.id for demo in drawn), Proposal("", origin, parents, drawn))
     return list(sets.values())
+
+
+def _without_turns(examples: Sequence[Example], counts: Sequence[int], rng: random.Random) -> list[Example]:
+    """Return examples in a random order between each of the counts and the next."""
+    ends = sorted({0, *counts})
+    parts = [examples[start:end] for start, end in itertools.pairwise(ends)]
+    return [example for part in parts for example in rng.sample(part, len(part))]
 
 
 def _in_turns(examples: Sequence[Example], size: int, rng: random.Random) -> list[Example]:

@@ -60,9 +60,9 @@ def simple_baselines(programs: ProgramBuilder, config: RunConfig) -> list[Baseli
         return []
     seed, baselines = programs.seed(config.search.formats[0]), []
     for policy, most in MOST.items():
-        allowed = [count for count in config.search.demos.counts if count <= most]
+        demos = config.search.demos.counts
         prompts = {
-            n: _with_demos(p, policy, allowed, programs.pool_of(n), config.seed) for n, p in seed.prompts.items()
+            n: _with_demos(p, policy, most, demos, programs.pool_of(n), config.seed) for n, p in seed.prompts.items()
         }
         shown = max(prompt.count for prompt in prompts.values())
         if shown:
@@ -83,11 +83,13 @@ def _with_labels(programs: ProgramBuilder, seed: Candidate) -> dict[str, Prompt]
     return prompts
 
 
-def _with_demos(prompt: Prompt, policy: Policy, allowed: Sequence[int], pool: Sequence[Example], seed: int) -> Prompt:
-    count = max((count for count in allowed if count <= len(pool)), default=0)
+def _with_demos(
+    prompt: Prompt, policy: Policy, most: int, counts: Sequence[int], pool: Sequence[Example], seed: int
+) -> Prompt:
+    count = max((count for count in counts if count <= min(most, len(pool))), default=0)
     if not count:
         return prompt
-    demos = balanced_sets(pool, 1, count, seed)[0] if policy == "static" else ()
+    demos = balanced_sets(pool, 1, counts, seed)[0][:count] if policy == "static" else ()
     return replace(prompt, policy=policy, count=count, demos=demos)
 
 

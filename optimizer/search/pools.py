@@ -36,13 +36,12 @@ async def make_space(
     """
     named = FIRST if config.proposers is None else [name for name in FIRST if name in config.proposers]
     proposers = build_proposers(named, writer, programs.embed).values()
-    largest = max(config.demos.counts)
     pools, screen = {}, task_screen(programs)
     for name in programs.predictors:
         examples = programs.pool_of(name)
         subject = predictor_subject(programs, name, screen)
         instructions = await _instructions(subject, proposers, config.instructions or _most(config), screen)
-        sets = balanced_sets(examples, config.demos.sets, largest, seed) if examples else ((),)
+        sets = balanced_sets(examples, config.demos.sets, config.demos.counts, seed) if examples else ((),)
         pools[name] = Pool(instructions, sets, len(examples), readouts=tuple(readouts))
     return Space(pools, config.formats, config.demos, config.prior)
 

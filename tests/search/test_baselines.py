@@ -77,7 +77,9 @@ def test_the_baselines_are_the_seed_with_demos_as_the_search_allows() -> None:
     made = simple_baselines(Demoed(lambda *_: 0.0), config())  # type: ignore[arg-type]
     assert [one.name for one in made] == ["16 random demos", "8 nearest demos"]
     random, nearest = (one.candidate.prompts["predict"] for one in made)
-    assert random.demos == balanced_sets(TRAIN, 2, 32, 3)[0][:16]  # those of the search's first set: a shared prefix
+    assert (
+        random.demos == balanced_sets(TRAIN, 2, config().search.demos.counts, 3)[0][:16]
+    )  # those of the search's first set: a shared prefix
     assert (nearest.policy, nearest.count, nearest.demos) == ("nearest", 8, ())
     assert {one.instruction for one in (random, nearest)} == {"seed"}
 

@@ -211,6 +211,11 @@ class Candidate:
         return tuple(prompt for whole in self.prompts.values() for prompt in whole.asked)
 
     @property
+    def together(self) -> int:
+        """How many prompts answer together, at most: each is a call for every input."""
+        return max(len(prompt.asked) for prompt in self.prompts.values())
+
+    @property
     def calibrates(self) -> bool:
         """Whether any of its prompts has a readout that labelled examples set right."""
         return any(prompt.readout == "calibrated" for prompt in self.prompts.values())

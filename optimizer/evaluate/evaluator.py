@@ -154,7 +154,8 @@ class Evaluator:
                 prediction = await call_program(program, example.inputs)
             except Exception as problem:  # noqa: BLE001 - the boundary to the program, which may be the user's
                 raised = problem
-        self._calls[len(program.predictors())] = max(self._calls_each(program), len(answers))
+        if len(answers) > 1:
+            self._calls[len(program.predictors())] = max(self._calls_each(program), len(answers))
         result = self.scored(prediction, example) if raised is None else self.explained(raised, example)
         return with_calls(result, answers), trace
 

@@ -28,8 +28,7 @@ async def calibrated(
     if others or labels is None or prompt.readout != "calibrated" or not known:
         return candidate, list(results)
     table = np.array([results[at].logprobs for at in known])  # type: ignore[union-attr]
-    numbers = [labels.number(examples[at].outputs.get(labels.field)) for at in known]
-    truth = [UNKNOWN if number is None else number for number in numbers]
+    truth = label_numbers(labels, [examples[at] for at in known])
     chosen = cross_fitted(table, truth).round(9).argmax(axis=1).tolist()  # rounded: ties go to the first label anywhere
     read = list(results)
     for at, number in zip(known, chosen, strict=True):
@@ -37,6 +36,12 @@ async def calibrated(
     await evaluator.record(candidate, examples, read, split)
     fitted = replace(prompt, calibration=fit(table, truth, labels.words))
     return replace(candidate, prompts={name: fitted}), read
+
+
+def label_numbers(labels: Labels, examples: Sequence[Example]) -> list[int]:
+    """Return the number of each example's label; UNKNOWN where it has none of these."""
+    numbers = [labels.number(example.outputs.get(labels.field)) for example in examples]
+    return [UNKNOWN if number is None else number for number in numbers]
 
 
 def _read_as(evaluator: Evaluator, labels: Labels, number: int, example: Example, result: Result) -> Result:

@@ -37,7 +37,7 @@ def holds(target: str, candidate: Candidate) -> bool:
 
     `openai` holds some readouts, too; which, only the model's server can tell.
     """
-    if len(candidate.asked) > len(candidate.prompts):
+    if candidate.together > 1:
         return False
     return target in CODE or not ((candidate.retrieves and target != "text") or candidate.reads_labels)
 
@@ -67,8 +67,8 @@ def _export(saved: SavedPrompt, target: str, predictor: str | None, tokenize: To
             raise TaskError(f"the prompt has no predictor '{predictor}'", f"Its predictors: {', '.join(names)}.")
         names = [predictor]
     prompts, whole = [saved.candidate.prompts[name] for name in names], saved.task.program is not None
-    if (together := max(len(prompt.asked) for prompt in prompts)) > 1:
-        what = f"{target} cannot hold this prompt: {together} prompts answer together"
+    if saved.candidate.together > 1:
+        what = f"{target} cannot hold this prompt: {saved.candidate.together} prompts answer together"
         raise CannotHold(what, "optimizer.load_prompt(best.json) runs them.")
     if target not in CODE and target != "text" and any(prompt.retrieves for prompt in prompts):
         what = f"{target} cannot hold this prompt: its demos are chosen anew for each input"

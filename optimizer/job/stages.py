@@ -202,8 +202,8 @@ def warn(session: Session, winner: Candidate, notes: Notes) -> None:
         notes.add(f"{recalled} calls were answered by the cache between runs, and cost nothing")
     if (masked := masked_data(session.ledger)) is not None:
         notes.add(f"personal data was masked in what was sent: {masked_text(masked)}")
-    if (together := max(len(prompt.asked) for prompt in winner.prompts.values())) > 1:
-        notes.add(f"each answer of the winner takes {together} calls, as {together} prompts answer together")
+    if winner.together > 1:
+        notes.add(f"each answer of the winner takes {winner.together} calls, as so many prompts answer together")
     notes.add(quotes_note(quotes(winner, session.task.train)))
     guard = task_screen(session.programs).guard
     notes.add(guard.note())

@@ -87,9 +87,7 @@ class Board:
         """
         scores = [result for result in self.results(candidate_id) if isinstance(result, Score)]
         calls = sum(score.calls for score in scores)
-        prompts = self.candidates[candidate_id].prompts.values() if candidate_id in self.candidates else ()
-        together = max((len(prompt.asked) for prompt in prompts), default=1)
-        return together * sum(score.tokens for score in scores) / calls if calls else None
+        return self.candidates[candidate_id].together * sum(score.tokens for score in scores) / calls if calls else None
 
     def paired(self, one: str, two: str) -> tuple[list[float], list[float]]:
         """Return both candidates' scores on the examples that both have answered."""

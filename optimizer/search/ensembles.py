@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from optimizer.evaluate.calibration import UNKNOWN, cross_fitted
+from optimizer.evaluate.readouts import label_numbers
 from optimizer.prompt.readout import Labels
 from optimizer.search.board import Board
 from optimizer.search.proposals import Grows
@@ -54,9 +55,9 @@ class Ensembles:
             best = next(iter(tables), None)
         if best is None:
             return None
-        members = [best]
+        truth, members = label_numbers(self.labels, self.examples), [best]
         while len(members) < self.size:
-            gains = {cid: self._gain(tables, members, cid) for cid in tables if cid not in members}
+            gains = _gains(tables, members, truth)
             chosen = max(gains, key=lambda cid: gains[cid], default=None)
             if chosen is None or gains[chosen] <= 0:
                 break
@@ -77,27 +78,33 @@ class Ensembles:
             tables[cid] = np.array([one or nothing for one in told])
         return dict(list(tables.items())[:POOL])
 
-    def _gain(self, tables: dict[str, np.ndarray], members: Sequence[str], other: str) -> float:
-        """Return what another member adds to the mean log-probability of the right label, on the examples of all.
-
-        Who says what the others say on average adds nothing.
-        """
-        count = min(len(tables[cid]) for cid in (*members, other))
-        together = np.sum([tables[cid][:count] for cid in members], axis=0)
-        return self._fit(together + tables[other][:count]) - self._fit(together * (1 + 1 / len(members)))
-
-    def _fit(self, rows: np.ndarray) -> float:
-        assert self.labels is not None  # noqa: S101 - asked in `next`, told to mypy
-        numbers = [self.labels.number(example.outputs.get(self.labels.field)) for example in self.examples[: len(rows)]]
-        truth = np.array([UNKNOWN if number is None else number for number in numbers])
-        known = truth != UNKNOWN
-        if not known.any():
-            return 0.0
-        chances = cross_fitted(rows, truth.tolist())[known, truth[known]]
-        return round(float(np.log(np.maximum(chances, 1e-12)).mean()), 9)
-
     def _made(self, board: Board, members: Sequence[str]) -> Candidate:
         ((name, first),) = board.candidates[members[0]].prompts.items()
         others = tuple(next(iter(board.candidates[cid].prompts.values())).uncalibrated for cid in members[1:])
         whole = replace(first.uncalibrated, readout="calibrated", ensemble=others)
         return Candidate({name: whole}, "ensemble", tuple(members))
+
+
+def _gains(tables: dict[str, np.ndarray], members: Sequence[str], truth: Sequence[int]) -> dict[str, float]:
+    """Return what each other member adds to the mean log-probability of the right label, on the examples of all.
+
+    Who says what the others say on average adds nothing.
+    """
+    gains, without = {}, dict[int, float]()
+    for other in (cid for cid in tables if cid not in members):
+        count = min(len(tables[cid]) for cid in (*members, other))
+        together = np.sum([tables[cid][:count] for cid in members], axis=0)
+        if count not in without:
+            without[count] = _likelihood(together * (1 + 1 / len(members)), truth[:count])
+        gains[other] = _likelihood(together + tables[other][:count], truth[:count]) - without[count]
+    return gains
+
+
+def _likelihood(table: np.ndarray, truth: Sequence[int]) -> float:
+    """Return the mean log-probability of the right label after a calibration that was fitted without it."""
+    numbers = np.array(truth)
+    known = numbers != UNKNOWN
+    if not known.any():
+        return 0.0
+    chances = cross_fitted(table, truth)[known, numbers[known]]
+    return round(float(np.log(np.maximum(chances, 1e-12)).mean()), 9)

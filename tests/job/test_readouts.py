@@ -319,6 +319,8 @@ def test_prompts_that_know_different_things_answer_together(tmp_path: Path, serv
     loaded = load_prompt(path, trust=True)
     task = load_task(tmp_path / "task")
     assert [loaded(**example.inputs).kind for example in task.test] == [one.outputs["kind"] for one in task.test]
+    scored = evaluate_saved(str(tmp_path / "task"), str(path), "test", None, None, trust=True)
+    assert (scored.mean, scored.answered) == (1.0, report.test_examples)
     for target in ("text", "openai", "python", "dspy"):
         with pytest.raises(CannotHold, match=f"{target} cannot hold this prompt: 2 prompts answer together"):
             export(loaded, target)

@@ -126,7 +126,8 @@ class Prompt:
     `calibration` is what a `calibrated` readout was fitted to; until then its answers are read as by `choose`. It is
     learnt by the prompt's own answers, and no part of what the prompt is: its id does not change with it.
     `ensemble` are further prompts that are asked with each input. The log-probabilities of a label add up over all of
-    them, and the label is chosen by the sums: the readout and the calibration are those of the whole.
+    them, and the label is chosen by the sums: the readout and the calibration are those of the whole. Where words are
+    read, the answer is the one with which the others agree the most.
     """
 
     instruction: str
@@ -187,8 +188,10 @@ class Prompt:
             raise ValueError(f"unknown readout: {prompt.readout!r:.40}")
         if type(prompt.count) is not int or prompt.count < 0:
             raise ValueError(f"the count of demos is {prompt.count!r:.40}")
-        if ensemble and any(one.ensemble or one.calibration or one.readout == "generate" for one in prompt.asked):
-            raise ValueError("the prompts of an ensemble tell labels' log-probabilities, and are calibrated together")
+        if ensemble and any(one.ensemble or one.calibration for one in prompt.asked):
+            raise ValueError("the prompts of an ensemble are no ensembles, and are calibrated together")
+        if len({one.readout == "generate" for one in prompt.asked}) > 1:
+            raise ValueError("the prompts of an ensemble all tell labels' log-probabilities, or none of them does")
         return prompt
 
 

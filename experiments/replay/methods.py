@@ -21,6 +21,7 @@ from optimizer.search.sampler import Sampler, Strategy
 from optimizer.search.schedule import LEAST_LATER, Schedule, make_schedule
 from optimizer.search.space import Space
 from optimizer.testing.samplers import Listed
+from optimizer.types import Candidate
 
 Method = Callable[[World, int, int], Played]
 USUAL = SearchConfig().prior
@@ -64,12 +65,23 @@ def product(
 class PoolSampler(Sampler):
     """The product's sampler, kept to the candidates of a world that have scores."""
 
-    def __init__(self, world: World, strategy: str, seed: int, startup: int) -> None:
+    def __init__(
+        self,
+        world: World,
+        strategy: str,
+        seed: int,
+        startup: int,
+        believed: Sequence[dict[str, Any] | Candidate] = (),
+    ) -> None:
         whole = not isinstance(world.space, Snapped)
-        super().__init__(world.space, strategy if whole or strategy != "default" else _over(world), seed, startup)
+        named = strategy if whole or strategy != "default" else _over(world)
+        super().__init__(world.space, named, seed, startup, believed=believed)
         if not whole:
-            found = [world.space.suggest(FixedTrial(params)) for params in self._planned]
-            self._planned = [_params(world, one) for one in dict.fromkeys(one.id for one in found)]
+            found = [
+                one if isinstance(one, Candidate) else world.space.suggest(FixedTrial(one)) for one in self._planned
+            ]
+            distinct = {one.id: one for one in found}.values()
+            self._planned = [one if one.together > 1 else _params(world, one.id) for one in distinct]
 
 
 def _over(world: World) -> Strategy:

@@ -26,7 +26,7 @@ from optimizer.evaluate.calibration import fit
 from optimizer.evaluate.evaluator import BlockCut
 from optimizer.prompt.program import ROOT
 from optimizer.prompt.readout import choose, labels_of
-from optimizer.search.ensembles import Ensembles
+from optimizer.search.ensembles import Ensembles, Sums, first_ensemble
 from optimizer.search.loop import Search
 from optimizer.search.proposals import NoProposals
 from optimizer.search.schedule import make_schedule
@@ -87,11 +87,14 @@ def row(table: Table, seed: int, budgets: Sequence[int], sizes: Sequence[int]) -
 def searched(shown: Reading, calls: int, size: int, seed: int) -> tuple[Candidate, int]:
     """Return the winner of the product's search, calibrated on what it saw, and how many candidates were tried."""
     config = RunConfig(task="replay", budget=BudgetConfig(calls=calls), seed=seed)
-    schedule = make_schedule(shown.examples, config)
+    schedule = make_schedule(shown.examples, config, together=size)
     schedule = replace(schedule, examples=shown.examples[: len(schedule.examples)])
-    sampler = PoolSampler(shown.world, config.search.strategy, seed, schedule.first - 1)
+    believed = first_ensemble(shown.world.space, size)
+    sampler = PoolSampler(shown.world, config.search.strategy, seed, schedule.first - 1, believed)
     log = TrialLog(cast("Any", Forgetful()), len(schedule.examples), lambda event: None)
-    ensembles = Ensembles(NoProposals(), labels_of(shown.signature), schedule.examples, size)
+    labels = labels_of(shown.signature)
+    assert labels is not None
+    ensembles = Ensembles(NoProposals(), Sums(labels, schedule.examples), size)
     evaluator = Answering(shown, calls)
     search = Search(sampler, cast("Any", evaluator), log, schedule, proposals=ensembles)
     best = asyncio.run(search.run(shown.world.candidates[0], len(shown.world.candidates)))

@@ -162,11 +162,12 @@ class SearchConfig(Strict):
         description="how a label is read: generate (from the words), choose (the likeliest), calibrated (the likeliest "
         "after an offset for each); null: calibrated where the model tells log-probabilities, else generate",
     )
-    ensemble: int = Field(
-        1,
+    ensemble: int | None = Field(
+        None,
         ge=1,
         le=5,
-        description="prompts that may answer together, by the labels' log-probabilities; a call for each",
+        description="prompts that may answer together, with a call for each; null: several where calls cost nothing "
+        "and only the score counts, else 1",
     )
     round: Positive | None = Field(None, description="candidates of a later round; null: 16, fewer if calls are few")
     race: Literal["auto", "careful", "quick"] = Field(

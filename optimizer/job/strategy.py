@@ -10,10 +10,10 @@ from optimizer.config.schema import BudgetConfig, RunConfig
 from optimizer.evaluate.evaluator import Evaluator
 from optimizer.job.demos import with_missing_demos
 from optimizer.job.session import Session
-from optimizer.prompt.builder import ROOT
+from optimizer.prompt.builder import ROOT, ProgramBuilder
 from optimizer.prompt.readout import labels_of
 from optimizer.search.board import Board
-from optimizer.search.ensembles import Ensembles
+from optimizer.search.ensembles import Ensembles, Sums, Together, Votes, ensemble_size, first_ensemble
 from optimizer.search.growing import make_proposals
 from optimizer.search.loop import Search
 from optimizer.search.pools import make_space
@@ -22,8 +22,10 @@ from optimizer.search.proposals import Grows
 from optimizer.search.sampler import Sampler
 from optimizer.search.schedule import Schedule
 from optimizer.search.trials import Event, TrialLog
+from optimizer.task.metrics.agreement import agreement
+from optimizer.task.task import Task
 from optimizer.teleprompt.strategy import DspyOptimizer, DspySearch
-from optimizer.types import Candidate, Readout
+from optimizer.types import Candidate, Example, Readout
 
 # Of a candidate's cost against its score, where money or time are counted.
 COST_WEIGHT = 0.5
@@ -65,12 +67,29 @@ async def make_strategy(
     evaluator = session.evaluator.with_programs(programs)
     space = await make_space(programs, config, seed, session.writer, readouts)
     weight = cost_weight(first_config.budget)
-    sampler = Sampler(space, preset.sampler, seed, schedule.first - 1, programs.embed, weight, config.objective)
+    size = ensemble_size(first_config, session.task)
+    sampler = Sampler(
+        space,
+        preset.sampler,
+        seed,
+        schedule.first - 1,
+        programs.embed,
+        weight,
+        config.objective,
+        first_ensemble(space, size),
+    )
     proposals = make_proposals(programs, config, seed, session.writer, evaluator, schedule.later)
     log = TrialLog(session.ledger, len(schedule.examples), watch)
+    together = _together(session.task, programs, schedule.examples, readouts)
+    return Search(sampler, evaluator, log, schedule, proposals=Ensembles(proposals, together, size))
+
+
+def _together(
+    task: Task, programs: ProgramBuilder, examples: Sequence[Example], readouts: Sequence[Readout]
+) -> Together:
+    """Return how several prompts answer as one."""
     labels = labels_of(programs.predictors[ROOT].signature) if set(readouts) - {"generate"} else None
-    ensembles = Ensembles(proposals, labels, schedule.examples, config.ensemble)
-    return Search(sampler, evaluator, log, schedule, proposals=ensembles)
+    return Votes(agreement(task.metric, task.outputs)) if labels is None else Sums(labels, examples)
 
 
 def cost_weight(budget: BudgetConfig) -> float:

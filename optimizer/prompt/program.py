@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import dspy
@@ -13,6 +14,7 @@ from optimizer.prompt.ensemble import Ensemble
 from optimizer.prompt.formats import adapter, lenient
 from optimizer.prompt.formatted import PromptedPredict
 from optimizer.prompt.readout import read_labels
+from optimizer.task.metrics.agreement import Agreement, agreement
 from optimizer.types import Candidate, Prompt
 
 
@@ -35,6 +37,10 @@ class Prompted(PromptedPredict):
 class Programs(ProgramBuilder):
     """Builds the programs of a task that is a folder: one predictor over its fields, or the user's own module."""
 
+    @cached_property
+    def _agree(self) -> Agreement:
+        return agreement(self.task.metric, self.task.outputs)
+
     def seed(self, format_name: str) -> Candidate:
         """Return the program as it was written: its instructions, no demos."""
         prompts = {name: Prompt(p.signature.instructions, format_name) for name, p in self.predictors.items()}
@@ -45,7 +51,7 @@ class Programs(ProgramBuilder):
         if isinstance(self._base, dspy.Predict):
             prompt = candidate.prompts[ROOT]
             members = [self._prompted(ROOT, one) for one in prompt.asked]
-            return Ensemble(members, prompt) if prompt.ensemble else members[0]
+            return Ensemble(members, prompt, self._agree) if prompt.ensemble else members[0]
         by_name = iter(list(self.predictors))
         return self._base.deepcopy().map_named_predictors(lambda _: self.prompted(next(by_name), candidate))
 

@@ -107,9 +107,14 @@ class Board:
         own, others = self.paired(candidate_id, reference)
         return mean(own) + mean(self.scores(reference)) - mean(others)
 
-    def leader(self, length: int) -> str | None:
-        """Return the best of those that have seen at least `length` examples, example by example."""
-        return self._best([cid for cid in self._results if len(self._results[cid]) >= length])
+    def is_ensemble(self, candidate_id: str) -> bool:
+        """Tell if several prompts answer as one candidate."""
+        return self.candidates[candidate_id].together > 1
+
+    def leader(self, length: int, ensembles: bool = False) -> str | None:
+        """Return the best prompt alone, or ensemble, of those that have seen `length` examples, example by example."""
+        alike = [cid for cid in self._results if self.is_ensemble(cid) == ensembles]
+        return self._best([cid for cid in alike if len(self._results[cid]) >= length])
 
     def winner(self) -> str | None:
         """Return the candidate with the best shrunken score among the best of each length.

@@ -2,37 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
+from optuna.trial import FixedTrial
 
+from optimizer.config.presets import PRESETS
+from optimizer.config.schema import RunConfig, is_local
 from optimizer.evaluate.calibration import UNKNOWN, cross_fitted
+from optimizer.evaluate.evaluator import Result
 from optimizer.evaluate.readouts import label_numbers
 from optimizer.prompt.readout import Labels
 from optimizer.search.board import Board
 from optimizer.search.proposals import Grows
 from optimizer.search.sampler import Sampler
+from optimizer.search.space import Space
+from optimizer.search.spread import believed
+from optimizer.task.metrics.agreement import Agreement
+from optimizer.task.task import Task
 from optimizer.types import Candidate, Example, Score
 
 # Of the candidates: how many of the best may be members, if each has answered so many examples.
 POOL, LEAST = 8, 10
+# How many prompts answer together where a call costs nothing: by so many calls, and by fewer.
+MANY, FEW, ENOUGH = 5, 3, 150
+
+
+def ensemble_size(config: RunConfig, task: Task) -> int:
+    """Return how many prompts may answer a task's input together.
+
+    `search.ensemble` says it. Where it does not, they are several if a call costs nothing and only the score is wanted.
+    A task with a program of its own has no ensembles, nor has one of DSPy's optimizers.
+    """
+    search, model = config.search, config.models.task
+    if task.module is not None or task.program is not None or search.strategy not in PRESETS:
+        return 1
+    if search.ensemble is not None:
+        return search.ensemble
+    free = is_local(model.model) and model.price is None
+    if not free or search.strategy != "default" or search.objective != ("score",):
+        return 1
+    return MANY if config.budget.calls is None or config.budget.calls >= ENOUGH else FEW
+
+
+def first_ensemble(space: Space, size: int) -> list[dict[str, Any] | Candidate]:
+    """Return what is believed to answer best together, and all of it as one candidate; nothing where that is one."""
+    params = believed(space, size)
+    members = {one.id: one for one in (space.suggest(FixedTrial(each)) for each in params)}
+    return [*params, joined(list(members.values()))] if len(members) > 1 else []
+
+
+def joined(members: Sequence[Candidate]) -> Candidate:
+    """Return candidates of one predictor as one that asks all their prompts, calibrated where they read labels."""
+    ((name, first),) = members[0].prompts.items()
+    others = tuple(next(iter(one.prompts.values())).uncalibrated for one in members[1:])
+    readout = first.readout if first.readout == "generate" else "calibrated"
+    whole = replace(first.uncalibrated, readout=readout, ensemble=others)
+    return Candidate({name: whole}, "ensemble", tuple(one.id for one in members))
+
+
+class Together(Protocol):
+    """How the answers of several prompts become one, and what that is worth."""
+
+    def told(self, candidate: Candidate, results: Sequence[Result]) -> Any:
+        """Return what a candidate's answers have to say; None where it can be no member."""
+
+    def gains(self, told: Mapping[str, Any], members: Sequence[str], room: int) -> dict[tuple[str, ...], float]:
+        """Return what others, at most `room` of them, add to what the members are worth."""
 
 
 @dataclass(frozen=True)
 class Ensembles:
     """Builds ensembles of up to `size` prompts of one predictor, forward from the best (Caruana et al. 2004).
 
-    They are tried beside what `proposals` brings in. Each member is the one with which the calibrated probability of
-    the right labels gains most, on all examples that it and the members before it have answered
-    (doi:10.1145/1015330.1015432). Probabilities tell more of a few examples than right answers do; whether the ensemble
-    is better than a prompt alone is for the race to say.
-    `labels` are those that are read, None where none are: then there are no ensembles.
+    They are tried beside what `proposals` brings in. Each member is the one that adds the most, on all examples that it
+    and the members before it have answered (doi:10.1145/1015330.1015432); whether the ensemble is better than a prompt
+    alone is for the race to say.
     """
 
     proposals: Grows
-    labels: Labels | None
-    examples: Sequence[Example]
+    together: Together
     size: int
 
     async def grow(self, sampler: Sampler, board: Board) -> None:
@@ -47,57 +99,127 @@ class Ensembles:
 
     def next(self, board: Board) -> Candidate | None:
         """Return an ensemble that is not on the board yet; None where nothing gains by another prompt."""
-        if self.labels is None or self.size < 2:
+        if self.size < 2:
             return None
-        tables = self._tables(board, self.labels)
+        told = self._told(board)
         best = board.winner()
-        if best is not None and best not in tables:
-            best = next(iter(tables), None)
+        if best is not None and best not in told:
+            best = next(iter(told), None)
         if best is None:
             return None
-        truth, members = label_numbers(self.labels, self.examples), [best]
-        while len(members) < self.size:
-            gains = _gains(tables, members, truth)
-            chosen = max(gains, key=lambda cid: gains[cid], default=None)
-            if chosen is None or gains[chosen] <= 0:
+        members = [best]
+        while (room := self.size - len(members)) > 0:
+            gains = self.together.gains(told, members, room)
+            chosen = max(gains, key=lambda added: gains[added], default=())
+            if not chosen or gains[chosen] <= 0:
                 break
-            members.append(chosen)
-        made = self._made(board, members)
+            members.extend(chosen)
+        made = joined([board.candidates[cid] for cid in members])
         return None if len(members) == 1 or made.id in board.candidates else made
 
-    def _tables(self, board: Board, labels: Labels) -> dict[str, np.ndarray]:
-        """Return what the best candidates told of each label, examples × labels, the best first."""
+    def _told(self, board: Board) -> dict[str, Any]:
+        """Return what the best candidates' answers have to say, the best first."""
         estimates = board.estimates()
-        tables: dict[str, np.ndarray] = {}
+        told: dict[str, Any] = {}
         for cid in sorted(estimates, key=lambda cid: -round(estimates[cid], 9)):
-            (prompt, *others), results = board.candidates[cid].prompts.values(), board.results(cid)
-            told = [one.logprobs if isinstance(one, Score) and one.logprobs else None for one in results]
-            if others or prompt.ensemble or prompt.readout == "generate" or len(told) < LEAST:
+            candidate, results = board.candidates[cid], board.results(cid)
+            if len(candidate.prompts) > 1 or candidate.together > 1 or len(results) < LEAST:
                 continue
-            nothing = (0.0,) * len(labels.words)
-            tables[cid] = np.array([one or nothing for one in told])
-        return dict(list(tables.items())[:POOL])
-
-    def _made(self, board: Board, members: Sequence[str]) -> Candidate:
-        ((name, first),) = board.candidates[members[0]].prompts.items()
-        others = tuple(next(iter(board.candidates[cid].prompts.values())).uncalibrated for cid in members[1:])
-        whole = replace(first.uncalibrated, readout="calibrated", ensemble=others)
-        return Candidate({name: whole}, "ensemble", tuple(members))
+            if (said := self.together.told(candidate, results)) is not None:
+                told[cid] = said
+        return dict(list(told.items())[:POOL])
 
 
-def _gains(tables: dict[str, np.ndarray], members: Sequence[str], truth: Sequence[int]) -> dict[str, float]:
-    """Return what each other member adds to the mean log-probability of the right label, on the examples of all.
+@dataclass(frozen=True)
+class Sums:
+    """Labels that are read by the sums of their log-probabilities, calibrated.
 
-    Who says what the others say on average adds nothing.
+    What members are worth is the mean log-probability of the right label after a calibration that was fitted without
+    it: probabilities tell more of a few examples than right answers do.
     """
-    gains, without = {}, dict[int, float]()
-    for other in (cid for cid in tables if cid not in members):
-        count = min(len(tables[cid]) for cid in (*members, other))
-        together = np.sum([tables[cid][:count] for cid in members], axis=0)
-        if count not in without:
-            without[count] = _likelihood(together * (1 + 1 / len(members)), truth[:count])
-        gains[other] = _likelihood(together + tables[other][:count], truth[:count]) - without[count]
-    return gains
+
+    labels: Labels
+    examples: Sequence[Example]
+
+    def told(self, candidate: Candidate, results: Sequence[Result]) -> np.ndarray | None:
+        """Return what a candidate tells of each label, examples × labels; None where it tells too little."""
+        told = [one.logprobs if isinstance(one, Score) and one.logprobs else None for one in results]
+        if not candidate.reads_labels or len(told) < LEAST:
+            return None
+        nothing = (0.0,) * len(self.labels.words)
+        return np.array([one or nothing for one in told])
+
+    def gains(self, told: Mapping[str, Any], members: Sequence[str], room: int) -> dict[tuple[str, ...], float]:
+        """Return what each other prompt adds. Who says what the others say on average adds nothing."""
+        truth, without = label_numbers(self.labels, self.examples), dict[int, float]()
+        gains: dict[tuple[str, ...], float] = {}
+        for other in (cid for cid in told if cid not in members):
+            count = min(len(told[cid]) for cid in (*members, other))
+            together = np.sum([told[cid][:count] for cid in members], axis=0)
+            if count not in without:
+                without[count] = _likelihood(together * (1 + 1 / len(members)), truth[:count])
+            gains[(other,)] = _likelihood(together + told[other][:count], truth[:count]) - without[count]
+        return gains
+
+
+@dataclass(frozen=True)
+class Votes:
+    """Answers of which the one is taken with which the others `agree` the most.
+
+    What members are worth is what it scores.
+    """
+
+    agree: Agreement
+
+    def told(self, candidate: Candidate, results: Sequence[Result]) -> Sequence[Result] | None:
+        """Return a candidate's answers; None where labels are read from it otherwise than by its words."""
+        return None if candidate.reads_labels else results
+
+    def gains(self, told: Mapping[str, Any], members: Sequence[str], room: int) -> dict[tuple[str, ...], float]:
+        """Return what each other prompt adds, and each pair of them: of two prompts the first always has its way."""
+        found = _Answers(told, self.agree)
+        others = [cid for cid in told if cid not in members]
+        added = itertools.chain.from_iterable(
+            itertools.combinations(others, many) for many in (1, 2) if many <= room and len(members) + many > 2
+        )
+        gains = {}
+        for some in added:
+            count = min(len(told[cid]) for cid in (*members, *some))
+            gains[some] = found.worth([*members, *some], count) - found.worth(members, count)
+        return gains
+
+
+class _Answers:
+    """What some candidates answered, and how far these answers agree."""
+
+    def __init__(self, told: Mapping[str, Sequence[Result]], agree: Agreement) -> None:
+        self._told, self._agree = told, agree
+        self._agreed: dict[tuple[str, str], np.ndarray] = {}
+
+    def worth(self, members: Sequence[str], count: int) -> float:
+        """Return what the first `count` answers of members score together."""
+        support = [
+            sum((self._of(one, other)[:count] for other in members if other != one), np.zeros(count)) for one in members
+        ]
+        values = np.array([[_value(result) for result in self._told[cid][:count]] for cid in members])
+        chosen = np.round(support, 9).argmax(axis=0)
+        return round(float(values[chosen, np.arange(count)].mean()), 9)
+
+    def _of(self, one: str, other: str) -> np.ndarray:
+        """Return how far one candidate's answers agree with another's, on the examples that both have answered."""
+        if (one, other) not in self._agreed:
+            pairs = zip(self._told[one], self._told[other], strict=False)
+            agreed = [self._agree(_answer(a), _answer(b)) for a, b in pairs]
+            self._agreed[one, other] = np.array(agreed)
+        return self._agreed[one, other]
+
+
+def _answer(result: Result) -> Mapping[str, Any] | None:
+    return result.answer if isinstance(result, Score) else None
+
+
+def _value(result: Result) -> float:
+    return result.value if isinstance(result, Score) else 0.0
 
 
 def _likelihood(table: np.ndarray, truth: Sequence[int]) -> float:

@@ -27,11 +27,18 @@ def survivors(
 ) -> tuple[list[int], dict[int, str]]:
     """Return which trials go on, and for each that is behind the leader it is behind.
 
-    `running` gives each trial's candidate. One with too many failures is in neither: it has failed.
+    `running` gives each trial's candidate. One with too many failures is in neither: it has failed. Ensembles race
+    among themselves, and so do prompts alone: of these the best are wanted for the next ensemble, however good the last
+    one is. Who is in an ensemble that goes on is asked anyway, and goes on, too.
     """
     sound = {number: cid for number, cid in running.items() if not board.too_many_failures(cid)}
-    staying, leader = race.staying(board, list(dict.fromkeys(sound.values())), seen, block), board.leader(seen)
-    leaving = {number: leader or cid for number, cid in sound.items() if cid not in staying}
+    staying, leaders = set[str](), dict[bool, str | None]()
+    for kind in (True, False):
+        alike = [cid for cid in dict.fromkeys(sound.values()) if board.is_ensemble(cid) == kind]
+        staying |= race.staying(board, alike, seen, block) if alike else set()
+        leaders[kind] = board.leader(seen, kind)
+    staying |= {member for cid in staying if board.is_ensemble(cid) for member in board.candidates[cid].parents}
+    leaving = {number: leaders[board.is_ensemble(cid)] or cid for number, cid in sound.items() if cid not in staying}
     return [number for number in sound if number not in leaving], leaving
 
 
@@ -104,8 +111,11 @@ class Standing:
 
     @classmethod
     def of(cls, board: Board, running: Sequence[str], seen: int) -> Standing | None:
-        """Return how the race stands after `seen` examples; None where nobody can lead."""
-        leader = board.leader(seen)
+        """Return how the race stands after `seen` examples; None where nobody can lead.
+
+        The `running` are all ensembles, or all prompts alone.
+        """
+        leader = board.leader(seen, board.is_ensemble(running[0])) if running else None
         if leader is None:
             return None
         values, answered = board.table([leader, *running], seen)

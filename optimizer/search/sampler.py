@@ -76,10 +76,12 @@ class Sampler:
         embed: Embed | None = None,
         cost_weight: float = 0.0,
         objective: Sequence[str] = ("score",),
+        believed: Sequence[dict[str, Any] | Candidate] = (),
     ) -> None:
         """`embed` gives the texts of the space a meaning, `cost_weight` is that of a candidate's tokens: see there.
 
-        `objective` is score, or score and tokens: then Optuna's study has two directions.
+        `objective` is score, or score and tokens: then Optuna's study has two directions. The first `startup` trials
+        are what is `believed` to be good, in the place of what one would try by hand, and others by design (`spread`).
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._space, self._seed, self._asks = space, seed, 0
@@ -87,7 +89,10 @@ class Sampler:
         self._nominal = strategy == "tpe"
         self._directions = TWO[: len(objective)]
         self._study = optuna.create_study(directions=self._directions)
-        self._planned: list[dict[str, Any] | Candidate] = [*spread(space, startup, seed)]
+        self._planned: list[dict[str, Any] | Candidate] = [
+            *believed,
+            *spread(space, startup - len(believed), seed, by_hand=not believed),
+        ]
         self.exhausted = False
 
     @property

@@ -19,6 +19,8 @@ from optimizer.types import Example
 FIRST, MOST_LATER, LEAST_LATER = 10, 16, 4
 # The quick race's block is the shortest it has; it grows with the calls, up to the careful one's.
 CAREFUL_BLOCK, QUICK_BLOCK = 10, 5
+# Of the calls that are left after the first block of the others: what the first ensemble may take.
+ENSEMBLE = 0.8
 # So many rounds without a new answer: the space is used up, and nobody proposes anything that is new.
 IDLE = 3
 
@@ -56,10 +58,12 @@ def make_schedule(
     config: RunConfig,
     outputs: Mapping[str, FieldSpec] = MappingProxyType({}),
     calls_each: int = 1,
+    together: int = 1,
 ) -> Schedule:
     """Return how `config` searches on these validation examples, whose output fields are `outputs`.
 
-    An answer takes `calls_each` calls; `answers` are how many the budget pays for.
+    An answer takes `calls_each` calls; `answers` are how many the budget pays for. Up to `together` prompts answer as
+    one, which is tried in the first round beside them.
 
     Labels come in turn, each as often as it is there: who always gives the same answer is not favoured by the first
     block, and fewer examples tell as much (experiments/replay/README.md).
@@ -76,11 +80,15 @@ def make_schedule(
     quick = is_quick(config, len(order), calls_each)
     block = search.block or (quick_block(answers) if quick else CAREFUL_BLOCK)
     affordable = FIRST if answers is None else answers // (2 * block)
+    first = max(2, min(FIRST, affordable)) + (together > 1)
+    longest = len(order) if answers is None else answers // 4
+    if answers is not None and together > 1:
+        longest = min(longest, int(ENSEMBLE * (answers - max(0, first - 1 - together) * block)) // together)
     return Schedule(
-        examples=order if answers is None else order[: max(block, answers // 4)],
+        examples=order[: max(block, longest)],
         race=PairedRace() if quick else BettingRace(),
         block=block,
-        first=max(2, min(FIRST, affordable, config.trials)),
+        first=max(2, min(first, config.trials)),
         later=search.round or round_size(answers, block),
         doubling=quick,
     )

@@ -15,8 +15,8 @@ Levels = tuple[Any, ...]
 TRUST = 3.0
 
 
-def spread(space: Space, size: int, seed: int) -> list[dict[str, Any]]:
-    """Return `size` first trials: in turn one that a person would try by hand, and one by design.
+def spread(space: Space, size: int, seed: int, by_hand: bool = True) -> list[dict[str, Any]]:
+    """Return `size` first trials: in turn one that a person would try, if `by_hand`, and one by design.
 
     By hand: the seed's instruction, in the likeliest formats in turn, with some demos of each policy; first with the
     lower middle count, then with the upper. Where labels are read from log-probabilities fixed demos are as many as
@@ -45,7 +45,7 @@ def spread(space: Space, size: int, seed: int) -> list[dict[str, Any]]:
     pairs = {trial: _pairs(trial) for trial in open_trials}
     # Instructions and sets go round, from where the seed says.
     numbers = itertools.count(chance.randrange(max(len(pool.instructions) for pool in space.pools.values())))
-    by_hand = _by_hand(space, counts)
+    hand = _by_hand(space, counts) if by_hand else []
     covered: set[Levels] = set()
     hidden = set().union(*map(_shown, open_trials))
     chosen: list[dict[str, Any]] = []
@@ -54,11 +54,11 @@ def spread(space: Space, size: int, seed: int) -> list[dict[str, Any]]:
         return (0, trial[0]) not in covered, len(pairs[trial] - covered) * weight[trial], weight[trial]
 
     while open_trials and len(chosen) < size:
-        by_hand = [trial for trial in by_hand if trial in open_trials]
-        if by_hand and len(chosen) % 2 == 0:
-            best, number = by_hand[0], 0
+        hand = [trial for trial in hand if trial in open_trials]
+        if hand and len(chosen) % 2 == 0:
+            best, number = hand[0], 0
         else:
-            coming = by_hand[: (size - len(chosen)) // 2]
+            coming = hand[: (size - len(chosen)) // 2]
             due = _due(hidden.difference(*map(_shown, coming)), size - len(chosen) - len(coming))
             needed = {trial: sum(bool(levels & _shown(trial)) for levels in due) for trial in open_trials}
             most = max(needed.values())
@@ -68,6 +68,25 @@ def spread(space: Space, size: int, seed: int) -> list[dict[str, Any]]:
         hidden -= _shown(best)
         chosen.append(_params(space, best, number))
     return chosen
+
+
+def believed(space: Space, size: int) -> list[dict[str, Any]]:
+    """Return up to `size` trials that are believed to answer well together: one with retrieved demos, then fixed sets.
+
+    What they know differs: the nearest demos show a few labels, each set shows all of them by other examples. They are
+    in the likeliest formats in turn, and as many demos each as is tried by hand. Nothing where there are no demos.
+    """
+    counts = max((space.counts(pool) for pool in space.pools.values()), key=len)
+    tried = sorted((levels for _, *levels in _by_hand(space, counts)), key=lambda levels: -levels[1])
+    retrieved = [levels for levels in tried if levels[0] != "static"][:1]
+    fixed = [levels for levels in tried if levels[0] == "static"][:1]
+    sets = range(max(len(pool.sets) for pool in space.pools.values()))
+    chosen = [*((levels, 0) for levels in retrieved), *itertools.product(fixed, sets)][:size]
+    formats = itertools.cycle(_likeliest(space))
+    return [
+        {**_params(space, (name, *levels), 0), **{f"{pool}.set": number for pool in space.pools}}
+        for name, (levels, number) in zip(formats, chosen, strict=False)
+    ]
 
 
 def _shown(levels: Levels) -> set[Levels]:
@@ -88,15 +107,20 @@ def _by_hand(space: Space, counts: Sequence[int]) -> list[Levels]:
     """Return what one would try by hand: first the policies of which the most is believed, formats in turn."""
     some = [count for count in counts if count]
     middle = dict.fromkeys(some[index] for index in ((len(some) - 1) // 2, len(some) // 2) if some)
-    beliefs = [_belief(space, (name, None, 0, None)) for name in space.formats]
-    likeliest = [name for name, belief in zip(space.formats, beliefs, strict=True) if belief == max(beliefs)]
-    # The first has the seed already, so another begins; where nothing is believed all formats are alike.
-    formats = itertools.cycle(likeliest[::-1] if space.prior else likeliest[:1])
+    formats = _likeliest(space)
     trials = itertools.product(space.demos.policies, middle)
-    ranked = sorted(trials, key=lambda one: (one[1], -_belief(space, (likeliest[0], *one, None))))
+    ranked = sorted(trials, key=lambda one: (one[1], -_belief(space, (formats[0], *one, None))))
     if space.reads_labels:
         ranked = list(dict.fromkeys((policy, max(some) if policy == "static" else n) for policy, n in ranked))
-    return [(name, *one, space.demos.orders[0]) for name, one in zip(formats, ranked, strict=False)]
+    return [(name, *one, space.demos.orders[0]) for name, one in zip(itertools.cycle(formats), ranked, strict=False)]
+
+
+def _likeliest(space: Space) -> list[str]:
+    """Return the formats of which the most is believed; the first of all where nothing is."""
+    beliefs = [_belief(space, (name, None, 0, None)) for name in space.formats]
+    likeliest = [name for name, belief in zip(space.formats, beliefs, strict=True) if belief == max(beliefs)]
+    # The first has the seed already, so another begins.
+    return likeliest[::-1] if space.prior else likeliest[:1]
 
 
 def _belief(space: Space, levels: Levels) -> float:

@@ -9,15 +9,23 @@ from typing import Any
 
 import dspy
 import pytest
+from dspy.utils.exceptions import AdapterParseError
 
 from optimizer.prompt.ensemble import Ensemble
 from optimizer.prompt.formats.plain import Unreadable
 from optimizer.prompt.formatted import NoLabel
+from optimizer.task.metrics.agreement import agreement
+from optimizer.task.metrics.amount import set_f1
+from optimizer.task.metrics.base import FieldMetric
+from optimizer.task.metrics.match import exact_match
+from optimizer.task.schema import FieldSpec
 from optimizer.types import Calibration, Prompt
 
 LABELS = ("card", "loan")
+OUTPUTS = {"team": FieldSpec(choices=LABELS)}
 SIGNATURE = dspy.Signature("message -> team: Literal['card', 'loan']", "Sort.")
 PROMPT = Prompt("Sort.", readout="calibrated", ensemble=(Prompt("Sort it.", readout="choose"),))
+AGREE = agreement(FieldMetric("exact_match", "1", OUTPUTS, exact_match), OUTPUTS)
 TO_CARD = Calibration(1.0, (2.0, -2.0), 1.0, LABELS)
 
 
@@ -39,7 +47,7 @@ class Says(dspy.Predict):  # type: ignore[misc]
 
 def answers(members: Sequence[Any], prompt: Prompt = PROMPT) -> dspy.Prediction:
     """Return the answer, which is the same whichever way it is asked for."""
-    program = Ensemble(members, prompt)
+    program = Ensemble(members, prompt, AGREE)
     one, two = program(message="m"), asyncio.run(program.acall(message="m"))
     assert dict(one.items()) == dict(two.items())
     return one
@@ -75,8 +83,48 @@ def test_where_nobody_tells_anything_the_first_words_count() -> None:
 
 def test_where_nobody_names_a_label_there_is_none() -> None:
     with pytest.raises(NoLabel):
-        Ensemble([Says(words=""), Says(words="")], PROMPT)(message="m")
+        Ensemble([Says(words=""), Says(words="")], PROMPT, AGREE)(message="m")
 
 
 def test_all_of_its_predictors_are_known() -> None:
-    assert len(Ensemble([Says(0.5, 0.5), Says(0.5, 0.5)], PROMPT).predictors()) == 2
+    assert len(Ensemble([Says(0.5, 0.5), Says(0.5, 0.5)], PROMPT, AGREE).predictors()) == 2
+
+
+WORDS = dspy.Signature("message -> teams", "List.")
+LISTS = {"teams": FieldSpec()}
+BY_F1 = agreement(FieldMetric("set_f1", "1", LISTS, set_f1, partial=True), LISTS)
+
+
+class Lists(dspy.Predict):  # type: ignore[misc]
+    """Answers with these words; cannot be read where there are none."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(WORDS)
+        self._words = words
+
+    def forward(self, **inputs: Any) -> dspy.Prediction:
+        if not self._words:
+            raise AdapterParseError("TurnsAdapter", WORDS, "hm", message="no list")
+        return dspy.Prediction(teams=self._words)
+
+    async def aforward(self, **inputs: Any) -> dspy.Prediction:
+        return self.forward(**inputs)
+
+
+def voted(*words: str) -> str:
+    program = Ensemble([Lists(one) for one in words], Prompt("List."), BY_F1)  # type: ignore[arg-type]
+    one, two = program(message="m"), asyncio.run(program.acall(message="m"))
+    assert dict(one.items()) == dict(two.items())
+    return str(one.teams)
+
+
+def test_of_answers_in_words_the_one_is_taken_with_which_the_others_agree_the_most() -> None:
+    assert voted("ant", "ant, bee, cow", "bee, cow") == "ant, bee, cow"
+    assert voted("ant", "bee", "Bee") == "bee"
+    assert voted("ant", "bee") == "ant"
+
+
+def test_an_answer_that_cannot_be_read_has_no_say() -> None:
+    assert voted("", "ant", "bee, cow", "bee") == "bee, cow"
+    with pytest.raises(AdapterParseError):
+        voted("", "")

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 import pytest
+from optuna.trial import FixedTrial
 
+from optimizer.config.schema import Demos, Prior, RunConfig
 from optimizer.prompt.readout import Labels
+from optimizer.propose.base import Proposal
 from optimizer.search.board import Board
-from optimizer.search.ensembles import LEAST, POOL, Ensembles
+from optimizer.search.ensembles import LEAST, POOL, Ensembles, Sums, Votes, ensemble_size, first_ensemble
 from optimizer.search.proposals import NoProposals
-from optimizer.types import Candidate, Example, Prompt, Readout, Score
+from optimizer.search.space import Pool, Space
+from optimizer.task.task import Task
+from optimizer.types import Candidate, Example, Failure, Prompt, Readout, Score
 
 WORDS = ("a", "b", "c")
 LABELS = Labels("kind", WORDS, Literal["a", "b", "c"])
@@ -44,8 +50,8 @@ def board(**results: Sequence[Score]) -> Board:
     return made
 
 
-def ensembles(size: int = 3, labels: Labels | None = LABELS) -> Ensembles:
-    return Ensembles(NoProposals(), labels, EXAMPLES, size)
+def ensembles(size: int = 3) -> Ensembles:
+    return Ensembles(NoProposals(), Sums(LABELS, EXAMPLES), size)
 
 
 def instructions(made: Candidate | None) -> list[str]:
@@ -83,7 +89,6 @@ def test_members_have_answered_some_examples_and_told_of_them() -> None:
 
 
 def test_where_labels_are_not_read_there_are_none() -> None:
-    assert ensembles(labels=None).next(board(one=scores("a", 30), other=scores("b", 30))) is None
     assert ensembles().next(Board()) is None
     words = Board()
     words.add(candidate("one", "generate"), scores("a", 30))
@@ -124,7 +129,7 @@ def test_an_ensemble_is_planned_beside_what_is_proposed() -> None:
         def settle(self, board: Board) -> None:
             Proposals.settled += 1
 
-    made, sampler = Ensembles(Proposals(), LABELS, EXAMPLES, 3), Planned()
+    made, sampler = Ensembles(Proposals(), Sums(LABELS, EXAMPLES), 3), Planned()
     tried = board(one=scores("a", 30), other=scores("b", 30))
     asyncio.run(made.grow(sampler, tried))  # type: ignore[arg-type]
     assert instructions(sampler.planned[0]) == ["one", "other"]
@@ -137,4 +142,104 @@ def test_an_ensemble_is_planned_beside_what_is_proposed() -> None:
 def test_examples_of_no_known_label_tell_nothing(label: str | None) -> None:
     unknown = [Example(one.inputs, {"kind": label}) for one in EXAMPLES]
     tried = board(one=scores("a", 30), other=scores("b", 30))
-    assert Ensembles(NoProposals(), LABELS, unknown, 3).next(tried) is None
+    assert Ensembles(NoProposals(), Sums(LABELS, unknown), 3).next(tried) is None
+
+
+def words(*answers: str) -> list[Score]:
+    """Return scores of answers to examples whose right answers are `TRUTH`."""
+    return [Score(float(a == b), {"kind": a}) for a, b in zip(answers, itertools.cycle("abc"), strict=False)]
+
+
+def equal(one: Any, other: Any) -> float:
+    return float(one is not None and other is not None and one["kind"] == other["kind"])
+
+
+def votes(size: int = 3) -> Ensembles:
+    return Ensembles(NoProposals(), Votes(equal), size)
+
+
+def spoken(**results: Sequence[Score]) -> Board:
+    made = Board()
+    for name, row in results.items():
+        made.add(candidate(name, "generate"), list(row))
+    return made
+
+
+def test_two_that_err_elsewhere_than_the_best_outvote_it() -> None:
+    best, second, third = words(*"abx" * 10), words(*"axc" * 10), words(*"xbc" * 10)
+    made = votes().next(spoken(best=best, second=second, third=third, same=best))
+    assert instructions(made) == ["best", "second", "third"]
+    assert made is not None
+    assert {prompt.readout for prompt in made.prompts["predict"].asked} == {"generate"}
+
+
+def test_where_the_others_err_as_the_best_does_nobody_is_asked_besides() -> None:
+    best = words(*"abx" * 10)
+    assert votes().next(spoken(best=best, same=best, more=best)) is None
+    assert votes(2).next(spoken(best=best, second=words(*"axc" * 10), third=words(*"xbc" * 10))) is None
+
+
+def test_an_answer_that_never_came_has_no_say() -> None:
+    best, second, third = words(*"abx" * 10), words(*"axc" * 10), words(*"xbc" * 10)
+    lost = [Failure("timeout", "late"), *third[1:]]
+    assert sorted(instructions(votes().next(spoken(best=best, second=second, third=lost)))) == [
+        "best",
+        "second",
+        "third",
+    ]
+
+
+def space(**settings: Any) -> Space:
+    demos = tuple(Example({"n": n}, {"kind": WORDS[n % 3]}) for n in range(40))
+    pool = Pool(
+        (Proposal("seed", "seed"), Proposal("other", "")),
+        (demos[:16], demos[16:32], demos[24:40]),
+        40,
+        readouts=("calibrated",),
+    )
+    return Space({"predict": pool}, ("turns", "fields", "json"), Demos(**settings), Prior())
+
+
+def test_the_first_ensemble_has_the_nearest_demos_and_fixed_sets_of_as_many_as_there_can_be() -> None:
+    *params, made = first_ensemble(space(), 4)
+    assert isinstance(made, Candidate)
+    asked = made.prompts["predict"].asked
+    assert [(one.instruction, one.policy, one.count) for one in asked] == [
+        ("seed", "nearest", 8),
+        *[("seed", "static", 16)] * 3,
+    ]
+    assert len({str(one.demos) for one in asked}) == 4
+    assert {one.format for one in asked} == {"turns", "fields"}
+    assert made.parents == tuple(space().suggest(FixedTrial(one)).id for one in params)
+
+
+def test_without_demos_there_is_nothing_to_ask_together() -> None:
+    assert first_ensemble(space(counts=(0,)), 5) == []
+    assert first_ensemble(space(), 1) == []
+    assert len(first_ensemble(space(policies=("static",)), 5)) == 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "size"),
+    [
+        ({}, 5),
+        ({"budget": {"calls": 200}}, 5),
+        ({"budget": {"calls": 100}}, 3),
+        ({"search": {"ensemble": 2}}, 2),
+        ({"search": {"strategy": "gepa-like"}}, 1),
+        ({"search": {"strategy": "dspy.MIPROv2", "ensemble": 3}}, 1),
+        ({"search": {"objective": ["score", "tokens"]}}, 1),
+        ({"models": {"task": "openai/gpt-4.1-mini"}}, 1),
+        ({"models": {"task": "openai/gpt-4.1-mini"}, "search": {"ensemble": 3}}, 3),
+        ({"models": {"task": {"model": "local/smollm2-135m", "price": {"input": 1, "output": 1}}}}, 1),
+    ],
+)
+def test_several_answer_together_where_calls_cost_nothing(settings: Any, size: int) -> None:
+    config = RunConfig.model_validate({"task": "none", **settings})
+    task = Task(
+        examples=[{"n": str(n), "kind": "ab"[n % 2]} for n in range(30)],
+        inputs=["n"],
+        outputs=["kind"],
+        instruction="Sort.",
+    )
+    assert ensemble_size(config, task) == size

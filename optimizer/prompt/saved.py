@@ -24,7 +24,8 @@ from optimizer.models.trust import beyond_its_own
 from optimizer.prompt.injection import calm
 from optimizer.prompt.template import templates
 from optimizer.system.loopback import bypass_proxies
-from optimizer.task.metrics.build import build_metric
+from optimizer.task.metrics.base import Metric
+from optimizer.task.metrics.build import BUILTINS, build_metric, builtin_of, metric_name
 from optimizer.task.schema import FieldSpec, check_fields
 from optimizer.task.task import Task
 from optimizer.task.text import parse_json
@@ -50,8 +51,8 @@ def dump_prompt(
     """Return a candidate as JSON text, with all that it takes to run it again; no keys, no paths of data.
 
     `sha256` is that of the local model's file, which is kept where the candidate is calibrated for it.
-
-    `privacy` is what was masked where it was scored, and will be where it is asked.
+    `privacy` is what was masked where it was scored, and will be where it is asked. The metric, if it is a built-in, is
+    kept where several prompts answer together: by it they agree.
     """
     data = {
         "metier": VERSION,
@@ -64,6 +65,7 @@ def dump_prompt(
         "inputs": {name: spec.model_dump(mode="json") for name, spec in task.inputs.items()},
         "outputs": {name: spec.model_dump(mode="json") for name, spec in task.outputs.items()},
         "program": _program_json(task),
+        **({"metric": metric} if candidate.together > 1 and (metric := builtin_of(task.metric)) else {}),
         "prompts": candidate.to_json(),
         "messages": templates(task, candidate),
         "pool": [example.to_json() for example in carried(task, candidate)],
@@ -291,7 +293,7 @@ def _from_json(data: dict[str, Any], source: str, trust: bool) -> SavedPrompt:
         train=pool,
         validation=(),
         test=(),
-        metric=build_metric("exact_match", outputs, folder),
+        metric=_metric(data.get("metric", "exact_match"), outputs, source),
         folder=folder,
         program=str(program["function"]) if program else None,
     )
@@ -300,6 +302,13 @@ def _from_json(data: dict[str, Any], source: str, trust: bool) -> SavedPrompt:
         raise TypeError("a model's sha256 must be text")
     doubts = Doubts() if trust else doubts_of(source, model, task)
     return SavedPrompt(task, candidate, model, doubts=doubts, privacy=privacy, sha256=sha256)
+
+
+def _metric(spec: Any, outputs: Mapping[str, FieldSpec], source: str) -> Metric:
+    """Return the metric by which answers agree; raises ValueError for code, which is not the file's to name."""
+    if not isinstance(spec, (str, dict)) or metric_name(spec, source) not in BUILTINS:
+        raise ValueError(f"the metric {spec!r:.80} is none of {', '.join(BUILTINS)}")
+    return build_metric(spec, outputs, Path(), source)
 
 
 def _check_values(specs: Mapping[str, FieldSpec], values: Mapping[str, Any]) -> None:

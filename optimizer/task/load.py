@@ -34,7 +34,7 @@ _TASKS = Path("tasks")
 def load_task(path: str | Path, *, scored: bool = True) -> Task:
     """Return the task at `path`: a folder with a task.yaml, a YAML file, or a name under ./tasks.
 
-    Where nothing is to be `scored`, no code of the task's runs: exact_match stands in the place of its metric.
+    Where nothing is to be `scored`, no code of the task's runs: exact_match stands in the place of its own function.
     Raises TaskError for anything wrong in the YAML, the data, the splits, the metric or the program's path.
     """
     file = find_task(path)
@@ -43,9 +43,9 @@ def load_task(path: str | Path, *, scored: bool = True) -> Task:
     name = metric_name(written.metric, source)
     if written.program is not None:
         find_inside(written.program, folder, f"{source}: program")
-    if name.startswith(OWN):
+    if own := name.startswith(OWN):
         find_inside(name.removeprefix(OWN), folder, f"{source}: metric")
-    metric = build_metric(written.metric if scored else "exact_match", written.outputs, folder, source)
+    metric = build_metric("exact_match" if own and not scored else written.metric, written.outputs, folder, source)
     task = checked_task(written, _read_parts(written, folder), metric, source, folder, written.program)
     return task.changed(file=file)
 

@@ -14,6 +14,7 @@ from optimizer.models.fleet import Fleet
 from optimizer.models.providers import Endpoint
 from optimizer.prompt.program import ROOT
 from optimizer.prompt.saved import dump_prompt, load_prompt
+from optimizer.task.metrics.build import build_metric
 from optimizer.task.schema import FieldSpec
 from optimizer.task.task import Task
 from optimizer.types import Calibration, Candidate, Prompt
@@ -63,6 +64,25 @@ def test_a_retrieving_prompt_takes_its_pool_along(tmp_path: Path, task: Task, po
     assert prompt.task.train == task.train
     none = Candidate({ROOT: Prompt("i", "turns", policy, 0)})
     assert json.loads(dump_prompt(task, none, MODEL, {}))["pool"] == []
+
+
+@pytest.mark.parametrize("metric", [{"name": "numeric", "tolerance": 0.5, "relative": True}, {"name": "contains"}])
+def test_prompts_that_answer_together_agree_by_the_metric_that_scored_them(
+    metric: dict[str, Any], tmp_path: Path, task: Task
+) -> None:
+    together = Candidate({ROOT: Prompt("i", ensemble=(Prompt("j"), Prompt("k")))})
+    scored = task.changed(metric=build_metric(metric, task.outputs, tmp_path))
+    text = dump_prompt(scored, together, MODEL, {})
+    found = load_prompt(saved(tmp_path, text)).task.metric
+    assert (found.name, found.version) == (scored.metric.name, scored.metric.version)
+    assert "metric" not in json.loads(dump_prompt(scored, Candidate({ROOT: Prompt("i")}), MODEL, {}))
+
+
+@pytest.mark.parametrize("metric", ["python: os.py:abort", {"python": "os.py:abort"}, "other", {"name": 3}, 3])
+def test_a_file_names_no_code_as_its_metric(metric: Any, tmp_path: Path, task: Task, best: Candidate) -> None:
+    data = json.loads(dump_prompt(task, best, MODEL, {})) | {"metric": metric}
+    with pytest.raises(TaskError):
+        load_prompt(saved(tmp_path, json.dumps(data)), trust=True)
 
 
 LOCAL = ModelConfig(model="local/smollm2-135m")

@@ -47,6 +47,13 @@ def test_columns_metric_options_and_program(write_task: WriteTask) -> None:
     assert task.metric.version.startswith("1-")
 
 
+def test_where_nothing_is_scored_only_a_builtin_metric_is_built(write_task: WriteTask) -> None:
+    for metric, name in (("contains", "contains"), ("python: metric.py:score", "exact_match")):
+        folder = write_task(metric=metric)
+        (folder / "metric.py").write_text("raise SystemExit\n")
+        assert load_task(folder, scored=False).metric.name == name
+
+
 def test_train_and_test_files(write_task: WriteTask) -> None:
     files = {"in/train.jsonl": lines(records(14)), "in/test.jsonl": lines(records(6, 14))}
     folder = write_task(files, data={"train": "in/train.jsonl", "test": "in/test.jsonl"})

@@ -73,6 +73,14 @@ def build_metric(
     return FieldMetric(name, version, dict(outputs), compare, builtin.partial)
 
 
+def builtin_of(metric: Metric) -> dict[str, Any] | None:
+    """Return what `build_metric` makes a built-in metric of, as plain data; None where it is the user's function."""
+    if not isinstance(metric, FieldMetric) or metric.name not in BUILTINS:
+        return None
+    options = metric.compare.args[0].model_dump() if isinstance(metric.compare, partial) else {}
+    return {"name": metric.name, **options}
+
+
 def metric_name(spec: str | Mapping[str, Any], source: str) -> str:
     """Return the name of a metric that is not built, and so runs nothing: a built-in's, or 'python:file.py:function'.
 

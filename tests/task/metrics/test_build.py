@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from optimizer.errors import TaskError
-from optimizer.task.metrics.build import BUILTINS, build_metric, metric_name
+from optimizer.task.metrics.build import BUILTINS, build_metric, builtin_of, metric_name
 from optimizer.task.schema import FieldSpec
 from optimizer.types import Example
 
@@ -26,6 +26,22 @@ def test_every_builtin_is_found_by_name_and_scores(name: str, tmp_path: Path) ->
     assert metric(example, {"y": "b"})[0] == 0
     assert metric(example, None)[0] == 0
     assert "expected" in metric(example, {"y": "b"})[1]
+
+
+@pytest.mark.parametrize("name", BUILTINS)
+def test_a_builtin_is_built_again_of_what_is_said_of_it(name: str, tmp_path: Path) -> None:
+    outputs = LABEL if name == "choice" else TEXT
+    options = {"tolerance": 0.5} if name == "numeric" else {}
+    metric = build_metric({"name": name, **options}, outputs, tmp_path)
+    said = builtin_of(metric)
+    assert said is not None
+    again = build_metric(said, outputs, tmp_path)
+    assert (again.name, again.version) == (metric.name, metric.version)
+
+
+def test_a_function_is_no_builtin(tmp_path: Path) -> None:
+    (tmp_path / "metric.py").write_text("def score(example, answer): return 0.5\n")
+    assert builtin_of(build_metric("metric.py:score", TEXT, tmp_path)) is None
 
 
 @pytest.mark.parametrize(

@@ -15,16 +15,21 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from optimizer.export.template import BETWEEN, Message, Template, never
+from optimizer import errors
+from optimizer.export.template import BETWEEN, Message, Template, never, template_of
 from optimizer.models.embed import MODEL
-from optimizer.prompt import demos, readout, values
+from optimizer.prompt import demos, ensemble, formatted, readout, values
 from optimizer.prompt.formats import PLAIN, plain
 from optimizer.prompt.program import Programs
 from optimizer.prompt.readout import Labels, read_labels
 from optimizer.prompt.saved import SavedPrompt
 from optimizer.system import limits
 from optimizer.task import text as texts
-from optimizer.task.metrics import match
+from optimizer.task import values as coerced
+from optimizer.task.metrics import agreement, amount, base, match
+from optimizer.task.metrics.base import Metric
+from optimizer.task.metrics.build import builtin_of
+from optimizer.task.schema import FieldSpec
 from optimizer.types import Calibration, Example, Prompt, first_greatest
 
 # These formats are written by our own adapters, the others by DSPy's.
@@ -56,6 +61,26 @@ READOUT_SOURCE = (
     *(readout.label_logprobs, readout._Tree, readout._alternatives, readout._joined, readout._ends),
     first_greatest,
 )
+# The source of what joins the answers of several prompts in a DSPy program; of how far any two answers agree; and of
+# the built-in metrics by which they do.
+ENSEMBLE_SOURCE = (
+    *(readout.Labels, readout.labels_of, readout.choose),
+    *(formatted.FormattedPredict, formatted.NoLabel, formatted.PromptedPredict, formatted.as_demo),
+    *(ensemble.Ensemble, ensemble.summed, ensemble._logprobs),
+)
+AGREEMENT_SOURCE = (
+    *(errors.did_you_mean, limits.shorten, texts.equal, texts._close, match.exact_match, match.same),
+    *(coerced.coerce, coerced._UnknownLabelError, coerced._label, *coerced._READERS.values(), coerced._kind),
+    *(base.FieldMetric, base._expected, agreement.agreement, agreement.most_agreed),
+)
+METRICS_SOURCE: Mapping[str, Sequence[Any]] = {
+    "exact_match": (),
+    "choice": (match.choice,),
+    "contains": (match.contains, match._occurs),
+    "numeric": (amount.numeric, amount.last_number),
+    "set_f1": (amount.set_f1, amount._folded_items),
+    "json_fields": (amount.json_fields, amount._leaves),
+}
 
 
 def messages_file(template: Template) -> str:
@@ -78,12 +103,81 @@ def dspy_file(saved: SavedPrompt) -> str:
     predictor = Programs(saved.task, (), never).predictors[name]
     labels, settings = read_labels(predictor.signature, prompt), _settings(saved)
     settings |= {} if labels is None else labels.asked
-    fields = {
+    shown = {"prompt": prompt, "fields": _specs(saved), "settings": settings, "pool": saved.task.train}
+    return _file("dspy", [prompt], dspy=True, labels=labels, **shown)
+
+
+def dspy_ensemble_file(saved: SavedPrompt) -> str:
+    """Return a Python file whose `program` is a DSPy module that asks several prompts and joins their answers."""
+    ((name, whole),) = saved.candidate.prompts.items()
+    programs = Programs(saved.task, saved.task.train, never)
+    labels, settings = read_labels(programs.predictors[name].signature, whole), _settings(saved)
+    if labels is not None:
+        most = settings.get("max_tokens", labels.most_tokens)
+        settings |= {**labels.asked, "max_tokens": min(most, labels.most_tokens)}
+    members = [
+        {
+            **{part: getattr(prompt, part) for part in ("instruction", "format", "policy", "count", "readout")},
+            # What is fixed is written in the order in which it is shown.
+            "order": prompt.order if prompt.retrieves else "given",
+            "demos": [] if prompt.retrieves else _pairs(prompt.shown),
+        }
+        for prompt in whole.asked
+    ]
+    fitted = whole.calibration if whole.readout == "calibrated" else None
+    shown = {"members": members, "settings": settings, "fitted": fitted, "pool": programs.pool_of(name)}
+    return _file("dspy_ensemble", whole.asked, dspy=True, labels=labels, **shown, **_joining(saved))
+
+
+def ensemble_file(saved: SavedPrompt) -> str:
+    """Return a Python file whose `requests(…)` are those of several prompts, and whose `answer(…)` joins the replies.
+
+    It needs neither metier nor DSPy. All of their formats must be among the plain ones, whose answers it can read.
+    """
+    ((name, whole),) = saved.candidate.prompts.items()
+    templates = [template_of(saved, name, number) for number in range(len(whole.asked))]
+    retrieving = [template for template in templates if template.prompt.retrieves]
+    shown = {template.prompt.format: list(map(_parts, template.demos)) for template in retrieving}
+    members = [
+        {
+            "request": dict(template.body),
+            "joined": template.joined,
+            "head": _parts(template.head),
+            "tail": _parts(template.tail),
+            **(
+                {"format": template.prompt.format, "choosing": _choosing(template.prompt)}
+                if template.prompt.retrieves
+                else {"choosing": None, "demos": list(map(_parts, template.demos))}
+            ),
+        }
+        for template in templates
+    ]
+    pool = retrieving[0].pool if retrieving else ()
+    parts: dict[str, Any] = {"prompt": whole, "members": members, "shown": shown, "pool": pool}
+    return _file("ensemble_messages", whole.asked, labels=templates[0].labels, **parts, **_joining(saved))
+
+
+def _joining(saved: SavedPrompt) -> dict[str, Any]:
+    """Return what tells how the answers of several prompts are joined."""
+    metric = _metric(saved.task.metric)
+    source = (*AGREEMENT_SOURCE, *METRICS_SOURCE[metric["name"]])
+    return {"ensemble": True, "fields": _specs(saved), "metric": metric, "agreement_source": source}
+
+
+def _metric(metric: Metric) -> dict[str, Any]:
+    """Return the metric by which answers agree: its function and options by name; of a user's own, exact_match."""
+    options = builtin_of(metric) or {"name": "exact_match"}
+    name = options.pop("name")
+    is_mean = isinstance(metric, base.FieldMetric) and metric.partial
+    return {"name": name, "options": options, "partial": is_mean}
+
+
+def _specs(saved: SavedPrompt) -> dict[str, Any]:
+    """Return the task's fields as plain data."""
+    return {
         side: {field: spec.model_dump(mode="json") for field, spec in specs.items()}
         for side, specs in (("inputs", saved.task.inputs), ("outputs", saved.task.outputs))
     }
-    shown = {"prompt": prompt, "fields": fields, "settings": settings, "pool": saved.task.train}
-    return _file("dspy", [prompt], dspy=True, labels=labels, **shown)
 
 
 def dspy_program_file(saved: SavedPrompt) -> str:
@@ -113,6 +207,7 @@ def _file(name: str, prompts: Sequence[Prompt], dspy: bool = False, labels: Labe
     formats, retrieves = {prompt.format for prompt in prompts}, any(prompt.retrieves for prompt in prompts)
     libraries = [*(["dspy"] if dspy else []), *(["numpy and sentence-transformers"] if retrieves else [])]
     shown |= {"formats": formats, "plain": formats & PLAIN, "dspy": dspy, "retrieves": retrieves}
+    shown = {"ensemble": False, **shown}
     shown |= {"labels": labels, "values_of_labels": [] if labels is None else labels.values}
     return _environment().get_template(f"{name}.py.j2").render(needs=", ".join(libraries), **shown)
 
@@ -133,6 +228,9 @@ def _environment() -> Environment:
     made.globals |= {"adapters_source": ADAPTERS_SOURCE, "plain_formats": PLAIN, "embedder": MODEL}
     made.globals |= {"values_source": VALUES_SOURCE, "naming_source": NAMING_SOURCE}
     made.globals |= {"readout_source": READOUT_SOURCE, "readout": readout}
+    made.globals |= {"ensemble_source": ENSEMBLE_SOURCE, "summed": ensemble.summed, "first_greatest": first_greatest}
+    made.globals |= {"errors": errors, "coerced": coerced, "width": base.WIDTH}
+    made.globals |= {"amount_pattern": amount._AMOUNT.pattern, "by_fold": vars(FieldSpec)["by_fold"].func}
     made.globals |= {"calibration_best": Calibration.best, "sections": plain.PlainAdapter.sections}
     return made
 

@@ -13,8 +13,16 @@ import yaml
 from optimizer.config.schema import is_local
 from optimizer.errors import TaskError
 from optimizer.export.bias import CannotHold, Tokenize, bias_body
-from optimizer.export.python_files import dspy_file, dspy_program_file, messages_file, program_messages_file
+from optimizer.export.python_files import (
+    dspy_ensemble_file,
+    dspy_file,
+    dspy_program_file,
+    ensemble_file,
+    messages_file,
+    program_messages_file,
+)
 from optimizer.export.template import Message, Slot, Template, request_to_anthropic, template_of
+from optimizer.prompt.formats import PLAIN
 from optimizer.prompt.saved import SavedPrompt
 from optimizer.prompt.values import render
 from optimizer.types import Candidate, Prompt
@@ -38,7 +46,7 @@ def holds(target: str, candidate: Candidate) -> bool:
     `openai` holds some readouts, too; which, only the model's server can tell.
     """
     if candidate.together > 1:
-        return False
+        return target == "dspy" or (target == "python" and not _marked(candidate))
     return target in CODE or not ((candidate.retrieves and target != "text") or candidate.reads_labels)
 
 
@@ -68,8 +76,7 @@ def _export(saved: SavedPrompt, target: str, predictor: str | None, tokenize: To
         names = [predictor]
     prompts, whole = [saved.candidate.prompts[name] for name in names], saved.task.program is not None
     if saved.candidate.together > 1:
-        what = f"{target} cannot hold this prompt: {saved.candidate.together} prompts answer together"
-        raise CannotHold(what, "optimizer.load_prompt(best.json) runs them.")
+        return _together(saved, target)
     if target not in CODE and target != "text" and any(prompt.retrieves for prompt in prompts):
         what = f"{target} cannot hold this prompt: its demos are chosen anew for each input"
         raise CannotHold(what, "Give --to python or --to dspy, which carry the examples that they choose from.")
@@ -83,6 +90,29 @@ def _export(saved: SavedPrompt, target: str, predictor: str | None, tokenize: To
     if target == "openai" and reading is not None:
         return _biased(saved, next(iter(templates.values())), tokenize)
     return TARGETS[target](saved, templates, whole and predictor is None)
+
+
+def _together(saved: SavedPrompt, target: str) -> Export:
+    """Return several prompts that answer together; raises CannotHold where a target has nothing that joins answers."""
+    what = f"{target} cannot hold this prompt: {saved.candidate.together} prompts answer together"
+    if saved.task.program is not None:
+        raise CannotHold(f"{what} in a program of your own", _LOAD_ALL)
+    if target not in CODE:
+        raise CannotHold(what, f"Give --to python or --to dspy, which carry them all. {_LOAD_ALL}")
+    if target == "python" and (marked := _marked(saved.candidate)):
+        why = f"and DSPy alone reads answers in the format {', '.join(marked)}"
+        raise CannotHold(f"{what}, {why}", f"Give --to dspy, which carries them all. {_LOAD_ALL}")
+    alone = f" They read labels from what {saved.named.model} says of its tokens."
+    alone = alone if saved.candidate.reads_labels else ""
+    if target == "dspy":
+        return Export(dspy_ensemble_file(saved), f"It needs dspy alone: `from prompt import program`.{alone}")
+    note = "Post each of its requests(…), with the task's inputs, and give answer(…) the list of the replies' JSON."
+    return Export(ensemble_file(saved), f"{note}{alone}")
+
+
+def _marked(candidate: Candidate) -> list[str]:
+    """Return the formats of a candidate's prompts in which markers stand before an answer's values."""
+    return sorted({prompt.format for prompt in candidate.asked} - PLAIN)
 
 
 def _reads(prompt: Prompt) -> bool:
@@ -278,6 +308,7 @@ _LANGCHAIN = (
 _READ_BY_NUNJUCKS = re.compile(r"\{[{%#]|\{\Z|#\}")
 _YOURS = "What the program does between its calls stays yours to write."
 _LOAD = "optimizer.load_prompt(best.json) reads it, too."
+_LOAD_ALL = "optimizer.load_prompt(best.json) runs them all."
 CODE = ("python", "dspy")
 # What can hold a readout, `openai` with biases where they come to the same.
 READING = (*CODE, "openai")

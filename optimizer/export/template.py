@@ -91,13 +91,17 @@ def merged(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
     return tuple(joined)
 
 
-def template_of(saved: SavedPrompt, predictor: str) -> Template:
-    """Return the template of one predictor's prompt; raises TaskError where an input of it is no text."""
+def template_of(saved: SavedPrompt, predictor: str, member: int | None = None) -> Template:
+    """Return the template of one predictor's prompt, or of one `member` of those that it is asked with.
+
+    Raises TaskError where an input of it is no text.
+    """
     programs = Programs(saved.task, saved.task.train, never)
     if predictor not in programs.predictors:
         what = f"a prompt for {shorten(predictor)}, and the program has {', '.join(programs.predictors)}"
         raise TaskError(what, "Give the best.json of a run of this task.")
     prompt, signature = saved.candidate.prompts[predictor], programs.predictors[predictor].signature
+    prompt = prompt if member is None else prompt.asked[member]
     pool = programs.pool_of(predictor) if prompt.retrieves else ()
     shown = pool or prompt.shown
     _check_inputs(predictor, signature)

@@ -36,16 +36,21 @@ def ship(source: Path, target: str, trial: int | None, predictor: str | None = N
     """
     if is_file(source):
         saved = load_prompt(source, trust=trust)
-        if target == "openai" and saved.candidate.reads_labels:
+        if target == "openai" and _has_biases(saved.candidate):
             raise cannot("a best.json has no examples by which the two could be compared: give the run's folder")
         return export(saved, target, predictor)
     saved = prompt_of(source, trial, trust)
     try:
-        if target == "openai" and saved.candidate.reads_labels:
+        if target == "openai" and _has_biases(saved.candidate):
             return biased(saved, source, predictor)
         return export(saved, target, predictor)
     except CannotHold as problem:
         raise CannotHold(problem.what, f"{problem.remedy}\n  {_best_held(source, target)}") from None
+
+
+def _has_biases(candidate: Candidate) -> bool:
+    """Tell if a candidate may be held by a body whose biases do what its readout does."""
+    return candidate.reads_labels and candidate.together == 1
 
 
 def prompt_of(run_dir: Path, trial: int | None = None, trust: bool = False) -> SavedPrompt:

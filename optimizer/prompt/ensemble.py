@@ -53,7 +53,7 @@ class Ensemble(dspy.Module):
         answered = [outcome for outcome in outcomes if not isinstance(outcome, AdapterParseError)]
         labels, likely = labels_of(self.members[0].signature), [one for one in map(_logprobs, outcomes) if one]
         if labels is not None and likely:
-            total = tuple(len(outcomes) / len(likely) * sum(of_label) for of_label in zip(*likely, strict=True))
+            total = summed(likely, len(outcomes))
             prediction = answered[0] if answered else dspy.Prediction()
             prediction["label_logprobs"] = total
             prediction[labels.field] = labels.value(choose(self._prompt, total))
@@ -61,6 +61,11 @@ class Ensemble(dspy.Module):
         if not answered:
             raise outcomes[0]
         return answered[most_agreed([dict(one.items()) for one in answered], self._agree)]
+
+
+def summed(likely: Sequence[Sequence[float]], asked: int) -> tuple[float, ...]:
+    """Return the log-probability of each label by all that were `asked`, of whom some told what they hold likely."""
+    return tuple(asked / len(likely) * sum(of_label) for of_label in zip(*likely, strict=True))
 
 
 def _logprobs(outcome: Any) -> tuple[float, ...]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
 import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import httpx
 import numpy as np
 import pytest
 import yaml
+from dspy.utils.exceptions import AdapterParseError
 from support.jobs import BagOfWords, lighten, make_task, rule
 from support.readouts import LONG, SHORT, filled, labelled_prompt, labelled_task, labelling
 
@@ -33,7 +36,7 @@ from optimizer.models.store import Store
 from optimizer.prompt.saved import SavedPrompt, dump_prompt, load_prompt
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
-from optimizer.testing.fake_server import FakeServer
+from optimizer.testing.fake_server import FakeServer, text_of
 from optimizer.types import Calibration, Candidate, Example, Prompt, Readout
 
 pytestmark = pytest.mark.timeout(120)
@@ -49,11 +52,16 @@ def server() -> Iterator[FakeServer]:
 
 
 @pytest.fixture
-def prompt(tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> Callable[..., SavedPrompt]:
+def embedder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ours and that of exported files cost nothing, and be the same."""
     lighten(monkeypatch.setattr)
     module = types.ModuleType("sentence_transformers")
     module.SentenceTransformer = _Sentences  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "sentence_transformers", module)
+
+
+@pytest.fixture
+def prompt(tmp_path: Path, server: FakeServer, embedder: None) -> Callable[..., SavedPrompt]:
     task = load_task(make_task(tmp_path / "task"))
 
     def make(policy: str, format_name: str = "turns", instruction: str = "Sort it.") -> SavedPrompt:
@@ -167,6 +175,115 @@ def test_every_target_that_takes_a_readout_gives_load_prompts_answers_on_two_hun
     assert ("openai" in answers) == (labels == SHORT)
     if readout == "calibrated":
         assert sum(one != other for one, other in zip(said, expected, strict=True)) > 20
+
+
+def answers_together(saved: SavedPrompt, questions: Sequence[str]) -> dict[str, list[Any]]:
+    """Return what each target that takes several prompts answers; None where it reads no answer."""
+    import dspy
+
+    code, program = module(export(saved, "python").text), module(export(saved, "dspy").text).program
+    address = str(saved.model.api_base)
+    lm = dspy.LM("openai/fake", api_base=address, api_key="none", cache=False, temperature=0.0)
+    answers: dict[str, list[Any]] = {"load_prompt": [], "python": [], "dspy": []}
+    with httpx.Client(timeout=60) as client, dspy.context(lm=lm, disable_history=True):
+        for text in questions:
+            bodies = code.requests(text=text)
+            posted = [client.post(f"{address}/chat/completions", json=body).raise_for_status() for body in bodies]
+            answers["python"].append(code.answer([reply.json() for reply in posted]))
+            answers["load_prompt"].append(kind_of(saved, text))
+            answers["dspy"].append(kind_of(program, text))
+    return answers
+
+
+def kind_of(program: Any, text: str) -> Any:
+    try:
+        return program(text=text).kind
+    except AdapterParseError:
+        return None
+
+
+def three(task: Task, readout: Readout = "generate", first: str = "block") -> dict[str, Any]:
+    """Return the parts of a prompt that retrieves demos, and has two with fixed ones beside it."""
+    others = (
+        Prompt("Sort it.", "fields", "static", 2, "reversed", task.train[:2], readout),
+        Prompt("What is it?", "turns", "static", 1, "given", task.train[5:6], readout),
+    )
+    return {"format": first, "policy": "nearest", "count": 3, "demos": (), "ensemble": others}
+
+
+@pytest.mark.parametrize(("labels", "readout"), [(SHORT, "calibrated"), (SHORT, "choose"), (LONG, "calibrated")])
+def test_prompts_that_answer_together_give_load_prompts_answers_on_two_hundred_examples(
+    labels: tuple[str, ...], readout: Readout, tmp_path: Path, embedder: None
+) -> None:
+    task = labelled_task(tmp_path / "task", labels)
+    questions = [example.inputs["text"] for example in task.test]
+    assert len(questions) == 200
+    with FakeServer(labelling(labels)) as server:
+        saved = labelled_prompt(tmp_path, task, server.api_base, readout, **three(task, readout))
+        answers = answers_together(saved, questions)
+        assert server.count == 3 * 3 * 200
+        alone = replace(saved.candidate.prompts["predict"].asked[1], readout="choose")
+        first = SavedPrompt(saved.task, Candidate({"predict": alone}), saved.model)
+        said = [first(text=text).kind for text in questions]
+    expected = answers.pop("load_prompt")
+    assert len(set(expected)) > 2
+    assert {name: found == expected for name, found in answers.items()} == dict.fromkeys(answers, True)
+    assert sum(one != other for one, other in zip(said, expected, strict=True)) > 20
+
+
+def test_prompts_that_answer_together_vote_where_their_model_tells_no_log_probabilities(
+    tmp_path: Path, embedder: None
+) -> None:
+    task = labelled_task(tmp_path / "task", SHORT, metric="choice")
+    questions = [example.inputs["text"] for example in task.test][:60]
+    with FakeServer(saying((*SHORT, "Who knows"))) as server:
+        answers = answers_together(labelled_prompt(tmp_path, task, server.api_base, **three(task, "choose")), questions)
+    expected = answers.pop("load_prompt")
+    assert len(set(expected)) > 2
+    assert answers == {"python": expected, "dspy": expected}
+
+
+def saying(words: Sequence[str]) -> Callable[[Any], str]:
+    """Return a model that says one of these, by the last message."""
+    return lambda messages: random.Random(text_of(messages[-1])).choice(words)
+
+
+LISTS = ("ant, bee", "Bee", "ant, bee, cow", "cow, dog", "dog", "", "Ant, dog")
+NUMBERS = ("about 5", "5.2", "12", "12,000", "-3", "none", "5")
+OBJECTS = ('{"a": 1, "b": "x"}', '{"a": 1, "b": "y"}', 'It is {"a": 2, "b": "X"}', '{"a": 1}', "[1, 2]", "{a}")
+OWN = "def score(example, answer):\n    return example['kind'] == answer['kind']\n"
+
+
+@pytest.mark.parametrize(
+    ("metric", "output", "truth", "words", "count"),
+    [
+        ("set_f1", {"type": "list[str]"}, ["ant"], LISTS, 200),
+        ("exact_match", {}, "ant", ("ant", "Ant", "bee", "cow"), 60),
+        ("choice", {"choices": ["ant", "bee", "cow"]}, "ant", ("ant", "Bee.", "cow", "ant or bee"), 60),
+        ("contains", {}, "ant", ("ant", "an ant", "bee", "ant, bee", "5", "52"), 60),
+        ({"name": "numeric", "tolerance": 0.5}, {"type": "float"}, 5.0, NUMBERS, 60),
+        ({"name": "numeric", "tolerance": 0.1, "relative": True}, {"type": "int"}, 5, ("5", "12", "13", "100"), 60),
+        ("json_fields", {"type": "json"}, {"a": 1}, OBJECTS, 60),
+        ("exact_match", {"type": "bool"}, True, ("yes", "No", "true", "perhaps"), 60),
+        ("metric.py:score", {}, "ant", ("ant", "Ant", "bee", "cow"), 60),
+    ],
+)
+def test_prompts_that_vote_give_load_prompts_answers(
+    metric: Any, output: dict[str, Any], truth: Any, words: Sequence[str], count: int, tmp_path: Path, embedder: None
+) -> None:
+    rows = [{"text": f"box {number}", "kind": truth} for number in range(500)]
+    folder = make_task(tmp_path / "task", rows, outputs={"kind": output}, metric=metric)
+    (folder / "metric.py").write_text(OWN)
+    task = load_task(folder)
+    questions = [example.inputs["text"] for example in task.test][:count]
+    with FakeServer(saying(words)) as server:
+        shown = Candidate({"predict": Prompt(**{"instruction": "List.", **three(task)})})
+        text = dump_prompt(task, shown, ModelConfig(model="openai/fake", api_base=server.api_base), {})
+        (tmp_path / "best.json").write_text(text)
+        answers = answers_together(load_prompt(tmp_path / "best.json", trust=True), questions)
+    expected = answers.pop("load_prompt")
+    assert len(set(map(str, expected))) > 1
+    assert answers == {"python": expected, "dspy": expected}
 
 
 def endpoint_at(address: str) -> Endpoint:

@@ -20,10 +20,11 @@ from optimizer.models.store import Store
 from optimizer.prompt.formatted import NoLabel
 from optimizer.prompt.readout import label_logprobs, labels_of
 from optimizer.prompt.saved import SavedPrompt
+from optimizer.task.metrics.build import build_metric
 from optimizer.task.schema import FieldSpec
 from optimizer.types import Calibration, Candidate
 
-from .test_targets import FORMATS, run, saved
+from .test_targets import FORMATS, run, saved, together
 
 STANDARD = {"__future__", "dataclasses", "functools", "json", "math", "os", "re", "typing", "unicodedata"}
 
@@ -56,6 +57,48 @@ def test_a_module_that_reads_labels_imports_only_what_it_says(policy: str, reado
     assert imported(export(saved_prompt, "python").text) <= STANDARD | {"collections"} | retrieval
     assert imported(export(saved_prompt, "dspy").text) <= STANDARD | {"collections", "dspy"} | retrieval
     run(export(saved_prompt, "python").text)
+
+
+METRICS = ("exact_match", "choice", "contains", "set_f1", "json_fields", {"name": "numeric", "tolerance": 0.5})
+
+
+def files_of_several() -> list[tuple[str, str]]:
+    """Return (target, file) of prompts that answer together: by each metric, and by the labels that they read."""
+    prompts = []
+    for metric in METRICS:
+        outputs = {"kind": FieldSpec(choices=("fruit", "metal") if metric == "choice" else None)}
+        prompt = together("turns", "fields", "block")
+        task = prompt.task.changed(outputs=outputs, metric=build_metric(metric, outputs, Path()))
+        prompts.append(SavedPrompt(task, prompt.candidate, prompt.named))
+    for kind, policy in ((FieldSpec(choices=SHORT), "static"), (FieldSpec(type="bool"), "nearest")):
+        prompt = reading(kind, "calibrated", policy)
+        first = prompt.candidate.prompts["predict"]
+        candidate = Candidate({"predict": replace(first, ensemble=(replace(first, calibration=None, format="block"),))})
+        prompts.append(SavedPrompt(prompt.task, candidate, prompt.named))
+    return [(target, export(prompt, target).text) for prompt in prompts for target in ("python", "dspy")]
+
+
+def test_a_file_of_several_prompts_imports_only_what_it_says_and_defines_each_name_once() -> None:
+    files = files_of_several()
+    for target, code in files:
+        alone = STANDARD | {"collections", "difflib"} | ({"dspy"} if target == "dspy" else set())
+        retrieval = {"numpy", "sentence_transformers"}
+        assert imported(code) - (retrieval if "DemoPool([" in code else set()) <= alone
+        assert "import optimizer" not in code
+        defined = [node.name for node in ast.parse(code).body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+        assert len(defined) == len(set(defined))
+        run(code)
+    assert sum("DemoPool([" not in code for _, code in files) == 2
+
+
+@pytest.mark.parametrize("target", ["python", "dspy"])
+def test_what_several_prompts_choose_their_demos_from_stands_there_once(target: str) -> None:
+    prompt = together("block", "turns")
+    first = prompt.candidate.prompts["predict"]
+    second = replace(first, ensemble=(), policy="diverse", count=2)
+    both = SavedPrompt(prompt.task, Candidate({"predict": replace(first, ensemble=(second,))}), prompt.named)
+    one = SavedPrompt(prompt.task, Candidate({"predict": replace(first, ensemble=())}), prompt.named)
+    assert export(both, target).text.count("store 4") == export(one, target).text.count("store 4")
 
 
 # Texts that are a label, begin one, spell it otherwise, go beyond it, or are something else.

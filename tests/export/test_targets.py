@@ -21,7 +21,8 @@ from support.jobs import BagOfWords, lighten
 
 from optimizer.config.schema import ModelConfig
 from optimizer.errors import TaskError
-from optimizer.export.targets import TARGETS, export
+from optimizer.export.bias import CannotHold
+from optimizer.export.targets import TARGETS, export, holds
 from optimizer.export.template import first_request, openai_body
 from optimizer.prompt.saved import SavedPrompt
 from optimizer.task.metrics.build import build_metric
@@ -212,6 +213,75 @@ def test_a_retrieving_prompt_is_refused_where_it_would_be_wrong(target: str) -> 
     with pytest.raises(TaskError, match="demos are chosen anew for each input") as problem:
         export(saved("turns", "nearest"), target)
     assert "--to python or --to dspy" in problem.value.remedy
+
+
+def together(*formats: str, **changes: Any) -> SavedPrompt:
+    """Return prompts that answer together: the first retrieves demos, the others have the first two examples."""
+    made = saved(formats[0], "nearest", 3, **changes)
+    first, shown = made.candidate.prompts["predict"], made.task.train[:2]
+    others = tuple(Prompt("Sort it.", name, "static", 2, "reversed", shown) for name in formats[1:])
+    return SavedPrompt(made.task, Candidate({"predict": replace(first, ensemble=others)}), made.named)
+
+
+@pytest.mark.parametrize("target", ["text", *sorted({*TARGETS} - {"python"})])
+def test_prompts_that_answer_together_are_refused_where_nothing_joins_them(target: str) -> None:
+    prompt = together("turns", "fields", "block")
+    with pytest.raises(CannotHold, match=f"{target} cannot hold this prompt: 3 prompts answer together") as problem:
+        export(prompt, target)
+    assert "--to python or --to dspy, which carry them all" in problem.value.remedy
+    assert "load_prompt(best.json) runs them all" in problem.value.remedy
+    assert not holds(target, prompt.candidate)
+
+
+def test_a_file_on_the_standard_library_reads_no_answers_of_dspys_formats() -> None:
+    prompt = together("turns", "chat", "json")
+    with pytest.raises(CannotHold, match="DSPy alone reads answers in the format chat, json") as problem:
+        export(prompt, "python")
+    assert "--to dspy" in problem.value.remedy
+    assert (holds("python", prompt.candidate), holds("dspy", prompt.candidate)) == (False, True)
+    assert run(export(prompt, "dspy").text)["program"]
+    assert holds("python", together("turns", "fields").candidate)
+
+
+@pytest.mark.parametrize("target", ["python", "dspy", "text"])
+def test_prompts_that_answer_together_in_a_program_of_the_users_are_refused(target: str) -> None:
+    prompt = together("turns", "fields")
+    own = SavedPrompt(prompt.task.changed(program="program.py:build"), prompt.candidate, prompt.named)
+    with pytest.raises(CannotHold, match="2 prompts answer together in a program of your own"):
+        export(own, target)
+
+
+def test_prompts_that_answer_together_are_asked_as_they_would_be_alone() -> None:
+    prompt = together("block", "fields", "turns", "block")
+    code = run(export(prompt, "python").text)
+    inputs = {"place": INPUTS["place"], "text": INPUTS["text"]}  # in another order: what is nearest is the same
+    for body, one in zip(code["requests"](**inputs), prompt.candidate.prompts["predict"].asked, strict=True):
+        alone = SavedPrompt(prompt.task, Candidate({"predict": one}), prompt.named)
+        assert body == ours(alone, INPUTS)
+
+
+@pytest.mark.parametrize("said", [("Kind: metal", "fruit", "Metal."), ("?", "fruit", ""), ("?", "", "who knows")])
+def test_several_outputs_come_by_name(said: tuple[str, ...]) -> None:
+    import dspy
+
+    prompt = together("turns", "fields", "block")
+    outputs = {"kind": FieldSpec(choices=("fruit", "metal")), "why": FieldSpec()}
+    train = tuple(replace(one, outputs={**one.outputs, "why": "so"}) for one in prompt.task.train)
+    shown = [replace(one, demos=()) for one in prompt.candidate.prompts["predict"].asked]
+    candidate = Candidate({"predict": replace(shown[0], ensemble=tuple(shown[1:]))})
+    wider = SavedPrompt(prompt.task.changed(outputs=outputs, train=train), candidate, prompt.named)
+    texts = [f"Kind: {kind}\nWhy: {number}" for number, kind in enumerate(said)]
+    replies = [{"choices": [{"message": {"content": text}}]} for text in texts]
+    found = run(export(wider, "python").text)["answer"](replies)
+    waiting = iter(texts)
+    with FakeServer(lambda messages: next(waiting)) as server:
+        lm = dspy.LM("openai/fake", api_base=server.api_base, api_key="none", cache=False, num_retries=0)
+        with dspy.context(lm=lm, disable_history=True):
+            try:
+                expected = dict(run(export(wider, "dspy").text)["program"](**INPUTS).items())
+            except AdapterParseError:
+                expected = None
+    assert found == expected
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -93,6 +93,21 @@ def test_targets_without_code_name_the_best_trial_that_they_hold(target: str, tm
     assert "--trial 0" in problem.value.remedy
 
 
+@pytest.mark.parametrize("target", ["text", "messages", "openai", "anthropic", "langchain", "promptfoo"])
+def test_prompts_that_answer_together_are_refused_with_the_best_trial_that_goes(target: str, tmp_path: Path) -> None:
+    with FakeServer(labelling(SHORT)) as server:
+        task = made_run(tmp_path, SHORT, server)
+        others = (Prompt("Sort it.", readout="choose"),)
+        labelled_prompt(tmp_path, task, server.api_base, ensemble=others)
+        for source in (tmp_path, tmp_path / "best.json"):
+            with pytest.raises(CannotHold, match=f"{target} cannot hold this prompt: 2 prompts answer") as problem:
+                ship(source, target, None, trust=True)
+            assert "--to python or --to dspy" in problem.value.remedy
+            assert ("--trial 0" in problem.value.remedy) == (source == tmp_path)
+        assert "requests" in ship(tmp_path, "python", None, trust=True).text
+        assert server.count == 0
+
+
 def test_a_server_that_fails_on_biases_is_not_said_to_answer_otherwise(tmp_path: Path) -> None:
     with FakeServer(labelling(SHORT)) as server:
         made_run(tmp_path, SHORT, server)

@@ -16,7 +16,7 @@ from optimizer.task.text import equal, fold
 from optimizer.task.values import coerce
 
 # A sign counts where no digit or letter comes before it: '5-10' ends in 10, not in -10.
-_NUMBER = re.compile(
+_AMOUNT = re.compile(
     r"(?P<sign>(?<!\w)[-+−])?[$€£]?\s?"
     r"(?P<digits>[0-9]{1,3}(?:[,_\u00a0\u202f][0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
     r"(?P<exponent>[eE][-+]?[0-9]+)?"
@@ -46,7 +46,7 @@ def last_number(value: Any) -> float | None:
         return None
     text = value if isinstance(value, str) else str(float(value)) if abs(value) < 1e300 else ""
     number = None
-    for match in _NUMBER.finditer(text):
+    for match in _AMOUNT.finditer(text):
         digits = re.sub(r"[,_\u00a0\u202f]", "", match["digits"])
         sign = "-" if match["sign"] in ("-", "−") else ""
         number = float(f"{sign}{digits}{match['exponent'] or ''}")
@@ -55,7 +55,7 @@ def last_number(value: Any) -> float | None:
 
 def set_f1(spec: FieldSpec, expected: Any, seen: Any) -> tuple[float, str]:
     """Score the F1 of the answer's items against the expected ones; order and case do not count."""
-    wanted, answered = _items(expected), _items(seen)
+    wanted, answered = _folded_items(expected), _folded_items(seen)
     if not wanted and not answered:
         return 1.0, ""
     score = 2 * len(wanted & answered) / (len(wanted) + len(answered))
@@ -76,7 +76,7 @@ def json_fields(spec: FieldSpec, expected: Any, seen: Any) -> tuple[float, str]:
     return 1 - len(wrong) / len(checks), f"wrong or missing: {', '.join(wrong)}" if wrong else ""
 
 
-def _items(value: Any) -> set[str]:
+def _folded_items(value: Any) -> set[str]:
     items = value if isinstance(value, list) else str(value).split(",")
     return {folded for item in items if (folded := fold(str(item)))}
 

@@ -208,6 +208,16 @@ def test_a_retrieving_prompt_goes_with_its_pool_where_there_is_code(policy: str,
         assert of_dspy(prompt, inputs) == expected
 
 
+@pytest.mark.parametrize("target", ["python", "dspy"])
+def test_the_order_in_which_inputs_are_given_does_not_change_what_is_nearest(target: str) -> None:
+    code = run(export(saved("turns", "nearest", 3), target).text)
+    texts: list[str] = []
+    code["POOL"]._retrieve = lambda prompt, text: texts.append(text) or [0]
+    for inputs in ({"text": "store 3", "place": "place 2"}, {"place": "place 2", "text": "store 3"}):
+        code["_chosen" if target == "python" else "_demos"](inputs)
+    assert texts == ["store 3\nplace 2"] * 2
+
+
 @pytest.mark.parametrize("target", sorted({*TARGETS} - {"python"}))
 def test_a_retrieving_prompt_is_refused_where_it_would_be_wrong(target: str) -> None:
     with pytest.raises(TaskError, match="demos are chosen anew for each input") as problem:

@@ -81,7 +81,8 @@ async def make_strategy(
     proposals = make_proposals(programs, config, seed, session.writer, evaluator, schedule.later)
     log = TrialLog(session.ledger, len(schedule.examples), watch)
     together = _together(session.task, programs, schedule.examples, readouts)
-    return Search(sampler, evaluator, log, schedule, proposals=Ensembles(proposals, together, size))
+    board = Board(0.0 if config.prior is None else config.prior.ensemble)
+    return Search(sampler, evaluator, log, schedule, board, Ensembles(proposals, together, size))
 
 
 def _together(

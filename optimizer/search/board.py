@@ -12,6 +12,8 @@ from optimizer.evaluate.statistics import mean
 from optimizer.types import Candidate, Failure, Score
 
 Result = Score | Failure
+# How many examples a belief in ensembles is worth.
+BELIEVED = 60
 # Of a candidate's answers. One may be missing anyway: an example that no model answers is a third of three.
 MOST_FAILURES, FORGIVEN = 0.2, 1
 
@@ -19,7 +21,9 @@ MOST_FAILURES, FORGIVEN = 0.2, 1
 class Board:
     """Results by candidate; any two are compared on the examples that both have answered."""
 
-    def __init__(self) -> None:
+    def __init__(self, belief: float = 0.0) -> None:
+        """`belief`: by how much ensembles are believed to be better than prompts alone, in units of the score."""
+        self._lead = belief * BELIEVED
         self.candidates: dict[str, Candidate] = {}
         self._results: dict[str, list[Result]] = {}
         self._numbers: dict[str, list[float]] = {}  # the same, NaN for what was not answered
@@ -131,8 +135,9 @@ class Board:
         if len(best) < 2:
             return best[0] if best else None
         estimates = shrink(*self.table(ranked := self.ranked()))
-        sure = dict(zip(ranked, (estimates.mean - estimates.deviation).round(9).tolist(), strict=True))
-        return max(best, key=lambda cid: (sure[cid], len(self._results[cid])))
+        sure = dict(zip(ranked, (estimates.mean - estimates.deviation).tolist(), strict=True))
+        leads = {cid: self._lead * self.is_ensemble(cid) / len(self._results[cid]) for cid in best}
+        return max(best, key=lambda cid: (round(sure[cid] + leads[cid], 9), len(self._results[cid])))
 
     def shrunken(self, candidate_id: str) -> float:
         """Return what a candidate is expected to score on new examples, given what all have scored.
@@ -178,7 +183,10 @@ class Board:
         return max((worst[age], -self.costs.get(cid, 0.0), -age, cid) for age, cid in enumerate(rivals))[3]
 
     def _margins(self, rivals: Sequence[str]) -> np.ndarray:
-        """Return by how much each rival is ahead of each, on average over what both have answered."""
+        """Return by how much each rival is ahead of each, on average over what both have answered.
+
+        What is believed of ensembles counts as some right answers: the more there are, the less it decides.
+        """
         lengths = np.array([len(self._results[cid]) for cid in rivals])
         shared, margins = np.minimum.outer(lengths, lengths), np.zeros((len(rivals), len(rivals)))
         # Where nothing was replaced, the longest table says it all: what one has not answered does not count in it.
@@ -187,7 +195,8 @@ class Board:
             sums = values @ answered.T
             ahead = (sums - sums.T) / np.maximum(answered @ answered.T, 1.0)
             margins = np.where(shared <= length, ahead, margins)
-        return margins
+        leads = self._lead * np.array([float(self.is_ensemble(cid)) for cid in rivals])
+        return margins + np.subtract.outer(leads, leads) / np.maximum(shared, 1)
 
     def _first(self, candidate_id: str, length: int | None) -> list[float]:
         """Return a candidate's first numbers, as they were when it had answered as many examples."""

@@ -69,8 +69,9 @@ class Sample:
 
 @dataclass(frozen=True)
 class Plan:
-    """The calls of a run: `search` over all candidates, `test` for each of seed and winner, `baselines` after them.
+    """The calls of a run: `search` over all candidates, `test` for the seed, `baselines` after seed and winner.
 
+    The winner takes as many as the seed, for each of up to `together` prompts that answer as one.
     `proposals` are calls between rounds: the prompt model's, or answers to training examples. `written` instructions
     are asked of the prompt model before the first round; None in `writing` is no prompt model.
     """
@@ -81,11 +82,12 @@ class Plan:
     written: int = 0
     baselines: int = 0
     proposals: Range = Range(0, 0, 0)
+    together: int = 1
 
     @property
     def test_calls(self) -> int:
         """The calls after the search: of seed, winner and baselines."""
-        return 2 * self.test + self.baselines
+        return (1 + self.together) * self.test + self.baselines
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def forecast(
 
     def tested(of: Callable[[Sample], Range]) -> Range:
         per_call = [of(sample) for sample in samples]
-        return per_call[0].scaled(plan.test) + _any(per_call).scaled(plan.test + plan.baselines)
+        return per_call[0].scaled(plan.test) + _any(per_call).scaled(plan.together * plan.test + plan.baselines)
 
     def total(of: Callable[[Sample], Range], most: float | None) -> Range:
         per_call = [of(sample) for sample in samples]

@@ -67,13 +67,23 @@ async def plan_of(
     space = await make_space(programs, config.search, config.seed, writer)
     written = [sample_of([request], price, MOST_TOKENS) for _, request in recorder.requests]
     tested, baselines = len(programs.task.test), predictors * baseline_runs(programs, config)
-    plan = Plan(search, predictors * tested, written[0] if written else None, len(written), baselines, proposals)
+    plan = Plan(
+        search,
+        predictors * tested,
+        written[0] if written else None,
+        len(written),
+        baselines,
+        proposals,
+        schedule.together,
+    )
     sampler = Sampler(space, "random", config.seed, CANDIDATES - 1)
     candidates = [programs.seed(config.search.formats[0])]
     for _ in range(CANDIDATES - 1):
         candidates.append(sampler.ask([one.id for one in candidates]).candidate)
+    several = f", of up to {plan.together} prompts that answer together" if plan.together > 1 else ""
     assumed.append(
-        f"the test takes {2 * plan.test} calls for the seed and the winner, and {baselines} for simple baselines"
+        f"the test takes {plan.test_calls - baselines} calls for the seed and the winner{several}, and {baselines} for "
+        "simple baselines"
     )
     return plan, candidates, assumed
 

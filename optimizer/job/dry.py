@@ -27,6 +27,7 @@ from optimizer.models.store import answers_path
 from optimizer.models.trust import keys_sent
 from optimizer.models.wire import proxy_for
 from optimizer.prompt.program import Programs
+from optimizer.search.ensembles import ensemble_size
 from optimizer.search.schedule import Schedule, make_schedule, refuse_few
 from optimizer.system.files import is_file
 from optimizer.system.loopback import is_loopback
@@ -115,7 +116,7 @@ async def _dry(config: RunConfig) -> Dry:
     task = load_task(config.task)
     each = calls_each(task)
     refuse_few(config, each)
-    schedule = make_schedule(task.validation, config, task.outputs, each)
+    schedule = make_schedule(task.validation, config, task.outputs, each, ensemble_size(config, task))
     # Which demos are near an input is not asked: the embedder would have to be fetched.
     programs = Programs(task, task.train, _same)
     plan, candidates, _ = await plan_of(config, programs, schedule, None)

@@ -19,6 +19,7 @@ from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.spend import CallStats, call_stats, usage_by_role
 from optimizer.models.fleet import Say
 from optimizer.report.words import failures_text
+from optimizer.search.ensembles import ensemble_size
 from optimizer.search.schedule import make_schedule, refuse_few
 from optimizer.task.load import load_task
 from optimizer.task.program import calls_each
@@ -42,7 +43,7 @@ async def _estimate(config: RunConfig, say: Say) -> Forecast:
     task = load_task(config.task)
     each = calls_each(task)
     refuse_few(config, each)
-    schedule = make_schedule(task.validation, config, task.outputs, each)
+    schedule = make_schedule(task.validation, config, task.outputs, each, ensemble_size(config, task))
     with ExitStack() as stack:
         ledger = stack.enter_context(closing(Ledger(_folder(config, task, stack) / "ledger.db")))
         if ledger.meta("identity") is not None:

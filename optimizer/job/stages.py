@@ -102,7 +102,7 @@ async def prepare(
         watcher.say(forecast.text())
     baseline_calls = baseline_runs(programs, session.config) * predictors
     concurrency = session.models.endpoints["task"].concurrency
-    tested = (1 + ensemble_size(claim.first_config, task)) * len(task.test) * predictors  # the seed, and the winner
+    tested = (1 + schedule.together) * len(task.test) * predictors  # the seed, and the winner
     session.budget.begin(session.ledger, tested, concurrency, baseline_calls)
     readouts, unread = await available_readouts(session, schedule.examples)
     notes.add(unread)

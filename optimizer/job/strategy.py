@@ -13,7 +13,7 @@ from optimizer.job.session import Session
 from optimizer.prompt.builder import ROOT, ProgramBuilder
 from optimizer.prompt.readout import labels_of
 from optimizer.search.board import Board
-from optimizer.search.ensembles import Ensembles, Sums, Together, Votes, ensemble_size, first_ensemble
+from optimizer.search.ensembles import Ensembles, Sums, Together, Votes, first_ensemble
 from optimizer.search.growing import make_proposals
 from optimizer.search.loop import Search
 from optimizer.search.pools import make_space
@@ -67,7 +67,6 @@ async def make_strategy(
     evaluator = session.evaluator.with_programs(programs)
     space = await make_space(programs, config, seed, session.writer, readouts)
     weight = cost_weight(first_config.budget)
-    size = ensemble_size(first_config, session.task)
     sampler = Sampler(
         space,
         preset.sampler,
@@ -76,13 +75,13 @@ async def make_strategy(
         programs.embed,
         weight,
         config.objective,
-        first_ensemble(space, size),
+        first_ensemble(space, schedule.together),
     )
     proposals = make_proposals(programs, config, seed, session.writer, evaluator, schedule.later)
     log = TrialLog(session.ledger, len(schedule.examples), watch)
     together = _together(session.task, programs, schedule.examples, readouts)
     board = Board(0.0 if config.prior is None else config.prior.ensemble)
-    return Search(sampler, evaluator, log, schedule, board, Ensembles(proposals, together, size))
+    return Search(sampler, evaluator, log, schedule, board, Ensembles(proposals, together, schedule.together))
 
 
 def _together(

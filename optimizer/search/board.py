@@ -196,7 +196,7 @@ class Board:
             ahead = (sums - sums.T) / np.maximum(answered @ answered.T, 1.0)
             margins = np.where(shared <= length, ahead, margins)
         leads = self._lead * np.array([float(self.is_ensemble(cid)) for cid in rivals])
-        return margins + np.subtract.outer(leads, leads) / np.maximum(shared, 1)
+        return np.asarray(margins + np.subtract.outer(leads, leads) / np.maximum(shared, 1))
 
     def _first(self, candidate_id: str, length: int | None) -> list[float]:
         """Return a candidate's first numbers, as they were when it had answered as many examples."""

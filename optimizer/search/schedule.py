@@ -31,7 +31,7 @@ class Schedule:
 
     `block` examples lie before the race's first decision, and before each that follows; in a `doubling` race each
     block after the first is as long as all before it. `first` candidates race in the first round, `later` in each
-    that follows.
+    that follows. Up to `together` prompts answer as one candidate.
     """
 
     examples: list[Example]
@@ -40,6 +40,7 @@ class Schedule:
     first: int
     later: int
     doubling: bool = False
+    together: int = 1
 
     def blocks(self) -> Iterator[tuple[int, Sequence[Example]]]:
         """Yield each block's start in `examples` and the block."""
@@ -91,6 +92,7 @@ def make_schedule(
         first=max(2, min(first, config.trials)),
         later=search.round or round_size(answers, block),
         doubling=quick,
+        together=together,
     )
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.search.board import Board
-from optimizer.types import Calibration
+from optimizer.types import Calibration, Prompt
 
 from .conftest import candidate, scores
 
@@ -192,3 +192,32 @@ def test_of_two_rivals_each_pair_is_compared_at_its_own_length() -> None:
     assert made.paired(ONE.id, TWO.id)[0] == [1.0, 1.0]
     assert made.paired(ONE.id, THREE.id)[0] == [1.0]
     assert made.leader(1) == ONE.id
+
+
+SEVERAL = candidate("one", ensemble=(Prompt("two"),))
+
+
+@pytest.mark.parametrize(("belief", "wins"), [(0.0, False), (0.05, True)])
+def test_what_is_believed_of_ensembles_counts_as_three_right_answers(belief: float, wins: bool) -> None:
+    made = Board(belief)
+    made.add(ONE, scores(*[1.0] * 12, *[0.0] * 8))
+    made.add(SEVERAL, scores(*[1.0] * 10, *[0.0] * 10))
+    assert made.winner() == (SEVERAL if wins else ONE).id
+    made.add(TWO, scores(*[1.0] * 14, *[0.0] * 6))
+    assert made.winner() == TWO.id
+
+
+def test_of_those_that_saw_more_or_less_the_belief_counts_as_well() -> None:
+    tried = [Board(0.0), Board(0.5)]
+    for made in tried:
+        made.add(ONE, scores(*[1.0, 1.0, 0.0] * 10))
+        made.add(SEVERAL, scores(*[1.0, 0.0, 0.0] * 8))
+        made.add(TWO, scores(*[0.0, 1.0, 0.0] * 10))
+    assert [made.winner() for made in tried] == [ONE.id, SEVERAL.id]
+
+
+def test_ensembles_and_prompts_alone_have_leaders_of_their_own() -> None:
+    made = board(one=[1.0, 0.0], two=[0.0, 0.0])
+    assert made.leader(2, ensembles=True) is None
+    made.add(SEVERAL, scores(1.0, 1.0))
+    assert (made.leader(2), made.leader(2, ensembles=True)) == (ONE.id, SEVERAL.id)

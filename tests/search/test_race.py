@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from optimizer.search.board import Board
 from optimizer.search.race import BettingRace, PairedRace, Race, log_wealth, survivors
+from optimizer.types import Prompt
 
 from .conftest import candidate, scores
 
@@ -115,3 +117,23 @@ def test_who_leaves_is_told_whom_it_is_behind_and_who_failed_is_in_neither() -> 
     board, ids = made([1.0] * 10, [0.0] * 10, [None] * 10)
     staying, leaving = survivors(NO_RUNGS, board, dict(enumerate(ids)), 10, 10)
     assert (staying, leaving) == ([0], {1: ids[0]})
+
+
+def test_who_is_in_an_ensemble_that_goes_on_stays() -> None:
+    good, bad, other = ALL[0], ALL[1], ALL[2]
+    together = replace(candidate("0", ensemble=(Prompt("1"),)), parents=(good.id, bad.id))
+    board = Board()
+    for one, row in ((good, [1.0] * 10), (bad, [0.0] * 10), (other, [0.0] * 10), (together, [0.5] * 10)):
+        board.add(one, scores(*row))
+    staying, leaving = survivors(NO_RUNGS, board, dict(enumerate([good.id, bad.id, other.id, together.id])), 10, 10)
+    assert staying == [0, 1, 3]
+    assert leaving == {2: good.id}
+
+
+def test_a_prompt_alone_does_not_leave_because_of_an_ensemble() -> None:
+    board, ids = made([0.0] * 10)
+    ensembles = [candidate("a", ensemble=(Prompt("b"),)), candidate("a", ensemble=(Prompt("c"),))]
+    board.add(ensembles[0], scores(*[1.0] * 10))
+    board.add(ensembles[1], scores(*[0.0] * 10))
+    running = dict(enumerate([*ids, *(one.id for one in ensembles)]))
+    assert survivors(NO_RUNGS, board, running, 10, 10) == ([0, 1], {2: ensembles[0].id})

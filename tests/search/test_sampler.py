@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from optimizer.search.sampler import Asked, Observation, Sampler
-from optimizer.search.spread import spread
+from optimizer.search.spread import believed, spread
 from optimizer.types import Candidate, Prompt
 
 from .conftest import candidate, space
@@ -121,3 +121,15 @@ def test_the_seed_and_failed_trials_can_be_told() -> None:
     asked = sampler.ask(set())
     sampler.tell(asked, None)
     assert sampler.ask({asked.candidate.id}).candidate.id != asked.candidate.id
+
+
+def test_what_is_believed_is_asked_first_and_the_rest_by_design() -> None:
+    over = space()
+    params, whole = believed(over, 1), candidate("outside")
+    sampler, known = Sampler(over, "default", 0, 5, believed=[*params, whole]), set[str]()
+    asked = [sampler.ask(known) for _ in range(5)]
+    prompts = [one.candidate.prompts["predict"] for one in asked]
+    assert (prompts[0].policy, prompts[0].count) == (params[0]["predict.policy"], params[0]["predict.count"])
+    assert asked[1].candidate is whole
+    designed = [(p["predict.format"], p["predict.count"]) for p in spread(over, 3, 0, by_hand=False)]
+    assert [(one.format, one.count) for one in prompts[2:]] == designed

@@ -119,3 +119,20 @@ def test_blocks_double_in_the_quick_race_and_are_alike_in_the_careful_one() -> N
     assert [start for start, _ in schedule().blocks()] == list(range(0, 100, 10))
     for found in (quick, schedule(), schedule(search={"block": 7})):
         assert [example for _, block in found.blocks() for example in block] == found.examples
+
+
+@pytest.mark.parametrize(
+    ("calls", "together", "examples", "first"), [(200, 5, 28, 11), (200, 3, 44, 11), (100, 3, 17, 11), (60, 3, 12, 7)]
+)
+def test_an_ensemble_can_see_the_whole_race(calls: int, together: int, examples: int, first: int) -> None:
+    config = RunConfig.model_validate({"task": "none", "budget": {"calls": calls}})
+    found = make_schedule(VALIDATION, config, together=together)
+    assert (len(found.examples), found.first, found.together) == (examples, first, together)
+    others = found.first - 1 - together
+    assert others * found.block + together * len(found.examples) <= calls
+
+
+def test_where_calls_are_not_counted_an_ensemble_changes_nothing_but_the_first_round() -> None:
+    config = RunConfig(task="none")
+    assert len(make_schedule(VALIDATION, config, together=5).examples) == len(VALIDATION)
+    assert make_schedule(VALIDATION, config, together=5).first == make_schedule(VALIDATION, config).first + 1

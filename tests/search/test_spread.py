@@ -11,7 +11,7 @@ from optimizer.config.schema import Demos, Prior, SearchConfig
 from optimizer.propose.base import Proposal
 from optimizer.search.schedule import FIRST
 from optimizer.search.space import Pool, Space
-from optimizer.search.spread import spread
+from optimizer.search.spread import believed, spread
 from optimizer.types import digest
 
 from .conftest import TRAIN, space
@@ -194,3 +194,17 @@ def test_where_labels_are_read_fixed_demos_are_many_by_hand() -> None:
         ("nearest", 8),
         ("diverse", 8),
     ]
+
+
+def test_without_what_is_tried_by_hand_all_is_by_design() -> None:
+    over = Space(space().pools, ("turns", "block", "json"), Demos(counts=(0, 2, 4)), Prior())
+    assert [one["predict.format"] for one in spread(over, 3, 0, by_hand=False)].count("turns") == 1
+    assert len({one["predict.format"] for one in spread(over, 3, 0, by_hand=False)}) == 3
+
+
+def test_what_is_believed_to_answer_well_together_differs_in_what_it_knows() -> None:
+    over = Space(space().pools, ("turns", "fields", "json"), Demos(counts=(0, 2, 4, 8, 16)), Prior())
+    shown = [[one[f"predict.{name}"] for name in ("format", "policy", "count", "set")] for one in believed(over, 5)]
+    assert shown == [["fields", "nearest", 8, 0], ["turns", "static", 8, 0], ["fields", "static", 8, 1]]
+    assert {one["predict.instruction"] for one in believed(over, 5)} == {0}
+    assert len(believed(over, 2)) == 2

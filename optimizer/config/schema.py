@@ -136,7 +136,7 @@ class Prior(Strict):
     )
     policies: dict[Policy, float] = Field({"nearest": 0.1, "diverse": 0.1}, description="of one over another")
     demos: float = Field(0.1, description="of the first few demos over none")
-    ensemble: float = Field(0.05, description="of several prompts that answer together over one alone")
+    ensemble: float = Field(0.05, description="of the first prompts that answer together over others")
 
     def of(self, format_name: str, count: int, policy: str | None) -> float:
         """Return the belief in one predictor's format and demos; 0.0 for those that it does not name."""

@@ -13,7 +13,7 @@ from optimizer.job.session import Session
 from optimizer.prompt.builder import ROOT, ProgramBuilder
 from optimizer.prompt.readout import labels_of
 from optimizer.search.board import Board
-from optimizer.search.ensembles import Ensembles, Sums, Together, Votes, first_ensemble
+from optimizer.search.ensembles import Ensembles, Sums, Together, Votes, first_ensemble, leads_of
 from optimizer.search.growing import make_proposals
 from optimizer.search.loop import Search
 from optimizer.search.pools import make_space
@@ -67,6 +67,7 @@ async def make_strategy(
     evaluator = session.evaluator.with_programs(programs)
     space = await make_space(programs, config, seed, session.writer, readouts)
     weight = cost_weight(first_config.budget)
+    believed = first_ensemble(space, schedule.together)
     sampler = Sampler(
         space,
         preset.sampler,
@@ -75,12 +76,12 @@ async def make_strategy(
         programs.embed,
         weight,
         config.objective,
-        first_ensemble(space, schedule.together),
+        believed,
     )
     proposals = make_proposals(programs, config, seed, session.writer, evaluator, schedule.later)
     log = TrialLog(session.ledger, len(schedule.examples), watch)
     together = _together(session.task, programs, schedule.examples, readouts)
-    board = Board(0.0 if config.prior is None else config.prior.ensemble)
+    board = Board(leads_of(believed, config.prior))
     return Search(sampler, evaluator, log, schedule, board, Ensembles(proposals, together, schedule.together))
 
 

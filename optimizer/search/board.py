@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -12,8 +13,6 @@ from optimizer.evaluate.statistics import mean
 from optimizer.types import Candidate, Failure, Score
 
 Result = Score | Failure
-# How many examples a belief in ensembles is worth.
-BELIEVED = 60
 # Of a candidate's answers. One may be missing anyway: an example that no model answers is a third of three.
 MOST_FAILURES, FORGIVEN = 0.2, 1
 
@@ -21,9 +20,9 @@ MOST_FAILURES, FORGIVEN = 0.2, 1
 class Board:
     """Results by candidate; any two are compared on the examples that both have answered."""
 
-    def __init__(self, belief: float = 0.0) -> None:
-        """`belief`: by how much ensembles are believed to be better than prompts alone, in units of the score."""
-        self._lead = belief * BELIEVED
+    def __init__(self, leads: Mapping[str, float] = MappingProxyType({})) -> None:
+        """`leads` are the right answers with which candidates begin, by their id: what is believed of them."""
+        self._leads = leads
         self.candidates: dict[str, Candidate] = {}
         self._results: dict[str, list[Result]] = {}
         self._numbers: dict[str, list[float]] = {}  # the same, NaN for what was not answered
@@ -136,7 +135,7 @@ class Board:
             return best[0] if best else None
         estimates = shrink(*self.table(ranked := self.ranked()))
         sure = dict(zip(ranked, (estimates.mean - estimates.deviation).tolist(), strict=True))
-        leads = {cid: self._lead * self.is_ensemble(cid) / len(self._results[cid]) for cid in best}
+        leads = {cid: self._leads.get(cid, 0.0) / len(self._results[cid]) for cid in best}
         return max(best, key=lambda cid: (round(sure[cid] + leads[cid], 9), len(self._results[cid])))
 
     def shrunken(self, candidate_id: str) -> float:
@@ -185,7 +184,7 @@ class Board:
     def _margins(self, rivals: Sequence[str]) -> np.ndarray:
         """Return by how much each rival is ahead of each, on average over what both have answered.
 
-        What is believed of ensembles counts as some right answers: the more there are, the less it decides.
+        What is believed of one counts as some right answers: the more there are, the less it decides.
         """
         lengths = np.array([len(self._results[cid]) for cid in rivals])
         shared, margins = np.minimum.outer(lengths, lengths), np.zeros((len(rivals), len(rivals)))
@@ -195,7 +194,7 @@ class Board:
             sums = values @ answered.T
             ahead = (sums - sums.T) / np.maximum(answered @ answered.T, 1.0)
             margins = np.where(shared <= length, ahead, margins)
-        leads = self._lead * np.array([float(self.is_ensemble(cid)) for cid in rivals])
+        leads = np.array([self._leads.get(cid, 0.0) for cid in rivals])
         return np.asarray(margins + np.subtract.outer(leads, leads) / np.maximum(shared, 1))
 
     def _first(self, candidate_id: str, length: int | None) -> list[float]:

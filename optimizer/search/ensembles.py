@@ -11,7 +11,7 @@ import numpy as np
 from optuna.trial import FixedTrial
 
 from optimizer.config.presets import PRESETS
-from optimizer.config.schema import RunConfig, is_local
+from optimizer.config.schema import Prior, RunConfig, is_local
 from optimizer.evaluate.calibration import UNKNOWN, cross_fitted
 from optimizer.evaluate.evaluator import Result
 from optimizer.evaluate.readouts import label_numbers
@@ -25,10 +25,12 @@ from optimizer.task.metrics.agreement import Agreement
 from optimizer.task.task import Task
 from optimizer.types import Candidate, Example, Score
 
-# Of the candidates: how many of the best may be members, if each has answered so many examples.
+# Of the candidates: how many of the best may be members, if each has answered so many examples, and half of the race.
 POOL, LEAST = 8, 10
 # How many prompts answer together where a call costs nothing: by so many calls, and by fewer.
 MANY, FEW, ENOUGH = 5, 3, 150
+# How many examples the belief in the first ensemble is worth.
+BELIEVED = 60
 
 
 def ensemble_size(config: RunConfig, task: Task) -> int:
@@ -53,6 +55,16 @@ def first_ensemble(space: Space, size: int) -> list[dict[str, Any] | Candidate]:
     params = believed(space, size)
     members = {one.id: one for one in (space.suggest(FixedTrial(each)) for each in params)}
     return [*params, joined(list(members.values()))] if len(members) > 1 else []
+
+
+def leads_of(planned: Sequence[dict[str, Any] | Candidate], prior: Prior | None) -> dict[str, float]:
+    """Return with how many right answers the first ensemble begins, by its id.
+
+    It was chosen before anything was answered. Those that follow are chosen by the very answers by which they are
+    compared, which flatters them.
+    """
+    ensembles = [one for one in planned if isinstance(one, Candidate)]
+    return {one.id: prior.ensemble * BELIEVED for one in ensembles} if prior is not None else {}
 
 
 def joined(members: Sequence[Candidate]) -> Candidate:
@@ -120,10 +132,11 @@ class Ensembles:
     def _told(self, board: Board) -> dict[str, Any]:
         """Return what the best candidates' answers have to say, the best first."""
         estimates = board.estimates()
+        least = max(LEAST, max((len(board.results(cid)) for cid in estimates), default=0) // 2)
         told: dict[str, Any] = {}
         for cid in sorted(estimates, key=lambda cid: -round(estimates[cid], 9)):
             candidate, results = board.candidates[cid], board.results(cid)
-            if len(candidate.prompts) > 1 or candidate.together > 1 or len(results) < LEAST:
+            if len(candidate.prompts) > 1 or candidate.together > 1 or len(results) < least:
                 continue
             if (said := self.together.told(candidate, results)) is not None:
                 told[cid] = said

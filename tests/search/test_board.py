@@ -197,9 +197,9 @@ def test_of_two_rivals_each_pair_is_compared_at_its_own_length() -> None:
 SEVERAL = candidate("one", ensemble=(Prompt("two"),))
 
 
-@pytest.mark.parametrize(("belief", "wins"), [(0.0, False), (0.05, True)])
-def test_what_is_believed_of_ensembles_counts_as_three_right_answers(belief: float, wins: bool) -> None:
-    made = Board(belief)
+@pytest.mark.parametrize(("lead", "wins"), [(0.0, False), (3.0, True)])
+def test_what_is_believed_counts_as_right_answers(lead: float, wins: bool) -> None:
+    made = Board({SEVERAL.id: lead})
     made.add(ONE, scores(*[1.0] * 12, *[0.0] * 8))
     made.add(SEVERAL, scores(*[1.0] * 10, *[0.0] * 10))
     assert made.winner() == (SEVERAL if wins else ONE).id
@@ -208,7 +208,7 @@ def test_what_is_believed_of_ensembles_counts_as_three_right_answers(belief: flo
 
 
 def test_of_those_that_saw_more_or_less_the_belief_counts_as_well() -> None:
-    tried = [Board(0.0), Board(0.5)]
+    tried = [Board(), Board({SEVERAL.id: 30.0})]
     for made in tried:
         made.add(ONE, scores(*[1.0, 1.0, 0.0] * 10))
         made.add(SEVERAL, scores(*[1.0, 0.0, 0.0] * 8))

@@ -16,7 +16,7 @@ from optimizer.config.schema import Demos, Prior, RunConfig
 from optimizer.prompt.readout import Labels
 from optimizer.propose.base import Proposal
 from optimizer.search.board import Board
-from optimizer.search.ensembles import LEAST, POOL, Ensembles, Sums, Votes, ensemble_size, first_ensemble
+from optimizer.search.ensembles import LEAST, POOL, Ensembles, Sums, Votes, ensemble_size, first_ensemble, leads_of
 from optimizer.search.proposals import NoProposals
 from optimizer.search.space import Pool, Space
 from optimizer.task.task import Task
@@ -84,7 +84,7 @@ def test_one_that_was_tried_is_not_made_again() -> None:
 
 def test_members_have_answered_some_examples_and_told_of_them() -> None:
     assert ensembles().next(board(one=scores("a", 30), other=scores("b", LEAST - 1))) is None
-    assert len(instructions(ensembles().next(board(one=scores("a", 30), other=scores("b", LEAST))))) == 2
+    assert len(instructions(ensembles().next(board(one=scores("a", 20), other=scores("b", LEAST))))) == 2
     assert ensembles().next(board(one=scores("a", 30), other=scores("b", 30, told=False))) is None
 
 
@@ -243,3 +243,15 @@ def test_several_answer_together_where_calls_cost_nothing(settings: Any, size: i
         instruction="Sort.",
     )
     assert ensemble_size(config, task) == size
+
+
+def test_the_first_ensemble_begins_with_what_is_believed_of_it() -> None:
+    planned = first_ensemble(space(), 4)
+    assert list(leads_of(planned, Prior(ensemble=0.1)).items()) == [(planned[-1].id, pytest.approx(6.0))]  # type: ignore[union-attr]
+    assert leads_of(planned, None) == leads_of([], Prior()) == {}
+
+
+def test_members_have_answered_half_of_what_the_others_have() -> None:
+    tried = board(one=scores("a", 30), other=scores("b", 14))
+    assert ensembles().next(tried) is None
+    assert ensembles().next(board(one=scores("a", 30), other=scores("b", 15))) is not None

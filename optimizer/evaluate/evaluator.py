@@ -98,8 +98,9 @@ class Evaluator:
         searching = tag.phase == "search"  # only there calls are counted
         lost = [self.lost.get((candidate.id, split, start + at)) if searching else None for at in range(len(examples))]
         asked = [example for example, earlier in zip(examples, lost, strict=True) if earlier is None]
-        async with self._admission.turn(len(asked) * self._calls_each(program) if searching else 0):
-            answers, spent = await self._answers(program, asked)
+        most = len(asked) * self._calls_each(program) if searching else 0
+        async with self._admission.turn(most):
+            answers, spent = await self._answers(program, asked, one_by_one=most > self.calls_left())
         answered = iter(answers)
         in_order = (next(answered, None) if earlier is None else earlier for earlier in lost)
         results = [result for result in takewhile(lambda result: result is not None, in_order) if result is not None]
@@ -117,14 +118,23 @@ class Evaluator:
         await asyncio.wrap_future(put_scores(self.ledger, candidate.id, split, start, ids, version, results))
 
     async def _answers(
-        self, program: dspy.Module, examples: Sequence[Example]
+        self, program: dspy.Module, examples: Sequence[Example], one_by_one: bool
     ) -> tuple[list[Result], BudgetSpent | None]:
-        """Return the results of the examples before the first for which the budget had no room, and what ended it."""
+        """Return the results of the examples before the first for which the budget had no room, and what ended it.
+
+        Where an example takes several calls, and there may not be as many left as all take, they are asked
+        `one_by_one`: else whose last call comes before the budget's end is for the network to say.
+        """
         spent: list[BudgetSpent] = []
-        tasks = [asyncio.ensure_future(self._one(program, example, spent)) for example in examples]
+        several = self._calls_each(program) > 1
+        tasks: list[asyncio.Task[Result]] = []
+        for example in examples:
+            tasks.append(asyncio.ensure_future(self._one(program, example, spent)))
+            if several and one_by_one:
+                await wait_for_all(tasks[-1:])
         await wait_for_all(tasks)
-        if spent and self._calls_each(program) > 1:
-            return [], spent[0]  # whose last call came before the budget's end is for the network to say
+        if spent and several and not one_by_one:
+            return [], spent[0]  # time, tokens or dollars ended it, which nobody foresees
         answered = [task.result() for task in takewhile(lambda task: task.exception() is None, tasks)]
         return answered, spent[0] if spent else None
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -409,3 +409,37 @@ def test_an_answer_nested_too_deeply_is_wrong_and_ends_nothing(ledger: Ledger) -
     results = run(ledger, rule)
     assert results[1] == Score(0.0, {"unreadable": "nested more than 100 deep"}, "unreadable")
     assert [result.feedback for result in results if isinstance(result, Score)].count("got 1") == 5
+
+
+@pytest.mark.parametrize(("left", "answered"), [(12, 6), (9, 4), (1, 0)])
+def test_with_few_calls_left_examples_of_several_calls_are_asked_one_after_the_other(
+    ledger: Ledger, left: int, answered: int
+) -> None:
+    """At once all would take their first call before any has its second."""
+
+    class Two(dspy.Module):  # type: ignore[misc]
+        left = 0
+
+        def predictors(self) -> list[None]:
+            return [None, None]
+
+        async def aforward(self, n: int) -> dspy.Prediction:
+            for _ in range(2):
+                if self.left == 0:
+                    raise LMUnexpectedError("engine failed") from BudgetSpent("calls")
+                self.left -= 1
+                await asyncio.sleep(0)
+            return dspy.Prediction(answer=str(n))
+
+    async def go() -> Sequence[Score | Failure]:
+        program = Two()
+        program.left = left
+        lm = dspy.utils.DummyLM([{}])
+        counted = Evaluator(Programs(program), lm, Metric(), ["answer"], ledger, 4, lambda: program.left)
+        try:
+            return await counted.run(CANDIDATE, EXAMPLES, "validation", tag=phase_tag("search", 1))
+        except BlockCut as cut:
+            return cut.results
+
+    results = asyncio.run(go())
+    assert [one.answer["answer"] for one in results if isinstance(one, Score)] == [str(n) for n in range(answered)]

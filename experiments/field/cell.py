@@ -70,9 +70,13 @@ class Job:
         """Return the URL of a role's endpoint, with /v1."""
         return f"{self.address}/{role}/v1"
 
-    def end_search(self) -> None:
-        """Tell the proxy that the search is over: the test's calls are not counted to the budget."""
-        request = urllib.request.Request(f"{self.address}/end_search", b"", method="POST")  # noqa: S310 - ours
+    def end_search(self, longest: int | None = None) -> None:
+        """Tell the proxy that the search is over: the test's calls are not counted to the budget.
+
+        `longest`: an answer of the test has so many tokens at most.
+        """
+        body = json.dumps(longest).encode()
+        request = urllib.request.Request(f"{self.address}/end_search", body, method="POST")  # noqa: S310 - ours
         urllib.request.urlopen(request, timeout=60).close()  # noqa: S310
 
     @classmethod

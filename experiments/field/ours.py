@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from experiments.field.cell import SHOWN, Found, Job
+from experiments.field.cell import SHOWN, Cell, Found, Job
 from optimizer.config.schema import RunConfig
 from optimizer.job.run import run_config
 from optimizer.job.watcher import Watcher
@@ -18,8 +18,13 @@ from optimizer.ledger.reader import Reader
 from optimizer.ledger.trials import all_trials
 from optimizer.models.embed import Embedder
 from optimizer.prompt.program import ROOT, Programs
+from optimizer.search.ensembles import ENOUGH, FEW, MANY
 from optimizer.task.task import Task
 from optimizer.types import Candidate, Prompt
+
+# metier tests the seed, too, which no table shows: without demos a small model would talk to the end of every answer.
+# What the winner answers is a label, or a list of a few words.
+SEED_TOKENS = 64
 
 
 class _Switch(Watcher):
@@ -32,7 +37,7 @@ class _Switch(Watcher):
     def end(self) -> None:
         """The search is over."""
         self.ended = time.monotonic()
-        self._job.end_search()
+        self._job.end_search(SEED_TOKENS)
 
 
 def search(job: Job, task: Task) -> Found:
@@ -49,7 +54,7 @@ def search(job: Job, task: Task) -> Found:
         },
         "budget": {"calls": job.cell.budget},
         "test": {"baselines": 0},
-        "search": _search(job.cell.setting),
+        "search": _search(job.cell),
         "tracking": {"mlflow": None},
         "seed": job.cell.seed,
         "run_dir": str(Path(job.work_dir) / "run"),
@@ -69,11 +74,15 @@ def search(job: Job, task: Task) -> Found:
     return Found(None, summary(report.winner.candidate.prompts[ROOT]), scores, switch.ended, extra)
 
 
-def _search(setting: str) -> dict[str, Any]:
-    """Return what a setting leaves to be searched; nothing is said where all is."""
-    if setting == "usual":
-        return {}
-    return {"formats": ["turns"], **({"demos": {"counts": [0]}} if setting == "bare" else {})}
+def _search(cell: Cell) -> dict[str, Any]:
+    """Return what a cell leaves to be searched.
+
+    With the usual setting all is default. As many prompts may answer together as would by default if the same model
+    were named `local/…`: behind the proxy, which counts the calls, metier cannot know that they cost nothing.
+    """
+    if cell.setting != "usual":
+        return {"formats": ["turns"], **({"demos": {"counts": [0]}} if cell.setting == "bare" else {})}
+    return {"ensemble": MANY if cell.budget >= ENOUGH else FEW}
 
 
 def curve(ledger: Reader) -> list[tuple[int, float]]:
@@ -109,6 +118,7 @@ def summary(prompt: Prompt) -> dict[str, Any]:
         "demos": prompt.count,
         "policy": prompt.policy,
         "order": prompt.order,
+        **({"together": len(prompt.asked)} if prompt.ensemble else {}),
     }
 
 

@@ -41,6 +41,7 @@ class _Cell:
     budget: int
     seed: int
     phase: str = "search"
+    longest: int | None = None
     admitted: int = 0
     spent: dict[tuple[str, str], Spent] = field(
         default_factory=lambda: {(phase, role): Spent() for phase in ("search", "test") for role in ROLES}
@@ -83,10 +84,10 @@ class BudgetProxy:
         with self._lock:
             self._cell = _Cell(budget, seed)
 
-    def end_search(self) -> None:
-        """Count what comes from now on as the test."""
+    def end_search(self, longest: int | None = None) -> None:
+        """Count what comes from now on as the test; `longest`: an answer of it has so many tokens at most."""
         with self._lock:
-            self._cell.phase = "test"
+            self._cell.phase, self._cell.longest = "test", longest
 
     def spent(self, phase: str) -> dict[str, dict[str, int]]:
         """Return what a phase of the cell has taken so far, by role."""
@@ -109,7 +110,7 @@ class BudgetProxy:
         await self._runner.cleanup()
 
     async def _end_search(self, request: web.Request) -> web.Response:
-        self.end_search()
+        self.end_search(json.loads(await request.read() or b"null"))
         return web.json_response({})
 
     async def _complete(self, request: web.Request) -> web.Response:
@@ -123,7 +124,7 @@ class BudgetProxy:
                 return _refusal(f"the search's {cell.budget} calls are spent")
             cell.admitted += count
             body.setdefault("seed", cell.seed * 1_000_000 + cell.admitted)
-        body["max_tokens"] = _shorter(body, LONGEST[role])
+        body["max_tokens"] = _shorter(body, min(LONGEST[role], cell.longest or LONGEST[role]))
         body.pop("max_completion_tokens", None)
         status, answer = await self._forward(body)
         with self._lock:

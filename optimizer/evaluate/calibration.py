@@ -28,19 +28,21 @@ def probabilities(calibration: Calibration, logprobs: np.ndarray) -> np.ndarray:
     return _softmax(calibration.scale * _centred(logprobs) + np.array(calibration.offsets))
 
 
-def fit(logprobs: np.ndarray, labels: Sequence[int], names: Sequence[str] = ()) -> Calibration:
+def fit(logprobs: np.ndarray, labels: Sequence[int], names: Sequence[str] = (), prompts: int = 1) -> Calibration:
     """Return the calibration that examples × labels of log-probabilities show, given each example's label by number.
 
     A label of -1 is unknown: such an example only says what the model answers on average. The offsets' posterior mean
     under a mixture of normal priors, about 0 and about the label-free guess, is what is returned: each prior's own
     fit, weighted by its evidence (Laplace's approximation). The prior mass that no offset is needed, with a scale
-    and without, keeps chance in a few examples from moving answers. Deterministic; O(examples × labels²).
+    and without, keeps chance in a few examples from moving answers. Where the log-probabilities of several `prompts`
+    are added up, the guess goes by their mean, since sums are surer than a model is. Deterministic; O(examples ×
+    labels²).
     """
     table, truth = _centred(logprobs), np.asarray(labels)
     known = truth != UNKNOWN
     seen, right = table[known], truth[known]
     count = table.shape[1]
-    zero, batch = np.zeros(count), _batch(table)
+    zero, batch = np.zeros(count), prompts * _batch(table / prompts)
     plain = np.r_[1.0, zero]
     fits = [(plain, _log_likelihood(plain, seen, right), NO_OFFSETS / 2)]
     fits += [(*_fitted(seen, right, zero, HELD), NO_OFFSETS / 2)]
@@ -54,7 +56,7 @@ def fit(logprobs: np.ndarray, labels: Sequence[int], names: Sequence[str] = ()) 
     return Calibration(float(mean[0]), offsets, min(1.0, float(weights[2:].sum())), tuple(names))
 
 
-def cross_fitted(logprobs: np.ndarray, labels: Sequence[int]) -> np.ndarray:
+def cross_fitted(logprobs: np.ndarray, labels: Sequence[int], prompts: int = 1) -> np.ndarray:
     """Return each example's calibrated probabilities, fitted without its own label: examples × labels.
 
     Labels should come in turn, as they do in a search: the folds are consecutive, and as long as there are labels
@@ -66,7 +68,7 @@ def cross_fitted(logprobs: np.ndarray, labels: Sequence[int]) -> np.ndarray:
     folds = np.arange(len(table)) * count // len(table)
     for fold in range(count):
         out = folds == fold
-        chances[out] = probabilities(fit(table, np.where(out, UNKNOWN, truth).tolist()), table[out])
+        chances[out] = probabilities(fit(table, np.where(out, UNKNOWN, truth).tolist(), (), prompts), table[out])
     return chances
 
 

@@ -28,7 +28,7 @@ from optimizer.types import Candidate, Example, Score
 # Of the candidates: how many of the best may be members, if each has answered so many examples, and half of the race.
 POOL, LEAST = 8, 10
 # How many prompts answer together where a call costs nothing: by so many calls, and by fewer.
-MANY, FEW, ENOUGH = 5, 3, 150
+MANY, FEW, ENOUGH = 5, 3, 80
 # How many examples the belief in the first ensemble is worth.
 BELIEVED = 60
 
@@ -166,12 +166,13 @@ class Sums:
         """Return what each other prompt adds. Who says what the others say on average adds nothing."""
         truth, without = label_numbers(self.labels, self.examples), dict[int, float]()
         gains: dict[tuple[str, ...], float] = {}
+        more = len(members) + 1
         for other in (cid for cid in told if cid not in members):
             count = min(len(told[cid]) for cid in (*members, other))
             together = np.sum([told[cid][:count] for cid in members], axis=0)
             if count not in without:
-                without[count] = _likelihood(together * (1 + 1 / len(members)), truth[:count])
-            gains[(other,)] = _likelihood(together + told[other][:count], truth[:count]) - without[count]
+                without[count] = _likelihood(together * more / len(members), truth[:count], more)
+            gains[(other,)] = _likelihood(together + told[other][:count], truth[:count], more) - without[count]
         return gains
 
 
@@ -235,11 +236,11 @@ def _value(result: Result) -> float:
     return result.value if isinstance(result, Score) else 0.0
 
 
-def _likelihood(table: np.ndarray, truth: Sequence[int]) -> float:
+def _likelihood(table: np.ndarray, truth: Sequence[int], prompts: int) -> float:
     """Return the mean log-probability of the right label after a calibration that was fitted without it."""
     numbers = np.array(truth)
     known = numbers != UNKNOWN
     if not known.any():
         return 0.0
-    chances = cross_fitted(table, truth)[known, numbers[known]]
+    chances = cross_fitted(table, truth, prompts)[known, numbers[known]]
     return round(float(np.log(np.maximum(chances, 1e-12)).mean()), 9)

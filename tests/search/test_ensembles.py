@@ -224,7 +224,8 @@ def test_without_demos_there_is_nothing_to_ask_together() -> None:
     [
         ({}, 5),
         ({"budget": {"calls": 200}}, 5),
-        ({"budget": {"calls": 100}}, 3),
+        ({"budget": {"calls": 100}}, 5),
+        ({"budget": {"calls": 60}}, 3),
         ({"search": {"ensemble": 2}}, 2),
         ({"search": {"strategy": "gepa-like"}}, 1),
         ({"search": {"strategy": "dspy.MIPROv2", "ensemble": 3}}, 1),

@@ -29,9 +29,8 @@ async def calibrated(
         return candidate, list(results)
     table = np.array([results[at].logprobs for at in known])  # type: ignore[union-attr]
     truth = label_numbers(labels, [examples[at] for at in known])
-    chosen = (
-        cross_fitted(table, truth, candidate.together).round(9).argmax(axis=1).tolist()
-    )  # rounded: ties go to the first label anywhere
+    chances = cross_fitted(table, truth, candidate.together)
+    chosen = chances.round(9).argmax(axis=1).tolist()  # rounded: ties go to the first label anywhere
     read = list(results)
     for at, number in zip(known, chosen, strict=True):
         read[at] = _read_as(evaluator, labels, number, examples[at], results[at])

@@ -106,3 +106,14 @@ def test_the_calibration_error_is_the_distance_of_sure_and_right() -> None:
     sure = np.array([[0.9, 0.1]] * 10)
     assert calibration_error(sure, [0] * 9 + [1]) == pytest.approx(0)
     assert calibration_error(sure, [0] * 5 + [1] * 5) == pytest.approx(0.4)
+
+
+def test_the_first_guess_for_several_prompts_goes_by_their_mean() -> None:
+    """A sum is surer than each of them, so that its average answer would be the label that is the likeliest oftenest."""
+    logprobs, truth = biased(100, np.array([2.0, 0.0, -2.0]))
+    nobody = [UNKNOWN] * len(truth)
+    alone, together = fit(logprobs, nobody), fit(5 * logprobs, nobody, prompts=5)
+    assert together.offsets == pytest.approx([5 * offset for offset in alone.offsets])
+    assert fit(5 * logprobs, nobody).offsets[0] > together.offsets[0] + 0.5
+    shares = cross_fitted(5 * logprobs, nobody, 5)
+    assert accuracy(shares, truth) > accuracy(cross_fitted(5 * logprobs, nobody), truth)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from optimizer.ledger.result import Report
-from optimizer.report.words import interval, readout_in_words
+from optimizer.report.words import interval, readout_in_words, together_in_words
 
 
 def summary(report: Report) -> list[str]:
@@ -17,7 +17,9 @@ def summary(report: Report) -> list[str]:
         lines.append(f"  {name:7} {score}  {side.tokens_per_call:.0f} tokens a call")
     gain = f"{report.difference:+.3f}  {interval(*report.difference_ci95, form='+.3f')}"
     lines.append(f"  paired  {gain} on {report.test_examples} test examples")
-    read = [prompt for prompt in report.winner.candidate.prompts.values() if prompt.readout != "generate"]
+    prompts = report.winner.candidate.prompts.values()
+    lines += [f"  the winner's {together_in_words(prompt)}" for prompt in prompts if prompt.ensemble]
+    read = [prompt for prompt in prompts if prompt.readout != "generate"]
     lines += [f"  the winner's {readout_in_words(prompt).replace('Answers', 'answers')}" for prompt in read]
     for baseline in report.baselines:
         score = f"{baseline.side.test_score:.3f}  {interval(*baseline.side.test_ci95)}"

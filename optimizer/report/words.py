@@ -74,8 +74,17 @@ def _policy(prompt: Prompt) -> str:
 def settings_of(prompt: Prompt) -> str:
     """Return a prompt's format and demo policy, and how its answers are read where not from their words."""
     read = "" if prompt.readout == "generate" else f" {readout_in_words(prompt)}"
-    together = f"{len(prompt.asked)} prompts answer together. " if prompt.ensemble else ""
+    together = f"{together_in_words(prompt)} " if prompt.ensemble else ""
     return f"{together}{' '.join(map(_format_and_demos, prompt.asked))}{read}"
+
+
+def together_in_words(prompt: Prompt) -> str:
+    """Return how the prompts of an ensemble answer as one, and what that takes, as a sentence."""
+    calls = len(prompt.asked)
+    answer = "the label that all of them together hold the likeliest"
+    if prompt.readout == "generate":
+        answer = "the answer with which the others agree the most"
+    return f"{calls} prompts answer together, with {calls} calls for each input: {answer}."
 
 
 def readout_in_words(prompt: Prompt, answers: int | None = None) -> str:

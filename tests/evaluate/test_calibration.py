@@ -109,7 +109,7 @@ def test_the_calibration_error_is_the_distance_of_sure_and_right() -> None:
 
 
 def test_the_first_guess_for_several_prompts_goes_by_their_mean() -> None:
-    """A sum is surer than each of them, so that its average answer would be the label that is the likeliest oftenest."""
+    """A sum is surer than each of them: on average it answers with the label that is most often the likeliest."""
     logprobs, truth = biased(100, np.array([2.0, 0.0, -2.0]))
     nobody = [UNKNOWN] * len(truth)
     alone, together = fit(logprobs, nobody), fit(5 * logprobs, nobody, prompts=5)

@@ -321,7 +321,7 @@ def test_prompts_that_know_different_things_answer_together(tmp_path: Path, serv
     assert [loaded(**example.inputs).kind for example in task.test] == [one.outputs["kind"] for one in task.test]
     scored = evaluate_saved(str(tmp_path / "task"), str(path), "test", None, None, trust=True)
     assert (scored.mean, scored.answered) == (1.0, report.test_examples)
-    for target in ("text", "openai", "python", "dspy"):
+    for target in ("text", "openai", "messages", "anthropic", "langchain"):
         with pytest.raises(CannotHold, match=f"{target} cannot hold this prompt: 2 prompts answer together"):
             export(loaded, target)
 

@@ -65,3 +65,12 @@ def test_a_winner_that_is_not_read_from_its_words_is_told() -> None:
     )
     assert told[4] == f"  {sentence}."
     assert told[3].startswith("  paired")
+
+
+def test_of_prompts_that_answer_together_the_calls_are_told() -> None:
+    several = Candidate({"predict": Prompt("Sort it.", ensemble=(Prompt("Sort."), Prompt("Do sort.")))})
+    told = summary(replace(REPORT, winner=replace(WINNER, candidate=several)))
+    assert told[4] == (
+        "  the winner's 3 prompts answer together, with 3 calls for each input: "
+        "the answer with which the others agree the most."
+    )

@@ -10,6 +10,7 @@ from optimizer.report.words import (
     prompt_in_words,
     readout_in_words,
     settings_of,
+    together_in_words,
 )
 from optimizer.types import Calibration, Candidate, Example, Prompt
 
@@ -30,7 +31,11 @@ def test_an_ensemble_is_told_as_what_it_asks() -> None:
     other = Prompt("Sort it.", "fields", "nearest", 4, readout="calibrated")
     whole = Prompt("Sort.", readout="calibrated", ensemble=(other,))
     assert dimensions_of(Candidate({"predict": whole})) == "turns, no demos + fields, nearest 4, calibrated"
-    assert settings_of(whole).startswith("2 prompts answer together. Format `turns`, no demos. Format `fields`; the 4 ")
+    together = "2 prompts answer together, with 2 calls for each input: "
+    of_labels = f"{together}the label that all of them together hold the likeliest."
+    assert settings_of(whole).startswith(f"{of_labels} Format `turns`, no demos. Format `fields`; the 4 ")
+    words = Prompt("Sort.", ensemble=(Prompt("Sort it."),))
+    assert together_in_words(words) == f"{together}the answer with which the others agree the most."
     assert "4 of the training examples" in prompt_in_words(whole)
     assert ("+", "Sort it.") in difference(Prompt("Sort."), whole)
 

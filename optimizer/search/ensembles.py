@@ -36,8 +36,9 @@ BELIEVED = 60
 def ensemble_size(config: RunConfig, task: Task) -> int:
     """Return how many prompts may answer a task's input together.
 
-    `search.ensemble` says it. Where it does not, they are several if a call costs nothing and only the score is wanted.
-    A task with a program of its own has no ensembles, nor has one of DSPy's optimizers.
+    `search.ensemble` says it. Where it does not, they are several if a call costs nothing, only the score is wanted, and
+    there are fixed demo sets, by which prompts differ. A task with a program of its own has no ensembles, nor has one
+    of DSPy's optimizers.
     """
     search, model = config.search, config.models.task
     if task.module is not None or task.program is not None or search.strategy not in PRESETS:
@@ -45,7 +46,8 @@ def ensemble_size(config: RunConfig, task: Task) -> int:
     if search.ensemble is not None:
         return search.ensemble
     free = is_local(model.model) and model.price is None
-    if not free or search.strategy != "default" or search.objective != ("score",):
+    sets = "static" in search.demos.policies and max(search.demos.counts) > 0
+    if not (free and sets) or search.strategy != "default" or search.objective != ("score",):
         return 1
     return MANY if config.budget.calls is None or config.budget.calls >= ENOUGH else FEW
 

@@ -228,6 +228,8 @@ def test_without_demos_there_is_nothing_to_ask_together() -> None:
         ({"budget": {"calls": 60}}, 3),
         ({"search": {"ensemble": 2}}, 2),
         ({"search": {"strategy": "gepa-like"}}, 1),
+        ({"search": {"demos": {"policies": ["nearest"]}}}, 1),
+        ({"search": {"demos": {"counts": [0]}}}, 1),
         ({"search": {"strategy": "dspy.MIPROv2", "ensemble": 3}}, 1),
         ({"search": {"objective": ["score", "tokens"]}}, 1),
         ({"models": {"task": "openai/gpt-4.1-mini"}}, 1),

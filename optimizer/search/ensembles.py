@@ -36,9 +36,9 @@ BELIEVED = 60
 def ensemble_size(config: RunConfig, task: Task) -> int:
     """Return how many prompts may answer a task's input together.
 
-    `search.ensemble` says it. Where it does not, they are several if a call costs nothing, only the score is wanted, and
-    there are fixed demo sets, by which prompts differ. A task with a program of its own has no ensembles, nor has one
-    of DSPy's optimizers.
+    `search.ensemble` says it. Where it does not, they are several if a call costs nothing, only the score is wanted,
+    and there are fixed demo sets, by which prompts differ. A task with a program of its own has no ensembles, nor has
+    one of DSPy's optimizers.
     """
     search, model = config.search, config.models.task
     if task.module is not None or task.program is not None or search.strategy not in PRESETS:

@@ -14,17 +14,18 @@ BASELINES_SHARE = 0.25
 
 
 class TestForecast:
-    """Dollars and seconds of `calls` test calls, half of the seed and half of the winner, and of the `baselines` calls.
+    """Dollars and seconds of `calls` test calls, of the seed and of the winner, and of the `baselines` calls.
 
-    A call is expected to cost as much as the dearest call of its role so far. The seed's calls are expected to
-    last as long as its calls did on average, the others as long as those of the slowest trial. The baselines
-    get at most a quarter of what the test leaves.
+    The winner takes as many as the seed, for each of up to `prompts` that answer together. A call is expected to cost
+    as much as the dearest call of its role so far. The seed's calls are expected to last as long as its calls did on
+    average, the others as long as those of the slowest trial. The baselines get at most a quarter of what the test
+    leaves.
     """
 
     __test__ = False  # not a test, whatever pytest makes of its name
 
-    def __init__(self, calls: int = 0, concurrency: int = 1, baselines: int = 0) -> None:
-        self._calls, self._concurrency, self._baselines = calls, concurrency, baselines
+    def __init__(self, calls: int = 0, concurrency: int = 1, baselines: int = 0, prompts: int = 1) -> None:
+        self._calls, self._concurrency, self._baselines, self._prompts = calls, concurrency, baselines, prompts
         self._dearest: dict[str, float] = {}
         self._share: dict[str, float] = {}
         self._largest = 0.0
@@ -70,7 +71,8 @@ class TestForecast:
         means = [total / count for count, total in self._times.values()]
         first = self._times.get(0)
         seed = max(means) if first is None else first[1] / first[0]
-        passes = math.ceil(self._calls / 2 / self._concurrency) * (seed + max(means))
+        once = math.ceil(self._calls / (1 + self._prompts) / self._concurrency)
+        passes = once * (seed + self._prompts * max(means))
         baselines = math.ceil(self._baselines / self._concurrency) * max(means)
         test = TIME_MARGIN * passes + self.in_flight()
         return test + min(TIME_MARGIN * baselines, max(0.0, limit - test) * BASELINES_SHARE)

@@ -30,7 +30,9 @@ Result = Score | Failure
 Trace = list[tuple[dspy.Predict, dict[str, Any], dspy.Prediction]]
 # A callback of (answered examples, planned ones).
 Progress = Callable[[int, int], None]
-RAISED = "raised"
+# In the place of the outputs of an answer: why there are none.
+RAISED, UNREADABLE = "raised", "unreadable"
+NO_ANSWER = {RAISED, UNREADABLE}
 CUT = "the answer was cut off at its limit of tokens"
 
 
@@ -181,7 +183,7 @@ class Evaluator:
 
     def _unreadable(self, text: str, example: Example) -> Score:
         value, feedback = self.metric(example, None)
-        return Score(value, {"unreadable": text}, feedback)
+        return Score(value, {UNREADABLE: text}, feedback)
 
     def _answer(self, prediction: Any) -> dict[str, Any]:
         if self.outputs is not None:

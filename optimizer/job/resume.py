@@ -25,6 +25,7 @@ from optimizer.ledger.identity import changes, check_changes, extends
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
 from optimizer.models.environment import base_of, surroundings
+from optimizer.search.ensembles import ensemble_size
 from optimizer.search.schedule import is_quick, refuse_few
 from optimizer.system.redact import HIDDEN, hide, hide_credentials, scrub
 from optimizer.system.versions import versions
@@ -41,12 +42,14 @@ EARLIER = "earlier_results"
 class Claim:
     """A run directory that is ours.
 
-    `first_config` is the config with the limits that the run was begun with; an answer takes `calls_each` calls.
+    `first_config` is the config with the limits that the run was begun with; an answer takes `calls_each` calls, and
+    up to `together` prompts may answer as one.
     """
 
     run_id: str
     first_config: RunConfig
     calls_each: int
+    together: int
     finished: bool
     notes: tuple[str, ...] = ()
 
@@ -64,6 +67,7 @@ def claim_run(ledger: Ledger, config: RunConfig, task: Task, accept: bool) -> Cl
         race = "quick" if is_quick(config, len(task.validation), each) else "careful"
         limits = config.budget.model_dump(mode="json")
         shape = {"budget": limits, "trials": config.search.trials, "race": race, "calls_each": each}
+        shape["together"] = ensemble_size(config, task)
         ledger.put_meta(SOURCES, sources_of(task))
         ledger.put_meta("shape", shape)
         ledger.put_meta("run_id", token_hex(4))
@@ -88,6 +92,7 @@ def claim_run(ledger: Ledger, config: RunConfig, task: Task, accept: bool) -> Cl
         ledger.meta("run_id"),
         _first(config, ledger),
         ledger.meta("shape")["calls_each"],
+        ledger.meta("shape")["together"],
         ledger.meta("result") is not None,
         tuple(map(_extended_note, ledger.meta(EARLIER) or ())),
     )

@@ -34,7 +34,6 @@ from optimizer.prompt.overlap import duplicates_note, near_duplicates, quotes, q
 from optimizer.report.result import trial_counts, unspent_note, usage_json
 from optimizer.report.words import failures_text, masked_text
 from optimizer.search.baselines import Compared, baseline_runs, measure_baselines
-from optimizer.search.ensembles import ensemble_size
 from optimizer.search.front import Point, choose
 from optimizer.search.pools import task_screen
 from optimizer.search.schedule import Schedule, affordable_answers, make_schedule
@@ -48,8 +47,7 @@ async def run_stages(job: Job, ledger: Ledger, claim: Claim) -> Report:
     """Run a job from its claim to its report; SIGINT and SIGTERM cancel it."""
     watcher, task, drain = job.watcher, job.task, Drain()
     notes = Notes(watcher.say, (*task.notes, *claim.notes))
-    together = ensemble_size(claim.first_config, task)
-    schedule = make_schedule(task.validation, claim.first_config, task.outputs, claim.calls_each, together)
+    schedule = make_schedule(task.validation, claim.first_config, task.outputs, claim.calls_each, claim.together)
     begin(ledger, task, watcher.say)
     with (
         cancelled_by_signals(drain),
@@ -103,7 +101,7 @@ async def prepare(
     baseline_calls = baseline_runs(programs, session.config) * predictors
     concurrency = session.models.endpoints["task"].concurrency
     tested = (1 + schedule.together) * len(task.test) * predictors  # the seed, and the winner
-    session.budget.begin(session.ledger, tested, concurrency, baseline_calls)
+    session.budget.begin(session.ledger, tested, concurrency, baseline_calls, schedule.together)
     readouts, unread = await available_readouts(session, schedule.examples)
     notes.add(unread)
     strategy = await make_strategy(session, claim.first_config, schedule, watch, readouts)

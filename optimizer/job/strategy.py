@@ -13,7 +13,7 @@ from optimizer.job.session import Session
 from optimizer.prompt.builder import ROOT, ProgramBuilder
 from optimizer.prompt.readout import labels_of
 from optimizer.search.board import Board
-from optimizer.search.ensembles import Ensembles, Sums, Together, Votes, first_ensemble, leads_of
+from optimizer.search.ensembles import Ensembles, Sums, Together, Votes, first_ensemble, head_starts
 from optimizer.search.growing import make_proposals
 from optimizer.search.loop import Search
 from optimizer.search.pools import make_space
@@ -81,7 +81,7 @@ async def make_strategy(
     proposals = make_proposals(programs, config, seed, session.writer, evaluator, schedule.later)
     log = TrialLog(session.ledger, len(schedule.examples), watch)
     together = _together(session.task, programs, schedule.examples, readouts)
-    board = Board(leads_of(believed, config.prior))
+    board = Board(head_starts(believed, config.prior))
     return Search(sampler, evaluator, log, schedule, board, Ensembles(proposals, together, schedule.together))
 
 

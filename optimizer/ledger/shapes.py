@@ -127,6 +127,7 @@ class _Shape(TypedDict):
     trials: Count | None
     race: str
     calls_each: Count
+    together: Count
 
 
 class _Clock(TypedDict):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from optimizer.config.schema import NO_MASKS, FormatName, ModelConfig, Models, Privacy
+from optimizer.config.schema import MOST_TOGETHER, NO_MASKS, FormatName, ModelConfig, Models, Privacy
 from optimizer.config.strict import Strict
 from optimizer.config.yamlfile import read_text
 from optimizer.errors import TaskError
@@ -263,7 +263,7 @@ class _Text(Strict):
     demos: tuple[dict[Literal["inputs", "outputs"], dict[str, Any]], ...]
     readout: Readout = "generate"
     calibration: dict[Literal["scale", "offsets", "evidence", "labels"], Any] | None = None
-    ensemble: tuple[_Text, ...] = ()
+    ensemble: tuple[_Text, ...] = Field((), max_length=MOST_TOGETHER - 1)
 
 
 def _from_json(data: dict[str, Any], source: str, trust: bool) -> SavedPrompt:

@@ -14,7 +14,8 @@ Messages = list[dict[str, str]]
 def templates(task: Task, candidate: Candidate) -> dict[str, Messages]:
     """Return each predictor's messages: instruction and static demos as they are sent, inputs as variables.
 
-    Demos that are retrieved for each input are not among them: no text can hold them.
+    Of prompts that answer together each has its own. Demos that are retrieved for each input are not among them: no
+    text can hold them.
     """
     import dspy
 
@@ -23,13 +24,18 @@ def templates(task: Task, candidate: Candidate) -> dict[str, Messages]:
         dict.fromkeys(candidate.prompts, base) if isinstance(base, dspy.Predict) else dict(base.named_predictors())
     )
     messages_of: dict[str, Messages] = {}
-    for name, prompt in candidate.prompts.items():
+    named = (
+        (name, prompt, name if len(whole.asked) == 1 else f"{name}, prompt {number}")
+        for name, whole in candidate.prompts.items()
+        for number, prompt in enumerate(whole.asked, 1)
+    )
+    for name, prompt, title in named:
         signature = predictors[name].signature.with_instructions(prompt.instruction)
         shown = prompt.shown if prompt.policy == "static" else ()
         demos = [{**demo.inputs, **demo.outputs} for demo in shown]
         variables = {field: f"{{{{{field}}}}}" for field in signature.input_fields}
         messages = adapter(prompt.format).format(signature, demos, variables)
-        messages_of[name] = [{"role": str(m["role"]), "content": str(m["content"])} for m in messages]
+        messages_of[title] = [{"role": str(m["role"]), "content": str(m["content"])} for m in messages]
     return messages_of
 
 

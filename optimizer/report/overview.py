@@ -51,7 +51,7 @@ def _winner(facts: Facts) -> list[str]:
     reasons = []
     for name, prompt in facts.after.prompts.items():
         of = f" of {cell(name)}" if len(facts.after.prompts) > 1 else ""
-        is_new = prompt.instruction != facts.before.prompts[name].instruction
+        is_new = any(one.instruction != facts.before.prompts[name].instruction for one in prompt.asked)
         instruction = f"a new instruction, from {cell(facts.after.origin)}" if is_new else "the seed's instruction"
         reasons.append(f"The {which}{of}{number}: {instruction}. {settings_of(prompt)}")
     return reasons

@@ -20,9 +20,9 @@ MOST_FAILURES, FORGIVEN = 0.2, 1
 class Board:
     """Results by candidate; any two are compared on the examples that both have answered."""
 
-    def __init__(self, leads: Mapping[str, float] = MappingProxyType({})) -> None:
-        """`leads` are the right answers with which candidates begin, by their id: what is believed of them."""
-        self._leads = leads
+    def __init__(self, head_starts: Mapping[str, float] = MappingProxyType({})) -> None:
+        """`head_starts` are the right answers with which ensembles begin, by their id: what is believed of them."""
+        self._head_starts = head_starts
         self.candidates: dict[str, Candidate] = {}
         self._results: dict[str, list[Result]] = {}
         self._numbers: dict[str, list[float]] = {}  # the same, NaN for what was not answered
@@ -135,8 +135,8 @@ class Board:
             return best[0] if best else None
         estimates = shrink(*self.table(ranked := self.ranked()))
         sure = dict(zip(ranked, (estimates.mean - estimates.deviation).tolist(), strict=True))
-        leads = {cid: self._leads.get(cid, 0.0) / len(self._results[cid]) for cid in best}
-        return max(best, key=lambda cid: (round(sure[cid] + leads[cid], 9), len(self._results[cid])))
+        believed = {cid: self._head_start(cid) / len(self._results[cid]) for cid in best}
+        return max(best, key=lambda cid: (round(sure[cid] + believed[cid], 9), len(self._results[cid])))
 
     def shrunken(self, candidate_id: str) -> float:
         """Return what a candidate is expected to score on new examples, given what all have scored.
@@ -194,8 +194,15 @@ class Board:
             sums = values @ answered.T
             ahead = (sums - sums.T) / np.maximum(answered @ answered.T, 1.0)
             margins = np.where(shared <= length, ahead, margins)
-        leads = np.array([self._leads.get(cid, 0.0) for cid in rivals])
-        return np.asarray(margins + np.subtract.outer(leads, leads) / np.maximum(shared, 1))
+        believed = np.array([self._head_start(cid) for cid in rivals])
+        return np.asarray(margins + np.subtract.outer(believed, believed) / np.maximum(shared, 1))
+
+    def _head_start(self, candidate_id: str) -> float:
+        """Return the right answers with which an ensemble begins; none if it scores just what its first prompt does."""
+        if not (start := self._head_starts.get(candidate_id, 0.0)):
+            return 0.0
+        own, firsts = self.paired(candidate_id, self.candidates[candidate_id].parents[0])
+        return start if own != firsts else 0.0
 
     def _first(self, candidate_id: str, length: int | None) -> list[float]:
         """Return a candidate's first numbers, as they were when it had answered as many examples."""

@@ -13,7 +13,7 @@ from optuna.trial import FixedTrial
 from optimizer.config.presets import PRESETS
 from optimizer.config.schema import Prior, RunConfig, is_local
 from optimizer.evaluate.calibration import UNKNOWN, cross_fitted
-from optimizer.evaluate.evaluator import Result
+from optimizer.evaluate.evaluator import NO_ANSWER, Result
 from optimizer.evaluate.readouts import label_numbers
 from optimizer.prompt.readout import Labels
 from optimizer.search.board import Board
@@ -27,39 +27,47 @@ from optimizer.types import Candidate, Example, Score
 
 # Of the candidates: how many of the best may be members, if each has answered so many examples, and half of the race.
 POOL, LEAST = 8, 10
-# How many prompts answer together where a call costs nothing: by so many calls, and by fewer.
-MANY, FEW, ENOUGH = 5, 3, 80
-# How many examples the belief in the first ensemble is worth.
-BELIEVED = 60
+# How many prompts answer together where a call costs nothing: with at least so many calls in the budget.
+MANY, ENOUGH, FEW, LEAST_CALLS = 5, 80, 3, 40
+# How many examples the belief in the first ensemble is worth; of two that vote the first always has its way.
+BELIEVED, LEAST_VOTES = 60, 3
 
 
 def ensemble_size(config: RunConfig, task: Task) -> int:
     """Return how many prompts may answer a task's input together.
 
-    `search.ensemble` says it. Where it does not, they are several if a call costs nothing, only the score is wanted,
-    and there are fixed demo sets, by which prompts differ. A task with a program of its own has no ensembles, nor has
-    one of DSPy's optimizers.
+    `search.ensemble` says it. Where it does not, they are several if a call costs nothing, neither money nor time of
+    the budget, only the score is wanted, and there are fixed demo sets, by which prompts differ. A task with a program
+    of its own has no ensembles, nor has one of DSPy's optimizers, nor a search whose first round cannot hold one.
     """
-    search, model = config.search, config.models.task
+    search = config.search
     if task.module is not None or task.program is not None or search.strategy not in PRESETS:
         return 1
-    if search.ensemble is not None:
-        return search.ensemble
-    free = is_local(model.model) and model.price is None
+    size = _size_by_default(config) if search.ensemble is None else search.ensemble
+    return size if config.trials >= size + 2 else 1
+
+
+def _size_by_default(config: RunConfig) -> int:
+    search, model, calls = config.search, config.models.task, config.budget.calls
+    free = is_local(model.model) and model.price is None and not config.budget.uncounted
     sets = "static" in search.demos.policies and max(search.demos.counts) > 0
-    if not (free and sets) or search.strategy != "default" or search.objective != ("score",):
+    scored = search.strategy == "default" and search.objective == ("score",) and search.margin is None
+    if not (free and sets and scored):
         return 1
-    return MANY if config.budget.calls is None or config.budget.calls >= ENOUGH else FEW
+    if calls is None or calls >= ENOUGH:
+        return MANY
+    return FEW if calls >= LEAST_CALLS else 1
 
 
 def first_ensemble(space: Space, size: int) -> list[dict[str, Any] | Candidate]:
     """Return what is believed to answer best together, and all of it as one candidate; nothing where that is one."""
     params = believed(space, size)
-    members = {one.id: one for one in (space.suggest(FixedTrial(each)) for each in params)}
-    return [*params, joined(list(members.values()))] if len(members) > 1 else []
+    members = list({one.id: one for one in (space.suggest(FixedTrial(each)) for each in params)}.values())
+    least = 2 if members and members[0].reads_labels else LEAST_VOTES
+    return [*params, joined(members)] if len(members) >= least else []
 
 
-def leads_of(planned: Sequence[dict[str, Any] | Candidate], prior: Prior | None) -> dict[str, float]:
+def head_starts(planned: Sequence[dict[str, Any] | Candidate], prior: Prior | None) -> dict[str, float]:
     """Return with how many right answers the first ensemble begins, by its id.
 
     It was chosen before anything was answered. Those that follow are chosen by the very answers by which they are
@@ -70,10 +78,11 @@ def leads_of(planned: Sequence[dict[str, Any] | Candidate], prior: Prior | None)
 
 
 def joined(members: Sequence[Candidate]) -> Candidate:
-    """Return candidates of one predictor as one that asks all their prompts, calibrated where they read labels."""
+    """Return candidates of one predictor as one that asks all their prompts; it is calibrated where one of them is."""
     ((name, first),) = members[0].prompts.items()
     others = tuple(next(iter(one.prompts.values())).uncalibrated for one in members[1:])
-    readout = first.readout if first.readout == "generate" else "calibrated"
+    readouts = [one.readout for one in (first, *others)]
+    readout = "calibrated" if "calibrated" in readouts else first.readout
     whole = replace(first.uncalibrated, readout=readout, ensemble=others)
     return Candidate({name: whole}, "ensemble", tuple(one.id for one in members))
 
@@ -161,8 +170,7 @@ class Sums:
         told = [one.logprobs if isinstance(one, Score) and one.logprobs else None for one in results]
         if not candidate.reads_labels or len(told) < LEAST:
             return None
-        nothing = (0.0,) * len(self.labels.words)
-        return np.array([one or nothing for one in told])
+        return np.array([one or (np.nan,) * len(self.labels.words) for one in told])
 
     def gains(self, told: Mapping[str, Any], members: Sequence[str], room: int) -> dict[tuple[str, ...], float]:
         """Return what each other prompt adds. Who says what the others say on average adds nothing."""
@@ -171,10 +179,10 @@ class Sums:
         more = len(members) + 1
         for other in (cid for cid in told if cid not in members):
             count = min(len(told[cid]) for cid in (*members, other))
-            together = np.sum([told[cid][:count] for cid in members], axis=0)
+            tables = [told[cid][:count] for cid in (*members, other)]
             if count not in without:
-                without[count] = _likelihood(together * more / len(members), truth[:count], more)
-            gains[(other,)] = _likelihood(together + told[other][:count], truth[:count], more) - without[count]
+                without[count] = _likelihood(more * _mean(tables[:-1]), truth[:count], more)
+            gains[(other,)] = _likelihood(more * _mean(tables), truth[:count], more) - without[count]
         return gains
 
 
@@ -195,9 +203,8 @@ class Votes:
         """Return what each other prompt adds, and each pair of them: of two prompts the first always has its way."""
         found = _Answers(told, self.agree)
         others = [cid for cid in told if cid not in members]
-        added = itertools.chain.from_iterable(
-            itertools.combinations(others, many) for many in (1, 2) if many <= room and len(members) + many > 2
-        )
+        sizes = [many for many in (1, 2) if many <= room and len(members) + many >= LEAST_VOTES]
+        added = itertools.chain.from_iterable(itertools.combinations(others, many) for many in sizes)
         gains = {}
         for some in added:
             count = min(len(told[cid]) for cid in (*members, *some))
@@ -218,7 +225,8 @@ class _Answers:
             sum((self._of(one, other)[:count] for other in members if other != one), np.zeros(count)) for one in members
         ]
         values = np.array([[_value(result) for result in self._told[cid][:count]] for cid in members])
-        chosen = np.round(support, 9).argmax(axis=0)
+        silent = np.array([[_answer(result) is None for result in self._told[cid][:count]] for cid in members])
+        chosen = np.where(silent, -1.0, np.round(support, 9)).argmax(axis=0)
         return round(float(values[chosen, np.arange(count)].mean()), 9)
 
     def _of(self, one: str, other: str) -> np.ndarray:
@@ -231,11 +239,19 @@ class _Answers:
 
 
 def _answer(result: Result) -> Mapping[str, Any] | None:
-    return result.answer if isinstance(result, Score) else None
+    """Return what an answer says; None where it never came or cannot be read."""
+    return None if not isinstance(result, Score) or NO_ANSWER & result.answer.keys() else result.answer
 
 
 def _value(result: Result) -> float:
     return result.value if isinstance(result, Score) else 0.0
+
+
+def _mean(tables: Sequence[np.ndarray]) -> np.ndarray:
+    """Return what several say of each label on average; those that tell nothing have no part in it."""
+    known = [np.isfinite(table) for table in tables]
+    total = np.sum([np.where(one, table, 0.0) for one, table in zip(known, tables, strict=True)], axis=0)
+    return np.asarray(total / np.maximum(np.sum(known, axis=0), 1))
 
 
 def _likelihood(table: np.ndarray, truth: Sequence[int], prompts: int) -> float:

@@ -123,6 +123,8 @@ class Proposals:
         best = board.winner()
         if self._rounds == 1 or best is None or board.shrunken(best) >= CEILING:
             return
+        if board.is_ensemble(best):
+            best = board.leader(1) or best  # what is proposed is a prompt alone
         size = self._terms.size * (2 if sampler.exhausted else 1)
         space, plans = await self._widened(sampler.space, board, best, size)
         if space is not sampler.space:

@@ -29,15 +29,16 @@ def survivors(
 
     `running` gives each trial's candidate. One with too many failures is in neither: it has failed. Ensembles race
     among themselves, and so do prompts alone: of these the best are wanted for the next ensemble, however good the last
-    one is. Who is in an ensemble that goes on is asked anyway, and goes on, too.
+    one is. Who is in an ensemble that goes on is asked anyway: it goes on, and counts in nobody's share.
     """
     sound = {number: cid for number, cid in running.items() if not board.too_many_failures(cid)}
-    staying, leaders = set[str](), dict[bool, str | None]()
-    for kind in (True, False):
-        alike = [cid for cid in dict.fromkeys(sound.values()) if board.is_ensemble(cid) == kind]
-        staying |= race.staying(board, alike, seen, block) if alike else set()
-        leaders[kind] = board.leader(seen, kind)
-    staying |= {member for cid in staying if board.is_ensemble(cid) for member in board.candidates[cid].parents}
+    racing = list(dict.fromkeys(sound.values()))
+    ensembles = [cid for cid in racing if board.is_ensemble(cid)]
+    staying = race.staying(board, ensembles, seen, block)
+    staying |= {member for cid in staying for member in board.candidates[cid].parents}
+    alone = [cid for cid in racing if not board.is_ensemble(cid) and cid not in staying]
+    staying |= race.staying(board, alone, seen, block)
+    leaders = {kind: board.leader(seen, kind) for kind in (True, False)}
     leaving = {number: leaders[board.is_ensemble(cid)] or cid for number, cid in sound.items() if cid not in staying}
     return [number for number in sound if number not in leaving], leaving
 

@@ -15,7 +15,8 @@ from optimizer.task.schema import FieldSpec
 from optimizer.task.split import interleaved, stratum_of
 from optimizer.types import Example
 
-# The first round: the seed, five trials by hand, and one by design in each of the other four formats.
+# The first round: the seed, five trials by hand, or as many prompts that answer together, and one by design in each of
+# the other four formats. The ensemble itself comes on top: it asks nothing that its prompts do not ask.
 FIRST, MOST_LATER, LEAST_LATER = 10, 16, 4
 # The quick race's block is the shortest it has; it grows with the calls, up to the careful one's.
 CAREFUL_BLOCK, QUICK_BLOCK = 10, 5

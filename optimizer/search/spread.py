@@ -8,6 +8,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+from optimizer.prompt.formats import PLAIN
 from optimizer.search.space import Space, varies
 
 Levels = tuple[Any, ...]
@@ -74,7 +75,8 @@ def believed(space: Space, size: int) -> list[dict[str, Any]]:
     """Return up to `size` trials that are believed to answer well together: one with retrieved demos, then fixed sets.
 
     What they know differs: the nearest demos show a few labels, each set shows all of them by other examples. They are
-    in the likeliest formats in turn, and as many demos each as is tried by hand. Nothing where there are no demos.
+    in the likeliest formats in turn, of those that have the same readout, and have as many demos as is tried by hand.
+    Nothing where there are no demos.
     """
     counts = max((space.counts(pool) for pool in space.pools.values()), key=len)
     tried = sorted((levels for _, *levels in _by_hand(space, counts)), key=lambda levels: -levels[1])
@@ -82,10 +84,11 @@ def believed(space: Space, size: int) -> list[dict[str, Any]]:
     fixed = [levels for levels in tried if levels[0] == "static"][:1]
     sets = range(max(len(pool.sets) for pool in space.pools.values()))
     chosen = [*((levels, 0) for levels in retrieved), *itertools.product(fixed, sets)][:size]
-    formats = itertools.cycle(_likeliest(space))
+    first, *others = _likeliest(space)
+    alike = [first, *(name for name in others if (name in PLAIN) == (first in PLAIN) or not space.reads_labels)]
     return [
         {**_params(space, (name, *levels), 0), **{f"{pool}.set": number for pool in space.pools}}
-        for name, (levels, number) in zip(formats, chosen, strict=False)
+        for name, (levels, number) in zip(itertools.cycle(alike), chosen, strict=False)
     ]
 
 

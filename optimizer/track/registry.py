@@ -66,8 +66,9 @@ def aliases(client: MlflowClient, task: str) -> list[str]:
 
 
 def fingerprint(best: Mapping[str, Any]) -> str:
-    """Return 16 hex digits of what a saved prompt answers by: its text, demos, pool and model."""
-    return digest([best[name] for name in ("messages", "prompts", "pool", "model", "outputs")])
+    """Return 16 hex digits of what a saved prompt answers by: its text, demos, pool, model, and metric if it votes."""
+    parts = ("messages", "prompts", "pool", "model", "outputs", "metric")
+    return digest([best[name] for name in parts if name in best])
 
 
 def _versions(client: MlflowClient, name: str) -> Iterator[PromptVersion]:
@@ -80,7 +81,7 @@ def _versions(client: MlflowClient, name: str) -> Iterator[PromptVersion]:
 
 
 def _template(messages: Mapping[str, list[dict[str, str]]]) -> Any:
-    """Return the chat messages of the only predictor, or the text of several."""
+    """Return the chat messages of the only prompt, or the text of several."""
     if len(messages) == 1:
         return next(iter(messages.values()))
     return "\n\n".join(
@@ -95,6 +96,8 @@ def _tags(best: Mapping[str, Any]) -> dict[str, str]:
         within = "" if len(best["prompts"]) == 1 else f"{name}."
         tags |= {f"{within}format": prompt["format"], f"{within}demos": f"{prompt['count']} {prompt['policy']}"}
         tags[f"{within}readout"] = prompt.get("readout", "generate")
+        if "ensemble" in prompt:
+            tags[f"{within}prompts"] = str(1 + len(prompt["ensemble"]))
     return tags
 
 

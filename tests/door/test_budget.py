@@ -351,3 +351,14 @@ def test_settling_leaves_no_moment_in_which_another_takes_the_place() -> None:
     budget.settle(SEARCH, cost(), Usage(1))
     assert refused == [False]
     assert committed(budget, "calls") == 1
+
+
+def test_the_winner_s_time_is_kept_for_each_of_the_prompts_that_answer_together() -> None:
+    budget = Budget(BudgetConfig(seconds=100), clock=lambda: NOON)
+    budget.set_aside(calls=60, concurrency=1, prompts=5)
+    for trial, seconds in ((0, 1.0), (1, 0.5)):
+        tag = CallTag("task", "search", trial)
+        take(budget, cost(), tag)
+        budget.settle(tag, cost(), cost(), seconds=seconds)
+    # Ten examples: once by the seed at 1 s, by each of five prompts at no more than that.
+    assert budget.time_left("search") == pytest.approx(100 - 1.2 * 10 * (1 + 5 * 1))

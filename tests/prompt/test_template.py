@@ -30,3 +30,12 @@ def test_every_format_holds_the_variables(task: Task, style: str) -> None:
 def test_retrieved_demos_cannot_be_held(task: Task) -> None:
     retrieved = templates(task, Candidate({ROOT: Prompt("Decide.", "turns", "nearest", 2)}))
     assert retrieved == templates(task, Candidate({ROOT: Prompt("Decide.", "turns")}))
+
+
+def test_each_prompt_that_answers_together_has_its_own_messages(task: Task) -> None:
+    together = Candidate({ROOT: Prompt("Decide.", ensemble=(Prompt("Sort."),))})
+    made = templates(task, together)
+    assert {name: messages[0]["content"] for name, messages in made.items()} == {
+        f"{ROOT}, prompt 1": "Decide.",
+        f"{ROOT}, prompt 2": "Sort.",
+    }

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -194,12 +196,12 @@ def test_of_two_rivals_each_pair_is_compared_at_its_own_length() -> None:
     assert made.leader(1) == ONE.id
 
 
-SEVERAL = candidate("one", ensemble=(Prompt("two"),))
+SEVERAL = replace(candidate("one", ensemble=(Prompt("two"),)), parents=(ONE.id, TWO.id))
 
 
-@pytest.mark.parametrize(("lead", "wins"), [(0.0, False), (3.0, True)])
-def test_what_is_believed_counts_as_right_answers(lead: float, wins: bool) -> None:
-    made = Board({SEVERAL.id: lead})
+@pytest.mark.parametrize(("start", "wins"), [(0.0, False), (3.0, True)])
+def test_what_is_believed_counts_as_right_answers(start: float, wins: bool) -> None:
+    made = Board({SEVERAL.id: start})
     made.add(ONE, scores(*[1.0] * 12, *[0.0] * 8))
     made.add(SEVERAL, scores(*[1.0] * 10, *[0.0] * 10))
     assert made.winner() == (SEVERAL if wins else ONE).id
@@ -221,3 +223,11 @@ def test_ensembles_and_prompts_alone_have_leaders_of_their_own() -> None:
     assert made.leader(2, ensembles=True) is None
     made.add(SEVERAL, scores(1.0, 1.0))
     assert (made.leader(2), made.leader(2, ensembles=True)) == (ONE.id, SEVERAL.id)
+
+
+def test_an_ensemble_that_scores_what_its_first_prompt_does_has_no_head_start() -> None:
+    made = Board({SEVERAL.id: 3.0})
+    made.add(SEVERAL, scores(1.0, 0.0, 1.0))
+    made.add(ONE, scores(1.0, 0.0, 1.0))
+    made.costs = {ONE.id: 100.0, SEVERAL.id: 300.0}
+    assert made.winner() == ONE.id

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +17,18 @@ from optimizer.config.schema import Demos, Prior, RunConfig
 from optimizer.prompt.readout import Labels
 from optimizer.propose.base import Proposal
 from optimizer.search.board import Board
-from optimizer.search.ensembles import LEAST, POOL, Ensembles, Sums, Votes, ensemble_size, first_ensemble, leads_of
+from optimizer.search.ensembles import (
+    LEAST,
+    POOL,
+    Ensembles,
+    Sums,
+    Votes,
+    _Answers,
+    _mean,
+    ensemble_size,
+    first_ensemble,
+    head_starts,
+)
 from optimizer.search.proposals import NoProposals
 from optimizer.search.space import Pool, Space
 from optimizer.task.task import Task
@@ -226,6 +238,10 @@ def test_without_demos_there_is_nothing_to_ask_together() -> None:
         ({"budget": {"calls": 200}}, 5),
         ({"budget": {"calls": 100}}, 5),
         ({"budget": {"calls": 60}}, 3),
+        ({"budget": {"calls": 30}}, 1),
+        ({"budget": {"seconds": 600}}, 1),
+        ({"search": {"trials": 6}}, 1),
+        ({"search": {"prefer": "cheapest-within 0.02"}}, 1),
         ({"search": {"ensemble": 2}}, 2),
         ({"search": {"strategy": "gepa-like"}}, 1),
         ({"search": {"demos": {"policies": ["nearest"]}}}, 1),
@@ -250,11 +266,33 @@ def test_several_answer_together_where_calls_cost_nothing(settings: Any, size: i
 
 def test_the_first_ensemble_begins_with_what_is_believed_of_it() -> None:
     planned = first_ensemble(space(), 4)
-    assert list(leads_of(planned, Prior(ensemble=0.1)).items()) == [(planned[-1].id, pytest.approx(6.0))]  # type: ignore[union-attr]
-    assert leads_of(planned, None) == leads_of([], Prior()) == {}
+    assert list(head_starts(planned, Prior(ensemble=0.1)).items()) == [(planned[-1].id, pytest.approx(6.0))]  # type: ignore[union-attr]
+    assert head_starts(planned, None) == head_starts([], Prior()) == {}
 
 
 def test_members_have_answered_half_of_what_the_others_have() -> None:
     tried = board(one=scores("a", 30), other=scores("b", 14))
     assert ensembles().next(tried) is None
     assert ensembles().next(board(one=scores("a", 30), other=scores("b", 15))) is not None
+
+
+def test_an_answer_that_cannot_be_read_wins_no_tie() -> None:
+    """The program leaves it out; so does what is reckoned of it."""
+    best, second, third = words(*"abx" * 10), words(*"axc" * 10), words(*"xbc" * 10)
+    unread = [Score(0.0, {"unreadable": "hm"}), *best[1:]]
+    found = _Answers({"one": unread, "two": second, "three": third}, equal)
+    assert found.worth(["one", "two", "three"], 1) == 1.0, "a by the second, x by the third, in their order"
+
+
+def test_who_tells_nothing_of_an_example_is_taken_to_say_what_the_others_do() -> None:
+    one, two = np.array([[1.0, 3.0], [2.0, 0.0]]), np.array([[np.nan, np.nan], [4.0, 2.0]])
+    assert _mean([one, two]).tolist() == [[1.0, 3.0], [3.0, 1.0]]
+    assert _mean([two, two])[0].tolist() == [0.0, 0.0]
+
+
+def test_two_that_vote_are_no_ensemble() -> None:
+    pool = replace(space().pools["predict"], readouts=("generate",))
+    spoken_of = replace(space(), pools={"predict": pool})
+    assert first_ensemble(spoken_of, 2) == []
+    assert len(first_ensemble(spoken_of, 3)) == 4
+    assert len(first_ensemble(space(), 2)) == 3

@@ -137,3 +137,14 @@ def test_a_prompt_alone_does_not_leave_because_of_an_ensemble() -> None:
     board.add(ensembles[1], scores(*[0.0] * 10))
     running = dict(enumerate([*ids, *(one.id for one in ensembles)]))
     assert survivors(NO_RUNGS, board, running, 10, 10) == ([0, 1], {2: ensembles[0].id})
+
+
+def test_who_is_in_an_ensemble_takes_nobody_s_share() -> None:
+    members, others = ALL[:2], ALL[2:]
+    together = replace(candidate("0", ensemble=(Prompt("1"),)), parents=(members[0].id, members[1].id))
+    board = Board()
+    for number, one in enumerate([*members, *others, together]):
+        board.add(one, scores(*[0.9 - number / 100] * 10))
+    running = dict(enumerate([one.id for one in (*members, *others, together)]))
+    staying, _ = survivors(BettingRace(error=1e-300, keep=0.5), board, running, 10, 10)
+    assert staying == [0, 1, 2, 3, 6], "half of the four others"

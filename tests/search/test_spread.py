@@ -208,3 +208,11 @@ def test_what_is_believed_to_answer_well_together_differs_in_what_it_knows() -> 
     assert shown == [["fields", "nearest", 8, 0], ["turns", "static", 8, 0], ["fields", "static", 8, 1]]
     assert {one["predict.instruction"] for one in believed(over, 5)} == {0}
     assert len(believed(over, 2)) == 2
+
+
+def test_what_answers_together_has_one_readout() -> None:
+    prior = Prior(formats={"turns": 0.1, "chat": 0.1})
+    over = Space(space(readouts=("calibrated",)).pools, ("turns", "fields", "chat"), Demos(counts=(0, 8)), prior)
+    assert {one["predict.format"] for one in believed(over, 3)} == {"chat"}
+    words = Space(space().pools, ("turns", "fields", "chat"), Demos(counts=(0, 8)), prior)
+    assert {one["predict.format"] for one in believed(words, 3)} == {"turns", "chat"}

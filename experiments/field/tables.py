@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
-from experiments.field.entries import Entry, paired
+from experiments.field.entries import Entry, Paired, paired
 from optimizer.evaluate.statistics import interval, mean
 
 NOT_RUN = "not run"
@@ -53,15 +54,18 @@ def mean_ranks(rows: Sequence[Entry], tasks: Sequence[str], seeds: Sequence[int]
 
 
 def against(rows: Sequence[Entry], tasks: Sequence[str]) -> str:
-    """Return ours minus each other row on the same test examples, with 95 % intervals."""
+    """Return ours minus each other row on the same test examples, with 95 % intervals, and the mean over the tasks.
+
+    Tasks share no examples, so the squares of their intervals' halves add up in that of the mean.
+    """
     ours = next(row for row in rows if row.method == "ours")
     filled = []
     for row in rows:
-        cells = [_paired(ours, row, task) for task in tasks]
-        if row is not ours and any(cells):
-            filled.append(_line([row.name, *(cell or NOT_RUN for cell in cells)]))
+        found = [paired(ours, row, task) for task in tasks]
+        if row is not ours and any(found):
+            filled.append(_line([row.name, *map(_difference, found), _difference(_overall(found))]))
     head = ["Points of metier over each, paired on the same test examples (95 % interval):\n"]
-    return "\n".join([*head, *_head(["method", *tasks]), *filled]) + "\n" if filled else ""
+    return "\n".join([*head, *_head(["method", *tasks, "mean"]), *filled]) + "\n" if filled else ""
 
 
 def calls_needed(early: Mapping[int, Mapping[str, float]], rivals: Sequence[Entry], tasks: Sequence[str]) -> str:
@@ -98,9 +102,20 @@ def _cell(row: Entry, task: str, seeds: Sequence[int], best: float) -> str:
     return f"{text} [{100 * low:.0f}, {100 * high:.0f}]{missing}"
 
 
-def _paired(ours: Entry, other: Entry, task: str) -> str:
-    found = paired(ours, other, task)
-    return "" if found is None else f"{100 * found.mean:+.1f} [{100 * found.low:+.0f}, {100 * found.high:+.0f}]"
+def _difference(found: Paired | None) -> str:
+    if found is None:
+        return NOT_RUN
+    return f"{100 * found.mean:+.1f} [{100 * found.low:+.0f}, {100 * found.high:+.0f}]"
+
+
+def _overall(tasks: Sequence[Paired | None]) -> Paired | None:
+    known = [task for task in tasks if task is not None]
+    if len(known) < len(tasks):
+        return None
+    middle = mean([task.mean for task in known])
+    down = math.hypot(*(task.mean - task.low for task in known)) / len(known)
+    up = math.hypot(*(task.high - task.mean for task in known)) / len(known)
+    return Paired(middle, middle - down, middle + up)
 
 
 def _refused(row: Entry) -> str:

@@ -54,9 +54,10 @@ def _size_by_default(config: RunConfig) -> int:
     scored = search.strategy == "default" and search.objective == ("score",) and search.margin is None
     if not (free and sets and scored):
         return 1
+    believed_in = search.demos.sets + bool({*search.demos.policies} - {"static"})
     if calls is None or calls >= ENOUGH:
-        return MANY
-    return FEW if calls >= LEAST_CALLS else 1
+        return min(MANY, believed_in)
+    return min(FEW, believed_in) if calls >= LEAST_CALLS else 1
 
 
 def first_ensemble(space: Space, size: int) -> list[dict[str, Any] | Candidate]:

@@ -47,6 +47,8 @@ def test_pairs_are_the_same_seed() -> None:
     lines = [line("ours", 9), line("ours", 9, 1), line("mipro", 4, 1)]
     text = against(entries(lines, SMALL), TASK)
     assert row_of(text, "MIPROv2")[1].startswith("+50.0 [")
+    assert row_of(text, "MIPROv2")[2] == row_of(text, "MIPROv2")[1], "the mean of one task"
+    assert row_of(against(entries(lines, SMALL), (*TASK, "other")), "MIPROv2")[2:] == ["not run", "not run"]
 
 
 def test_a_failure_ranks_last() -> None:

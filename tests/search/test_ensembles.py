@@ -241,6 +241,8 @@ def test_without_demos_there_is_nothing_to_ask_together() -> None:
         ({"budget": {"calls": 30}}, 1),
         ({"budget": {"seconds": 600}}, 1),
         ({"search": {"trials": 6}}, 1),
+        ({"search": {"demos": {"sets": 2}}}, 3),
+        ({"search": {"demos": {"sets": 1, "policies": ["static"]}}}, 1),
         ({"search": {"prefer": "cheapest-within 0.02"}}, 1),
         ({"search": {"ensemble": 2}}, 2),
         ({"search": {"strategy": "gepa-like"}}, 1),

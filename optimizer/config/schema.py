@@ -171,8 +171,8 @@ class SearchConfig(Strict):
         None,
         ge=1,
         le=MOST_TOGETHER,
-        description="prompts that may answer together, with a call for each; null: several where calls cost nothing "
-        "and only the score counts, else 1",
+        description="prompts that may answer together, with a call for each; null: several where calls cost neither "
+        "money nor the budget's time and only the score counts, else 1",
     )
     round: Positive | None = Field(None, description="candidates of a later round; null: 16, fewer if calls are few")
     race: Literal["auto", "careful", "quick"] = Field(

@@ -148,7 +148,7 @@ class Ensembles:
         told: dict[str, Any] = {}
         for cid in sorted(estimates, key=lambda cid: -round(estimates[cid], 9)):
             candidate, results = board.candidates[cid], board.results(cid)
-            if len(candidate.prompts) > 1 or candidate.together > 1 or len(results) < least:
+            if len(candidate.prompts) > 1 or board.is_ensemble(cid) or len(results) < least:
                 continue
             if (said := self.together.told(candidate, results)) is not None:
                 told[cid] = said
@@ -167,11 +167,11 @@ class Sums:
     examples: Sequence[Example]
 
     def told(self, candidate: Candidate, results: Sequence[Result]) -> np.ndarray | None:
-        """Return what a candidate tells of each label, examples × labels; None where it tells too little."""
-        told = [one.logprobs if isinstance(one, Score) and one.logprobs else None for one in results]
-        if not candidate.reads_labels or len(told) < LEAST:
+        """Return what a candidate tells of each label, examples × labels; None where its words are read."""
+        if not candidate.reads_labels:
             return None
-        return np.array([one or (np.nan,) * len(self.labels.words) for one in told])
+        nothing = (np.nan,) * len(self.labels.words)
+        return np.array([(one.logprobs if isinstance(one, Score) else None) or nothing for one in results])
 
     def gains(self, told: Mapping[str, Any], members: Sequence[str], room: int) -> dict[tuple[str, ...], float]:
         """Return what each other prompt adds. Who says what the others say on average adds nothing."""
@@ -206,10 +206,12 @@ class Votes:
         others = [cid for cid in told if cid not in members]
         sizes = [many for many in (1, 2) if many <= room and len(members) + many >= LEAST_VOTES]
         added = itertools.chain.from_iterable(itertools.combinations(others, many) for many in sizes)
-        gains = {}
+        gains, without = {}, dict[int, float]()
         for some in added:
             count = min(len(told[cid]) for cid in (*members, *some))
-            gains[some] = found.worth([*members, *some], count) - found.worth(members, count)
+            if count not in without:
+                without[count] = found.worth(members, count)
+            gains[some] = found.worth([*members, *some], count) - without[count]
         return gains
 
 

@@ -82,11 +82,12 @@ def make_schedule(
     quick = is_quick(config, len(order), calls_each)
     block = search.block or (quick_block(answers) if quick else CAREFUL_BLOCK)
     affordable = FIRST if answers is None else answers // (2 * block)
-    first = max(2, min(FIRST, affordable)) + (together > 1)
-    first = first if together == 1 else max(first, together + 2)
-    longest = len(order) if answers is None else answers // 4
-    if answers is not None and together > 1:
-        longest = min(longest, int(ENSEMBLE * (answers - max(0, first - 1 - together) * block)) // together)
+    first, longest = max(2, min(FIRST, affordable)), len(order) if answers is None else answers // 4
+    if together > 1:
+        first = max(first + 1, together + 2)
+        if answers is not None:
+            others = (first - 1 - together) * block
+            longest = min(longest, int(ENSEMBLE * (answers - others)) // together)
     return Schedule(
         examples=order[: max(block, longest)],
         race=PairedRace() if quick else BettingRace(),

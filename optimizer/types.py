@@ -256,7 +256,7 @@ class Score:
     longest of them; 0 where nobody counted. `cut` tells that one of them ended at its limit, not by itself. `failure`
     is how a call failed that the prompt itself made fail: then the value is 0, and the feedback says why. `logprobs`
     are those of the labels, where the answer was to be read from them: empty where they are not among what the model
-    told, None where it told nothing.
+    told, None where it told nothing. `parts` are the scores of which `value` is made, by name, if it is made of some.
     """
 
     value: float
@@ -268,6 +268,7 @@ class Score:
     cut: bool = False
     failure: FailureKind | None = None
     logprobs: tuple[float, ...] | None = None
+    parts: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def failed(self) -> bool:

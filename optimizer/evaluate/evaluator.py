@@ -22,7 +22,7 @@ from optimizer.ledger.ledger import Ledger
 from optimizer.prompt.builder import Builder
 from optimizer.prompt.formatted import NoLabel
 from optimizer.system.limits import check_depth
-from optimizer.task.metrics.base import Metric
+from optimizer.task.metrics.base import Metric, graded
 from optimizer.types import Candidate, Example, Failure, Phase, Score
 
 Result = Score | Failure
@@ -45,6 +45,16 @@ class BlockCut(BudgetSpent):
     def __init__(self, spent: BudgetSpent, results: Sequence[Result]) -> None:
         super().__init__(spent.name)
         self.results = results
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What a program said to one example, or the exception that it raised, and the calls that it made."""
+
+    prediction: Any
+    raised: Exception | None
+    answers: Sequence[Answer]
+    trace: Trace
 
 
 @dataclass
@@ -146,21 +156,27 @@ class Evaluator:
         return max(predictors, self._calls.get(predictors, 1))
 
     async def _one(self, program: dspy.Module, example: Example, spent: list[BudgetSpent]) -> Result:
-        async with self._slots:
-            if spent:
-                raise spent[0]  # the block cannot be completed, so no more is spent on it
-            # A task of asyncio's has a context of its own: no other example's calls are tagged by this.
-            tag_of_call.set(replace(tag_of_call.get(), example=example.id))
-            try:
-                return (await self.traced(program, example))[0]
-            except BudgetSpent as problem:
-                spent.append(problem)
-                raise
+        try:
+            async with self._slots:
+                if spent:
+                    raise spent[0]  # the block cannot be completed, so no more is spent on it
+                # A task of asyncio's has a context of its own: no other example's calls are tagged by this.
+                tag_of_call.set(replace(tag_of_call.get(), example=example.id))
+                said = await self._said(program, example)
+            return await self._worth(said, example)
+        except BudgetSpent as problem:
+            spent.append(problem)
+            raise
 
     async def traced(self, program: dspy.Module, example: Example) -> tuple[Result, Trace]:
         """Return one example's result, and what each predictor was given and said on the way there."""
+        said = await self._said(program, example)
+        return await self._worth(said, example), said.trace
+
+    async def _said(self, program: dspy.Module, example: Example) -> _Said:
         trace: Trace = []
         raised: Exception | None = None
+        prediction: Any = None
         with collected_answers() as answers, dspy.context(lm=self.lm, disable_history=True, trace=trace):
             try:
                 prediction = await call_program(program, example.inputs)
@@ -168,22 +184,27 @@ class Evaluator:
                 raised = problem
         if len(answers) > 1:
             self._calls[len(program.predictors())] = max(self._calls_each(program), len(answers))
-        result = self.scored(prediction, example) if raised is None else self.explained(raised, example)
-        return with_calls(result, answers), trace
+        return _Said(prediction, raised, answers, trace)
 
-    def scored(self, prediction: Any, example: Example) -> Score:
+    async def _worth(self, said: _Said, example: Example) -> Result:
+        if said.raised is None:
+            return with_calls(await self.scored(said.prediction, example), said.answers)
+        return with_calls(await self.explained(said.raised, example), said.answers)
+
+    async def scored(self, prediction: Any, example: Example) -> Score:
         """Return the metric's word on a program's answer; raises TaskError from the user's metric."""
         answer = self._answer(prediction)
         try:
             check_depth(answer)
         except ValueError as problem:
-            return self._unreadable(str(problem), example)
-        value, feedback = self.metric(example, answer)
-        return Score(value, answer, feedback, logprobs=getattr(prediction, "label_logprobs", None))
+            return await self._unreadable(str(problem), example)
+        grade = await graded(self.metric, example, answer)
+        logprobs = getattr(prediction, "label_logprobs", None)
+        return Score(grade.value, answer, grade.feedback, logprobs=logprobs, parts=grade.parts)
 
-    def _unreadable(self, text: str, example: Example) -> Score:
-        value, feedback = self.metric(example, None)
-        return Score(value, {UNREADABLE: text}, feedback)
+    async def _unreadable(self, text: str, example: Example) -> Score:
+        grade = await graded(self.metric, example, None)
+        return Score(grade.value, {UNREADABLE: text}, grade.feedback, parts=grade.parts)
 
     def _answer(self, prediction: Any) -> dict[str, Any]:
         if self.outputs is not None:
@@ -193,23 +214,23 @@ class Evaluator:
             raise TaskError(what, "Return dspy.Prediction(…) from its forward.")
         return dict(prediction.items())
 
-    def explained(self, problem: Exception, example: Example) -> Result:
+    async def explained(self, problem: Exception, example: Example) -> Result:
         """Tell what is the prompt's fault as far as anyone can tell, and wrong, from an answer that never came.
 
         The prompt's fault are an answer that cannot be read, one that a program fails on, and a call that no provider
         answers as it is.
         """
         if isinstance(problem, AdapterParseError):
-            unread = self._unreadable(problem.lm_response or "", example)
+            unread = await self._unreadable(problem.lm_response or "", example)
             return replace(unread, logprobs=problem.logprobs) if isinstance(problem, NoLabel) else unread
         error = metier_error_in(problem)
         if isinstance(error, CallError):
             return Failure(error.kind, error.what).judged
         if error is not None or isinstance(problem, LMError):
             raise error or problem
-        value, _ = self.metric(example, None)
+        grade = await graded(self.metric, example, None)
         raised = f"{type(problem).__name__}: {problem}"
-        return Score(value, {RAISED: raised}, f"the program raised {raised}")
+        return Score(grade.value, {RAISED: raised}, f"the program raised {raised}", parts=grade.parts)
 
 
 def with_calls(result: Result, answers: Sequence[Answer]) -> Result:

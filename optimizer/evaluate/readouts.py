@@ -10,6 +10,7 @@ import numpy as np
 from optimizer.evaluate.calibration import UNKNOWN, cross_fitted, fit
 from optimizer.evaluate.evaluator import Evaluator, Result
 from optimizer.prompt.readout import Labels, labels_of
+from optimizer.task.metrics.base import graded
 from optimizer.types import Candidate, Example, Score
 
 
@@ -33,7 +34,7 @@ async def calibrated(
     chosen = chances.round(9).argmax(axis=1).tolist()  # rounded: ties go to the first label anywhere
     read = list(results)
     for at, number in zip(known, chosen, strict=True):
-        read[at] = _read_as(evaluator, labels, number, examples[at], results[at])
+        read[at] = await _read_as(evaluator, labels, number, examples[at], results[at])
     await evaluator.record(candidate, examples, read, split)
     fitted = replace(prompt, calibration=fit(table, truth, labels.words, candidate.together))
     return replace(candidate, prompts={name: fitted}), read
@@ -45,11 +46,11 @@ def label_numbers(labels: Labels, examples: Sequence[Example]) -> list[int]:
     return [UNKNOWN if number is None else number for number in numbers]
 
 
-def _read_as(evaluator: Evaluator, labels: Labels, number: int, example: Example, result: Result) -> Result:
+async def _read_as(evaluator: Evaluator, labels: Labels, number: int, example: Example, result: Result) -> Result:
     """Return a result as if a label had been the answer."""
     value = labels.value(number)
     if not isinstance(result, Score) or result.answer.get(labels.field) == value:
         return result
     answer = {**result.answer, labels.field: value}
-    worth, feedback = evaluator.metric(example, answer)
-    return replace(result, value=worth, answer=answer, feedback=feedback)
+    grade = await graded(evaluator.metric, example, answer)
+    return replace(result, value=grade.value, answer=answer, feedback=grade.feedback, parts=grade.parts)

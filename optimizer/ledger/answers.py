@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from optimizer.ledger.encode import json_text, storable
@@ -24,7 +24,8 @@ class Answer:
     """What a candidate answered to one example; `failure` is how the call failed, if it did.
 
     Then `value` is None, or 0 where the prompt was to blame. `position` counts from 0 in the split's order. `tokens`
-    are those of the `calls` that led to the answer; `cut` tells that one of them ended at its limit.
+    are those of the `calls` that led to the answer; `cut` tells that one of them ended at its limit. `parts` are the
+    scores that the value is made of, by name.
     """
 
     example: str
@@ -37,6 +38,7 @@ class Answer:
     tokens: int = 0
     calls: int = 0
     cut: bool = False
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 def put_scores(
@@ -51,10 +53,10 @@ def put_scores(
     """Record a block's results together; `start` is the block's position in the split's order."""
     sql = (
         "INSERT INTO scores (candidate, split, position, example, metric,"
-        " value, answer, feedback, failure, tokens, calls, cut) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " value, answer, feedback, failure, tokens, calls, cut, parts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (candidate, split, position, metric) DO UPDATE SET example = excluded.example,"
         " value = excluded.value, answer = excluded.answer, feedback = excluded.feedback, failure = excluded.failure,"
-        " tokens = excluded.tokens, calls = excluded.calls, cut = excluded.cut"
+        " tokens = excluded.tokens, calls = excluded.calls, cut = excluded.cut, parts = excluded.parts"
     )
     rows = [
         (candidate, split, start + offset, example, metric, *_columns(result))
@@ -66,9 +68,9 @@ def put_scores(
 def _columns(result: Score | Failure) -> tuple[Any, ...]:
     if isinstance(result, Score):
         feedback = scrub(result.feedback) if result.failure else result.feedback
-        fields = json_text(dict(result.answer))
-        return result.value, fields, storable(feedback), result.failure, result.tokens, result.calls, result.cut
-    return None, "{}", storable(scrub(result.message)), result.kind, 0, 0, False
+        fields, parts = json_text(dict(result.answer)), json_text(dict(result.parts))
+        return result.value, fields, storable(feedback), result.failure, result.tokens, result.calls, result.cut, parts
+    return None, "{}", storable(scrub(result.message)), result.kind, 0, 0, False, "{}"
 
 
 def answers_of(ledger: Reader, candidate: str, split: str) -> list[Answer]:
@@ -80,6 +82,7 @@ def answers_of(ledger: Reader, candidate: str, split: str) -> list[Answer]:
             Answer(
                 fields=parsed("scores", "answer", row["answer"]) or {},
                 cut=bool(row["cut"]),
+                parts=parsed("scores", "parts", row["parts"]) or {},
                 **{name: row[name] for name in same},
             )
             for row in rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-VERSION = 8
+VERSION = 9
 BIRTH = f"INSERT INTO meta (key, value) VALUES ('version', '{VERSION}');"  # noqa: S608
 
 TABLES = """
@@ -68,6 +68,7 @@ CREATE TABLE scores (
     tokens     INTEGER NOT NULL DEFAULT 0,   -- of the calls that led to the answer, whoever paid for them
     calls      INTEGER NOT NULL DEFAULT 0,
     cut        INTEGER NOT NULL DEFAULT 0,   -- 1 where one of them ended at its limit of tokens
+    parts      TEXT NOT NULL DEFAULT '{}',   -- JSON, the scores that the value is made of, by name
     UNIQUE (candidate, split, position, metric)
 );
 CREATE TABLE decisions (
@@ -111,7 +112,7 @@ SEALED = {
     ),
     "scores": (
         *("id", "candidate", "split", "position", "example", "metric", "value", "answer", "feedback", "failure"),
-        *("tokens", "calls", "cut"),
+        *("tokens", "calls", "cut", "parts"),
     ),
 }
 

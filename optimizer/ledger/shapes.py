@@ -259,6 +259,7 @@ _COLUMNS: Mapping[tuple[str, str], Any] = {
     ("calls", "response"): _Response,
     ("calls", "failure"): _Failed,
     ("scores", "answer"): dict[str, Any],
+    ("scores", "parts"): dict[str, Figure],
     ("trials", "prompts"): dict[str, dict[str, Any]],
     ("trials", "params"): dict[str, Any],
     ("trials", "parents"): list[str],

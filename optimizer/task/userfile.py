@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,11 @@ class UserFunction:
         """Call it; whatever it raises becomes a TaskError that names it, the line and `about`."""
         with _naming(self.path, self.label, about):
             return self.function(*arguments)
+
+    async def awaited(self, coroutine: Coroutine[Any, Any, Any], about: str = "") -> Any:
+        """Return what a coroutine of its comes to, with the same errors as `call`."""
+        with _naming(self.path, self.label, about):
+            return await coroutine
 
 
 def find_file(reference: str, folder: Path, source: str) -> tuple[Path, str]:

@@ -174,7 +174,8 @@ class DspySearch:
         """Return the task's metric of an answer, and what it says; what is no answer scores 0."""
         if not isinstance(said, dspy.Prediction):
             return dspy.Prediction(score=0.0, feedback="the answer could not be read")
-        result = self.evaluator.scored(said, Example(gold.inputs().toDict(), gold.labels().toDict()))
+        example = Example(gold.inputs().toDict(), gold.labels().toDict())
+        result = asyncio.run(self.evaluator.scored(said, example))
         return dspy.Prediction(score=result.value, feedback=result.feedback)
 
     async def _score(self, candidate: Candidate, record: TrialRecord) -> None:

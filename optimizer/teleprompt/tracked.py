@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -62,11 +63,15 @@ class Scorer:
             stop = self.gate.stopped_by(problem)
             if stop is not None:
                 raise stop from None
-            self.record.put(candidate, example, with_calls(self.evaluator.explained(problem, example), answers))
+            self.record.put(
+                candidate, example, with_calls(asyncio.run(self.evaluator.explained(problem, example)), answers)
+            )
             raise
         finally:
             tag_of_call.reset(token)  # the next call of this thread may be the prompt model's
-        self.record.put(candidate, example, with_calls(self.evaluator.scored(prediction, example), answers))
+        self.record.put(
+            candidate, example, with_calls(asyncio.run(self.evaluator.scored(prediction, example)), answers)
+        )
         return prediction
 
 

@@ -18,6 +18,7 @@ from optimizer.evaluate.evaluator import CUT, BlockCut, Evaluator, phase_tag, wi
 from optimizer.ledger.answers import answers_of, cut_answers, known_failures, tokens_per_call
 from optimizer.ledger.calls import CallTag
 from optimizer.ledger.ledger import Ledger
+from optimizer.task.metrics.base import Grade
 from optimizer.types import CAUSED_BY_PROMPT, Candidate, Example, Failure, FailureKind, Phase, Prompt, Score
 
 CANDIDATE = Candidate({"predict": Prompt("i")})
@@ -133,6 +134,28 @@ def test_a_score_tells_the_tokens_of_the_calls_that_led_to_it_and_not_the_judges
 
     assert [(r.tokens, r.calls) for r in asyncio.run(go()) if isinstance(r, Score)] == [(15, 2), (16, 2), (17, 2)]
     assert next((r.tokens, r.calls) for r in answers_of(ledger, CANDIDATE.id, "validation")) == (15, 2)
+
+
+class Waiting(Metric):
+    """Grades by two parts, once as many answers are there as it waits for."""
+
+    def __init__(self, parties: int = 1) -> None:
+        self.met = asyncio.Barrier(parties)
+
+    async def grade(self, example: Example, answer: Any) -> Grade:
+        await asyncio.wait_for(self.met.wait(), 60)
+        return Grade(0.75, "half of it", {"right": 1.0, "short": 0.5})
+
+
+def test_the_parts_of_a_score_are_in_the_ledger(ledger: Ledger) -> None:
+    results = run(ledger, str, metric=Waiting())
+    assert results[1] == Score(0.75, {"answer": "1"}, "half of it", parts={"right": 1.0, "short": 0.5})
+    assert [row.parts for row in answers_of(ledger, CANDIDATE.id, "validation")] == [{"right": 1.0, "short": 0.5}] * 6
+
+
+def test_a_metric_that_waits_holds_up_no_call(ledger: Ledger) -> None:
+    """Else a judge would wait for the task model's slot, and all answers for the judge."""
+    assert len(run(ledger, str, metric=Waiting(parties=6), concurrency=1)) == 6
 
 
 def test_what_came_is_in_the_ledger_at_its_place(ledger: Ledger) -> None:

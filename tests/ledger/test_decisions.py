@@ -21,6 +21,7 @@ from optimizer.ledger.decisions import (
 )
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
+from optimizer.ledger.schema import VERSION
 from optimizer.system.redact import hide
 
 
@@ -107,9 +108,9 @@ def test_no_ledger_is_made_where_none_is(tmp_path: Path) -> None:
 
 def test_a_ledger_of_another_version_is_left_alone(tmp_path: Path) -> None:
     with closing(Ledger(tmp_path / "ledger.db")) as ledger:
-        ledger.put_meta("version", 7)
+        ledger.put_meta("version", VERSION - 1)
     before = (tmp_path / "ledger.db").read_bytes()
-    with pytest.raises(LedgerError, match="version 7, this metier writes 8"):
+    with pytest.raises(LedgerError, match=f"version {VERSION - 1}, this metier writes {VERSION}"):
         record_decision(tmp_path, PROMOTE, {})
     record_trust(tmp_path, "best.json", ["the address 'x'"])  # a prompt of an older run can still be trusted
     assert (tmp_path / "ledger.db").read_bytes() == before

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 from optimizer.system.limits import shorten
 from optimizer.task.schema import FieldSpec
@@ -30,6 +30,39 @@ class Metric(Protocol):
         """Return (score in [0, 1], feedback); an answer of None was unparsable and scores 0.0."""
 
 
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """A score in [0, 1], what is remarked, and the scores of its parts, in [0, 1] too, by their names."""
+
+    value: float
+    feedback: str = ""
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+
+@runtime_checkable
+class WaitingMetric(Metric, Protocol):
+    """A metric that waits for something: a model, a process, a user's coroutine. `__call__` blocks until it has it."""
+
+    async def grade(self, example: Example, answer: Mapping[str, Any] | None) -> Grade:
+        """Return what the answer is worth, while others are graded."""
+
+
+@runtime_checkable
+class PartsMetric(Metric, Protocol):
+    """A metric whose score is made of others."""
+
+    def parts(self, example: Example, answer: Mapping[str, Any] | None) -> Mapping[str, float]:
+        """Return the score of each part by its name; the same names whatever the answer is to one example."""
+
+
+async def graded(metric: Metric, example: Example, answer: Mapping[str, Any] | None) -> Grade:
+    """Return a metric's word on one answer, whatever kind of metric it is."""
+    if isinstance(metric, WaitingMetric):
+        return await metric.grade(example, answer)
+    value, feedback = metric(example, answer)
+    return Grade(value, feedback, metric.parts(example, answer) if isinstance(metric, PartsMetric) else {})
+
+
 @dataclass(frozen=True)
 class FieldMetric:
     """Compares each output on its own; scores the worst of them, or their mean with `partial`."""
@@ -45,13 +78,13 @@ class FieldMetric:
         if answer is None:
             return 0.0, f"expected {_expected(example.outputs, self.outputs)}; the answer could not be read"
         scores, remarks = [], []
-        for field, spec in self.outputs.items():
-            expected, seen = example.outputs[field], answer.get(field)
+        for name, spec in self.outputs.items():
+            expected, seen = example.outputs[name], answer.get(name)
             score, remark = self.compare(spec, expected, seen) if seen is not None else (0.0, "")
             scores.append(score)
             if score < 1:
                 got = "nothing" if seen is None else shorten(seen, WIDTH)
-                what = f"expected {field} = {shorten(expected, WIDTH)}, got {got}"
+                what = f"expected {name} = {shorten(expected, WIDTH)}, got {got}"
                 remarks.append(f"{what} ({remark})" if remark else what)
         score = sum(scores) / len(scores) if self.partial else min(scores)
         return score, "; ".join(remarks) or f"correct: {_expected(example.outputs, self.outputs)}"

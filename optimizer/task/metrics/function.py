@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -12,7 +14,8 @@ from typing import Any
 from optimizer.errors import TaskError
 from optimizer.system.limits import shorten
 from optimizer.system.source import name_of, whole_source
-from optimizer.task.metrics.own import as_score
+from optimizer.task.metrics.base import Grade
+from optimizer.task.metrics.own import UNREAD, as_score
 from optimizer.types import Example, digest
 
 _WANTED = "Return a number from 0 to 1, True or False, (number, feedback), or dspy.Prediction(score=…, feedback=…)."
@@ -40,15 +43,35 @@ class FunctionMetric:
         Raises TaskError where the function fails or returns anything but a score in [0, 1].
         """
         if answer is None:
-            return 0.0, "the answer could not be read"
-        about = f"on {shorten(dict(example.inputs))} with the answer {shorten(dict(answer))}"
-        more = [None] * (self.arguments - 2)
+            return UNREAD
+        about = _about(example, answer)
+        with self._naming(about):
+            result = self._called(example, answer)
+            if inspect.iscoroutine(result):
+                result = asyncio.run(result)
+        return as_score(result, f"the metric {self.name}", about, _WANTED)
+
+    async def grade(self, example: Example, answer: Mapping[str, Any] | None) -> Grade:
+        """Return the same; where the function is `async def`, others are graded while it waits."""
+        if answer is None:
+            return Grade(*UNREAD)
+        about = _about(example, answer)
+        with self._naming(about):
+            result = self._called(example, answer)
+            if inspect.iscoroutine(result):
+                result = await result
+        return Grade(*as_score(result, f"the metric {self.name}", about, _WANTED))
+
+    def _called(self, example: Example, answer: Mapping[str, Any]) -> Any:
+        return self.function(self._example(example), _prediction(answer), *[None] * (self.arguments - 2))
+
+    @contextmanager
+    def _naming(self, about: str) -> Iterator[None]:
         try:
-            result = self.function(self._example(example), _prediction(answer), *more)
+            yield
         except Exception as problem:  # the boundary to the user's metric
             what = f"the metric {self.name} raised {type(problem).__name__}: {problem} {about}"
             raise TaskError(what, "Correct it; what was paid is kept in the run's folder.") from problem
-        return as_score(result, f"the metric {self.name}", about, _WANTED)
 
     def _example(self, example: Example) -> Any:
         import dspy
@@ -59,6 +82,10 @@ class FunctionMetric:
         # A copy, so that a function which changes its arguments does not change the example.
         values = copy.deepcopy({**row, **example.inputs, **example.outputs})
         return dspy.Example(values).with_inputs(*example.inputs)
+
+
+def _about(example: Example, answer: Mapping[str, Any]) -> str:
+    return f"on {shorten(dict(example.inputs))} with the answer {shorten(dict(answer))}"
 
 
 def _prediction(answer: Mapping[str, Any]) -> Any:

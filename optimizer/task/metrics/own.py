@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import inspect
 import math
@@ -12,10 +13,12 @@ from typing import Any
 
 from optimizer.errors import TaskError
 from optimizer.system.limits import shorten
+from optimizer.task.metrics.base import Grade
 from optimizer.task.userfile import UserFunction, load_function
 from optimizer.types import Example
 
 _WANTED = "Return a number from 0 to 1, True or False, or (number, feedback)."
+UNREAD = 0.0, "the answer could not be read"
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,31 @@ class PythonMetric:
         Raises TaskError where the function fails or returns anything but a score in [0, 1].
         """
         if answer is None:
-            return 0.0, "the answer could not be read"
+            return UNREAD
+        about = _about(example, answer)
+        result = self._called(example, answer, about)
+        if inspect.iscoroutine(result):
+            result = asyncio.run(self.function.awaited(result, about))
+        return as_score(result, f"{self.function.label}:", about, _WANTED)
+
+    async def grade(self, example: Example, answer: Mapping[str, Any] | None) -> Grade:
+        """Return the same; where the function is `async def`, others are graded while it waits."""
+        if answer is None:
+            return Grade(*UNREAD)
+        about = _about(example, answer)
+        result = self._called(example, answer, about)
+        if inspect.iscoroutine(result):
+            result = await self.function.awaited(result, about)
+        return Grade(*as_score(result, f"{self.function.label}:", about, _WANTED))
+
+    def _called(self, example: Example, answer: Mapping[str, Any], about: str) -> Any:
         # Copies, so that a function which changes its arguments does not change the example.
         known = copy.deepcopy({**example.inputs, **example.outputs})
-        about = f"on {example.origin or example.id} with the answer {shorten(dict(answer))}"
-        result = self.function.call(known, copy.deepcopy(dict(answer)), about=about)
-        return as_score(result, f"{self.function.label}:", about, _WANTED)
+        return self.function.call(known, copy.deepcopy(dict(answer)), about=about)
+
+
+def _about(example: Example, answer: Mapping[str, Any]) -> str:
+    return f"on {example.origin or example.id} with the answer {shorten(dict(answer))}"
 
 
 def as_score(result: Any, metric: str, about: str, wanted: str) -> tuple[float, str]:
@@ -45,9 +67,6 @@ def as_score(result: Any, metric: str, about: str, wanted: str) -> tuple[float, 
 
     Raises TaskError for anything else: `metric` and `about` begin and end the message, `wanted` says what to return.
     """
-    if inspect.iscoroutine(result):
-        result.close()
-        raise TaskError(f"{metric} is async", "Write it as a plain 'def'.")
     value, feedback = unpacked(result)
     number = as_number(value)
     if number is None or not 0 <= number <= 1:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from optimizer.errors import TaskError
+from optimizer.task.metrics.base import Grade, graded
 from optimizer.task.metrics.own import PythonMetric, python_metric
 from optimizer.types import Example
 
@@ -84,9 +86,29 @@ def test_refuses_what_is_no_score(tmp_path: Path, body: str, parts: list[str]) -
         assert part in str(caught.value)
 
 
-def test_refuses_an_async_function(tmp_path: Path) -> None:
-    with pytest.raises(TaskError, match=r"is async\n.*plain 'def'"):
-        metric(tmp_path, "async def score(e, a): return 1\n")(EXAMPLE, {})
+@pytest.mark.parametrize("start", ["def", "async def"])
+def test_an_async_function_scores_as_a_plain_one(tmp_path: Path, start: str) -> None:
+    asked = metric(tmp_path, f"{start} score(e, a): return 0.5, 'half'\n")
+    assert asked(EXAMPLE, {}) == (0.5, "half")
+    assert asyncio.run(graded(asked, EXAMPLE, {})) == Grade(0.5, "half")
+    assert asyncio.run(graded(asked, EXAMPLE, None)) == Grade(*asked(EXAMPLE, None))
+
+
+def test_async_functions_wait_side_by_side(tmp_path: Path) -> None:
+    code = "import asyncio\nmet = asyncio.Barrier(2)\nasync def score(e, a):\n    await met.wait()\n    return 1\n"
+    asked = metric(tmp_path, code)
+
+    async def both() -> list[Grade]:
+        return await asyncio.wait_for(asyncio.gather(*(graded(asked, EXAMPLE, {}) for _ in range(2))), 60)
+
+    assert [grade.value for grade in asyncio.run(both())] == [1.0, 1.0]
+
+
+def test_what_an_async_function_raises_is_named(tmp_path: Path) -> None:
+    asked = metric(tmp_path, "async def score(e, a):\n    return 1 / 0\n")
+    for call in (lambda: asked(EXAMPLE, {}), lambda: asyncio.run(graded(asked, EXAMPLE, {}))):
+        with pytest.raises(TaskError, match=r"metric.py:score \(line 2\) raised ZeroDivisionError: .* on a.jsonl:7"):
+            call()
 
 
 @pytest.mark.parametrize("arguments", ["", "example", "a, b, c", "a, b, *, c"])

@@ -34,6 +34,7 @@ from optimizer.prompt.overlap import duplicates_note, near_duplicates, quotes, q
 from optimizer.report.result import trial_counts, unspent_note, usage_json
 from optimizer.report.words import failures_text, masked_text
 from optimizer.search.baselines import Compared, baseline_runs, measure_baselines
+from optimizer.search.breakdown import by_part
 from optimizer.search.front import Point, choose
 from optimizer.search.pools import task_screen
 from optimizer.search.schedule import Schedule, affordable_answers, make_schedule
@@ -242,6 +243,7 @@ def report(
         notes=tuple(notes.texts),
         lost_calls=lost_calls(ledger),
         baselines=tuple(_baseline(ledger, one) for one in compared),
+        parts=tuple(by_part(outcome)),
         front=tuple(asdict(point) for point in winner.front),
         proposers=proposers_of(ledger)[0],
     )

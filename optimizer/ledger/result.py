@@ -80,6 +80,41 @@ class Baseline:
 
 
 @dataclass(frozen=True)
+class Part:
+    """One part of the score on the test split, such as a field of an object or a criterion of a rubric.
+
+    `difference` is winner − seed, over the `examples` that have this part and that both have answered.
+    """
+
+    name: str
+    examples: int
+    seed: float
+    seed_ci95: Interval
+    winner: float
+    winner_ci95: Interval
+    difference: float
+    difference_ci95: Interval
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as result.json has it."""
+        return {
+            "name": self.name,
+            "examples": self.examples,
+            "seed": {"mean": self.seed, "ci95": list(self.seed_ci95)},
+            "winner": {"mean": self.winner, "ci95": list(self.winner_ci95)},
+            "difference": {"mean": self.difference, "ci95": list(self.difference_ci95)},
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Part:
+        """Rebuild it from `to_json`'s data."""
+        seed, winner, gain = (
+            (data[name]["mean"], _interval(data[name]["ci95"])) for name in ("seed", "winner", "difference")
+        )
+        return cls(data["name"], data["examples"], *seed, *winner, *gain)
+
+
+@dataclass(frozen=True)
 class Report:
     """The outcome of a run; `to_json` gives the schema of result.json."""
 
@@ -101,6 +136,7 @@ class Report:
     notes: tuple[str, ...] = ()
     lost_calls: int = 0
     baselines: tuple[Baseline, ...] = ()
+    parts: tuple[Part, ...] = ()
     front: tuple[dict[str, Any], ...] = ()
     proposers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -134,6 +170,7 @@ class Report:
             },
             "difference": {"mean": self.difference, "ci95": list(self.difference_ci95)},
             "baselines": [baseline.to_json() for baseline in self.baselines],
+            "parts": [part.to_json() for part in self.parts],
             "pareto_front": list(self.front),
             "recommendation": self.recommendation,
             "notes": list(self.notes),
@@ -153,6 +190,7 @@ class Report:
             difference=data["difference"]["mean"],
             difference_ci95=_interval(data["difference"]["ci95"]),
             baselines=tuple(map(Baseline.from_json, data["baselines"])),
+            parts=tuple(map(Part.from_json, data["parts"])),
             front=tuple(data["pareto_front"]),
             notes=tuple(data["notes"]),
             proposers=data["proposers"],

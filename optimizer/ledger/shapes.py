@@ -32,7 +32,7 @@ class _Winner(_Side):
     prompt: dict[str, dict[str, Any]]
 
 
-class _Difference(TypedDict):
+class _Mean(TypedDict):
     mean: Figure
     ci95: Interval
 
@@ -42,8 +42,16 @@ class _Baseline(_Side):
     examples: Count
     cut_off: bool
     winner_score: Figure
-    difference: _Difference
+    difference: _Mean
     prompt: dict[str, dict[str, Any]]
+
+
+class _Part(TypedDict):
+    name: str
+    examples: Count
+    seed: _Mean
+    winner: _Mean
+    difference: _Mean
 
 
 class _Usage(TypedDict):
@@ -75,8 +83,9 @@ class _Result(TypedDict):
     mlflow: dict[str, str | None] | None
     seed: _Side
     winner: _Winner
-    difference: _Difference
+    difference: _Mean
     baselines: list[_Baseline]
+    parts: list[_Part]
     pareto_front: list[_Point]
     notes: list[str]
     proposers: dict[str, dict[str, Any]]

@@ -46,9 +46,32 @@ def outcome_section(result: Scored) -> Section:
     figure = Figure(title, description, intervals(drawn, title, description), table)
     return Section(
         "On the test examples",
-        [Section("Scores with their intervals", [figure]), Section("What they say", notes)],
+        [Section("Scores with their intervals", [figure]), Section("What they say", notes), *_parts(result)],
         columns=True,
     )
+
+
+def _parts(result: Scored) -> list[Section]:
+    """Return the scores of what a score is made of, where its metric tells it."""
+    if not result["parts"]:
+        return []
+    head = ("part", "examples", "seed", "winner", "winner ahead by", "95 % interval of that")
+    rows = [
+        (
+            cell(part["name"]),
+            str(part["examples"]),
+            f"{part['seed']['mean']:.3f}",
+            f"{part['winner']['mean']:.3f}",
+            f"{part['difference']['mean']:+.3f}",
+            interval(*part["difference"]["ci95"], form="+.3f"),
+        )
+        for part in result["parts"]
+    ]
+    explanation = Text(
+        "What the score is made of, each part over the test examples that have it. An answer that could not be read "
+        "counts as 0. The intervals are of 95 % each: of twenty parts one may lie outside of its own by chance."
+    )
+    return [Section("By part of the score", [Table("Scores by part", head, rows), explanation])]
 
 
 def _price(examples: int) -> list[Block]:

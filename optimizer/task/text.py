@@ -6,6 +6,7 @@ import json
 import math
 import unicodedata
 from collections.abc import Container, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,6 +15,8 @@ from optimizer.system.files import is_folder
 from optimizer.system.limits import TOO_DEEP, check_depth
 
 SHOWN = 5
+# Of the problems of a whole data set: lines that a message shows, and rows that one of them names.
+LINES, NAMED = 20, 3
 
 
 def fold(text: str) -> str:
@@ -65,6 +68,68 @@ def refuse(problems: Sequence[str], remedy: str) -> None:
         return
     more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
     raise TaskError("\n".join([*problems[:SHOWN], *more]), remedy)
+
+
+@dataclass
+class _Kind:
+    """The problems with one remedy: what was seen, the rows it was seen in, and in how many rows there was more."""
+
+    repair: str | None
+    rows: dict[object, list[str]] = field(default_factory=dict)
+    texts: dict[object, str] = field(default_factory=dict)
+    counts: dict[object, int] = field(default_factory=dict)
+    beyond: int = 0
+
+    def lines(self, most: int) -> list[str]:
+        shown = list(self.rows)[:most]
+        hidden = self.beyond + sum(self.counts[key] for key in self.rows if key not in shown)
+        return [*(self._line(key) for key in shown), *([f"and {hidden:,} more"] if hidden else [])]
+
+    def _line(self, key: object) -> str:
+        first, *others = self.rows[key]
+        uncounted = self.counts[key] - len(self.rows[key])
+        more = f" and {uncounted:,} more" if uncounted else ""
+        return f"{first}: {self.texts[key]}" + (f" (also {', '.join(others)}{more})" if others else "")
+
+
+class Problems:
+    """What is wrong in the data, gathered in one pass and then told in one error.
+
+    The same problem in several rows is one line. `repairs` tells if the task may say `repair`, which mends some kinds.
+    """
+
+    def __init__(self, repairs: bool = False) -> None:
+        self._repairs = repairs
+        self._kinds: dict[str, _Kind] = {}
+
+    def __len__(self) -> int:
+        """Return in how many rows there is one, a row with two being counted twice."""
+        return sum(kind.beyond + sum(kind.counts.values()) for kind in self._kinds.values())
+
+    def add(self, origin: str, problem: object, remedy: str, repair: str | None = None) -> None:
+        """Take note of a problem. It is turned to text only if it is shown; its `key` tells it from others."""
+        kind = self._kinds.setdefault(remedy, _Kind(repair))
+        key = getattr(problem, "key", None) or str(problem)
+        if key in kind.rows:
+            kind.counts[key] += 1
+            if len(kind.rows[key]) < NAMED:
+                kind.rows[key].append(origin)
+        elif len(kind.rows) < LINES:
+            kind.rows[key], kind.counts[key], kind.texts[key] = [origin], 1, str(problem)
+        else:
+            kind.beyond += 1
+
+    def refuse(self) -> None:
+        """Raise one TaskError with all kinds of problems, each with some of its rows; none, no error."""
+        if not self._kinds:
+            return
+        each = max(2, LINES // len(self._kinds))
+        lines = [line for kind in self._kinds.values() for line in kind.lines(each)]
+        repairs = [kind.repair for kind in self._kinds.values() if kind.repair is not None]
+        remedies = list(self._kinds)
+        if repairs and self._repairs:
+            remedies.append(f"Or add repair: [{', '.join(dict.fromkeys(repairs))}] under data.")
+        raise TaskError("\n".join(lines), " ".join(remedies))
 
 
 def no_such_file(path: Path, label: str, suffixes: Container[str]) -> TaskError:

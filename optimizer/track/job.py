@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from optimizer.types import Phase, Usage, digest
 PAGES = ("best.md", "report.md", "report.html")
 NOTE = "mlflow.note.content"  # the UI shows it above the run, as Markdown
 MICRO = 1_000_000
+_UNFIT = re.compile(r"[^\w. -]", re.ASCII)
 PHASES: tuple[Phase, ...] = ("search", "test")
 
 
@@ -104,6 +106,16 @@ def _outcome(report: Report) -> dict[str, float]:
         "total_usd": usage["usd"] + report.test_usage["usd"],
         "seconds": report.seconds,
         **{f"trials_{state}": count for state, count in report.trials.items()},
+        **_parts(report),
+    }
+
+
+def _parts(report: Report) -> dict[str, float]:
+    """Return each part's scores as `part/NAME/winner`, in the characters that MLflow allows in a metric's name."""
+    return {
+        f"part/{_UNFIT.sub('_', part.name)}/{figure}": getattr(part, figure)
+        for part in report.parts
+        for figure in ("seed", "winner", "difference")
     }
 
 

@@ -358,13 +358,13 @@ def damage_is_refused(world: World) -> None:
     assert "meta changed by itself" in message
 
 
-@says(LEDGER, "- A ledger of another version of metier: one line says so. (Version 8 today.)")
+@says(LEDGER, "- A ledger of another version of metier: one line says so. (Version 9 today.)")
 def another_version_is_refused(world: World) -> None:
-    assert VERSION == 8
+    assert VERSION == 9
     shutil.copytree(world.run, world.tmp / "run")
     with closing(Ledger(world.tmp / "run" / "ledger.db")) as ledger:
         ledger.put_meta("version", 7)
-    assert "version 7, this metier writes 8" in world.refused("status", world.tmp / "run").splitlines()[0]
+    assert f"version 7, this metier writes {VERSION}" in world.refused("status", world.tmp / "run").splitlines()[0]
 
 
 @says(RESUME, "Only one process works on a folder; a second is refused, or waits with `--wait`.")

@@ -125,6 +125,7 @@ def result(seed: Candidate, winner: Candidate, task: str) -> dict[str, Any]:
         "seconds": 12.3,
         "mlflow": None,
         "baselines": [],
+        "parts": [],
         "pareto_front": [],
         "proposers": {},
         "recommendation": "Use the winner: it is better than the seed on examples that neither has seen.",

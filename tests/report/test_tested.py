@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from optimizer.ledger.result import Baseline, Side
-from optimizer.report.blocks import Figure, Text
+from optimizer.ledger.result import Baseline, Part, Side
+from optimizer.report.blocks import Figure, Table, Text
+from optimizer.report.clean import cell
 from optimizer.report.tested import outcome_section
 
 from .conftest import SEED, WINNER
@@ -89,3 +90,10 @@ def test_a_report_comes_back_from_its_data(report: MakeReport) -> None:
     made = report(baselines=(baseline(0.1, -0.05, 0.2),))
     again = type(made).from_json(made.to_json(), SEED, made.run_dir)
     assert again.to_json() == made.to_json()
+
+
+def test_the_parts_of_a_score_have_a_table_of_their_own(report: MakeReport) -> None:
+    assert not any(isinstance(block, Table) for block in blocks(outcome_section(report().to_json())))
+    part = Part("total|*x*", 30, 0.5, (0.3, 0.7), 0.75, (0.6, 0.9), 0.25, (0.125, 0.375))
+    table = next(b for b in blocks(outcome_section(report(parts=(part,)).to_json())) if isinstance(b, Table))
+    assert table.rows == [(cell("total|*x*"), "30", "0.500", "0.750", "+0.250", "[+0.125, +0.375]")]

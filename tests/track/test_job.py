@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.result import put_result
+from optimizer.ledger.result import Part, put_result
 from optimizer.ledger.trials import TrialFigures
 from optimizer.track.job import NOTE, best_by_cost, job_entry
 from optimizer.types import Usage
@@ -75,3 +76,10 @@ def test_the_note_leads_on(ledger: Ledger) -> None:
     ]
     put_result(ledger, outcome(ledger.path.parent, "worse"), "{}")
     assert entry(ledger, "FINISHED").tags["verdict"] == "worse"
+
+
+def test_a_jobs_outcome_holds_the_parts_of_its_score(ledger: Ledger) -> None:
+    part = Part("a[0].b", 24, 0.5, (0.3, 0.7), 0.75, (0.6, 0.9), 0.25, (0.125, 0.375))
+    put_result(ledger, replace(outcome(ledger.path.parent), parts=(part,)), "{}")
+    figures = {point.name: point.value for point in entry(ledger, "FINISHED").points}
+    assert [figures[f"part/a_0_.b/{name}"] for name in ("seed", "winner", "difference")] == [0.5, 0.75, 0.25]

@@ -198,11 +198,14 @@ class Board:
         return np.asarray(margins + np.subtract.outer(believed, believed) / np.maximum(shared, 1))
 
     def _head_start(self, candidate_id: str) -> float:
-        """Return the right answers with which an ensemble begins; none if it scores just what its first prompt does."""
+        """Return the right answers with which an ensemble begins; none if it answers just what its first prompt does.
+
+        Other answers that are as right as those keep the belief: they show that the prompts do not agree elsewhere.
+        """
         if not (start := self._head_starts.get(candidate_id, 0.0)):
             return 0.0
-        own, firsts = self.paired(candidate_id, self.candidates[candidate_id].parents[0])
-        return start if own != firsts else 0.0
+        pairs = zip(self.results(candidate_id), self.results(self.candidates[candidate_id].parents[0]), strict=False)
+        return start if any(_said(own) != _said(first) for own, first in pairs) else 0.0
 
     def _first(self, candidate_id: str, length: int | None) -> list[float]:
         """Return a candidate's first numbers, as they were when it had answered as many examples."""
@@ -210,3 +213,7 @@ class Board:
         if length is None or length >= len(numbers):
             return numbers
         return next((e for e in self._earlier.get(candidate_id, ()) if len(e) >= length), numbers)[:length]
+
+
+def _said(result: Result) -> object:
+    return (result.value, result.answer) if isinstance(result, Score) else None

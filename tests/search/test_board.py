@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.search.board import Board
-from optimizer.types import Calibration, Prompt
+from optimizer.types import Calibration, Prompt, Score
 
 from .conftest import candidate, scores
 
@@ -225,9 +225,10 @@ def test_ensembles_and_prompts_alone_have_leaders_of_their_own() -> None:
     assert (made.leader(2), made.leader(2, ensembles=True)) == (ONE.id, SEVERAL.id)
 
 
-def test_an_ensemble_that_scores_what_its_first_prompt_does_has_no_head_start() -> None:
+@pytest.mark.parametrize(("wrong", "wins"), [("b", False), ("c", True)])
+def test_an_ensemble_that_answers_what_its_first_prompt_does_has_no_head_start(wrong: str, wins: bool) -> None:
     made = Board({SEVERAL.id: 3.0})
-    made.add(SEVERAL, scores(1.0, 0.0, 1.0))
-    made.add(ONE, scores(1.0, 0.0, 1.0))
+    made.add(ONE, [Score(1.0, {"x": "a"}), Score(0.0, {"x": "b"})])
+    made.add(SEVERAL, [Score(1.0, {"x": "a"}), Score(0.0, {"x": wrong})])
     made.costs = {ONE.id: 100.0, SEVERAL.id: 300.0}
-    assert made.winner() == ONE.id
+    assert made.winner() == (SEVERAL if wins else ONE).id

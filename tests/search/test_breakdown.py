@@ -7,7 +7,8 @@ import pytest
 from optimizer.evaluate.statistics import difference, interval
 from optimizer.ledger.result import Part
 from optimizer.search.breakdown import MOST_PARTS, by_part
-from optimizer.search.verdict import Outcome, Tested, judge
+from optimizer.search.verdict import Outcome, judge
+from optimizer.search.verdict import Tested as Results
 from optimizer.types import Candidate, Failure, Prompt, Score
 
 SEED, WINNER = (Candidate({"predict": Prompt(text)}) for text in ("seed", "winner"))
@@ -19,7 +20,7 @@ def scored(**parts: float) -> Score:
 
 
 def outcome(seed: list[Score | Failure], winner: list[Score | Failure]) -> Outcome:
-    return judge(Tested(SEED, seed), Tested(WINNER, winner))
+    return judge(Results(SEED, seed), Results(WINNER, winner))
 
 
 def means(parts: list[Part]) -> Mapping[str, tuple[int, float, float, float]]:

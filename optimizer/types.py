@@ -257,6 +257,8 @@ class Score:
     is how a call failed that the prompt itself made fail: then the value is 0, and the feedback says why. `logprobs`
     are those of the labels, where the answer was to be read from them: empty where they are not among what the model
     told, None where it told nothing. `parts` are the scores of which `value` is made, by name, if it is made of some.
+    `pair` is the label that was right and the one that was answered, "" where none could be read, if a metric looks at
+    all answers together.
     """
 
     value: float
@@ -269,6 +271,7 @@ class Score:
     failure: FailureKind | None = None
     logprobs: tuple[float, ...] | None = None
     parts: Mapping[str, float] = field(default_factory=dict)
+    pair: tuple[str, str] | None = None
 
     @property
     def failed(self) -> bool:

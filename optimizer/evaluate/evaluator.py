@@ -16,6 +16,7 @@ from optimizer.door.door import Answer, collected_answers, tag_of_call
 from optimizer.door.failures import metier_error_in
 from optimizer.errors import BudgetSpent, CallError, TaskError
 from optimizer.evaluate.admission import Admission, unlimited
+from optimizer.evaluate.aggregate import Aggregate, aggregate_of
 from optimizer.ledger.answers import ScoreKey, put_scores
 from optimizer.ledger.calls import CallTag
 from optimizer.ledger.ledger import Ledger
@@ -85,6 +86,11 @@ class Evaluator:
         other = copy(self)
         other.programs = programs
         return other
+
+    @property
+    def aggregate(self) -> Aggregate:
+        """How the scores of many examples become one, by the metric."""
+        return aggregate_of(self.metric)
 
     @property
     def answer_limit(self) -> int | None:
@@ -200,11 +206,11 @@ class Evaluator:
             return await self._unreadable(str(problem), example)
         grade = await graded(self.metric, example, answer)
         logprobs = getattr(prediction, "label_logprobs", None)
-        return Score(grade.value, answer, grade.feedback, logprobs=logprobs, parts=grade.parts)
+        return Score(grade.value, answer, grade.feedback, logprobs=logprobs, parts=grade.parts, pair=grade.pair)
 
     async def _unreadable(self, text: str, example: Example) -> Score:
         grade = await graded(self.metric, example, None)
-        return Score(grade.value, {UNREADABLE: text}, grade.feedback, parts=grade.parts)
+        return Score(grade.value, {UNREADABLE: text}, grade.feedback, parts=grade.parts, pair=grade.pair)
 
     def _answer(self, prediction: Any) -> dict[str, Any]:
         if self.outputs is not None:
@@ -225,12 +231,16 @@ class Evaluator:
             return replace(unread, logprobs=problem.logprobs) if isinstance(problem, NoLabel) else unread
         error = metier_error_in(problem)
         if isinstance(error, CallError):
-            return Failure(error.kind, error.what).judged
+            worth = Failure(error.kind, error.what).judged
+            if isinstance(worth, Failure):
+                return worth
+            return replace(worth, pair=(await graded(self.metric, example, None)).pair)
         if error is not None or isinstance(problem, LMError):
             raise error or problem
         grade = await graded(self.metric, example, None)
         raised = f"{type(problem).__name__}: {problem}"
-        return Score(grade.value, {RAISED: raised}, f"the program raised {raised}", parts=grade.parts)
+        what = f"the program raised {raised}"
+        return Score(grade.value, {RAISED: raised}, what, parts=grade.parts, pair=grade.pair)
 
 
 def with_calls(result: Result, answers: Sequence[Answer]) -> Result:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from optimizer.door.door import repetition_of_call
 from optimizer.errors import BudgetSpent
+from optimizer.evaluate.aggregate import MEAN, Aggregate, answers
 from optimizer.evaluate.evaluator import RAISED, Evaluator, Result, phase_tag
-from optimizer.evaluate.statistics import detectable, mean, noise_of, variance
+from optimizer.evaluate.statistics import detectable, noise_of, variance
 from optimizer.prompt.template import unnamed_labels
 from optimizer.task.metrics.match import named_labels
 from optimizer.task.task import Task
@@ -32,11 +33,17 @@ class Precheck:
     planned: int
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unnamed: Sequence[str] = ()
+    aggregate: Aggregate = MEAN
 
     @property
     def scores(self) -> list[float]:
         """The scores of the first answers."""
         return [result.value for result in self.results if isinstance(result, Score)]
+
+    @property
+    def score(self) -> float:
+        """The score of the first answers together."""
+        return self.aggregate.score(answers(self.results))
 
     @property
     def cut(self) -> int:
@@ -80,7 +87,7 @@ class Precheck:
         if self.repeats:
             again = f" (asked {1 + len(self.repeats)} times, one answer's score varies by ±{100 * self.noise**0.5:.0f})"
         return (
-            f"Pre-check: the seed scores {100 * mean(self.scores):.0f} of 100 on its first {len(self.scores)} "
+            f"Pre-check: the seed scores {100 * self.score:.0f} of 100 on its first {len(self.scores)} "
             f"examples{again}; with {self.planned} validation examples, gains under "
             f"{100 * self.detectable:.0f} points will look like luck.{self._told_labels()}"
             f"{self._told_cut()}"
@@ -104,17 +111,17 @@ class Precheck:
 
 
 async def precheck(
-    evaluator: Evaluator, task: Task, seed: Candidate, examples: Sequence[Example], answers: int | None = None
+    evaluator: Evaluator, task: Task, seed: Candidate, examples: Sequence[Example], paid: int | None = None
 ) -> Precheck | None:
     """Score the seed's first examples, repeatedly where the model samples; None if none answered.
 
-    The repetitions are the only calls that the search would not make anyway. Of the program's `answers` that the
-    budget pays for they take no more than a tenth.
+    The repetitions are the only calls that the search would not make anyway. Of the program's answers that are
+    `paid` for by the budget they take no more than a tenth.
     """
     first = examples[:EXAMPLES]
     times = REPEATS if evaluator.lm.kwargs.get("temperature") else 0
-    if answers is not None:
-        times = min(times, answers // (10 * max(1, len(first))))
+    if paid is not None:
+        times = min(times, paid // (10 * max(1, len(first))))
     rows: list[list[Result]] = []
     for number in range(1 + times):
         split = "validation" if number == 0 else f"validation, repeated {number}"
@@ -125,7 +132,7 @@ async def precheck(
     if not rows or not any(isinstance(result, Score) for result in rows[0]):
         return None
     labels = {name: spec.choices for name, spec in task.outputs.items() if spec.choices}
-    return Precheck(rows[0], rows[1:], len(examples), labels, unnamed_labels(task, seed))
+    return Precheck(rows[0], rows[1:], len(examples), labels, unnamed_labels(task, seed), evaluator.aggregate)
 
 
 async def _repetition(

@@ -53,4 +53,6 @@ async def _read_as(evaluator: Evaluator, labels: Labels, number: int, example: E
         return result
     answer = {**result.answer, labels.field: value}
     grade = await graded(evaluator.metric, example, answer)
-    return replace(result, value=grade.value, answer=answer, feedback=grade.feedback, parts=grade.parts)
+    return replace(
+        result, value=grade.value, answer=answer, feedback=grade.feedback, parts=grade.parts, pair=grade.pair
+    )

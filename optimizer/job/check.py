@@ -11,8 +11,9 @@ from xml.etree import ElementTree as Tree
 from optimizer.config.load import load_config
 from optimizer.config.schema import RunConfig
 from optimizer.errors import ConfigError
+from optimizer.evaluate.aggregate import MEAN, Aggregate, aggregate_of, answers
 from optimizer.evaluate.evaluator import Result
-from optimizer.evaluate.statistics import Interval, difference, interval, mean
+from optimizer.evaluate.statistics import Interval
 from optimizer.job.eval import answers_to, asked_of, check_fits
 from optimizer.job.finish import model_of
 from optimizer.job.load import load_prompt
@@ -103,10 +104,10 @@ def check(
     against = None if wanted.against is None else _rival(wanted.against, on_task, trust).masked_by(prompt.privacy)
     prompts = [prompt, *([] if against is None else [against])]
     prompt, *rivals = [_ready(asked_of(one, model, api_base), on_task) for one in prompts]
-    results = _answers(on_task, prompt, split, name)
+    results, aggregate = _answers(on_task, prompt, split, name), aggregate_of(on_task.metric)
     criteria = []
     if wanted.least is not None:
-        criteria.append(at_least(results, wanted.least))
+        criteria.append(at_least(results, wanted.least, aggregate))
     for rival in rivals:
         other = str(wanted.against)
         same = [(one.candidate.to_json(), one.model, one.privacy) for one in (rival, prompt)]
@@ -115,35 +116,35 @@ def check(
             criteria.append(Criterion(f"not worse than {other}", "holds", 0.0, (0.0, 0.0), message))
         else:
             theirs = _answers(on_task, rival, split, other)
-            criteria.append(not_worse(results, theirs, wanted.margin, other))
+            criteria.append(not_worse(results, theirs, wanted.margin, other, aggregate))
     failures = sum(not isinstance(result, Score) for result in results)
     return Checked(on_task.name, name, len(results) - failures, failures, criteria)
 
 
-def at_least(results: Sequence[Result], least: float) -> Criterion:
-    """Tell if a mean score is at least `least`: a 95 % interval above it holds, one below it fell.
+def at_least(results: Sequence[Result], least: float, aggregate: Aggregate = MEAN) -> Criterion:
+    """Tell if a score is at least `least`: a 95 % interval above it holds, one below it fell.
 
     Either is wrong with a chance of at most 3.5 %: `interval` is exact for scores of 0 and 1. Where more than 2 % of
     the answers were cut off it did not fall: nobody knows what they were worth.
     """
-    scores = [result.value for result in results if isinstance(result, Score)]
-    low, high = interval(scores)
-    message = f"{mean(scores):.3f} [{low:.3f}, {high:.3f}] on {len(scores)} examples, {least:g} wanted"
+    scores = answers(results)
+    score, (low, high) = aggregate.score(scores), aggregate.interval(scores)
+    message = f"{score:.3f} [{low:.3f}, {high:.3f}] on {len(scores)} examples, {least:g} wanted"
     outcome: Finding = "holds" if low >= least else "fell" if high < least and not _are_cut(results) else "unclear"
-    return _criterion(f"score at least {least:g}", outcome, mean(scores), (low, high), message, [results])
+    return _criterion(f"score at least {least:g}", outcome, score, (low, high), message, [results])
 
 
-def not_worse(ours: Sequence[Result], theirs: Sequence[Result], margin: float, name: str) -> Criterion:
+def not_worse(
+    ours: Sequence[Result], theirs: Sequence[Result], margin: float, name: str, aggregate: Aggregate = MEAN
+) -> Criterion:
     """Tell if one prompt is at most `margin` worse than another on the same examples.
 
     A paired 95 % interval above −margin holds (non-inferiority), else one below 0 fell. Where more than 2 % of the
     answers were cut off, that cannot be told.
     """
     pairs = zip(ours, theirs, strict=True)
-    both = [(a.value, b.value) for a, b in pairs if isinstance(a, Score) and isinstance(b, Score)]
-    mine, rival = [a for a, _ in both], [b for _, b in both]
-    low, high = difference(mine, rival)
-    gain = mean(mine) - mean(rival)
+    both = [(a, b) for a, b in pairs if isinstance(a, Score) and isinstance(b, Score)]
+    gain, (low, high) = aggregate.difference([a for a, _ in both], [b for _, b in both])
     outcome: Finding = "holds" if low > -margin else "fell" if high < 0 else "unclear"
     if _are_cut(ours, theirs):
         outcome = "unclear"

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from optimizer.config.schema import Models, RunConfig
 from optimizer.errors import ConfigError, TaskError
+from optimizer.evaluate.aggregate import aggregate_of, answers
 from optimizer.evaluate.evaluator import Result, phase_tag
-from optimizer.evaluate.statistics import Interval, interval, mean
+from optimizer.evaluate.statistics import Interval
 from optimizer.job.load import load_prompt
 from optimizer.job.session import open_session
 from optimizer.ledger.ledger import Ledger
@@ -19,7 +20,6 @@ from optimizer.prompt.saved import SavedPrompt
 from optimizer.search.verdict import count_cut
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
-from optimizer.types import Score
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,9 @@ def evaluate_saved(
     prompt = prompt.run_by(task)
     check_fits(task, prompt, prompt_path)
     results = answers_to(task, prompt, split)
-    scores = [result.value for result in results if isinstance(result, Score)]
-    return Scored(mean(scores), interval(scores), len(scores), len(results) - len(scores), count_cut(results))
+    aggregate, scores = aggregate_of(task.metric), answers(results)
+    figures = aggregate.score(scores), aggregate.interval(scores)
+    return Scored(*figures, len(scores), len(results) - len(scores), count_cut(results))
 
 
 def asked_of(prompt: SavedPrompt, model: str | None, api_base: str | None) -> SavedPrompt:

@@ -8,6 +8,7 @@ from functools import partial
 
 from optimizer.config.schema import SHORT_TOKENS
 from optimizer.errors import StoppedByFailures
+from optimizer.evaluate.aggregate import statistic_of
 from optimizer.evaluate.evaluator import Evaluator, refuse_broken
 from optimizer.evaluate.precheck import Precheck, precheck
 from optimizer.forecast.lengths import forecast_by_length
@@ -244,6 +245,7 @@ def report(
         lost_calls=lost_calls(ledger),
         baselines=tuple(_baseline(ledger, one) for one in compared),
         parts=tuple(by_part(outcome)),
+        statistic=statistic_of(session.task.metric),
         front=tuple(asdict(point) for point in winner.front),
         proposers=proposers_of(ledger)[0],
     )

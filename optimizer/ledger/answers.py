@@ -25,7 +25,7 @@ class Answer:
 
     Then `value` is None, or 0 where the prompt was to blame. `position` counts from 0 in the split's order. `tokens`
     are those of the `calls` that led to the answer; `cut` tells that one of them ended at its limit. `parts` are the
-    scores that the value is made of, by name.
+    scores that the value is made of, by name, and `pair` the labels that a statistic of all answers is made of.
     """
 
     example: str
@@ -39,6 +39,12 @@ class Answer:
     calls: int = 0
     cut: bool = False
     parts: Mapping[str, float] = field(default_factory=dict)
+    pair: tuple[str, str] | None = None
+
+    @property
+    def score(self) -> Score | None:
+        """What the answer was worth; None where none came."""
+        return None if self.value is None else Score(self.value, self.fields, self.feedback, pair=self.pair)
 
 
 def put_scores(
@@ -53,10 +59,12 @@ def put_scores(
     """Record a block's results together; `start` is the block's position in the split's order."""
     sql = (
         "INSERT INTO scores (candidate, split, position, example, metric,"
-        " value, answer, feedback, failure, tokens, calls, cut, parts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " value, answer, feedback, failure, tokens, calls, cut, parts, pair)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (candidate, split, position, metric) DO UPDATE SET example = excluded.example,"
         " value = excluded.value, answer = excluded.answer, feedback = excluded.feedback, failure = excluded.failure,"
-        " tokens = excluded.tokens, calls = excluded.calls, cut = excluded.cut, parts = excluded.parts"
+        " tokens = excluded.tokens, calls = excluded.calls, cut = excluded.cut, parts = excluded.parts,"
+        " pair = excluded.pair"
     )
     rows = [
         (candidate, split, start + offset, example, metric, *_columns(result))
@@ -69,8 +77,10 @@ def _columns(result: Score | Failure) -> tuple[Any, ...]:
     if isinstance(result, Score):
         feedback = scrub(result.feedback) if result.failure else result.feedback
         fields, parts = json_text(dict(result.answer)), json_text(dict(result.parts))
-        return result.value, fields, storable(feedback), result.failure, result.tokens, result.calls, result.cut, parts
-    return None, "{}", storable(scrub(result.message)), result.kind, 0, 0, False, "{}"
+        pair = None if result.pair is None else json_text(list(result.pair))
+        taken = (result.tokens, result.calls, result.cut)
+        return result.value, fields, storable(feedback), result.failure, *taken, parts, pair
+    return None, "{}", storable(scrub(result.message)), result.kind, 0, 0, False, "{}", None
 
 
 def answers_of(ledger: Reader, candidate: str, split: str) -> list[Answer]:
@@ -83,6 +93,7 @@ def answers_of(ledger: Reader, candidate: str, split: str) -> list[Answer]:
                 fields=parsed("scores", "answer", row["answer"]) or {},
                 cut=bool(row["cut"]),
                 parts=parsed("scores", "parts", row["parts"]) or {},
+                pair=_pair(row["pair"]),
                 **{name: row[name] for name in same},
             )
             for row in rows
@@ -102,7 +113,13 @@ def _failed(row: sqlite3.Row) -> Score | Failure:
     kind, message = row["failure"], row["feedback"]
     if row["value"] is None:
         return Failure(kind, message)
-    return Score(row["value"], {}, message, row["tokens"], row["calls"], cut=bool(row["cut"]), failure=kind)
+    taken = {"tokens": row["tokens"], "calls": row["calls"], "cut": bool(row["cut"])}
+    return Score(row["value"], {}, message, **taken, failure=kind, pair=_pair(row["pair"]))
+
+
+def _pair(text: str | None) -> tuple[str, str] | None:
+    pair = parsed("scores", "pair", text)
+    return None if pair is None else (pair[0], pair[1])
 
 
 def forget_failures(ledger: Ledger, late: bool = False) -> None:

@@ -116,7 +116,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Report:
-    """The outcome of a run; `to_json` gives the schema of result.json."""
+    """The outcome of a run; `to_json` gives the schema of result.json.
+
+    `statistic` is what the scores are, as data, where they are no means.
+    """
 
     run_id: str
     task: str
@@ -137,6 +140,7 @@ class Report:
     lost_calls: int = 0
     baselines: tuple[Baseline, ...] = ()
     parts: tuple[Part, ...] = ()
+    statistic: Mapping[str, Any] | None = None
     front: tuple[dict[str, Any], ...] = ()
     proposers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -171,6 +175,7 @@ class Report:
             "difference": {"mean": self.difference, "ci95": list(self.difference_ci95)},
             "baselines": [baseline.to_json() for baseline in self.baselines],
             "parts": [part.to_json() for part in self.parts],
+            "statistic": self.statistic,
             "pareto_front": list(self.front),
             "recommendation": self.recommendation,
             "notes": list(self.notes),
@@ -191,6 +196,7 @@ class Report:
             difference_ci95=_interval(data["difference"]["ci95"]),
             baselines=tuple(map(Baseline.from_json, data["baselines"])),
             parts=tuple(map(Part.from_json, data["parts"])),
+            statistic=data["statistic"],
             front=tuple(data["pareto_front"]),
             notes=tuple(data["notes"]),
             proposers=data["proposers"],

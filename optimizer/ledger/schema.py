@@ -69,6 +69,7 @@ CREATE TABLE scores (
     calls      INTEGER NOT NULL DEFAULT 0,
     cut        INTEGER NOT NULL DEFAULT 0,   -- 1 where one of them ended at its limit of tokens
     parts      TEXT NOT NULL DEFAULT '{}',   -- JSON, the scores that the value is made of, by name
+    pair       TEXT,                         -- JSON, the label that was right and the one that was answered
     UNIQUE (candidate, split, position, metric)
 );
 CREATE TABLE decisions (
@@ -112,7 +113,7 @@ SEALED = {
     ),
     "scores": (
         *("id", "candidate", "split", "position", "example", "metric", "value", "answer", "feedback", "failure"),
-        *("tokens", "calls", "cut", "parts"),
+        *("tokens", "calls", "cut", "parts", "pair"),
     ),
 }
 

@@ -54,6 +54,13 @@ class _Part(TypedDict):
     difference: _Mean
 
 
+class _Statistic(TypedDict):
+    kind: str
+    labels: list[str]
+    label: str | None
+    beta: Figure
+
+
 class _Usage(TypedDict):
     calls: dict[str, Count]
     cached_calls: NotRequired[Count]
@@ -86,6 +93,7 @@ class _Result(TypedDict):
     difference: _Mean
     baselines: list[_Baseline]
     parts: list[_Part]
+    statistic: _Statistic | None
     pareto_front: list[_Point]
     notes: list[str]
     proposers: dict[str, dict[str, Any]]
@@ -269,6 +277,7 @@ _COLUMNS: Mapping[tuple[str, str], Any] = {
     ("calls", "failure"): _Failed,
     ("scores", "answer"): dict[str, Any],
     ("scores", "parts"): dict[str, Figure],
+    ("scores", "pair"): Annotated[list[str], Field(min_length=2, max_length=2)],
     ("trials", "prompts"): dict[str, dict[str, Any]],
     ("trials", "params"): dict[str, Any],
     ("trials", "parents"): list[str],

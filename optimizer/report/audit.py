@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from optimizer.errors import ConfigError, LedgerError
-from optimizer.evaluate.statistics import difference, mean
+from optimizer.evaluate.aggregate import aggregate_from
 from optimizer.ledger.answers import answers_of
 from optimizer.ledger.decisions import decisions_of
 from optimizer.ledger.facts import MODELS, SOURCES, Reported, reported_models
@@ -159,14 +159,14 @@ def _from_scores(ledger: Reader, report: Report) -> dict[str, Any]:
     `only_seed` and `only_winner` count the examples that one of the two alone answered; `neither`, that none did.
     """
     seed, winner = (
-        {answer.position: answer.value for answer in answers_of(ledger, side.candidate.id, "test")}
+        {answer.position: answer.score for answer in answers_of(ledger, side.candidate.id, "test")}
         for side in (report.seed, report.winner)
     )
     pairs = [(winner[position], seed[position]) for position in sorted(seed.keys() & winner.keys())]
     both = [(a, b) for a, b in pairs if a is not None and b is not None]
     ours, theirs = [a for a, _ in both], [b for _, b in both]
     same = report.seed.candidate.id == report.winner.candidate.id
-    gain, ci95 = (0.0, (0.0, 0.0)) if same else (mean(ours) - mean(theirs), difference(ours, theirs))
+    gain, ci95 = (0.0, (0.0, 0.0)) if same else aggregate_from(report.statistic).difference(ours, theirs)
     close = all(
         abs(a - b) < 1e-9 for a, b in zip((gain, *ci95), (report.difference, *report.difference_ci95), strict=True)
     )

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Literal
 
 from optimizer.errors import LedgerError
-from optimizer.evaluate.statistics import Interval, difference, interval, mean
+from optimizer.evaluate.aggregate import Aggregate, aggregate_from
+from optimizer.evaluate.statistics import Interval
 from optimizer.ledger.answers import answers_of
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import result_of
 from optimizer.report.words import dimensions_of
-from optimizer.types import Candidate
+from optimizer.types import Candidate, Score
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class _Tested:
     candidate: str
     prompt: str
     metric: str
-    scores: dict[str, float]
+    aggregate: Aggregate
+    scores: dict[str, Score]
 
 
 def compare(run_dirs: Sequence[Path]) -> Comparison:
@@ -73,11 +75,10 @@ def compare(run_dirs: Sequence[Path]) -> Comparison:
     return Comparison(len(common), metrics.pop(), [replace(sides[0], gain=None, gain_ci95=None), *sides[1:]])
 
 
-def _compared(tested: _Tested, scores: list[float], first: list[float]) -> ComparedPrompt:
-    gain = mean(scores) - mean(first)
-    return ComparedPrompt(
-        tested.name, tested.candidate, tested.prompt, mean(scores), interval(scores), gain, difference(scores, first)
-    )
+def _compared(tested: _Tested, scores: list[Score], first: list[Score]) -> ComparedPrompt:
+    score, ci95 = tested.aggregate.score(scores), tested.aggregate.interval(scores)
+    gain = tested.aggregate.difference(scores, first)
+    return ComparedPrompt(tested.name, tested.candidate, tested.prompt, score, ci95, *gain)
 
 
 def _tested(run_dir: Path, which: Literal["seed", "winner"]) -> _Tested:
@@ -88,6 +89,6 @@ def _tested(run_dir: Path, which: Literal["seed", "winner"]) -> _Tested:
             raise LedgerError(f"{run_dir}: this run has not come to its test", remedy)
         candidate: Candidate = getattr(result, which).candidate
         answers = answers_of(ledger, candidate.id, "test")
-    scores = {answer.example: answer.value for answer in answers if answer.value is not None}
-    metric = answers[0].metric if answers else ""
-    return _Tested(f"{run_dir} {which}", candidate.id, dimensions_of(candidate), metric, scores)
+    scores = {answer.example: score for answer in answers if (score := answer.score) is not None}
+    metric, aggregate = answers[0].metric if answers else "", aggregate_from(result.statistic)
+    return _Tested(f"{run_dir} {which}", candidate.id, dimensions_of(candidate), metric, aggregate, scores)

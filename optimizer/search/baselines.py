@@ -131,7 +131,8 @@ async def measure_baselines(
             blocks = {p: evaluator.run(candidate, [examples[p]], "test", p, tag) for p in positions}
             answered = await _answers(blocks, count)
         results, winners = list(answered.values()), [known[position] for position in answered]
-        outcome = judge(Tested(baseline.candidate, results), Tested(winner.candidate, winners))
+        rivals = Tested(baseline.candidate, results, winner.aggregate)
+        outcome = judge(rivals, Tested(winner.candidate, winners, winner.aggregate))
         if outcome.examples < len(positions):
             note(f"{baseline.name} without a search: compared on {outcome.examples} of {len(positions)} test examples")
         if outcome.examples:

@@ -8,8 +8,9 @@ from types import MappingProxyType
 
 import numpy as np
 
+from optimizer.evaluate.aggregate import MEAN, Aggregate, answers
 from optimizer.evaluate.shrinkage import shrink
-from optimizer.evaluate.statistics import mean
+from optimizer.evaluate.statistics import Interval, mean
 from optimizer.types import Candidate, Failure, Score
 
 Result = Score | Failure
@@ -20,13 +21,16 @@ MOST_FAILURES, FORGIVEN = 0.2, 1
 class Board:
     """Results by candidate; any two are compared on the examples that both have answered."""
 
-    def __init__(self, head_starts: Mapping[str, float] = MappingProxyType({})) -> None:
-        """`head_starts` are the right answers with which ensembles begin, by their id: what is believed of them."""
-        self._head_starts = head_starts
+    def __init__(self, head_starts: Mapping[str, float] = MappingProxyType({}), aggregate: Aggregate = MEAN) -> None:
+        """`head_starts` are the right answers with which ensembles begin, by their id: what is believed of them.
+
+        `aggregate` says how the results on many examples become one score.
+        """
+        self._head_starts, self._aggregate = head_starts, aggregate
         self.candidates: dict[str, Candidate] = {}
         self._results: dict[str, list[Result]] = {}
-        self._numbers: dict[str, list[float]] = {}  # the same, NaN for what was not answered
-        self._earlier: dict[str, list[list[float]]] = {}  # what replaced numbers were, shortest first
+        self._earlier: dict[str, list[list[Result]]] = {}  # what replaced results were, shortest first
+        self._numbers: dict[str, dict[int, list[float]]] = {}  # by how many results they are of
         self._failures: dict[str, int] = {}
         self.costs: dict[str, float] = {}
 
@@ -34,13 +38,13 @@ class Board:
         """List a candidate; ties go to the one that was listed first, whoever's results come first."""
         self.candidates.setdefault(candidate.id, candidate)
         self._results.setdefault(candidate.id, [])
-        self._numbers.setdefault(candidate.id, [])
+        self._numbers.setdefault(candidate.id, {})
 
     def add(self, candidate: Candidate, results: Sequence[Result]) -> None:
         """Append the next block of a candidate's results."""
         self.enter(candidate)
         self._results[candidate.id].extend(results)
-        self._numbers[candidate.id].extend(r.value if isinstance(r, Score) else math.nan for r in results)
+        self._numbers[candidate.id] = {}
         failed = sum(not isinstance(result, Score) for result in results)
         self._failures[candidate.id] = self.failures(candidate.id) + failed
 
@@ -52,8 +56,8 @@ class Board:
         """
         cid = candidate.id
         self.candidates[cid] = candidate
-        self._earlier.setdefault(cid, []).append([r.value if isinstance(r, Score) else math.nan for r in results])
-        self._results[cid], self._numbers[cid], self._failures[cid] = [], [], 0
+        self._earlier.setdefault(cid, []).append(list(results))
+        self._results[cid], self._failures[cid] = [], 0
         self.add(candidate, results)
 
     def results(self, candidate_id: str) -> list[Result]:
@@ -71,8 +75,12 @@ class Board:
         return all(result.failed for results in self._results.values() for result in results)
 
     def scores(self, candidate_id: str) -> list[float]:
-        """Return the scores of the examples that were answered."""
-        return [value for value in self._numbers.get(candidate_id, []) if not math.isnan(value)]
+        """Return a number for each example that was answered: its score, or its influence on the statistic."""
+        return [value for value in self._first(candidate_id, None) if not math.isnan(value)]
+
+    def interval(self, candidate_id: str) -> Interval:
+        """Return a 95 % interval of a candidate's score on what it has answered."""
+        return self._aggregate.interval(answers(self.results(candidate_id)))
 
     def failures(self, candidate_id: str) -> int:
         """Return how many answers never came."""
@@ -188,8 +196,10 @@ class Board:
         """
         lengths = np.array([len(self._results[cid]) for cid in rivals])
         shared, margins = np.minimum.outer(lengths, lengths), np.zeros((len(rivals), len(rivals)))
-        # Where nothing was replaced, the longest table says it all: what one has not answered does not count in it.
-        for length in sorted(set(lengths.tolist()), reverse=True) if self._earlier else [lengths.max()]:
+        # Where no number depends on how many there are, the longest table says it all: what one has not answered does
+        # not count in it.
+        alike = not self._earlier and self._aggregate is MEAN
+        for length in [lengths.max()] if alike else sorted(set(lengths.tolist()), reverse=True):
             values, answered = self.table(rivals, length)
             sums = values @ answered.T
             ahead = (sums - sums.T) / np.maximum(answered @ answered.T, 1.0)
@@ -209,10 +219,16 @@ class Board:
 
     def _first(self, candidate_id: str, length: int | None) -> list[float]:
         """Return a candidate's first numbers, as they were when it had answered as many examples."""
-        numbers = self._numbers.get(candidate_id, [])
-        if length is None or length >= len(numbers):
-            return numbers
-        return next((e for e in self._earlier.get(candidate_id, ()) if len(e) >= length), numbers)[:length]
+        now = self._results.get(candidate_id, [])
+        results, length = now, len(now) if length is None else min(length, len(now))
+        if length < len(now):
+            results = next((then for then in self._earlier.get(candidate_id, ()) if len(then) >= length), now)
+        if self._aggregate is not MEAN:
+            results = results[:length]
+        known = self._numbers[candidate_id] if results else {}
+        if len(results) not in known:
+            known[len(results)] = self._aggregate.numbers(results)
+        return known[len(results)][:length]
 
 
 def _said(result: Result) -> object:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from optimizer.evaluate.statistics import difference, interval, mean
+from optimizer.evaluate.aggregate import MEAN, Aggregate, Population
 from optimizer.ledger.result import Part
 from optimizer.search.verdict import Outcome
+from optimizer.task.metrics.population import Statistic
 from optimizer.types import Failure, Score
 
 Result = Score | Failure
@@ -17,12 +19,26 @@ MOST_PARTS = 50
 def by_part(outcome: Outcome) -> list[Part]:
     """Return both sides' scores on each part, over the examples that have it and that both have answered.
 
-    An answer that could not be read, or a call that the prompt made fail, has no parts: each counts as 0. The intervals
-    are of 95 % each, not of all together.
+    An answer that could not be read, or a call that the prompt made fail, has no parts: each counts as 0. A statistic
+    of labels has each label's F1 as its parts. The intervals are of 95 % each, not of all together.
     """
+    if isinstance(outcome.seed.aggregate, Population):
+        return _by_label(outcome, outcome.seed.aggregate.statistic)
     return [
-        _part(name, [(_of(name, seed), _of(name, winner)) for seed, winner in _pairs(outcome, name)])
+        _part(name, [(_of(name, seed), _of(name, winner)) for seed, winner in _pairs(outcome, name)], MEAN)
         for name in _names(outcome)
+    ]
+
+
+def _by_label(outcome: Outcome, statistic: Statistic) -> list[Part]:
+    pairs = zip(outcome.seed.results, outcome.winner.results, strict=True)
+    both = [(seed, winner) for seed, winner in pairs if isinstance(seed, Score) and isinstance(winner, Score)]
+    return [
+        replace(
+            _part(f"F1 of {label}", both, Population(Statistic("f_beta", statistic.labels, label))),
+            examples=sum(seed.pair is not None and seed.pair[0] == label for seed, _ in both),
+        )
+        for label in statistic.labels[:MOST_PARTS]
     ]
 
 
@@ -41,19 +57,11 @@ def _pairs(outcome: Outcome, name: str) -> list[tuple[Score, Score]]:
     ]
 
 
-def _of(name: str, result: Score) -> float:
-    return result.parts.get(name, 0.0)
+def _of(name: str, result: Score) -> Score:
+    return Score(result.parts.get(name, 0.0))
 
 
-def _part(name: str, pairs: Sequence[tuple[float, float]]) -> Part:
-    before, after = [seed for seed, _ in pairs], [winner for _, winner in pairs]
-    return Part(
-        name,
-        len(pairs),
-        mean(before),
-        interval(before),
-        mean(after),
-        interval(after),
-        mean(after) - mean(before),
-        difference(after, before),
-    )
+def _part(name: str, pairs: Sequence[tuple[Score, Score]], aggregate: Aggregate) -> Part:
+    seed, winner = [before for before, _ in pairs], [after for _, after in pairs]
+    figures = [(aggregate.score(side), aggregate.interval(side)) for side in (seed, winner)]
+    return Part(name, len(pairs), *figures[0], *figures[1], *aggregate.difference(winner, seed))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from optimizer.evaluate.statistics import interval, mean, standard_error
+from optimizer.evaluate.statistics import Interval, mean, standard_error
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.trials import begin_trial, finish_trial
 from optimizer.search.board import Board
@@ -73,7 +73,7 @@ class TrialLog:
             board.costs[cid] = cost
         value = board.estimate(cid, reference) if scores and state != "failed" else None
         ended = Event("ended", number, board.candidates.get(cid, asked.candidate), scores, state, reason)
-        end_trial(self.ledger, self.watch, ended, value, len(board.results(cid)), failures)
+        end_trial(self.ledger, self.watch, ended, value, board.interval(cid), len(board.results(cid)), failures)
         if value is None:
             return None
         return Observation(value, _variance(board, cid, reference), len(scores), board.costs.get(cid))
@@ -86,10 +86,16 @@ def start_trial(ledger: Ledger, watch: Callable[[Event], None], number: int, can
 
 
 def end_trial(
-    ledger: Ledger, watch: Callable[[Event], None], ended: Event, value: float | None, seen: int, failures: int
+    ledger: Ledger,
+    watch: Callable[[Event], None],
+    ended: Event,
+    value: float | None,
+    ci95: Interval,
+    seen: int,
+    failures: int,
 ) -> None:
-    """Record how a trial ended, with the sampler's `value` for it, and tell the watcher."""
-    low, high = interval(ended.scores)
+    """Record how a trial ended, with the sampler's `value` for it and its score's interval, and tell the watcher."""
+    low, high = ci95
     score = mean(ended.scores) if ended.scores else None
     columns: dict[str, Any] = {"low": low, "high": high, "seen": seen, "failures": failures}
     columns |= {"state": ended.state, "reason": ended.reason, "value": value, "score": score}

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
+from optimizer.evaluate.aggregate import MEAN, Aggregate, answers
 from optimizer.evaluate.evaluator import Evaluator, Progress, counting, no_progress, phase_tag, wait_for_all
-from optimizer.evaluate.statistics import Interval, difference, interval, mean
+from optimizer.evaluate.statistics import Interval
 from optimizer.search.board import MOST_FAILURES
 from optimizer.types import Candidate, Example, Failure, Score
 
@@ -24,11 +26,12 @@ class Tested:
 
     candidate: Candidate
     results: list[Score | Failure]
+    aggregate: Aggregate = MEAN
 
     @property
-    def scores(self) -> list[float]:
-        """The scores of the examples that were answered."""
-        return [r.value for r in self.results if isinstance(r, Score)]
+    def scores(self) -> list[Score]:
+        """The answers that came."""
+        return answers(self.results)
 
     @property
     def cut(self) -> int:
@@ -42,13 +45,13 @@ class Tested:
 
     @property
     def mean(self) -> float:
-        """The mean of `scores`."""
-        return mean(self.scores)
+        """The score of all answers together: as a rule the mean of theirs."""
+        return self.aggregate.score(self.scores)
 
     @property
     def ci95(self) -> Interval:
-        """The 95 % interval of the mean."""
-        return interval(self.scores)
+        """The 95 % interval of that."""
+        return self.aggregate.interval(self.scores)
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,8 @@ async def final_test(
             tasks[candidate.id][-1].add_done_callback(count)
     await wait_for_all([task for runs in tasks.values() for task in runs])
     answered = {cid: [run.result() for run in _unspent(tasks.values(), runs)] for cid, runs in tasks.items()}
-    tested = [Tested(c, [result for run in answered[c.id] for result in run]) for c in (seed, winner)]
+    aggregate = evaluator.aggregate
+    tested = [Tested(c, [result for run in answered[c.id] for result in run], aggregate) for c in (seed, winner)]
     return judge(*tested)
 
 
@@ -139,33 +143,37 @@ def judge(seed: Tested, winner: Tested) -> Outcome:
     """
     if seed.candidate.id == winner.candidate.id:
         return Outcome(seed, winner, "inconclusive", 0.0, (0.0, 0.0), len(seed.scores), (0.0, 0.0))
-    pairs = [(_value(a), _value(b)) for a, b in zip(winner.results, seed.results, strict=True)]
-    both = [(a, b) for a, b in pairs if a is not None and b is not None]
-    unanswered = sum(a is None and b is not None for a, b in pairs)
-    unmatched = sum(b is None and a is not None for a, b in pairs)
-    low, high = difference([a for a, _ in both], [b for _, b in both])
+    pairs = list(zip(winner.results, seed.results, strict=True))
+    both = [(a, b) for a, b in pairs if isinstance(a, Score) and isinstance(b, Score)]
+    unanswered = sum(not isinstance(a, Score) and isinstance(b, Score) for a, b in pairs)
+    unmatched = sum(not isinstance(b, Score) and isinstance(a, Score) for a, b in pairs)
+    compare, filled = seed.aggregate.difference, partial(_filled, seed.aggregate)
+    gain, (low, high) = compare([a for a, _ in both], [b for _, b in both])
     least, most = low, high
     if unanswered or unmatched:
-        least = min(low, difference(*_filled(pairs, 0.0, 1.0))[0])
-        most = max(high, difference(*_filled(pairs, 1.0, 0.0))[1])
+        least = min(low, compare(*filled(pairs, False, True))[1][0])
+        most = max(high, compare(*filled(pairs, True, False))[1][1])
     verdict: Verdict = "worse" if most < 0 else "improved" if least > 0 else "inconclusive"
-    gain = mean([a for a, _ in both]) - mean([b for _, b in both])
     outcome = Outcome(seed, winner, verdict, gain, (low, high), len(both), (least, most), unanswered, unmatched)
     if seed.is_cut_more_than(winner):
-        if_right = [1.0 if isinstance(r, Score) and r.cut else _value(r) for r in seed.results]
-        finished = zip(map(_value, winner.results), if_right, strict=True)
-        outcome = replace(outcome, hangs_on_cuts=difference(*_filled(finished, 0.0, 1.0))[0] <= 0)
+        cut = [seed.aggregate.as_if(r, True) if isinstance(r, Score) and r.cut else r for r in seed.results]
+        finished = list(zip(winner.results, cut, strict=True))
+        outcome = replace(outcome, hangs_on_cuts=compare(*filled(finished, False, True))[1][0] <= 0)
     refused = verdict == "improved" and (outcome.too_few_answers or outcome.hangs_on_cuts)
     return replace(outcome, verdict="inconclusive") if refused else outcome
 
 
-def _value(result: Score | Failure) -> float | None:
-    return result.value if isinstance(result, Score) else None
-
-
 def _filled(
-    pairs: Iterable[tuple[float | None, float | None]], ours: float, theirs: float
-) -> tuple[list[float], list[float]]:
-    """Return both sides' scores with what one of them lacks filled in; what both lack is left out."""
-    some = [(a, b) for a, b in pairs if a is not None or b is not None]
-    return [ours if a is None else a for a, _ in some], [theirs if b is None else b for _, b in some]
+    aggregate: Aggregate, pairs: Iterable[tuple[Score | Failure, Score | Failure]], ours: bool, theirs: bool
+) -> tuple[list[Score], list[Score]]:
+    """Return both sides' answers, with what one of them lacks as if it were right, or wrong.
+
+    What both lack is left out.
+    """
+    filled: list[tuple[Score, Score]] = []
+    for a, b in pairs:
+        if isinstance(a, Score):
+            filled.append((a, b if isinstance(b, Score) else aggregate.as_if(a, theirs)))
+        elif isinstance(b, Score):
+            filled.append((aggregate.as_if(b, ours), b))
+    return [a for a, _ in filled], [b for _, b in filled]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-from optimizer.evaluate.statistics import interval, mean
+from optimizer.evaluate.aggregate import MEAN, Aggregate, answers
 from optimizer.ledger.answers import put_scores
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.trials import trial_figures
@@ -29,9 +29,11 @@ class TrialRecord:
         order: Sequence[Example],
         also: Sequence[Example],
         watch: Callable[[Event], None],
+        aggregate: Aggregate = MEAN,
     ) -> None:
         """`order` are the validation examples, `metric` is its name and version."""
         self._ledger, self._metric, self._watch, self._lock = ledger, metric, watch, threading.Lock()
+        self._aggregate = aggregate
         self._positions = {example.id: position for position, example in enumerate(order)}
         self._also = {example.id: position for position, example in enumerate(also)}
         self._numbers = {trial.candidate_id: trial.number for trial in trial_figures(ledger)}
@@ -69,8 +71,9 @@ class TrialRecord:
     def best(self) -> Candidate | None:
         """Return the candidate with the best lower bound on validation examples: few lucky ones prove little."""
         with self._lock:
-            scored = {cid: [r.value for r in self._judged(cid).values() if isinstance(r, Score)] for cid in self._seen}
-            ranked = [(interval(scores)[0], -self._numbers[cid], cid) for cid, scores in scored.items() if scores]
+            scored = {cid: answers(list(self._judged(cid).values())) for cid in self._seen}
+            bounds = {cid: self._aggregate.interval(scores)[0] for cid, scores in scored.items() if scores}
+            ranked = [(bound, -self._numbers[cid], cid) for cid, bound in bounds.items()]
             return self._candidates[max(ranked)[2]] if ranked else None
 
     def end(self) -> None:
@@ -100,11 +103,12 @@ class TrialRecord:
         seen = self._seen[cid]
         judged = self._judged(cid)
         results = list((judged or seen).values())
-        scores = [r.value for r in results if isinstance(r, Score)]
+        scores = answers(results)
         whole = len(judged) == len(self._positions)
         what = f"saw {len(judged)} validation and {len(seen) - len(judged)} training examples"
         state, reason = ("complete", what) if whole else ("raced_out", f"{what}; its optimizer asked for no more")
         if results and not scores:
             state, reason = "failed", f"none of {len(results)} answers came"
-        ended, value = Event("ended", number, candidate, scores, state, reason), mean(scores) if scores else None
-        end_trial(self._ledger, self._watch, ended, value, len(judged), len(results) - len(scores))
+        ended = Event("ended", number, candidate, self._aggregate.numbers(scores), state, reason)
+        value, ci95 = self._aggregate.score(scores) if scores else None, self._aggregate.interval(scores)
+        end_trial(self._ledger, self._watch, ended, value, ci95, len(judged), len(results) - len(scores))

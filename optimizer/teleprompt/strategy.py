@@ -81,7 +81,7 @@ class DspySearch:
         task = self.programs.task
         version = f"{task.metric.name}@{task.metric.version}"
         others = () if self.optimizer.name not in ("GEPA", "SIMBA") else task.train
-        record = TrialRecord(self.door.ledger, version, self.examples, others, self.watch)
+        record = TrialRecord(self.door.ledger, version, self.examples, others, self.watch, self.evaluator.aggregate)
         record.begin(seed)
         gate = Gate(self._spent)
         names, known = list(self.programs.predictors), [*task.train, *self.examples]

@@ -79,7 +79,14 @@ def test_what_a_model_or_the_data_wrote_is_escaped(tmp_path: Path) -> None:
     words = "<script>alert(1)</script>\u202e&amp;"
     run_dir = make_run(tmp_path / "run", words=words)
     seed, winner, *_ = candidates(words)
-    data = {**made_result(seed, winner, "sorting"), "baselines": [], "parts": [], "pareto_front": [], "proposers": {}}
+    data = {
+        **made_result(seed, winner, "sorting"),
+        "baselines": [],
+        "parts": [],
+        "statistic": None,
+        "pareto_front": [],
+        "proposers": {},
+    }
     page = metier.Result(Report.from_json(data, seed, run_dir), RunConfig(task="x"))._repr_html_()
     assert "<script>" not in page
     assert "\u202e" not in page

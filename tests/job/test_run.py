@@ -39,7 +39,17 @@ TOP = {
     "seconds",
 }
 # Beyond the schema of the issue: what a reader of result.json need not compute.
-ADDED = {"recommendation", "test_examples", "lost_calls", "notes", "baselines", "parts", "pareto_front", "proposers"}
+ADDED = {
+    "recommendation",
+    "test_examples",
+    "lost_calls",
+    "notes",
+    "baselines",
+    "parts",
+    "statistic",
+    "pareto_front",
+    "proposers",
+}
 SIDE = {"test_score", "test_ci95", "tokens_per_call", "cut_answers"}
 USAGE = {"calls", "cached_calls", "input_tokens", "cached_input_tokens", "output_tokens", "usd"}
 Run = Callable[..., Report]

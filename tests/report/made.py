@@ -126,6 +126,7 @@ def result(seed: Candidate, winner: Candidate, task: str) -> dict[str, Any]:
         "mlflow": None,
         "baselines": [],
         "parts": [],
+        "statistic": None,
         "pareto_front": [],
         "proposers": {},
         "recommendation": "Use the winner: it is better than the seed on examples that neither has seen.",

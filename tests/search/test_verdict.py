@@ -50,7 +50,7 @@ def test_only_examples_that_both_answered_count() -> None:
     assert outcome.examples == 2
     assert outcome.mean == 0.5
     assert outcome.ci95 == difference([1.0, 1.0], [0.0, 1.0])
-    assert outcome.winner.scores == [1.0, 1.0, 1.0]
+    assert [score.value for score in outcome.winner.scores] == [1.0, 1.0, 1.0]
 
 
 def test_a_winner_that_leaves_many_examples_unanswered_is_not_called_better() -> None:

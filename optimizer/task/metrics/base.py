@@ -32,11 +32,16 @@ class Metric(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """A score in [0, 1], what is remarked, and the scores of its parts, in [0, 1] too, by their names."""
+    """A score in [0, 1], what is remarked, and the scores of its parts, in [0, 1] too, by their names.
+
+    `pair` is the label that is right and the one that was answered, "" for none, where the metric is a statistic of all
+    answers together.
+    """
 
     value: float
     feedback: str = ""
     parts: Mapping[str, float] = field(default_factory=dict)
+    pair: tuple[str, str] | None = None
 
 
 @runtime_checkable

@@ -1,0 +1,167 @@
+"""How the scores of many examples become one: their mean, or a statistic of all answers together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from optimizer.evaluate.statistics import Z95, Interval, difference, interval, mean
+from optimizer.task.metrics.population import Pair, Statistic
+from optimizer.types import Failure, Score
+
+Result = Score | Failure
+# Of the examples' weight, that of the answers which are added for an interval.
+MOST_ADDED = 0.2
+
+
+class Aggregate(Protocol):
+    """From the results on some examples to one score, and to intervals of 95 % of it and of a paired difference."""
+
+    def numbers(self, results: Sequence[Result]) -> list[float]:
+        """Return a number for each result, whose mean is the score; NaN where no answer came."""
+
+    def score(self, scores: Sequence[Score]) -> float:
+        """Return the score of some answers; 0.0 of none."""
+
+    def interval(self, scores: Sequence[Score]) -> Interval:
+        """Return an interval of the score."""
+
+    def difference(self, ours: Sequence[Score], theirs: Sequence[Score]) -> tuple[float, Interval]:
+        """Return by how much the first are ahead of the second on the same examples, and an interval of it."""
+
+    def as_if(self, score: Score, right: bool) -> Score:
+        """Return an answer to the same example that is right, or wrong."""
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean of the scores: `statistics.interval` and `statistics.difference` are its intervals."""
+
+    def numbers(self, results: Sequence[Result]) -> list[float]:
+        """Return the scores."""
+        return [result.value if isinstance(result, Score) else math.nan for result in results]
+
+    def score(self, scores: Sequence[Score]) -> float:
+        """Return the mean."""
+        return mean(_values(scores))
+
+    def interval(self, scores: Sequence[Score]) -> Interval:
+        """Return its interval."""
+        return interval(_values(scores))
+
+    def difference(self, ours: Sequence[Score], theirs: Sequence[Score]) -> tuple[float, Interval]:
+        """Return the difference of the means."""
+        return self.score(ours) - self.score(theirs), difference(_values(ours), _values(theirs))
+
+    def as_if(self, score: Score, right: bool) -> Score:
+        """Return a score of 1, or of 0."""
+        return replace(score, value=float(right))
+
+
+@dataclass(frozen=True)
+class Population:
+    """A statistic of pairs of labels, such as macro-F1.
+
+    Each example's number is its influence, so that candidates are raced by paired differences as ever. The intervals
+    are the jackknife's, T ± 1.96·√(Σψ²/(n − 1)/n) with the influences ψ about their mean. As the few examples of a
+    rare label can be all right, or all gained, by luck, a right and a wrong answer to each label are added first, of at
+    most a fifth of the examples' weight (after Agresti & Min 2005, doi:10.1002/sim.1781, for the difference of paired
+    shares); an interval reaches as far with them as without. In what `experiments/intervals/population.py` draws each
+    end of a difference misses 3.5 % at most, where the bootstrap's misses up to 8 % and the plain jackknife's 14 %.
+    """
+
+    statistic: Statistic
+
+    def numbers(self, results: Sequence[Result]) -> list[float]:
+        """Return each answer's influence."""
+        answered = iter(self.statistic.influences(_pairs([r for r in results if isinstance(r, Score)])).tolist())
+        return [next(answered) if isinstance(result, Score) else math.nan for result in results]
+
+    def score(self, scores: Sequence[Score]) -> float:
+        """Return the statistic."""
+        return self.statistic.of(_pairs(scores))
+
+    def interval(self, scores: Sequence[Score]) -> Interval:
+        """Return its interval, within the range that it has."""
+        if not scores:
+            return self.statistic.least, 1.0
+        pairs = _pairs(scores)
+        right, wrong, weights = _added(pairs)
+        influences = self.statistic.influences([*pairs, *right, *wrong], weights)
+        return _interval(influences, weights, self.statistic.of(pairs), (self.statistic.least, 1.0))
+
+    def difference(self, ours: Sequence[Score], theirs: Sequence[Score]) -> tuple[float, Interval]:
+        """Return the difference of the statistics."""
+        span = 1 - self.statistic.least
+        if not ours:
+            return 0.0, (-span, span)
+        mine, rival = _pairs(ours), _pairs(theirs)
+        right, wrong, weights = _added(mine)
+        gains = self.statistic.influences([*mine, *right, *wrong], weights)
+        gains -= self.statistic.influences([*rival, *wrong, *right], weights)
+        seen = self.statistic.of(mine) - self.statistic.of(rival)
+        return seen, _interval(gains, weights, seen, (-span, span))
+
+    def as_if(self, score: Score, right: bool) -> Score:
+        """Return an answer that is the label, or none."""
+        truth, _ = _pairs([score])[0]
+        return replace(score, value=float(right), pair=(truth, truth if right else ""))
+
+
+MEAN = Mean()
+
+
+def aggregate_of(metric: object) -> Aggregate:
+    """Return how scores become one by a task's metric: by its statistic, where it has one."""
+    statistic = getattr(metric, "statistic", None)
+    return Population(statistic) if isinstance(statistic, Statistic) else MEAN
+
+
+def statistic_of(metric: object) -> dict[str, Any] | None:
+    """Return the statistic of a task's metric as plain data; None where its scores' mean is the score."""
+    aggregate = aggregate_of(metric)
+    return aggregate.statistic.to_json() if isinstance(aggregate, Population) else None
+
+
+def aggregate_from(statistic: Mapping[str, Any] | None) -> Aggregate:
+    """Rebuild what `statistic_of` described."""
+    return MEAN if statistic is None else Population(Statistic.from_json(statistic))
+
+
+def answers(results: Sequence[Result]) -> list[Score]:
+    """Return the results that are answers."""
+    return [result for result in results if isinstance(result, Score)]
+
+
+def _values(scores: Sequence[Score]) -> list[float]:
+    return [score.value for score in scores]
+
+
+def _pairs(scores: Sequence[Score]) -> list[Pair]:
+    pairs = [score.pair for score in scores]
+    if None in pairs:
+        raise ValueError("a score without the labels that it was made of has no place in a statistic of labels")
+    return [pair for pair in pairs if pair is not None]
+
+
+def _added(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair], np.ndarray]:
+    """Return a right and a wrong answer to each label, and the weights of all answers with these behind them.
+
+    The wrong one is the label that comes next.
+    """
+    labels = list(dict.fromkeys(truth for truth, _ in pairs))
+    right = [(label, label) for label in labels]
+    wrong = list(zip(labels, [*labels[1:], labels[0] if len(labels) > 1 else ""], strict=True))
+    weight = min(1.0, MOST_ADDED * len(pairs) / (2 * len(labels)))
+    return right, wrong, np.concatenate([np.ones(len(pairs)), np.full(2 * len(labels), weight)])
+
+
+def _interval(influences: np.ndarray, weights: np.ndarray, seen: float, bounds: Interval) -> Interval:
+    number = weights.sum()
+    centre = float(weights @ influences / number)
+    half = Z95 * math.sqrt(float(weights @ (influences - centre) ** 2) / max(number - 1, 1.0) / number)
+    return max(bounds[0], min(centre, seen) - half), min(bounds[1], max(centre, seen) + half)

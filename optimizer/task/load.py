@@ -67,6 +67,7 @@ def checked_task(
     notes = check_placeholders(spec.instruction, spec.inputs, source) if module is None else ()
     for examples in parts.values():
         _check_expected(metric, examples)
+    _check_parts(metric, [example for examples in parts.values() for example in examples], source)
     splits = make_splits(parts, spec.split, spec.outputs, source)
     return Task.from_parts(
         name=spec.name,
@@ -133,3 +134,10 @@ def _check_expected(metric: Metric, examples: Sequence[Example]) -> None:
         refused = ((example, metric.refusal(example)) for example in examples)
         problems = [f"{example.origin}: {metric.name}: {why}" for example, why in refused if why]
         refuse(problems, "The metric refuses the expected answer itself: correct it, or choose another metric.")
+
+
+def _check_parts(metric: Metric, examples: Sequence[Example], source: str) -> None:
+    # A misspelt field would be compared in no way of its own, and nobody would see it.
+    if isinstance(metric, BuiltIn) and (idle := metric.idle(examples)):
+        what, _, hint = idle.partition(": ")
+        raise TaskError(f"{source}: metric {metric.name}: no expected answer has the field {what}", hint)

@@ -159,7 +159,9 @@ class FieldMetric(BuiltIn):
         """Return the score of each of several outputs, in [0, 1], and of what is inside of one, as output.part."""
         answer, several = answer or {}, len(self.outputs) > 1
         found = {name: score for name, (score, _) in self.compared(example, answer).items()} if several else {}
-        for name, spec in self.outputs.items() if self.inside is not None else ():
+        if self.inside is None:
+            return found
+        for name, spec in self.outputs.items():
             of = self.inside(spec, example.outputs[name], answer.get(name))
             found |= {f"{name}.{part}" if several else part: score for part, score in of.items()}
         return found

@@ -139,6 +139,7 @@ def _json_metric(made: FieldMetric, options: JsonOptions, source: str) -> FieldM
         version=_version(BUILTINS["json_fields"].version, options, versions),
         compare=partial(json_by_rules, options, rules),
         inside=partial(parts_by_rules, options, rules),
+        named=tuple(rules),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,15 +64,24 @@ class CompositeMetric(BuiltIn):
 
     def parts(self, example: Example, answer: Mapping[str, Any] | None) -> dict[str, float]:
         """Return the score of each part in [0, 1], and whether the constraints are kept."""
-        kept = {"constraints": float(answer is not None and not list(self._broken(answer)))}
-        scores = {label: part.metric(example, answer)[0] for label, part in self.members.items()}
-        return scores | (kept if self.options.constraints else {})
+        found: dict[str, float] = {}
+        for label, part in self.members.items():
+            found[label] = part.metric.total(part.metric.compared(example, answer or {}))
+            inner = part.metric.parts(example, answer)
+            found |= {f"{label}.{name}": score for name, score in inner.items()}
+        if self.options.constraints:
+            found["constraints"] = float(answer is not None and not list(self._broken(answer)))
+        return found
 
     def refusal(self, example: Example) -> str:
         """Return why no answer to an example can be right: what a part refuses, and what its expected answer breaks."""
         refused = ((label, part.metric.refusal(example)) for label, part in self.members.items())
         faults = [f"{label}: {fault}" for label, fault in refused if fault]
         return "; ".join([*faults, *(f"the expected answer breaks: {what}" for what in self._broken(example.outputs))])
+
+    def idle(self, examples: Sequence[Example]) -> str:
+        """Return which part that the options name is in no expected answer, with the nearest that is, or ""."""
+        return next((idle for part in self.members.values() if (idle := part.metric.idle(examples))), "")
 
     def _broken(self, answer: Mapping[str, Any]) -> Iterator[str]:
         for constraint in self.options.constraints:
@@ -84,11 +93,11 @@ class CompositeMetric(BuiltIn):
         """Return the score of each part, and a remark on each that is under 1."""
         scores, remarks = {}, []
         for label, part in self.members.items():
-            scores[label] = score = part.metric(example, answer)[0]
+            compared = part.metric.compared(example, answer)
+            scores[label] = score = part.metric.total(compared)
             if score < 1:
-                compared = part.metric.compared(example, answer).items()
                 several = len(self.outputs) > 1
-                whys = [f"{field}: {why}" if several else why for field, (_, why) in compared if why]
+                whys = [f"{name}: {why}" if several else why for name, (_, why) in compared.items() if why]
                 remarks.append(f"{label} {score:.2f}" + (f" ({'; '.join(whys)})" if whys else ""))
         return scores, remarks
 

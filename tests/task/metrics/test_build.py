@@ -9,6 +9,7 @@ import pytest
 from optimizer.errors import TaskError
 from optimizer.task.metrics.base import FieldMetric, Metric
 from optimizer.task.metrics.build import BUILTINS, NAMES, build_metric, builtin_of, metric_name
+from optimizer.task.metrics.composite import CompositeMetric
 from optimizer.task.schema import FieldSpec
 from optimizer.types import Example
 
@@ -85,7 +86,7 @@ def test_the_fields_of_an_object_are_compared_as_is_written() -> None:
     example = Example({}, {"y": {"n": 5, "of": {"name": "the big cat"}, "more": 1}})
     assert isinstance(metric, FieldMetric)
     assert metric.parts(example, {"y": {"n": 6, "of": {"name": "big dog"}, "more": True}}) == pytest.approx(
-        {"y": 2.5 / 6, "y.n": 1, "y.of.name": 0.5, "y.more": 0, "y.schema": 1}
+        {"n": 1, "of.name": 0.5, "more": 0, "schema": 1}
     )
     assert metric.refusal(example) == ""
     assert metric(example, {"y": {"of": {"name": "big cat"}, "more": 1}}) == (
@@ -93,6 +94,19 @@ def test_the_fields_of_an_object_are_compared_as_is_written() -> None:
         "expected y = {'n': 5, 'of': {'name': 'the big cat'}, 'more': 1}, got {'of': {'name': 'big cat'}, 'more': 1} "
         "(breaks the schema: it: 'n' is a required property; wrong or missing: n)",
     )
+
+
+def test_a_field_that_no_expected_answer_has_is_named() -> None:
+    examples = [Example({}, {"y": {"n": 5}}), Example({}, {"y": {"of": {"nane": "x"}, "more": 1}})]
+    metric = build_metric(TYPED, JSON, Path())
+    assert isinstance(metric, FieldMetric)
+    assert metric.idle(examples) == "'of.name': did you mean 'of.nane'?"
+    assert metric.idle([*examples, Example({}, {"y": {"of": {"name": "x"}}})]) == ""
+    assert build_metric("json_fields", JSON, Path()).idle(examples) == ""  # type: ignore[attr-defined]
+    part = {"metric": "json_fields", "fields": {"o": "token_f1"}}
+    whole = build_metric({"name": "composite", "parts": {"data": part}}, JSON, Path())
+    assert isinstance(whole, CompositeMetric)
+    assert whole.idle(examples).startswith("'o': known: more, n, of.nane")
 
 
 def test_a_metric_without_options_has_the_version_that_it_had_before_it_had_any() -> None:

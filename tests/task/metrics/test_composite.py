@@ -65,6 +65,13 @@ def test_missing_and_unreadable_answers() -> None:
         0.0,
         "expected summary = 'the cat sat on my mat', team = 'billing'; the answer could not be read",
     )
+    data = {"metric": "json_fields", "fields": {"n": "numeric"}}
+    of_json = metric({"y": FieldSpec(type="json")}, parts={"data": data}, constraints=())
+    assert of_json.parts(Example({}, {"y": {"n": 1, "m": 2}}), {"y": {"n": 1}}) == {
+        "data": 0.5,
+        "data.n": 1,
+        "data.m": 0,
+    }
     assert metric().parts(EXAMPLE, None) == {"words": 0, "exact_match": 0, "constraints": 0}
     assert metric()(EXAMPLE, {"team": "billing"})[0] == 0.25
     assert metric(constraints={"shortest": {"words": 1}})(EXAMPLE, {"team": "billing"})[0] == 0

@@ -26,7 +26,7 @@ from optimizer.prompt.saved import SavedPrompt
 from optimizer.system import limits
 from optimizer.task import text as texts
 from optimizer.task import values as coerced
-from optimizer.task.metrics import agreement, amount, base, match
+from optimizer.task.metrics import agreement, amount, base, match, order, structure
 from optimizer.task.metrics.base import Metric
 from optimizer.task.metrics.build import builtin_of
 from optimizer.task.schema import FieldSpec
@@ -71,15 +71,22 @@ ENSEMBLE_SOURCE = (
 AGREEMENT_SOURCE = (
     *(errors.did_you_mean, limits.shorten, texts.equal, texts._close, match.exact_match, match.same),
     *(coerced.coerce, coerced._UnknownLabelError, coerced._label, *coerced._READERS.values(), coerced._kind),
-    *(base.FieldMetric, base._expected, agreement.agreement, agreement.most_agreed),
+    *(base.BuiltIn, base.FieldMetric, base._expected, base._difference, agreement.agreement, agreement.most_agreed),
 )
 METRICS_SOURCE: Mapping[str, Sequence[Any]] = {
     "exact_match": (),
     "choice": (match.choice,),
     "contains": (match.contains, match._occurs),
-    "numeric": (amount.numeric, amount.last_number),
+    "numeric": (
+        *(amount.numeric, amount.last_number, amount.measured, amount._is_near, amount._in_units),
+        *(amount._unit_after, amount._unit_before, amount._word_after),
+    ),
     "set_f1": (amount.set_f1, amount._folded_items),
-    "json_fields": (amount.json_fields, amount._leaves),
+    "list_order": (
+        *(order.list_order, order.folded_list, order.kendall_tau, order._inversions),
+        *(order._matched, order._too_early),
+    ),
+    "json_fields": (structure.json_fields, structure._leaves),
 }
 
 
@@ -155,6 +162,15 @@ def ensemble_file(saved: SavedPrompt) -> str:
     pool = retrieving[0].pool if retrieving else ()
     parts: dict[str, Any] = {"prompt": whole, "members": members, "shown": shown, "pool": pool}
     return _file("ensemble_messages", whole.asked, labels=templates[0].labels, **parts, **_joining(saved))
+
+
+def carries(metric: Metric) -> bool:
+    """Tell if a file can hold the metric by which answers agree: a metric of the user's stands for equal answers."""
+    built = builtin_of(metric)
+    if built is None:
+        return True
+    # With options json_fields takes other libraries, or other metrics.
+    return built["name"] in METRICS_SOURCE and not (built["name"] == "json_fields" and len(built) > 1)
 
 
 def _joining(saved: SavedPrompt) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from optimizer.config.schema import is_local
 from optimizer.errors import TaskError
 from optimizer.export.bias import CannotHold, Tokenize, bias_body
 from optimizer.export.python_files import (
+    carries,
     dspy_ensemble_file,
     dspy_file,
     dspy_program_file,
@@ -25,6 +26,7 @@ from optimizer.export.template import Message, Slot, Template, request_to_anthro
 from optimizer.prompt.formats import PLAIN
 from optimizer.prompt.saved import SavedPrompt
 from optimizer.prompt.values import render
+from optimizer.task.metrics.base import Metric
 from optimizer.types import Candidate, Prompt
 
 Fill = Callable[[str], str]
@@ -40,12 +42,15 @@ class Export:
     note: str = ""
 
 
-def holds(target: str, candidate: Candidate) -> bool:
+def holds(target: str, candidate: Candidate, metric: Metric | None = None) -> bool:
     """Tell if a target surely holds a candidate: neither its demos nor its readout need code that the target has not.
 
-    `openai` holds some readouts, too; which, only the model's server can tell.
+    `openai` holds some readouts, too; which, only the model's server can tell. By the task's `metric` prompts that
+    answer together agree.
     """
     if candidate.together > 1:
+        if metric is not None and not carries(metric):
+            return False
         return target == "dspy" or (target == "python" and not _marked(candidate))
     return target in CODE or not ((candidate.retrieves and target != "text") or candidate.reads_labels)
 
@@ -102,6 +107,9 @@ def _together(saved: SavedPrompt, target: str) -> Export:
     if target == "python" and (marked := _marked(saved.candidate)):
         why = f"and DSPy alone reads answers in the format {', '.join(marked)}"
         raise CannotHold(f"{what}, {why}", f"Give --to dspy, which carries them all. {_LOAD_ALL}")
+    if not carries(saved.task.metric):
+        why = f"by the metric {saved.task.metric.name}, with what it is set to, which a file of its own cannot carry"
+        raise CannotHold(f"{what} and agree {why}", _LOAD_ALL)
     alone = f" They read labels from what {saved.named.model} says of its tokens."
     alone = alone if saved.candidate.reads_labels else ""
     if target == "dspy":

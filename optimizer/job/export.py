@@ -24,6 +24,7 @@ from optimizer.ledger.trials import Trial, all_trials
 from optimizer.prompt.saved import Doubts, SavedPrompt, carried, doubts_of
 from optimizer.system.files import is_file
 from optimizer.task.load import load_task
+from optimizer.task.metrics.base import Metric
 from optimizer.types import Candidate
 
 
@@ -45,7 +46,7 @@ def ship(source: Path, target: str, trial: int | None, predictor: str | None = N
             return biased(saved, source, predictor)
         return export(saved, target, predictor)
     except CannotHold as problem:
-        raise CannotHold(problem.what, f"{problem.remedy}\n  {_best_held(source, target)}") from None
+        raise CannotHold(problem.what, f"{problem.remedy}\n  {_best_held(source, target, saved.task.metric)}") from None
 
 
 def _has_biases(candidate: Candidate) -> bool:
@@ -106,10 +107,10 @@ def _trial_prompt(run_dir: Path, candidate: Candidate, trust: bool) -> SavedProm
     return SavedPrompt(task, candidate, model, doubts=doubts, privacy=config.privacy, sha256=sha256)
 
 
-def _best_held(run_dir: Path, target: str) -> str:
+def _best_held(run_dir: Path, target: str, metric: Metric) -> str:
     with closing(Reader(run_dir / "ledger.db")) as ledger:
         trials = all_trials(ledger)
-    scored = [t for t in trials if t.low is not None and holds(target, t.candidate)]
+    scored = [t for t in trials if t.low is not None and holds(target, t.candidate, metric)]
     # Few examples make a high score easily, but not a high lower end.
     best = max(scored, key=lambda trial: (trial.state == "complete", trial.low, -trial.number), default=None)
     if best is None:

@@ -25,7 +25,7 @@ from optimizer.prompt.injection import calm
 from optimizer.prompt.template import templates
 from optimizer.system.loopback import bypass_proxies
 from optimizer.task.metrics.base import Metric
-from optimizer.task.metrics.build import BUILTINS, build_metric, builtin_of, metric_name
+from optimizer.task.metrics.build import NAMES, build_metric, builtin_of, metric_name
 from optimizer.task.schema import FieldSpec, check_fields
 from optimizer.task.task import Task
 from optimizer.task.text import parse_json
@@ -306,8 +306,8 @@ def _from_json(data: dict[str, Any], source: str, trust: bool) -> SavedPrompt:
 
 def _metric(spec: Any, outputs: Mapping[str, FieldSpec], source: str) -> Metric:
     """Return the metric by which answers agree; raises ValueError for code, which is not the file's to name."""
-    if not isinstance(spec, (str, dict)) or metric_name(spec, source) not in BUILTINS:
-        raise ValueError(f"the metric {spec!r:.80} is none of {', '.join(BUILTINS)}")
+    if not isinstance(spec, (str, dict)) or metric_name(spec, source) not in NAMES:
+        raise ValueError(f"the metric {spec!r:.80} is none of {', '.join(NAMES)}")
     return build_metric(spec, outputs, Path(), source)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optimizer.prompt.demos import text_of
 from optimizer.propose.base import Subject
 from optimizer.propose.screen import Screen
+from optimizer.task.metrics.base import Metric
+from optimizer.task.metrics.build import builtin_of
+from optimizer.task.metrics.composite import CompositeMetric
 from optimizer.task.schema import FieldSpec
 from optimizer.task.task import Task
 from optimizer.types import Example
@@ -16,10 +20,46 @@ REWARDS = {
     "exact_match": "an answer counts when it equals the expected one",
     "choice": "an answer counts when it names the right label, and no other",
     "contains": "an answer counts when it contains the expected one",
+    "regex": "an answer counts when it matches the expected pattern",
     "numeric": "an answer counts when its last number is the expected one",
+    "token_f1": "words shared with the expected answer count; what is missing and what is too much both cost",
+    "rouge": "the words and sequences of words that an answer shares with the expected one count",
+    "bleu": "sequences of up to four words that are in the expected answer count; too short an answer costs",
+    "chrf": "sequences of letters that an answer shares with the expected one count",
     "set_f1": "an answer is a list in any order; what is missing and what is too much both cost",
+    "list_order": "an answer is a list in a certain order; a wrong order, what is missing and what is too much cost",
     "json_fields": "an answer is JSON; every right field counts",
 }
+
+
+def reward_of(metric: Metric) -> str:
+    """Return what a metric rewards, in words, with what its options ask for; "" for a metric of the user's own."""
+    if isinstance(metric, CompositeMetric):
+        return _composite_reward(metric)
+    reward, options = REWARDS.get(metric.name, ""), builtin_of(metric) or {}
+    if metric.name == "regex" and options.get("pattern") is not None:
+        extent = "as a whole" if options["full"] else "in some part"
+        return f"an answer counts when it matches the pattern {options['pattern']} {extent}"
+    if options.get("units"):
+        return f"{reward}, with its unit, one of {', '.join(options['units'])}"
+    if options.get("schema") is not None:
+        return f"{reward}, and it must follow this JSON Schema: {json.dumps(options['schema'], ensure_ascii=False)}"
+    return reward
+
+
+def _composite_reward(metric: CompositeMetric) -> str:
+    several = len(metric.outputs) > 1
+    parts = [
+        f"{', '.join(part.metric.outputs)}: {reward}" if several else reward
+        for part in metric.members.values()
+        if (reward := reward_of(part.metric))
+    ]
+    asked = [
+        f"{f'{one.output} ' if one.output else ''}must be {', '.join(rules)}, or nothing counts"
+        for one in metric.options.constraints
+        if (rules := one.rules())
+    ]
+    return "; ".join([*parts, *asked])
 
 
 def subject_of(
@@ -34,9 +74,7 @@ def subject_of(
     if task.metric.name == "set_f1":
         shown = [in_order(example) for example in shown]
     fields = [f"{name}: {spec.desc}" for name, spec in {**task.inputs, **outputs}.items() if spec.desc]
-    return Subject(
-        task.description, predictor, instruction, outputs, shown, REWARDS.get(task.metric.name, ""), fields=fields
-    )
+    return Subject(task.description, predictor, instruction, outputs, shown, reward_of(task.metric), fields=fields)
 
 
 def in_order(example: Example) -> Example:

@@ -15,7 +15,7 @@ from optimizer.system.files import exists, is_file, is_folder
 from optimizer.task.data import Row, read_rows
 from optimizer.task.hub import read_hub
 from optimizer.task.instruction import check_placeholders, read_instruction
-from optimizer.task.metrics.base import FieldMetric, Metric
+from optimizer.task.metrics.base import BuiltIn, Metric
 from optimizer.task.metrics.build import OWN, build_metric, metric_name
 from optimizer.task.schema import TaskFile, TaskSpec
 from optimizer.task.split import make_splits
@@ -67,6 +67,7 @@ def checked_task(
     notes = check_placeholders(spec.instruction, spec.inputs, source) if module is None else ()
     for examples in parts.values():
         _check_expected(metric, examples)
+    _check_parts(metric, [example for examples in parts.values() for example in examples], source)
     splits = make_splits(parts, spec.split, spec.outputs, source)
     return Task.from_parts(
         name=spec.name,
@@ -129,7 +130,14 @@ def _examples(written: TaskFile, rows: Sequence[Row], label: str) -> tuple[Examp
 def _check_expected(metric: Metric, examples: Sequence[Example]) -> None:
     # An expected answer that is itself scored under 1 can never be met: the label or the metric is wrong.
     # The user's own function is not asked: it may be slow, or cost money.
-    if isinstance(metric, FieldMetric):
-        scored = ((example, *metric(example, example.outputs)) for example in examples)
-        problems = [f"{example.origin}: {metric.name}: {feedback}" for example, score, feedback in scored if score < 1]
+    if isinstance(metric, BuiltIn):
+        refused = ((example, metric.refusal(example)) for example in examples)
+        problems = [f"{example.origin}: {metric.name}: {why}" for example, why in refused if why]
         refuse(problems, "The metric refuses the expected answer itself: correct it, or choose another metric.")
+
+
+def _check_parts(metric: Metric, examples: Sequence[Example], source: str) -> None:
+    # A misspelt field would be compared in no way of its own, and nobody would see it.
+    if isinstance(metric, BuiltIn) and (idle := metric.idle(examples)):
+        what, _, hint = idle.partition(": ")
+        raise TaskError(f"{source}: metric {metric.name}: no expected answer has the field {what}", hint)

@@ -16,7 +16,7 @@ from optimizer.system.limits import shorten
 from optimizer.task.data import Row, read_rows
 from optimizer.task.hub import read_hub, rows_of_dataset
 from optimizer.task.load import checked_task
-from optimizer.task.metrics.base import FieldMetric, Metric
+from optimizer.task.metrics.base import BuiltIn, Metric
 from optimizer.task.metrics.build import build_metric
 from optimizer.task.metrics.function import FunctionMetric, function_metric
 from optimizer.task.metrics.own import PythonMetric
@@ -235,7 +235,7 @@ def _metric(
 ) -> Metric:
     if isinstance(metric, (str, Mapping)):
         return build_metric(metric, outputs, Path(), SOURCE)
-    if isinstance(metric, (FieldMetric, FunctionMetric, PythonMetric)):
+    if isinstance(metric, (BuiltIn, FunctionMetric, PythonMetric)):
         return metric
     rows = {
         example.id: row.values

@@ -6,6 +6,7 @@ A mark stands after the language of a fence; the site and GitHub do not show it.
     python file=…       written to that file, for the blocks that follow
     console             each line that begins with `$ ` is run; exit=N says how it must end
     yaml task           read as a task.yaml
+    yaml metric         the outputs and the metric of a task.yaml, which is built
     yaml config         read as a run's YAML
     yaml section=NAME   read as that section of a run's YAML
     text                output, or a sketch; with file=… written to that file

@@ -29,6 +29,8 @@ from docs.blocks import ROOT, Block
 from optimizer.cli.main import cli
 from optimizer.config.schema import RunConfig, Tracking
 from optimizer.task.load import load_task_file
+from optimizer.task.metrics.build import build_metric
+from optimizer.task.schema import FieldSpec
 from optimizer.testing.fake_server import FakeServer, Messages, text_of
 
 HARMLESS = {"mkdir", "cp", "ls"}
@@ -88,7 +90,10 @@ class Workshop:
             return
         self._written(block)
         data = yaml.safe_load(block.text)
-        if "config" in block.marks:
+        if "metric" in block.marks:
+            outputs = {name: FieldSpec.model_validate(spec) for name, spec in data["outputs"].items()}
+            build_metric(data["metric"], outputs, self.folder)
+        elif "config" in block.marks:
             RunConfig.model_validate(data)
         else:
             RunConfig.model_validate({"task": "tickets", block.marks["section"]: data})

@@ -263,6 +263,8 @@ OWN = "def score(example, answer):\n    return example['kind'] == answer['kind']
         ("contains", {}, "ant", ("ant", "an ant", "bee", "ant, bee", "5", "52"), 60),
         ({"name": "numeric", "tolerance": 0.5}, {"type": "float"}, 5.0, NUMBERS, 60),
         ({"name": "numeric", "tolerance": 0.1, "relative": True}, {"type": "int"}, 5, ("5", "12", "13", "100"), 60),
+        ({"name": "numeric", "units": {"km": 1000, "m": 1}}, {}, "5 km", ("5 km", "5000 m", "5", "5 miles"), 30),
+        ("list_order", {"type": "list[str]"}, ["ant"], LISTS, 60),
         ("json_fields", {"type": "json"}, {"a": 1}, OBJECTS, 60),
         ("exact_match", {"type": "bool"}, True, ("yes", "No", "true", "perhaps"), 60),
         ("metric.py:score", {}, "ant", ("ant", "Ant", "bee", "cow"), 60),

@@ -59,7 +59,10 @@ def test_a_module_that_reads_labels_imports_only_what_it_says(policy: str, reado
     run(export(saved_prompt, "python").text)
 
 
-METRICS = ("exact_match", "choice", "contains", "set_f1", "json_fields", {"name": "numeric", "tolerance": 0.5})
+METRICS = (
+    *("exact_match", "choice", "contains", "set_f1", "list_order", "json_fields"),
+    *({"name": "numeric", "tolerance": 0.5}, {"name": "numeric", "units": {"km": 1000, "m": 1}}),
+)
 
 
 def files_of_several() -> list[tuple[str, str]]:
@@ -81,7 +84,7 @@ def files_of_several() -> list[tuple[str, str]]:
 def test_a_file_of_several_prompts_imports_only_what_it_says_and_defines_each_name_once() -> None:
     files = files_of_several()
     for target, code in files:
-        alone = STANDARD | {"collections", "difflib"} | ({"dspy"} if target == "dspy" else set())
+        alone = STANDARD | {"bisect", "collections", "difflib", "itertools"} | ({"dspy"} if target == "dspy" else set())
         retrieval = {"numpy", "sentence_transformers"}
         assert imported(code) - (retrieval if "DemoPool([" in code else set()) <= alone
         assert "import optimizer" not in code

@@ -243,6 +243,30 @@ def test_prompts_that_answer_together_are_refused_where_nothing_joins_them(targe
     assert not holds(target, prompt.candidate)
 
 
+@pytest.mark.parametrize("target", ["python", "dspy"])
+@pytest.mark.parametrize(
+    "metric",
+    [
+        *("token_f1", "rouge", "bleu", "chrf", {"name": "regex", "pattern": ".*"}),
+        {"name": "composite", "parts": {"token_f1": {}}},
+        {"name": "json_fields", "fields": {"a": "token_f1"}},
+    ],
+)
+def test_a_metric_that_no_file_carries_is_refused_by_name(target: str, metric: Any) -> None:
+    prompt = together("turns", "fields")
+    is_json = isinstance(metric, dict) and metric["name"] == "json_fields"
+    outputs = {name: FieldSpec(type="json" if is_json else "str") for name in prompt.task.outputs}
+    scored_by = build_metric(metric, outputs, Path())
+    task = prompt.task.changed(outputs=outputs, metric=scored_by)
+    several = SavedPrompt(task, prompt.candidate, prompt.named)
+    what = f"{target} cannot hold this prompt: 2 prompts answer together and agree by the metric {scored_by.name}"
+    with pytest.raises(CannotHold, match=what) as problem:
+        export(several, target)
+    assert "load_prompt(best.json) runs them all" in problem.value.remedy
+    assert not holds(target, prompt.candidate, scored_by)
+    assert holds(target, prompt.candidate, prompt.task.metric)
+
+
 def test_a_file_on_the_standard_library_reads_no_answers_of_dspys_formats() -> None:
     prompt = together("turns", "chat", "json")
     with pytest.raises(CannotHold, match="DSPy alone reads answers in the format chat, json") as problem:

@@ -170,6 +170,21 @@ BAD: dict[str, Case] = {
         {"outputs": {"intent": {}}, "metric": "numeric"},
         ["examples.jsonl:1: numeric: expected intent = 'none'", "choose another metric"],
     ),
+    "an expected pattern that is none": (
+        {"examples.jsonl": changed(2, intent="(a")},
+        {"outputs": {"intent": {}}, "metric": "regex"},
+        ["examples.jsonl:2: regex: intent: '(a' is not a pattern (missing ) at position 2)"],
+    ),
+    "an expected answer that breaks a constraint": (
+        {"examples.jsonl": changed(2, intent="a bill")},
+        {"outputs": {"intent": {}}, "metric": {"name": "composite", "constraints": {"longest": {"words": 1}}}},
+        ["examples.jsonl:2: composite: the expected answer breaks: intent 2 words, at most 1 are allowed"],
+    ),
+    "a field that no expected answer has": (
+        {"examples.jsonl": lines([{"message": f"m {n}", "intent": {"total": n}} for n in range(20)])},
+        {"outputs": {"intent": {"type": "json"}}, "metric": {"name": "json_fields", "fields": {"totl": "numeric"}}},
+        ["task.yaml: metric json_fields: no expected answer has the field 'totl'", "did you mean 'total'?"],
+    ),
     "unknown metric": ({}, {"metric": "exactmatch"}, ["task.yaml: metric", "'exactmatch'", "mean 'exact_match'?"]),
     "unknown option": (
         {},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from optimizer.task.metrics.base import FieldMetric, Metric
+from optimizer.task.metrics.base import BuiltIn, FieldMetric, Metric
 from optimizer.task.metrics.match import exact_match
 from optimizer.task.schema import FieldSpec
 from optimizer.task.values import coerce
@@ -20,7 +20,7 @@ def agreement(metric: Metric, outputs: Mapping[str, FieldSpec]) -> Agreement:
 
     A user's own function may look at more than the answers, or ask a model: for it answers agree if they are equal.
     """
-    compare = metric if isinstance(metric, FieldMetric) else FieldMetric("exact_match", "1", outputs, exact_match)
+    compare = metric if isinstance(metric, BuiltIn) else FieldMetric("exact_match", "1", outputs, exact_match)
 
     def agree(answer: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> float:
         if answer is None or other is None:

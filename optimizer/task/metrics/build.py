@@ -2,36 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from optimizer.config.strict import Strict, validate
+from optimizer.config.strict import validate
 from optimizer.errors import TaskError, did_you_mean
 from optimizer.system.limits import shorten
-from optimizer.task.metrics.amount import NumericOptions, json_fields, numeric, set_f1
-from optimizer.task.metrics.base import FieldMetric, Metric
+from optimizer.task.metrics.amount import NumericOptions, numeric, set_f1
+from optimizer.task.metrics.base import FieldMetric, Metric, Options
+from optimizer.task.metrics.composite import CompositeMetric, CompositeOptions, Part
 from optimizer.task.metrics.match import choice, contains, exact_match
+from optimizer.task.metrics.order import list_order
+from optimizer.task.metrics.overlap import (
+    BleuOptions,
+    ChrfOptions,
+    RougeOptions,
+    TokenF1Options,
+    bleu,
+    chrf,
+    rouge,
+    token_f1,
+)
 from optimizer.task.metrics.own import python_metric
+from optimizer.task.metrics.pattern import RegexOptions, regex_check, regex_match
+from optimizer.task.metrics.structure import (
+    JsonOptions,
+    Rule,
+    json_by_rules,
+    json_fields,
+    json_parts,
+    parts_by_rules,
+)
 from optimizer.task.schema import FieldSpec
+from optimizer.task.text import equal
 from optimizer.types import digest
 
 OWN = "python:"
+_TEXTS = frozenset({"str", "list[str]"})
 _ANY = frozenset({"str", "int", "float", "bool", "list[str]", "json"})
-
-
-class NoOptions(Strict):
-    """A metric without options."""
 
 
 @dataclass(frozen=True)
 class _Builtin:
+    # What takes (field, expected value, the answer's), after the options where there are any.
     compare: Callable[..., tuple[float, str]]
-    options: type[Strict] = NoOptions
+    options: type[Options] = Options
     types: frozenset[str] = _ANY
     partial: bool = False
+    check: Callable[..., str] | None = None
+    inside: Callable[..., dict[str, float]] | None = None
     # Raise it when the same answer may score differently than it did.
     version: str = "1"
 
@@ -40,10 +63,21 @@ BUILTINS: Mapping[str, _Builtin] = {
     "exact_match": _Builtin(exact_match),
     "choice": _Builtin(choice),
     "contains": _Builtin(contains, types=frozenset({"str", "int", "float", "list[str]"})),
-    "numeric": _Builtin(numeric, options=NumericOptions, types=frozenset({"str", "int", "float"})),
-    "set_f1": _Builtin(set_f1, types=frozenset({"str", "list[str]"}), partial=True),
-    "json_fields": _Builtin(json_fields, partial=True),
+    "regex": _Builtin(regex_match, RegexOptions, _TEXTS, check=regex_check),
+    "numeric": _Builtin(numeric, NumericOptions, frozenset({"str", "int", "float"})),
+    "token_f1": _Builtin(token_f1, TokenF1Options, _TEXTS, partial=True),
+    "rouge": _Builtin(rouge, RougeOptions, _TEXTS, partial=True),
+    "bleu": _Builtin(bleu, BleuOptions, _TEXTS, partial=True),
+    "chrf": _Builtin(chrf, ChrfOptions, _TEXTS, partial=True),
+    "set_f1": _Builtin(set_f1, types=_TEXTS, partial=True),
+    "list_order": _Builtin(list_order, types=_TEXTS, partial=True),
+    "json_fields": _Builtin(json_fields, JsonOptions, partial=True, inside=json_parts),
 }
+# What is made of them.
+COMPOSITE, _COMPOSITE_VERSION = "composite", "1"
+NAMES = (*BUILTINS, COMPOSITE)
+# What compares one field inside of a JSON object.
+_INSIDE = tuple(name for name in BUILTINS if name not in ("choice", "json_fields"))
 
 
 def build_metric(
@@ -61,24 +95,109 @@ def build_metric(
             what = f"{source}: metric: unknown key '{next(iter(options))}' beside python"
             raise TaskError(what, "A function has no options here; write them into its file.")
         return python_metric(str(reference), folder, source)
-    builtin = BUILTINS.get(name)
-    if builtin is None:
-        hint = did_you_mean(name, [*BUILTINS, "python"])
-        raise TaskError(f"{source}: metric: unknown metric '{name}'", f"For 'metric', {hint}")
-    chosen = validate(builtin.options, options, f"{source}: metric {name}", TaskError)
-    _check_outputs(name, builtin, outputs, source)
-    compare, version = builtin.compare, builtin.version
-    if builtin.options is not NoOptions:
-        compare, version = partial(compare, chosen), f"{version}-{digest(chosen.model_dump())}"
-    return FieldMetric(name, version, dict(outputs), compare, builtin.partial)
+    if name == COMPOSITE:
+        return _composite(options, outputs, source)
+    return _field_metric(name, options, outputs, f"{source}: metric", (*NAMES, "python"))
+
+
+def _field_metric(
+    name: str,
+    options: Mapping[str, Any],
+    outputs: Mapping[str, FieldSpec],
+    source: str,
+    known: Sequence[str] = tuple(BUILTINS),
+) -> FieldMetric:
+    """Return a built-in metric that compares each output on its own; `known` are the names that may stand here."""
+    if name not in BUILTINS or name not in known:
+        raise TaskError(f"{source}: unknown metric '{name}'", f"For 'metric', {did_you_mean(name, known)}")
+    builtin = BUILTINS[name]
+    chosen = validate(builtin.options, options, f"{source} {name}", TaskError)
+    _check_outputs(name, chosen, outputs, source)
+    made = FieldMetric(name, builtin.version, dict(outputs), builtin.compare, builtin.partial, inside=builtin.inside)
+    if builtin.options is Options:
+        return made
+    if isinstance(chosen, JsonOptions):
+        return made if chosen == JsonOptions() else _json_metric(made, chosen, source)
+    check = None if builtin.check is None else partial(builtin.check, chosen)
+    version = _version(builtin.version, chosen)
+    return replace(made, version=version, compare=partial(builtin.compare, chosen), check=check)
+
+
+def _json_metric(made: FieldMetric, options: JsonOptions, source: str) -> FieldMetric:
+    """Return json_fields with a metric for each field that is named."""
+    rules, versions = {}, []
+    for path, written in options.fields.items():
+        where = f"{source} json_fields: fields.{path}"
+        name, said, weight = _part(written, "exact_match", where)
+        inner = _field_metric(name, said, {path: FieldSpec()}, where, _INSIDE)
+        if inner.check is not None and said.get("pattern") is None:
+            raise TaskError(f"{where}: regex has no pattern", "Give it one: {metric: regex, pattern: '[0-9]{4}'}.")
+        rules[path] = Rule(_equal if name == "exact_match" else inner.compare, weight)
+        versions.append(f"{name}@{inner.version}")
+    return replace(
+        made,
+        version=_version(BUILTINS["json_fields"].version, options, versions),
+        compare=partial(json_by_rules, options, rules),
+        inside=partial(parts_by_rules, options, rules),
+        named=tuple(rules),
+    )
+
+
+def _composite(options: Mapping[str, Any], outputs: Mapping[str, FieldSpec], source: str) -> CompositeMetric:
+    """Return the metric that is made of other ones."""
+    here = f"{source}: metric composite"
+    chosen = validate(CompositeOptions, options, here, TaskError)
+    for constraint in chosen.constraints:
+        _outputs_of(constraint.output, outputs, f"{here}: constraints")
+    members = {}
+    for label, written in chosen.parts.items():
+        where = f"{here}: parts.{label}"
+        name, said, weight = _part(written, label, where)
+        of = _outputs_of(said.pop("output", None), outputs, where)
+        members[label] = Part(_field_metric(name, said, of, where), weight)
+    versions = [f"{part.metric.name}@{part.metric.version}" for part in members.values()]
+    version = _version(_COMPOSITE_VERSION, chosen, versions)
+    return CompositeMetric(COMPOSITE, version, tuple(outputs), chosen, members)
+
+
+def _part(written: str | Mapping[str, Any], default: str, source: str) -> tuple[str, dict[str, Any], float]:
+    """Return (metric, options, weight) of a part: a metric's name, or {metric: …, weight: …, options …}."""
+    options = {"metric": written} if isinstance(written, str) else dict(written)
+    name, weight = options.pop("metric", default), options.pop("weight", 1)
+    if not isinstance(name, str) or name.startswith(OWN) or ".py:" in name:
+        raise TaskError(f"{source}: {shorten(name)} is no built-in metric's name", "A part is a built-in metric.")
+    if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < math.inf:
+        raise TaskError(f"{source}: 'weight' is not a number above 0 (got {shorten(weight)})", "Correct 'weight'.")
+    return name, options, float(weight)
+
+
+def _outputs_of(name: Any, outputs: Mapping[str, FieldSpec], source: str) -> Mapping[str, FieldSpec]:
+    """Return the output of a name, without one all of them; raises TaskError where there is none of the name."""
+    if name is None:
+        return outputs
+    if name not in outputs:
+        raise TaskError(f"{source}: no output {shorten(name)}", f"For 'output', {did_you_mean(str(name), outputs)}")
+    return {name: outputs[name]}
+
+
+def _version(version: str, options: Options, inner: Sequence[str] = ()) -> str:
+    # An option that is left out is not told, so that versions stay as they are when a metric learns another one.
+    said = options.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return f"{version}-{digest([said, *inner])}" if said else version
+
+
+def _equal(spec: FieldSpec, expected: Any, seen: Any) -> tuple[float, str]:
+    return float(equal(seen, expected)), ""
 
 
 def builtin_of(metric: Metric) -> dict[str, Any] | None:
     """Return what `build_metric` makes a built-in metric of, as plain data; None where it is the user's function."""
+    if isinstance(metric, CompositeMetric):
+        return {"name": metric.name, **metric.options.model_dump(mode="json", exclude_defaults=True)}
     if not isinstance(metric, FieldMetric) or metric.name not in BUILTINS:
         return None
-    options = metric.compare.args[0].model_dump() if isinstance(metric.compare, partial) else {}
-    return {"name": metric.name, **options}
+    options = metric.compare.args[0] if isinstance(metric.compare, partial) else Options()
+    return {"name": metric.name, **options.model_dump(mode="json", by_alias=True)}
 
 
 def metric_name(spec: str | Mapping[str, Any], source: str) -> str:
@@ -109,11 +228,14 @@ def _parsed(spec: str | Mapping[str, Any], source: str) -> tuple[str, dict[str, 
     return name, options
 
 
-def _check_outputs(name: str, builtin: _Builtin, outputs: Mapping[str, FieldSpec], source: str) -> None:
+def _check_outputs(name: str, options: Options, outputs: Mapping[str, FieldSpec], source: str) -> None:
+    types = BUILTINS[name].types
     for field, spec in outputs.items():
-        if spec.type not in builtin.types:
-            what = f"{source}: metric: {name} cannot compare '{field}', which is {spec.type}"
-            raise TaskError(what, f"{name} compares {', '.join(sorted(builtin.types))}; or use exact_match.")
+        if spec.type not in types:
+            what = f"{source}: {name} cannot compare '{field}', which is {spec.type}"
+            raise TaskError(what, f"{name} compares {', '.join(sorted(types))}; or use exact_match.")
+    if misfit := options.misfit(outputs):
+        raise TaskError(f"{source} {name}: {misfit}", "Change the output's type, or leave the option out.")
     if name == "choice" and not any(spec.choices for spec in outputs.values()):
-        what = f"{source}: metric: choice needs an output with choices, and {', '.join(outputs)} has none"
+        what = f"{source}: choice needs an output with choices, and {', '.join(outputs)} has none"
         raise TaskError(what, "List the choices in the output, or use exact_match.")

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 import math
+import random
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from sklearn.metrics import f1_score
+from sklearn.preprocessing import MultiLabelBinarizer
 
-from optimizer.task.metrics.amount import NumericOptions, json_fields, last_number, numeric, set_f1
+from optimizer.task.metrics.amount import NumericOptions, last_number, measured, numeric, set_f1
 from optimizer.task.schema import FieldSpec
 
-TEXT, JSON = FieldSpec(), FieldSpec(type="json")
+TEXT = FieldSpec()
 
 
 @pytest.mark.parametrize(
@@ -111,31 +115,75 @@ def test_set_f1_is_symmetric_and_bounded(one: list[str], two: list[str]) -> None
     assert set_f1(TEXT, one, one)[0] == 1
 
 
+LENGTHS = {"km": 1000.0, "m": 1, "miles": 1609.344, "m/s": 7}
+MONEY = {"€": 1, "USD": 0.5, "%": 0.01}
+
+
+@pytest.mark.parametrize(
+    ("units", "text", "amount"),
+    [
+        (LENGTHS, "it is 1.2 km.", (1.2, "km")),
+        (LENGTHS, "1.2km", (1.2, "km")),
+        (LENGTHS, "1,200 M", (1200, "m")),
+        (LENGTHS, "5 m/s", (5, "m/s")),
+        (LENGTHS, "5-km walk", (5, "km")),
+        (LENGTHS, "5 kmh", (5, "kmh")),
+        (LENGTHS, "5 km, which is about 3.1 yards", (5, "km")),
+        (LENGTHS, "5 km or 3 miles", (3, "miles")),
+        (LENGTHS, "3 yards", (3, "yards")),
+        (LENGTHS, "3", (3, "")),
+        (LENGTHS, "-3 km", (-3, "km")),
+        (LENGTHS, "none", None),
+        (MONEY, "€5", (5, "€")),
+        (MONEY, "USD 5.50", (5.5, "USD")),
+        (MONEY, "-€5", (-5, "€")),
+        (MONEY, "3 %", (3, "%")),
+    ],
+)
+def test_an_amount_is_read_with_its_unit(units: dict[str, float], text: str, amount: tuple[float, str] | None) -> None:
+    assert measured(text, units) == amount
+
+
 @pytest.mark.parametrize(
     ("expected", "seen", "score", "remark"),
     [
-        ({"a": 1, "b": {"c": "X", "d": 2}}, {"a": 1, "b": {"c": "x", "d": 2}, "e": 9}, 1, ""),
-        ({"a": 1, "b": {"c": "X", "d": 2}}, {"a": 1, "b": {"c": "x"}}, 2 / 3, "wrong or missing: b.d"),
-        ({"a": 1, "b": {"c": 1}}, '{"a": 2, "b": 3}', 0, "wrong or missing: a, b.c"),
-        ({"a": [1, 2]}, {"a": [2, 1]}, 0, "wrong or missing: a"),
-        ({"a": {}}, {"a": {}}, 1, ""),
-        ({"a": None}, {}, 0, "wrong or missing: a"),
-        ({}, {}, 1, ""),
-        ([1, "x"], [1, "X"], 1, ""),
-        ([1, "x"], [1], 0, ""),
+        ("1.2 km", "1200 m", 1, ""),
+        ("1.2 km", "1200.4 m", 1, ""),
+        ("1.2 km", "1.2 m", 0, "read as 1.2 m, off by 1198.8 m"),
+        ("1.2 km", "3 km", 0, "read as 3 km = 3000 m, off by 1800 m"),
+        ("1.2 km", "1200", 0, "no unit after 1200; the units are km, m, miles, m/s"),
+        ("1.2 km", "1.2 yards", 0, "the unit 'yards' is none of km, m, miles, m/s"),
+        ("1200", "1.2 km", 1, ""),
+        ("1200", "1200", 1, ""),
+        ("1.2 yards", "1.2 km", 0, "the unit 'yards' is none of km, m, miles, m/s"),
+        ("1.2 km", "far", 0, "no number in it"),
     ],
 )
-def test_json_fields(expected: Any, seen: Any, score: float, remark: str) -> None:
-    found, told = json_fields(JSON, expected, seen)
-    assert found == pytest.approx(score)
-    assert told == remark
+def test_amounts_are_compared_in_one_unit(expected: str, seen: str, score: float, remark: str) -> None:
+    assert numeric(NumericOptions(tolerance=0.5, units=LENGTHS), TEXT, expected, seen) == (score, remark)
 
 
-def test_json_fields_of_text_that_does_not_parse() -> None:
-    score, remark = json_fields(JSON, {"a": 1}, "{a: 1}")
-    assert score == 0
-    assert "not JSON" in remark
+@given(st.sampled_from(sorted(LENGTHS)), st.sampled_from(sorted(LENGTHS)), st.floats(0.001, 1e6))
+def test_an_amount_in_any_unit_is_the_same_amount(one: str, two: str, number: float) -> None:
+    options = NumericOptions(units=LENGTHS, tolerance=1e-6, relative=True)
+    other = number * LENGTHS[one] / LENGTHS[two]
+    assert numeric(options, TEXT, f"{number!r} {one}", f"{other!r} {two}") == (1, "")
 
 
-def test_json_fields_compares_another_output_exactly() -> None:
-    assert json_fields(TEXT, "x", "X ") == (1, "")
+@pytest.mark.parametrize("units", [{"km": 1000}, {"m": 0}, {"m": "1"}, {"": 1}, {" m": 1}, {"2m": 1}, {"m": True}])
+def test_units_are_checked(units: Any) -> None:
+    with pytest.raises(ValidationError):
+        NumericOptions(units=units)
+
+
+def by_scikit_learn(one: Sequence[str], two: Sequence[str]) -> float:
+    table = MultiLabelBinarizer(classes=list("abcdefgh")).fit_transform([one, two])
+    return float(f1_score(table[0], table[1], zero_division=1))
+
+
+@pytest.mark.slow
+def test_set_f1_is_scikit_learns() -> None:
+    chance = random.Random(0)
+    for _ in range(1000):
+        one, two = (chance.sample("abcdefgh", chance.randint(0, 8)) for _ in range(2))
+        assert set_f1(TEXT, one, two)[0] == pytest.approx(by_scikit_learn(one, two), abs=1e-9)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -39,3 +40,27 @@ def test_a_right_answer_says_so() -> None:
 def test_feedback_stays_short() -> None:
     _, feedback = metric(partial=False)(EXAMPLE, {"a": "x" * 10_000, "b": "2"})
     assert len(feedback) < 300
+
+
+def test_the_parts_of_a_score_are_its_outputs_and_what_is_inside_of_them() -> None:
+    assert metric(partial=True).parts(EXAMPLE, {"a": "1", "b": "3"}) == {"a": 1, "b": 0.5}
+    assert metric(partial=True).parts(EXAMPLE, None) == {"a": 0, "b": 0}
+    inside = replace(metric(partial=True), inside=lambda spec, expected, seen: {"same": float(expected == seen)})
+    assert inside.parts(EXAMPLE, {"a": "1"}) == {"a": 1, "b": 0, "a.same": 1, "b.same": 0}
+    single = replace(inside, outputs={"a": FieldSpec()})
+    assert single.parts(EXAMPLE, {"a": "1"}) == {"same": 1}
+    assert replace(single, inside=None).parts(EXAMPLE, {"a": "1"}) == {}
+
+
+@pytest.mark.parametrize("answer", [None, {}, {"a": "1"}, {"a": "1", "b": "3"}])
+def test_the_parts_have_the_same_names_whatever_the_answer(answer: Any) -> None:
+    inside = replace(metric(partial=False), inside=lambda spec, expected, seen: {"same": float(expected == seen)})
+    assert inside.parts(EXAMPLE, answer).keys() == inside.parts(EXAMPLE, EXAMPLE.outputs).keys()
+
+
+def test_an_expected_answer_that_no_answer_can_meet_is_told() -> None:
+    assert metric(partial=True).refusal(EXAMPLE) == ""
+    never = replace(metric(partial=True), compare=lambda spec, expected, seen: (0.5, "never"))
+    assert never.refusal(EXAMPLE).startswith("expected a = '1', got '1' (never)")
+    checked = replace(never, check=lambda spec, expected: "bad" if expected == "2" else "")
+    assert checked.refusal(EXAMPLE) == "b: bad"

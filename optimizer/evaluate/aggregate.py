@@ -90,7 +90,7 @@ class Population:
         if not scores:
             return self.statistic.least, 1.0
         pairs = _pairs(scores)
-        right, wrong, weights = _added(pairs)
+        right, wrong, weights = _added(pairs, self.statistic.labels)
         influences = self.statistic.influences([*pairs, *right, *wrong], weights)
         return _interval(influences, weights, self.statistic.of(pairs), (self.statistic.least, 1.0))
 
@@ -100,7 +100,7 @@ class Population:
         if not ours:
             return 0.0, (-span, span)
         mine, rival = _pairs(ours), _pairs(theirs)
-        right, wrong, weights = _added(mine)
+        right, wrong, weights = _added(mine, self.statistic.labels)
         gains = self.statistic.influences([*mine, *right, *wrong], weights)
         gains -= self.statistic.influences([*rival, *wrong, *right], weights)
         seen = self.statistic.of(mine) - self.statistic.of(rival)
@@ -148,12 +148,13 @@ def _pairs(scores: Sequence[Score]) -> list[Pair]:
     return [pair for pair in pairs if pair is not None]
 
 
-def _added(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair], np.ndarray]:
+def _added(pairs: Sequence[Pair], known: Sequence[str]) -> tuple[list[Pair], list[Pair], np.ndarray]:
     """Return a right and a wrong answer to each label, and the weights of all answers with these behind them.
 
-    The wrong one is the label that comes next.
+    The wrong one is the label that comes next among those `known` that have an example.
     """
-    labels = list(dict.fromkeys(truth for truth, _ in pairs))
+    there = {truth for truth, _ in pairs}
+    labels = [label for label in known if label in there]
     right = [(label, label) for label in labels]
     wrong = list(zip(labels, [*labels[1:], labels[0] if len(labels) > 1 else ""], strict=True))
     weight = min(1.0, MOST_ADDED * len(pairs) / (2 * len(labels)))

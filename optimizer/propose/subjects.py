@@ -29,6 +29,9 @@ REWARDS = {
     "set_f1": "an answer is a list in any order; what is missing and what is too much both cost",
     "list_order": "an answer is a list in a certain order; a wrong order, what is missing and what is too much cost",
     "json_fields": "an answer is JSON; every right field counts",
+    "macro_f1": "every label counts as much, however rare; each is wanted where it is right, and nowhere else",
+    "balanced_accuracy": "every label counts as much, however rare; each is wanted wherever it is right",
+    "matthews": "every label counts, however rare; always to answer the same earns nothing",
 }
 
 
@@ -40,6 +43,10 @@ def reward_of(metric: Metric) -> str:
     if metric.name == "regex" and options.get("pattern") is not None:
         extent = "as a whole" if options["full"] else "in some part"
         return f"an answer counts when it matches the pattern {options['pattern']} {extent}"
+    if metric.name == "f_beta":
+        beta, miss, wrong = options.get("beta", 1.0), "to miss it", "to answer it where it is wrong"
+        costs = {beta > 1: f"{miss} costs more than {wrong}", beta < 1: f"{wrong} costs more than {miss}"}
+        return f"only the label {options['label']} counts: {costs.get(True, f'{miss} costs what it costs {wrong}')}"
     if options.get("units"):
         return f"{reward}, with its unit, one of {', '.join(options['units'])}"
     if options.get("schema") is not None:

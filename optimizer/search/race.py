@@ -54,7 +54,8 @@ class BettingRace:
     over `STAKES`, as the best stake is not known. By the union bound, the best of K entrants loses to any of them
     in at most (K − 1) × `error` of all races; `testing.races` measures how much rarer that is.
     Where labels come in turn, the bound is that of whole turns: over one, the product of each label's expected
-    factors is no greater than the same power of their mean.
+    factors is no greater than the same power of their mean. Influences on a statistic are scaled to [−1, 1] by the
+    largest that was seen: for them the bound holds but nearly.
 
     That alone would carry a field of near-equals side by side through every example. So after 1, 2, 4, 8 …
     blocks at most the share `keep` of those running goes on, by their paired difference to the leader. This part
@@ -73,7 +74,8 @@ class BettingRace:
         standing = Standing.of(board, running, seen)
         if standing is None:
             return set(running)
-        beaten = log_wealth(standing.gaps) >= -math.log(self.error)
+        scale = max(1.0, float(np.abs(standing.gaps).max(initial=0.0)))
+        beaten = log_wealth(standing.gaps / scale) >= -math.log(self.error)
         return standing.best(~beaten, self.keep if is_rung(seen, block) else 1.0)
 
 

@@ -50,6 +50,13 @@ def test_an_interval_holds_the_score_within_its_range(pairs: list[Pair]) -> None
     assert (back, lowest, highest) == (pytest.approx(-gain), pytest.approx(-most), pytest.approx(-least))
 
 
+@given(SCORES)
+def test_an_interval_does_not_hang_on_the_order_of_examples(pairs: list[Pair]) -> None:
+    ours, theirs = scored(pairs), scored([(truth, "a") for truth, _ in pairs])
+    assert F1.interval(ours[::-1]) == pytest.approx(F1.interval(ours))
+    assert F1.difference(ours[::-1], theirs[::-1])[1] == pytest.approx(F1.difference(ours, theirs)[1])
+
+
 def test_of_nothing_nothing_is_known() -> None:
     assert F1.interval([]) == (0.0, 1.0)
     assert F1.difference([], []) == (0.0, (-1.0, 1.0))

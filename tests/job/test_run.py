@@ -22,6 +22,9 @@ from optimizer.errors import InternalError, LedgerError
 from optimizer.job.run import run_config
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import Report
+from optimizer.ledger.trials import all_trials
+from optimizer.report.audit import audit_of
+from optimizer.report.compare import compare
 from optimizer.testing.fake_server import FakeServer
 
 pytestmark = pytest.mark.timeout(60)
@@ -314,3 +317,24 @@ def test_a_bug_ends_a_run_with_a_report_and_the_run_goes_on_later(
     assert run().verdict == "improved"
     assert server.answered == paid, "nothing was paid twice"
     assert told[-1]["event"] == "finished"
+
+
+def test_a_statistic_of_all_answers_is_what_is_searched_for_and_proven(run: Run, tmp_path: Path) -> None:
+    """To answer always "fruit" is right for a third, and has a sixth of the macro-F1."""
+    make_task(tmp_path / "task", metric="macro_f1")
+    report = run(search={**settings(tmp_path)["search"], "race": "careful"})
+    data = result(report)
+    assert data["verdict"] == "improved"
+    assert data["statistic"] == {"kind": "macro_f1", "labels": list(LABELS), "label": None, "beta": 1.0}
+    assert data["seed"]["test_score"] == pytest.approx(1 / 6, abs=0.05), "a third right is half of one label's F1"
+    assert data["winner"]["test_score"] > 0.9
+    assert [part["name"] for part in data["parts"]] == [f"F1 of {label}" for label in LABELS]
+    mean = sum(part["winner"]["mean"] for part in data["parts"]) / len(LABELS)
+    assert mean == pytest.approx(data["winner"]["test_score"])
+    assert audit_of(report.run_dir)["evidence"]["from_scores"]["agrees"]
+    seed, winner = compare([report.run_dir]).sides
+    assert (seed.score, winner.score) == (data["seed"]["test_score"], data["winner"]["test_score"])
+    assert (winner.gain, list(winner.gain_ci95 or ())) == (data["difference"]["mean"], data["difference"]["ci95"])
+    with closing(Reader(report.run_dir / "ledger.db")) as ledger:
+        trials = [trial for trial in all_trials(ledger) if trial.state == "complete"]
+    assert all(trial.low <= trial.score <= trial.high for trial in trials if trial.score is not None)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from optimizer.config.strict import validate
 from optimizer.errors import TaskError, did_you_mean
@@ -15,6 +15,7 @@ from optimizer.system.limits import shorten
 from optimizer.task.metrics.amount import NumericOptions, numeric, set_f1
 from optimizer.task.metrics.base import FieldMetric, Metric, Options
 from optimizer.task.metrics.composite import CompositeMetric, CompositeOptions, Part
+from optimizer.task.metrics.labels import FBetaOptions, StatisticMetric, StatisticOptions, labels_of_output
 from optimizer.task.metrics.match import choice, contains, exact_match
 from optimizer.task.metrics.order import list_order
 from optimizer.task.metrics.overlap import (
@@ -75,7 +76,14 @@ BUILTINS: Mapping[str, _Builtin] = {
 }
 # What is made of them.
 COMPOSITE, _COMPOSITE_VERSION = "composite", "1"
-NAMES = (*BUILTINS, COMPOSITE)
+# What is no mean of its answers' scores.
+STATISTICS: Mapping[str, type[StatisticOptions]] = {
+    "macro_f1": StatisticOptions,
+    "balanced_accuracy": StatisticOptions,
+    "f_beta": FBetaOptions,
+    "matthews": StatisticOptions,
+}
+NAMES = (*BUILTINS, COMPOSITE, *STATISTICS)
 # What compares one field inside of a JSON object.
 _INSIDE = tuple(name for name in BUILTINS if name not in ("choice", "json_fields"))
 
@@ -97,6 +105,8 @@ def build_metric(
         return python_metric(str(reference), folder, source)
     if name == COMPOSITE:
         return _composite(options, outputs, source)
+    if name in STATISTICS:
+        return _statistic(name, options, outputs, f"{source}: metric {name}")
     return _field_metric(name, options, outputs, f"{source}: metric", (*NAMES, "python"))
 
 
@@ -160,6 +170,25 @@ def _composite(options: Mapping[str, Any], outputs: Mapping[str, FieldSpec], sou
     return CompositeMetric(COMPOSITE, version, tuple(outputs), chosen, members)
 
 
+def _statistic(name: str, options: Mapping[str, Any], outputs: Mapping[str, FieldSpec], source: str) -> StatisticMetric:
+    """Return the metric that is a statistic of all answers to one output."""
+    from optimizer.task.metrics.population import Kind, Statistic  # numpy, which no other task needs
+
+    chosen = validate(STATISTICS[name], options, source, TaskError)
+    if chosen.output is None and len(outputs) > 1:
+        raise TaskError(f"{source}: there are several outputs", f"Say which one counts: output: {next(iter(outputs))}.")
+    ((output, spec),) = _outputs_of(chosen.output or next(iter(outputs)), outputs, source).items()
+    if not (labels := labels_of_output(spec)):
+        remedy = "List its choices, or use another metric."
+        raise TaskError(f"{source}: '{output}' has no choices, and is neither true nor false", remedy)
+    label, beta = (chosen.label, chosen.beta) if isinstance(chosen, FBetaOptions) else (None, 1.0)
+    if label is not None and label not in labels:
+        raise TaskError(f"{source}: no label {shorten(label)}", f"For 'label', {did_you_mean(label, labels)}")
+    single = _field_metric("choice" if spec.choices else "exact_match", {}, {output: spec}, source)
+    statistic = Statistic(cast("Kind", name), labels, label, beta)
+    return StatisticMetric(name, _version("1", chosen, [single.version]), chosen, single, statistic)
+
+
 def _part(written: str | Mapping[str, Any], default: str, source: str) -> tuple[str, dict[str, Any], float]:
     """Return (metric, options, weight) of a part: a metric's name, or {metric: …, weight: …, options …}."""
     options = {"metric": written} if isinstance(written, str) else dict(written)
@@ -192,7 +221,7 @@ def _equal(spec: FieldSpec, expected: Any, seen: Any) -> tuple[float, str]:
 
 def builtin_of(metric: Metric) -> dict[str, Any] | None:
     """Return what `build_metric` makes a built-in metric of, as plain data; None where it is the user's function."""
-    if isinstance(metric, CompositeMetric):
+    if isinstance(metric, (CompositeMetric, StatisticMetric)):
         return {"name": metric.name, **metric.options.model_dump(mode="json", exclude_defaults=True)}
     if not isinstance(metric, FieldMetric) or metric.name not in BUILTINS:
         return None

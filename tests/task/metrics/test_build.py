@@ -8,7 +8,7 @@ import pytest
 
 from optimizer.errors import TaskError
 from optimizer.task.metrics.base import FieldMetric, Metric
-from optimizer.task.metrics.build import BUILTINS, NAMES, build_metric, builtin_of, metric_name
+from optimizer.task.metrics.build import BUILTINS, NAMES, STATISTICS, build_metric, builtin_of, metric_name
 from optimizer.task.metrics.composite import CompositeMetric
 from optimizer.task.schema import FieldSpec
 from optimizer.types import Example
@@ -111,7 +111,7 @@ def test_a_field_that_no_expected_answer_has_is_named() -> None:
 
 def test_a_metric_without_options_has_the_version_that_it_had_before_it_had_any() -> None:
     assert {build_metric(name, TEXT, Path()).version for name in BUILTINS if name != "choice"} == {"1"}
-    assert NAMES[-1] == "composite"
+    assert [name for name in NAMES if name not in BUILTINS] == ["composite", *STATISTICS]
 
 
 def test_an_answer_may_be_like_any_of_several_references() -> None:
@@ -168,7 +168,7 @@ def constraints(**of: Any) -> dict[str, Any]:
     ("spec", "outputs", "parts"),
     [
         ("exact-match", TEXT, ["t.yaml: metric: unknown metric 'exact-match'", "did you mean 'exact_match'?"]),
-        ("zzz", TEXT, ["known: bleu, choice, chrf, composite, contains, exact_match"]),
+        ("zzz", TEXT, ["known: balanced_accuracy, bleu, choice, chrf, composite, contains, exact_match"]),
         ({"tolerance": 1}, TEXT, ["{'tolerance': 1} has no name", "{name: exact_match}"]),
         ({"name": 3}, TEXT, ["has no name"]),
         ("composit", TEXT, ["unknown metric 'composit'", "did you mean 'composite'?"]),

@@ -21,7 +21,7 @@ from optimizer.task.metrics.build import OWN, build_metric, metric_name
 from optimizer.task.parts import Parts, make_parts
 from optimizer.task.rows import Reading, Row
 from optimizer.task.schema import DataSpec, TaskFile, TaskSpec
-from optimizer.task.split import make_splits, refuse_twins
+from optimizer.task.split import make_splits
 from optimizer.task.sql import read_sql
 from optimizer.task.task import Task
 from optimizer.task.text import Problems
@@ -73,9 +73,7 @@ def checked_task(
         _check_expected(metric, examples, parts.problems)
     if not len(parts.problems):
         _check_parts(metric, [example for examples in parts.examples.values() for example in examples], source)
-    refuse_twins(parts.examples, parts.problems)
-    parts.problems.refuse()
-    splits = make_splits(parts.examples, spec.split, spec.outputs, source, parts.keys)
+    splits = make_splits(parts.examples, spec.split, spec.outputs, source, parts.keys, parts.problems)
     return Task.from_parts(
         name=spec.name,
         description=spec.description,

@@ -84,25 +84,25 @@ def reservoir(items: Iterable[Item], most: int, seed: int, heaviest: int = MOST_
     draw = random.Random(seed).random  # noqa: S311 - a sample, no secret
     numbers = itertools.count()
     counted: Iterator[tuple[Item, int]] = zip(items, numbers, strict=False)
-    kept: list[tuple[float, int, Item]] = []  # a heap, the greatest key first
-    weight = 0
+    kept: list[tuple[float, int, int, Item]] = []  # a heap of (-key, number, bytes, item)
+    whole = 0
     while True:
         full = len(kept) >= most
         bound = -kept[0][0] if full else 1.0
         skip = math.log(1 - draw()) / math.log1p(-bound) if full and bound > 0 else 0
         entry = next(itertools.islice(counted, min(int(skip), sys.maxsize - 1), None), None)
         if entry is None:
-            return [item for _, _, item in sorted(kept, key=lambda one: one[1])], next(numbers)
+            return [item for *_, item in sorted(kept, key=lambda one: one[1])], next(numbers)
         item, number = entry
-        weight += _weight(item)
+        whole += (weight := _weight(item))
         if full:
-            weight -= _weight(heapq.heapreplace(kept, (-draw() * bound, number, item))[2])
+            whole -= heapq.heapreplace(kept, (-draw() * bound, number, weight, item))[2]
         else:
-            heapq.heappush(kept, (-draw(), number, item))
-        while weight > heaviest and len(kept) > 1:
+            heapq.heappush(kept, (-draw(), number, weight, item))
+        while whole > heaviest and len(kept) > 1:
             most = len(kept) // 2
             kept = sorted(kept)[-most:]  # sorted by the key, the greatest first, it is a heap
-            weight = sum(_weight(item) for _, _, item in kept)
+            whole = sum(weight for _, _, weight, _ in kept)
 
 
 def plain_cell(value: Any) -> Any:
@@ -122,8 +122,8 @@ def plain_cell(value: Any) -> Any:
 
 def _weight(item: object) -> int:
     """Return the bytes that an item takes, nearly."""
-    if isinstance(item, Mapping):
+    if isinstance(item, (str, bytes)):
+        return sys.getsizeof(item)
+    if isinstance(item, dict):
         return 64 + sum(map(_weight, item.values()))
-    if isinstance(item, (list, tuple)):
-        return 64 + sum(map(_weight, item))
-    return sys.getsizeof(item) if isinstance(item, (str, bytes)) else 32
+    return 64 + sum(map(_weight, item)) if isinstance(item, (list, tuple)) else 32

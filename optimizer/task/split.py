@@ -18,7 +18,7 @@ from optimizer.task.grouped import cut_by_group, cut_by_time
 from optimizer.task.keys import Key
 from optimizer.task.repair import input_key
 from optimizer.task.schema import FieldSpec, SplitSpec
-from optimizer.task.text import Problems, refuse
+from optimizer.task.text import Problems
 from optimizer.types import Example, canonical_json, digest
 
 SMALLEST = 2
@@ -49,17 +49,18 @@ def make_splits(
     outputs: Mapping[str, FieldSpec],
     label: str,
     keys: Mapping[str, Sequence[Key]] | None = None,
+    problems: Problems | None = None,
 ) -> Splits:
     """Return the splits of `parts`: {'all'}, {'train', 'test'} or {'train', 'validation', 'test'}.
 
     One set is cut in three; a train set without a validation set is cut in two; three sets are kept as
     they are. `keys` are the groups or times that each part's examples are split by, if `spec` says so.
-    Raises TaskError where a split would have under 2 examples, two splits share an input or a group, or one
-    begins before the other ends.
+    Raises TaskError for `problems` that are known already, where a split would have under 2 examples, two splits
+    share an input or a group, or one begins before the other ends.
     """
     notes: list[str] = []
-    problems = Problems()
-    refuse_twins({name: parts[name] for name in parts if name == "all"}, problems)
+    problems = Problems() if problems is None else problems
+    _add_twins(parts, problems)
     problems.refuse()
     keyed = {
         name: list(zip(part, (keys or {}).get(name, [""] * len(part)), strict=True)) for name, part in parts.items()
@@ -77,29 +78,14 @@ def make_splits(
         cuts = {"train": train, "validation": validation, "test": keyed["test"]}
     splits = {name: tuple(example for example, _ in pairs) for name, pairs in cuts.items()}
     _check_sizes(splits, sum(len(part) for part in parts.values()), spec, tuple(parts), label)
-    shared = [
-        f"{_pair(twin, example)}; the first is in {other}, the second in {name}"
-        for other, twin, name, example in _same_inputs(splits)
-        if other != name
-    ]
-    refuse(shared, _REMOVE)
+    if set(parts) == {"train", "test"}:  # contradicting copies in train, of which each may be in another split
+        _add_twins(splits, problems)
+        problems.refuse()
     if keys is not None:
         _check_keys(cuts, spec)
-    return Splits(splits["train"], splits["validation"], splits["test"], (*notes, *_remarks(splits, outputs)))
-
-
-def refuse_twins(parts: Mapping[str, Sequence[Example]], problems: Problems) -> None:
-    """Add to the problems each example of one set that has another's input, and each of a part that has one of another.
-
-    Inputs are the same if they are after case, spaces and spelling variants are folded.
-    """
-    for other, twin, name, example in _same_inputs(parts):
-        if other == name != "all":
-            continue
-        same = dict(twin.outputs) == dict(example.outputs)
-        pair = _pair(twin, example)
-        key = example.origin, twin.origin
-        problems.add("", _Twins(pair, key), _REMOVE, "drop_duplicates" if same else "drop_conflicting")
+    return Splits(
+        splits["train"], splits["validation"], splits["test"], (*notes, *_remarks(splits, outputs, "all" not in parts))
+    )
 
 
 def stratum_of(examples: Sequence[Example], outputs: Mapping[str, FieldSpec]) -> Stratum:
@@ -208,6 +194,20 @@ def _rounded(number: float) -> int:
     return math.floor(number + 0.5 + _EPSILON)
 
 
+def _add_twins(parts: Mapping[str, Sequence[Example]], problems: Problems) -> None:
+    """Add to the problems each example of one set that has another's input, and each of a part that has one of another.
+
+    Inputs are the same if they are after case, spaces and spelling variants are folded.
+    """
+    for other, twin, name, example in _same_inputs(parts):
+        if other == name != "all":
+            continue
+        same = dict(twin.outputs) == dict(example.outputs)
+        where = "" if name == "all" else f"; the first is in {other}, the second in {name}"
+        pair = _Twins(f"{_pair(twin, example)}{where}", (twin.origin, example.origin))
+        problems.add("", pair, _REMOVE, "drop_duplicates" if same else "drop_conflicting")
+
+
 class _Twins:
     """Two examples with the same input: a problem that is like no other."""
 
@@ -259,10 +259,10 @@ def _check_sizes(
     raise TaskError(f"{label}: {total} examples give {sizes}; each needs at least {SMALLEST}", remedy)
 
 
-def _remarks(splits: Mapping[str, Examples], outputs: Mapping[str, FieldSpec]) -> list[str]:
+def _remarks(splits: Mapping[str, Examples], outputs: Mapping[str, FieldSpec], may_repeat: bool) -> list[str]:
     remarks = []
     for name, examples in splits.items():
-        copies = len(examples) - len({input_key(example) for example in examples})
+        copies = len(examples) - len({input_key(example) for example in examples}) if may_repeat else 0
         if copies:
             remarks.append(f"{name}: {copies} examples repeat another's input")
         for field, spec in outputs.items():

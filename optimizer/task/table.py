@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,15 @@ def read_table(path: Path, label: str, reading: Reading, own: str) -> list[Row]:
     encoding = encoding_of(path, label, reading, guess=True)
     try:
         with path.open(encoding=encoding, newline="") as file:
-            delimiter, named = _delimiter(file.read(LOOKED_AT), own)
+            delimiter, named = _delimiter(head := file.read(LOOKED_AT), own)
     except (OSError, ValueError) as problem:
         raise unreadable(path, problem, TaskError) from None
     if delimiter != own:
         name = DELIMITERS.get(delimiter, repr(delimiter))
         reading.notes.append(f"{label}: its columns are separated by {name}")
-    table = _Table(path, label, reading, encoding, delimiter)
+    # Where the header has spaces between a delimiter and a quote, the quotes of all rows would be text otherwise.
+    spaced = re.search(f'{re.escape(delimiter)} +"', head.lstrip().partition("\n")[0]) is not None
+    table = _Table(path, label, reading, encoding, {"delimiter": delimiter, "skipinitialspace": spaced})
     return keep(table.records(skip=named), label, reading)
 
 
@@ -60,11 +62,11 @@ def _columns(head: str, delimiter: str) -> int:
 class _Table:
     """A file of delimited text, read row by row."""
 
-    def __init__(self, path: Path, label: str, reading: Reading, encoding: str, delimiter: str) -> None:
+    def __init__(self, path: Path, label: str, reading: Reading, encoding: str, dialect: Mapping[str, Any]) -> None:
         self._path, self._label, self._reading = path, label, reading
-        self._encoding, self._delimiter = encoding, delimiter
+        self._encoding, self._dialect = encoding, dialect
         self._header: list[str] = []
-        self._remedy = f'Put a cell with {delimiter!r} or a line end between quotes: "…".'
+        self._remedy = f'Put a cell with {dialect["delimiter"]!r} or a line end between quotes: "…".'
 
     def records(self, skip: bool) -> Records:
         """Return the rows below the header; `skip` leaves out the line that names the delimiter."""
@@ -92,7 +94,7 @@ class _Table:
         try:
             with self._path.open(encoding=self._encoding, newline="") as file:
                 before = len(file.readline().splitlines()) if skip else 0
-                reader = csv.reader(file, delimiter=self._delimiter, strict=True)
+                reader = csv.reader(file, strict=True, **self._dialect)
                 for line, cells in self._parsed(reader, before):
                     if any(cells) and not "".join(cells).isspace():
                         yield line, cells

@@ -341,11 +341,17 @@ def data_folder(folder: Path) -> Iterator[Kind]:
     """A folder of texts with a table of labels."""
     import shutil
 
-    text = st.one_of(*[st.just(b"some text")] * 200, files({"a": "some text"}, json_text))
     rows = [{"file": f"{n}.txt", **row} for n, row in enumerate(ROWS)]
     write = _table(";", list(rows[0]))
-    table = st.one_of(*[st.just(write(rows).encode())] * 10, files(rows, write))
-    pattern = st.sampled_from(("*.txt", "*.txt", "*.txt", "*", "[", "/x", "..", "**", "", "\x00", "*.eml", "1?.txt"))
+
+    def mostly(whole: Any, odd: st.SearchStrategy[Any], times: int) -> st.SearchStrategy[Any]:
+        return st.integers(0, times).flatmap(lambda number: odd if number == times else st.just(whole))
+
+    text = mostly(b"some text", files({"a": "some text"}, json_text), 30)
+    table = mostly(write(rows).encode(), files(rows, write), 1)
+    pattern = mostly(
+        "*.txt", st.sampled_from(("*", "[", "/x", "..", "**", "", "\x00", "*.eml", "1?.txt", "a" * 300)), 2
+    )
 
     def act(made: tuple[list[bytes], bytes, str, bool]) -> str:
         shutil.rmtree(folder / "mails", ignore_errors=True)

@@ -49,11 +49,14 @@ def encoding_of(path: Path, label: str, reading: Reading, *, guess: bool = False
     try:
         with path.open("rb") as file:
             name, marked = _by_beginning(file.read(4096), guess)
-            file.seek(0)
-            return _checked(name, marked, _look(file, name, label), path, label, reading, guess)
-    except UnicodeDecodeError as problem:
-        what = f"{label}: begins as {name.upper()} does, but is not ({problem.reason})"
-        raise TaskError(what, "Save it as UTF-8.") from None
+            try:
+                seen = _look(file, name, label)
+            except UnicodeDecodeError as problem:
+                if marked:
+                    what = f"{label}: begins as {name.upper()} does, but is not ({problem.reason})"
+                    raise TaskError(what, "Save it as UTF-8.") from None
+                name, seen = "utf-8", _look(file, "utf-8", label)
+            return _checked(name, marked, seen, path, label, reading, guess)
     except (OSError, ValueError) as problem:
         raise unreadable(path, problem, TaskError) from None
 
@@ -72,6 +75,7 @@ def _by_beginning(head: bytes, guess: bool) -> tuple[str, bool]:
 
 def _look(file: BinaryIO, name: str, label: str) -> _Seen:
     seen = _Seen()
+    file.seek(0)
     decoder = codecs.getincrementaldecoder(name)("strict")
     for chunk in iter(lambda: file.read(CHUNK), b""):
         if name.startswith("utf-8"):

@@ -59,9 +59,12 @@ def read_folder(folder: Path, pattern: str, label: str, reading: Reading, labels
         if weight > LARGEST:
             what = f"{label}: its files have over {LARGEST:,} bytes"
             raise TaskError(what, "Let data.sample draw some: a few hundred examples are enough.")
-        return Row(
-            {**({} if table is None else table[path]), **values, TEXT: _text(path, origin, reading, odd)}, origin
-        )
+        try:
+            text = _text(path, origin, reading, odd)
+        except TaskError as problem:
+            reading.problems.add("", problem.what, problem.remedy)
+            return None
+        return Row({**({} if table is None else table[path]), **values, TEXT: text}, origin)
 
     rows = keep(Records(files, row), label, reading)
     for name, count in odd.items():

@@ -79,9 +79,12 @@ def test_encodings_are_told_in_one_note(tmp_path: Path) -> None:
         "mails: 4 of its files read as cp1252",
         "mails: 1 of its files read as utf-16",
     ]
-    write(root, **{"7_txt": b"\0", "8_txt": b"x\0"})
-    with pytest.raises(TaskError, match=r"mails/7.txt:1: holds a NUL byte[\s\S]*mails/8.txt:1"):
+    write(root, **{"7_txt": b"\0", "8_txt": b"x\0", "9_txt": b"\x81", "a_txt": b"\xff\xfex"})
+    with pytest.raises(TaskError) as caught:
         read(root)
+    assert "mails/7.txt:1: holds a NUL byte, which no text has (also mails/8.txt:1)" in str(caught.value)
+    assert "mails/9.txt:1: not valid UTF-8" in str(caught.value)
+    assert "mails/a.txt: begins as UTF-16 does, but is not" in str(caught.value)
 
 
 def test_a_sample_reads_only_the_files_that_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

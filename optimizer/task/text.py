@@ -133,7 +133,7 @@ class Problems:
         repairs = dict.fromkeys(repair for _, repair in self._kinds if repair is not None)
         if repairs and self._repairs:
             remedies.append(f"Or add repair: [{', '.join(repairs)}] under data.")
-        raise TaskError("\n".join(lines), " ".join(remedies))
+        raise TaskError("\n".join(lines), "\n  ".join(remedies))
 
 
 def no_such_file(path: Path, label: str, suffixes: Container[str]) -> TaskError:

@@ -138,9 +138,10 @@ def _read(data: DataSpec, folder: Path, reading: Reading) -> dict[str, tuple[Seq
 def _check_expected(metric: Metric, examples: Sequence[Example], problems: Problems) -> None:
     # An expected answer that is itself scored under 1 can never be met: the label or the metric is wrong.
     # The user's own function is not asked: it may be slow, or cost money.
-    for example in examples if isinstance(metric, BuiltIn) else ():
-        if why := metric.refusal(example):
-            problems.add(example.origin, f"{metric.name}: {why}", _REFUSED)
+    if isinstance(metric, BuiltIn):
+        for example in examples:
+            if why := metric.refusal(example):
+                problems.add(example.origin, f"{metric.name}: {why}", _REFUSED)
 
 
 def _check_parts(metric: Metric, examples: Sequence[Example], source: str) -> None:

@@ -244,10 +244,9 @@ def data_json(folder: Path) -> Iterator[Kind]:
     yield from _data(folder, "examples.json", files(ROWS, json_text))
 
 
-def _table(delimiter: str) -> Callable[[Any], str]:
+def _table(delimiter: str, columns: Sequence[str] = tuple(ROWS[0])) -> Callable[[Any], str]:
     def write(rows: Any) -> str:
         out = io.StringIO()
-        columns = list(ROWS[0])
         dialect = csv.writer(out, delimiter=delimiter)
         dialect.writerow(columns)
         for row in rows:
@@ -267,6 +266,105 @@ def data_csv(folder: Path) -> Iterator[Kind]:
 def data_tsv(folder: Path) -> Iterator[Kind]:
     """Examples as tab-separated values."""
     yield from _data(folder, "examples.tsv", files(ROWS, _table("\t"), 0.5))
+
+
+REPAIRS = ("trim", "fold_case", "drop_blank", "drop_duplicates", "drop_conflicting")
+
+
+@kind
+def data_people(folder: Path) -> Iterator[Kind]:
+    """Tables as people have them: any delimiter and encoding, sampled, repaired, by group or time."""
+    rows = [{**row, "customer": n % 4, "at": f"2024-03-{n + 1:02}"} for n, row in enumerate(ROWS)]
+    tables = st.sampled_from(",;\t|").flatmap(lambda delimiter: files(rows, _table(delimiter, list(rows[0])), 0.6))
+    data = st.fixed_dictionaries(
+        {"path": st.just("examples.csv")},
+        optional={
+            "sample": st.integers(0, 12),
+            "repair": st.lists(st.sampled_from((*REPAIRS, "trimm")), max_size=5),
+            "sheet": st.just("One"),
+        },
+    )
+    split = st.fixed_dictionaries(
+        {}, optional={"group": st.sampled_from(("customer", "kind", "x")), "time": st.sampled_from(("at", "size", ""))}
+    )
+
+    def act(made: tuple[bytes, dict[str, Any], dict[str, Any]]) -> str:
+        (folder / "examples.csv").write_bytes(made[0])
+        task = {**TASKS[0], "metric": "exact_match", "data": made[1], "split": made[2]}
+        (folder / "task.yaml").write_text(to_yaml(task))
+        return command("tasks", "show", ".")
+
+    yield Kind(st.tuples(tables, data, split), act)
+
+
+@kind
+def data_xlsx(folder: Path) -> Iterator[Kind]:
+    """Examples as a workbook: damaged bytes, damaged parts packed anew, and cells of other types."""
+    import datetime as dt
+    import zipfile
+
+    import openpyxl
+
+    def written(rows: Any) -> bytes:
+        book, out = openpyxl.Workbook(), io.BytesIO()
+        for row in rows:
+            with suppress(ValueError):  # openpyxl itself refuses it
+                book.active.append(row)
+        book.save(out)
+        return out.getvalue()
+
+    whole = written([list(ROWS[0]), *(list(row.values()) for row in ROWS)])
+    with zipfile.ZipFile(io.BytesIO(whole)) as packed:
+        parts = {name: packed.read(name) for name in packed.namelist()}
+
+    def packed_anew(made: tuple[str, bytes]) -> bytes:
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w") as file:
+            for name, content in {**parts, made[0]: made[1]}.items():
+                file.writestr(name, content)
+        return out.getvalue()
+
+    part = st.sampled_from(sorted(parts)).flatmap(lambda name: st.tuples(st.just(name), damaged(parts[name])))
+    cell = st.sampled_from((None, "", " ", 1.0, 1e300, True, dt.datetime(2024, 3, 1), dt.time(1), "=1/0", "#N/A", "é"))
+    odd = st.tuples(cell, st.integers(0, 4), st.integers(0, len(ROWS)))
+
+    def with_odd(made: tuple[Any, int, int]) -> bytes:
+        rows: list[list[Any]] = [list(ROWS[0]), *(list(row.values()) for row in ROWS)]
+        rows[made[2]][made[1]] = made[0]
+        return written(rows)
+
+    yield from _data(folder, "examples.xlsx", damaged(whole) | part.map(packed_anew) | odd.map(with_odd))
+
+
+@kind
+def data_folder(folder: Path) -> Iterator[Kind]:
+    """A folder of texts with a table of labels."""
+    import shutil
+
+    rows = [{"file": f"{n}.txt", **row} for n, row in enumerate(ROWS)]
+    write = _table(";", list(rows[0]))
+
+    def mostly(whole: Any, odd: st.SearchStrategy[Any], times: int) -> st.SearchStrategy[Any]:
+        return st.integers(0, times).flatmap(lambda number: odd if number == times else st.just(whole))
+
+    text = mostly(b"some text", files({"a": "some text"}, json_text), 30)
+    table = mostly(write(rows).encode(), files(rows, write), 1)
+    pattern = mostly(
+        "*.txt", st.sampled_from(("*", "[", "/x", "..", "**", "", "\x00", "*.eml", "1?.txt", "a" * 300)), 2
+    )
+
+    def act(made: tuple[list[bytes], bytes, str, bool]) -> str:
+        shutil.rmtree(folder / "mails", ignore_errors=True)
+        (folder / "mails").mkdir()
+        for number, content in enumerate(made[0]):
+            (folder / "mails" / f"{number}.txt").write_bytes(b"%d %s" % (number, content))
+        (folder / "labels.csv").write_bytes(made[1])
+        data = {"folder": "mails", "pattern": made[2], **({"labels": "labels.csv"} if made[3] else {})}
+        task = {**TASKS[0], "metric": "exact_match", "data": data}
+        (folder / "task.yaml").write_text(to_yaml(task))
+        return command("tasks", "show", ".")
+
+    yield Kind(st.tuples(st.lists(text, min_size=12, max_size=12), table, pattern, st.booleans()), act)
 
 
 @kind

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SOURCE = "optimize"
 TASK_OPTIONS = ("name", "description", "split", "fields", "program")
 SECTIONS = tuple(name for name in RunConfig.model_fields if name not in ("task", "budget"))
-DATA_FILES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
+DATA_FILES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".xlsx")
 
 _START = "Call optimize(examples=…, inputs=…, outputs=…, instruction=…), optimize(task), or optimize('run.yaml')."
 _MODELS = "Give a name such as 'openai/gpt-4.1-mini', a dspy.LM, or a function messages -> text."

@@ -175,6 +175,7 @@ class _Sources(TypedDict):
     files: list[_Source]
     hub: str | None
     licence: str | None
+    database: NotRequired[str]
 
 
 class _Model(TypedDict, total=False):

@@ -137,6 +137,8 @@ def _data(data: Mapping[str, Any]) -> Section:
     head = ("File", "Used as", "Bytes", "SHA-256", "Today")
     held = "No file: the task was held in memory, and the digests of its splits are what is known of it."
     origin = f"The data set `{cell(data['hub'])}` of the Hugging Face hub. " if data["hub"] else ""
+    if "database" in data:
+        origin = f"The rows of a query of a database, `{cell(data['database'])}`. "
     return Section(
         "Data",
         [

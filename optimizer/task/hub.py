@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from optimizer.errors import TaskError
-from optimizer.task.data import Row
+from optimizer.task.rows import Reading, Records, Row, keep
 
 
-def read_hub(name: str) -> list[Row]:
+def read_hub(name: str, reading: Reading | None = None) -> list[Row]:
     """Read the data set `owner/name` from the Hugging Face hub: its split 'train', or else its only one.
 
     Class labels become their names. Raises TaskError where `datasets` is missing or the set cannot be had.
@@ -30,16 +30,19 @@ def read_hub(name: str) -> list[Row]:
         raise TaskError(f"hf: {name}: has no split 'train'", f"It has {', '.join(sets)}; save one and give path.")
     if not len(sets[split]):
         raise TaskError(f"hf: {name}: has no examples in '{split}'", "Choose another data set.")
-    return rows_of_dataset(sets[split], f"hf:{name}[{split}]")
+    return rows_of_dataset(sets[split], f"hf:{name}[{split}]", reading)
 
 
-def rows_of_dataset(dataset: Any, label: str) -> list[Row]:
+def rows_of_dataset(dataset: Any, label: str, reading: Reading | None = None) -> list[Row]:
     """Return the rows of a `datasets.Dataset`; class labels become their names."""
     to_name = {key: kind.int2str for key, kind in dataset.features.items() if hasattr(kind, "int2str")}
-    return [
-        Row({key: _named(to_name.get(key), value) for key, value in record.items()}, f"{label} row {number}")
-        for number, record in enumerate(dataset, 1)
-    ]
+
+    def row(raw: tuple[int, Any]) -> Row:
+        values = {key: _named(to_name.get(key), value) for key, value in raw[1].items()}
+        return Row(values, f"{label} row {raw[0]}")
+
+    records = Records(enumerate(dataset, 1), row)
+    return list(map(row, records.raw)) if reading is None else keep(records, label, reading)
 
 
 def _named(to_name: Callable[[int], str] | None, value: Any) -> Any:

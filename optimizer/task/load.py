@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,23 +12,27 @@ from optimizer.config.strict import validate
 from optimizer.config.yamlfile import read_yaml
 from optimizer.errors import TaskError, did_you_mean
 from optimizer.system.files import exists, is_file, is_folder
-from optimizer.task.data import Row, read_rows
+from optimizer.task.data import read_rows
+from optimizer.task.folder import read_folder
 from optimizer.task.hub import read_hub
 from optimizer.task.instruction import check_placeholders, read_instruction
 from optimizer.task.metrics.base import BuiltIn, Metric
 from optimizer.task.metrics.build import OWN, build_metric, metric_name
-from optimizer.task.schema import TaskFile, TaskSpec
+from optimizer.task.parts import Parts, make_parts
+from optimizer.task.rows import Reading, Row
+from optimizer.task.schema import DataSpec, TaskFile, TaskSpec
 from optimizer.task.split import make_splits
+from optimizer.task.sql import read_sql
 from optimizer.task.task import Task
-from optimizer.task.text import refuse
+from optimizer.task.text import Problems
 from optimizer.task.userfile import find_inside
-from optimizer.task.values import to_examples
 from optimizer.types import Example
 
 if TYPE_CHECKING:
     import dspy
 
 _TASKS = Path("tasks")
+_REFUSED = "The metric refuses the expected answer itself: correct it, or choose another metric."
 
 
 def load_task(path: str | Path, *, scored: bool = True) -> Task:
@@ -52,23 +56,24 @@ def load_task(path: str | Path, *, scored: bool = True) -> Task:
 
 def checked_task(
     spec: TaskSpec,
-    parts: Mapping[str, Sequence[Example]],
+    parts: Parts,
     metric: Metric,
     source: str,
     folder: Path = Path(),
     program: str | None = None,
     module: dspy.Module | None = None,
 ) -> Task:
-    """Return the task of these parts, {'all'} or {'train', 'validation'?, 'test'}, split and checked.
+    """Return the task of these parts, split and checked.
 
-    Raises TaskError where the instruction has a placeholder that is no input, the metric refuses an expected answer,
-    a split is too small, or two splits share an input.
+    Raises TaskError for what is wrong in the data, and where the instruction has a placeholder that is no input, the
+    metric refuses an expected answer, a split is too small, or two splits share an input.
     """
     notes = check_placeholders(spec.instruction, spec.inputs, source) if module is None else ()
-    for examples in parts.values():
-        _check_expected(metric, examples)
-    _check_parts(metric, [example for examples in parts.values() for example in examples], source)
-    splits = make_splits(parts, spec.split, spec.outputs, source)
+    for examples in parts.examples.values():
+        _check_expected(metric, examples, parts.problems)
+    if not len(parts.problems):
+        _check_parts(metric, [example for examples in parts.examples.values() for example in examples], source)
+    splits = make_splits(parts.examples, spec.split, spec.outputs, source, parts.keys, parts.problems)
     return Task.from_parts(
         name=spec.name,
         description=spec.description,
@@ -82,7 +87,7 @@ def checked_task(
         folder=folder,
         program=program,
         module=module,
-        notes=(*notes, *splits.notes),
+        notes=(*notes, *parts.notes, *splits.notes),
     )
 
 
@@ -111,29 +116,32 @@ def find_task(path: str | Path) -> Path:
     raise TaskError(f"{path}: no such task", f"Give a folder with a {TASK_FILE}, or a YAML file.{hint}")
 
 
-def _read_parts(written: TaskFile, folder: Path) -> dict[str, tuple[Example, ...]]:
-    data = written.data
+def _read_parts(written: TaskFile, folder: Path) -> Parts:
+    data, problems, notes = written.data, Problems(repairs=True), list[str]()
+    reading = Reading(data.sample, written.split.seed, data.sheet, problems, notes)
+    return make_parts(_read(data, folder, reading), written, problems, data.repair, notes)
+
+
+def _read(data: DataSpec, folder: Path, reading: Reading) -> dict[str, tuple[Sequence[Row], str]]:
+    """Return the rows of each part, and the name that messages have for them."""
     if data.hf is not None:
-        return {"all": _examples(written, read_hub(data.hf), f"hf: {data.hf}")}
+        return {"all": (read_hub(data.hf, reading), f"hf: {data.hf}")}
+    if data.sql is not None:
+        return {"all": (read_sql(data.sql, folder, reading), "sql")}
+    if data.folder is not None:
+        labels = None if data.labels is None else folder / data.labels
+        return {"all": (read_folder(folder / data.folder, data.pattern, data.folder, reading, labels), data.folder)}
     files = {"all": data.path, "train": data.train, "validation": data.validation, "test": data.test}
-    return {
-        part: _examples(written, read_rows(folder / name, name), name)
-        for part, name in files.items()
-        if name is not None
-    }
+    return {part: (read_rows(folder / name, name, reading), name) for part, name in files.items() if name is not None}
 
 
-def _examples(written: TaskFile, rows: Sequence[Row], label: str) -> tuple[Example, ...]:
-    return to_examples(rows, written.inputs, written.outputs, written.fields, label)
-
-
-def _check_expected(metric: Metric, examples: Sequence[Example]) -> None:
+def _check_expected(metric: Metric, examples: Sequence[Example], problems: Problems) -> None:
     # An expected answer that is itself scored under 1 can never be met: the label or the metric is wrong.
     # The user's own function is not asked: it may be slow, or cost money.
     if isinstance(metric, BuiltIn):
-        refused = ((example, metric.refusal(example)) for example in examples)
-        problems = [f"{example.origin}: {metric.name}: {why}" for example, why in refused if why]
-        refuse(problems, "The metric refuses the expected answer itself: correct it, or choose another metric.")
+        for example in examples:
+            if why := metric.refusal(example):
+                problems.add(example.origin, f"{metric.name}: {why}", _REFUSED)
 
 
 def _check_parts(metric: Metric, examples: Sequence[Example], source: str) -> None:

@@ -13,7 +13,7 @@ from optimizer.config.strict import validate
 from optimizer.errors import TaskError, did_you_mean
 from optimizer.system.dspy_private import says_its_inputs
 from optimizer.system.limits import shorten
-from optimizer.task.data import Row, read_rows
+from optimizer.task.data import read_rows
 from optimizer.task.hub import read_hub, rows_of_dataset
 from optimizer.task.load import checked_task
 from optimizer.task.metrics.base import BuiltIn, Metric
@@ -21,11 +21,12 @@ from optimizer.task.metrics.build import build_metric
 from optimizer.task.metrics.function import FunctionMetric, function_metric
 from optimizer.task.metrics.own import PythonMetric
 from optimizer.task.module import predictors_of
+from optimizer.task.parts import make_parts
+from optimizer.task.rows import Reading, Row
 from optimizer.task.schema import FieldSpec, FieldType, TaskSpec
 from optimizer.task.task import Task
 from optimizer.task.text import refuse
 from optimizer.task.userfile import find_file
-from optimizer.task.values import to_examples
 from optimizer.types import Example
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ def make_task(
     Raises TaskError with one message for whatever is wrong.
     """
     named = _parts(examples)
-    parts = {part: rows_of(value, label) for part, (value, label) in named.items()}
+    reading = Reading()
+    parts = {part: rows_of(value, label, reading) for part, (value, label) in named.items()}
+    reading.problems.refuse()
     first = next(iter(parts.values()))[0].values
     if inputs is None and outputs is None:
         inputs, outputs = _declared(examples)
@@ -59,18 +62,19 @@ def make_task(
     written = validate(TaskSpec, {**spec, "instruction": _instruction(spec["instruction"], module)}, SOURCE, TaskError)
     columns = [written.fields.get(name, name) for name in (*written.inputs, *written.outputs)]
     for rows in parts.values():
-        _refuse_missing(rows, columns)
-    fields = (written.inputs, written.outputs, written.fields)
-    ready = {part: to_examples(rows, *fields, named[part][1]) for part, rows in parts.items()}
-    scorer = _metric(metric, written.outputs, parts, ready)
+        _refuse_missing(rows, [*columns, *filter(None, (written.split.group, written.split.time))])
+    read = {part: (rows, named[part][1]) for part, rows in parts.items()}
+    ready = make_parts(read, written, reading.problems, notes=reading.notes)
+    reading.problems.refuse()
+    scorer = _metric(metric, written.outputs, parts, ready.examples)
     return checked_task(written, ready, scorer, SOURCE, Path(), file, module)
 
 
-def rows_of(examples: object, label: str) -> list[Row]:
+def rows_of(examples: object, label: str, reading: Reading) -> list[Row]:
     """Return the rows of one set of examples; `label` names it in messages. Raises TaskError for what is none."""
     if isinstance(examples, (str, os.PathLike)):
         name = str(examples)
-        rows = read_hub(name[3:]) if name.startswith("hf:") else read_rows(Path(name), name)
+        rows = read_hub(name[3:], reading) if name.startswith("hf:") else read_rows(Path(name), name, reading)
     elif hasattr(examples, "columns") and hasattr(examples, "to_dict"):
         rows = _rows_of_frame(examples, label)
     elif hasattr(examples, "column_names") and hasattr(examples, "features"):
@@ -79,7 +83,7 @@ def rows_of(examples: object, label: str) -> list[Row]:
         rows = [_row(item, f"{label}[{place}]") for place, item in enumerate(examples)]
     else:
         raise TaskError(f"{label} is {shorten(examples)}, {_kind(examples)}", _FORMS)
-    if not rows:
+    if not rows and not len(reading.problems):
         raise TaskError(f"{label} is empty", "Give labelled examples; some dozens at least.")
     return [Row({name: _plain(value) for name, value in row.values.items()}, row.origin) for row in rows]
 

@@ -15,6 +15,7 @@ from optimizer.errors import did_you_mean
 from optimizer.task.text import fold
 
 FieldType = Literal["str", "int", "float", "bool", "list[str]", "json"]
+Repair = Literal["trim", "fold_case", "drop_blank", "drop_duplicates", "drop_conflicting"]
 Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 
 # The names that dspy.Signature and dspy.Predict use themselves: the value of a field of that name would be lost.
@@ -23,6 +24,9 @@ _SIGNATURE = {"append", "delete", "dump_state", "equals", "fields", "input_field
     *("append_instructions", "with_instructions", "with_updated_fields"),
 }
 _PREDICT = {"config", "demos", "lm", "new_signature", "prediction", "self"}
+_PARTS = {("train", "test"), ("train", "validation", "test")}
+# After comments: the beginning of a query that only reads.
+_SELECT = re.compile(r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*(?:select|with|values|table)\b", re.I | re.S)
 RESERVED = frozenset(_SIGNATURE | _PREDICT | {name for name in dir(BaseModel) if not name.startswith("_")})
 
 
@@ -83,37 +87,97 @@ class FieldSpec(Strict):
         return self
 
 
-class DataSpec(Strict):
-    """Where the examples are: one file to split, two or three files, or a Hugging Face data set."""
+class SqlSpec(Strict):
+    """A query of a database."""
 
-    path: str | None = None
+    url: str = Field(description="SQLAlchemy's address, or the name of an environment variable that holds it.")
+    query: str = Field(description="Begins with SELECT or WITH; its columns are those of the examples.")
+
+    # What is wrong here is said of the whole: a message that quoted the address might quote its password.
+    @model_validator(mode="before")
+    @classmethod
+    def _is_text(cls, data: Any) -> Any:
+        for key in ("url", "query"):
+            if isinstance(data, dict) and not isinstance(data.get(key, ""), str):
+                raise ValueError(f"{key} must be text")
+        return data
+
+    @model_validator(mode="after")
+    def _only_reads(self) -> Self:
+        if "://" not in self.url and not re.fullmatch(r"[A-Za-z_]\w*", self.url):
+            raise ValueError('url must be an address such as "sqlite:///tickets.db", or a variable\'s name')
+        if not _SELECT.match(self.query):
+            raise ValueError("query must begin with SELECT or WITH: metier only reads")
+        return self
+
+
+class DataSpec(Strict):
+    """Where the examples are: a file to split, two or three files, a data set, a folder of files, or a database."""
+
+    path: str | None = Field(default=None, description="A .csv, .tsv, .json, .jsonl, .parquet or .xlsx file.")
     train: str | None = None
-    validation: str | None = None
+    validation: str | None = Field(default=None, description="Cut from train if it is left out.")
     test: str | None = None
-    hf: str | None = None
+    hf: str | None = Field(default=None, description="A data set of the Hugging Face hub, owner/name.")
+    folder: str | None = Field(
+        default=None, description="A folder of texts: one example a file, with the columns text, file and folder."
+    )
+    pattern: str = Field(default="*.txt", description="The files of the folder, and of those in it.")
+    labels: str | None = Field(
+        default=None, description="A table whose column file names the folder's files; its other columns are added."
+    )
+    sql: SqlSpec | None = None
+    sheet: str | None = Field(default=None, description="The sheet of a workbook; the first one by default.")
+    sample: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="Rows of each file that are kept, drawn by split.seed; of more than 200,000 by default 200,000.",
+    )
+    repair: tuple[Repair, ...] = Field(default=(), description="What is mended in the rows; a note counts them.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _database_is_a_section(cls, data: Any) -> Any:
+        # Else the message would quote what stands there, which may be an address with a password.
+        if isinstance(data, dict) and not isinstance(data.get("sql"), (dict, SqlSpec, type(None))):
+            raise ValueError("sql must be a mapping: {url: …, query: …}")
+        return data
 
     @model_validator(mode="after")
     def _one_form_only(self) -> DataSpec:
-        keys = tuple(name for name in ("path", "train", "validation", "test", "hf") if getattr(self, name) is not None)
-        if keys not in {("path",), ("hf",), ("train", "test"), ("train", "validation", "test")}:
+        forms = ("path", "train", "validation", "test", "hf", "folder", "sql")
+        keys = tuple(name for name in forms if getattr(self, name) is not None)
+        if keys not in {(name,) for name in ("path", "hf", "folder", "sql")} | _PARTS:
             seen = ", ".join(keys) or "nothing"
-            raise ValueError(f"give path alone, or hf alone, or train and test (and validation), not {seen}")
+            others = "train and test (and validation)"
+            raise ValueError(f"give one of path, hf, folder and sql, or else {others}; not {seen}")
+        for key, of in (("pattern", "folder"), ("labels", "folder")):
+            if key in self.model_fields_set and getattr(self, of) is None:
+                raise ValueError(f"{key} is of a {of}, and there is none")
+        files = (self.path, self.train, self.validation, self.test)
+        if self.sheet is not None and not any((name or "").lower().endswith((".xlsx", ".xlsm")) for name in files):
+            raise ValueError("sheet is of a workbook (.xlsx), and there is none")
         return self
 
 
 class SplitSpec(Strict):
-    """The shares of the three splits, which sum to 1, and the seed that they are drawn with."""
+    """The shares of the three splits, which sum to 1, the seed that they are drawn with, and what stays together."""
 
     train: Fraction = 0.4
     validation: Fraction = 0.3
     test: Fraction = 0.3
     seed: int = 0
+    group: str | None = Field(
+        default=None, description="A column: rows with the same value, such as a customer, are in one split."
+    )
+    time: str | None = Field(default=None, description="A column of times: train has the earliest, test the latest.")
 
     @model_validator(mode="after")
     def _sums_to_one(self) -> SplitSpec:
         total = self.train + self.validation + self.test
         if abs(total - 1) > 1e-6:
             raise ValueError(f"train, validation and test must sum to 1, not {total:g}")
+        if self.group is not None and self.time is not None:
+            raise ValueError("give group or time, not both: one would cut what the other keeps together")
         return self
 
 

@@ -13,9 +13,11 @@ from optimizer.config.yamlfile import read_yaml
 from optimizer.errors import TaskError
 from optimizer.system.files import sha256_of
 from optimizer.system.user_code import files_of
+from optimizer.task.folder import files_in
 from optimizer.task.load import load_task_file
 from optimizer.task.metrics.build import OWN, metric_name
 from optimizer.task.schema import TaskFile
+from optimizer.task.sql import address_of, described
 from optimizer.task.task import Task
 
 # Characters of a README that are looked through, and those of a licence that are kept.
@@ -42,7 +44,8 @@ class Source:
 def sources_of(task: Task) -> dict[str, Any]:
     """Return the files of a task as plain data: `folder`, `files`, the `hub`'s data set, and the `licence` they name.
 
-    A task that is held in memory has none. Raises TaskError where a file is no longer there.
+    Where the examples are a database's rows, `database` is its name with the query, without user and password. A task
+    that is held in memory has none. Raises TaskError where a file is no longer there.
     """
     if task.file is None:
         return {"folder": None, "files": [], "hub": None, "licence": None}
@@ -53,7 +56,10 @@ def sources_of(task: Task) -> dict[str, Any]:
     except OSError as problem:
         remedy = "Put it back: a run keeps the digest of each file of its task."
         raise TaskError(f"{task.file}: a file of the task cannot be read ({problem})", remedy) from None
-    return {"folder": str(folder.resolve()), "files": files, "hub": spec.data.hf, "licence": licence}
+    sources: dict[str, Any] = {"folder": str(folder.resolve()), "files": files, "hub": spec.data.hf, "licence": licence}
+    if (sql := spec.data.sql) is not None:
+        sources["database"] = f"{described(address_of(sql, folder))}: {' '.join(sql.query.split())}"
+    return sources
 
 
 def _source(path: Path, use: str, folder: Path) -> Source:
@@ -69,6 +75,13 @@ def _paths(file: Path, spec: TaskFile, folder: Path) -> Iterator[tuple[Path, str
         name = getattr(spec.data, use)
         if name is not None:
             yield folder / name, "data" if use == "path" else f"data: {use}"
+    if spec.data.folder is not None:
+        files = files_in(folder / spec.data.folder, spec.data.pattern, spec.data.folder)
+        yield from ((path, "data") for path in files)
+    if spec.data.labels is not None:
+        yield folder / spec.data.labels, "data: labels"
+    if spec.data.sql is not None and (url := address_of(spec.data.sql, folder)).get_backend_name() == "sqlite":
+        yield Path(url.database or ""), "data"
     metric = metric_name(spec.metric, str(file))
     code = [("metric", metric.removeprefix(OWN))] if metric.startswith(OWN) else []
     code += [("program", spec.program)] if spec.program is not None else []

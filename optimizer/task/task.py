@@ -52,7 +52,7 @@ class Task:
         metric: object = "exact_match",
         name: str = "task",
         description: str = "",
-        split: Mapping[str, float] | None = None,
+        split: Mapping[str, object] | None = None,
         fields: Mapping[str, str] | None = None,
         program: object = None,
     ) -> None:
@@ -64,7 +64,8 @@ class Task:
         {"total": float} for a type, or a dict as in YAML. Both may be left out where dspy.Examples tell their inputs.
         `metric`: a built-in's name, a dict as in YAML, or a function(example, answer); see `FunctionMetric`.
         `program`: a dspy.Module, which brings its own instructions, or "program.py:build". `fields` maps a field to
-        the column that it is read from; `split` are the shares of train, validation and test, and a seed.
+        the column that it is read from; `split` are the shares of train, validation and test, a seed, and a column as
+        `group`, whose rows with the same value stay together, or as `time`, by which train comes before test.
         """
         from optimizer.task.objects import make_task
 

@@ -72,9 +72,8 @@ def refuse(problems: Sequence[str], remedy: str) -> None:
 
 @dataclass
 class _Kind:
-    """The problems with one remedy: what was seen, the rows it was seen in, and in how many rows there was more."""
+    """The problems of one kind: texts, the rows of each and how many, and how many rows have others."""
 
-    repair: str | None
     rows: dict[object, list[str]] = field(default_factory=dict)
     texts: dict[object, str] = field(default_factory=dict)
     counts: dict[object, int] = field(default_factory=dict)
@@ -87,6 +86,8 @@ class _Kind:
 
     def _line(self, key: object) -> str:
         first, *others = self.rows[key]
+        if not first:  # the problem names its rows itself
+            return self.texts[key]
         uncounted = self.counts[key] - len(self.rows[key])
         more = f" and {uncounted:,} more" if uncounted else ""
         return f"{first}: {self.texts[key]}" + (f" (also {', '.join(others)}{more})" if others else "")
@@ -100,15 +101,18 @@ class Problems:
 
     def __init__(self, repairs: bool = False) -> None:
         self._repairs = repairs
-        self._kinds: dict[str, _Kind] = {}
+        self._kinds: dict[tuple[str, str | None], _Kind] = {}  # by remedy and repair
 
     def __len__(self) -> int:
         """Return in how many rows there is one, a row with two being counted twice."""
         return sum(kind.beyond + sum(kind.counts.values()) for kind in self._kinds.values())
 
     def add(self, origin: str, problem: object, remedy: str, repair: str | None = None) -> None:
-        """Take note of a problem. It is turned to text only if it is shown; its `key` tells it from others."""
-        kind = self._kinds.setdefault(remedy, _Kind(repair))
+        """Take note of a problem of the row at `origin`, which is empty where the problem names its rows itself.
+
+        It is turned to text only if it is shown; its `key` tells it from others.
+        """
+        kind = self._kinds.setdefault((remedy, repair), _Kind())
         key = getattr(problem, "key", None) or str(problem)
         if key in kind.rows:
             kind.counts[key] += 1
@@ -125,11 +129,11 @@ class Problems:
             return
         each = max(2, LINES // len(self._kinds))
         lines = [line for kind in self._kinds.values() for line in kind.lines(each)]
-        repairs = [kind.repair for kind in self._kinds.values() if kind.repair is not None]
-        remedies = list(self._kinds)
+        remedies = list(dict.fromkeys(remedy for remedy, _ in self._kinds))
+        repairs = dict.fromkeys(repair for _, repair in self._kinds if repair is not None)
         if repairs and self._repairs:
-            remedies.append(f"Or add repair: [{', '.join(dict.fromkeys(repairs))}] under data.")
-        raise TaskError("\n".join(lines), " ".join(remedies))
+            remedies.append(f"Or add repair: [{', '.join(repairs)}] under data.")
+        raise TaskError("\n".join(lines), "\n  ".join(remedies))
 
 
 def no_such_file(path: Path, label: str, suffixes: Container[str]) -> TaskError:

@@ -6,83 +6,153 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from optimizer.errors import TaskError, did_you_mean
+from optimizer.errors import did_you_mean
 from optimizer.system.limits import check_depth, shorten
-from optimizer.task.data import Row
+from optimizer.task.rows import Row
 from optimizer.task.schema import FieldSpec
-from optimizer.task.text import SHOWN, fold, parse_json, refuse
+from optimizer.task.text import Problems, fold, parse_json
 from optimizer.types import Example
 
+VALUE = "Correct these in the data, or the field's type or choices in the task."
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-def to_examples(
-    rows: Sequence[Row],
-    inputs: Mapping[str, FieldSpec],
-    outputs: Mapping[str, FieldSpec],
-    columns: Mapping[str, str],
-    label: str,
-) -> tuple[Example, ...]:
-    """Return the rows as examples; `columns` maps a field to its column where their names differ.
+class Fields(Protocol):
+    """The fields of a task, and the columns that they are read from where their names differ."""
 
-    Raises TaskError for a column that no row has, else one that shows the first five values that are wrong.
+    @property
+    def inputs(self) -> Mapping[str, FieldSpec]:
+        """The inputs by name."""
+
+    @property
+    def outputs(self) -> Mapping[str, FieldSpec]:
+        """The outputs by name."""
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """The columns by field."""
+
+
+def checked_rows(
+    rows: Sequence[Row], fields: Fields, label: str, problems: Problems, also: Sequence[str] = ()
+) -> list[tuple[Row, Example]]:
+    """Return each row in which nothing is wrong, with its example; what is wrong in the others is added to `problems`.
+
+    The columns in `also` are needed, too.
     """
-    _find_columns(rows, [*inputs, *outputs], columns, label)
-    examples: list[Example] = []
-    problems: list[str] = []
+    absent = _absent(rows, fields, also, label, problems)
+    pairs = []
     for row in rows:
-        shown = len(problems) < SHOWN
-        asked, wrong_in = _values(row, inputs, columns, shown)
-        expected, wrong_out = _values(row, outputs, columns, shown)
-        blank = [f"'{columns.get(name, name)}' is empty" for name, value in expected.items() if _is_blank(value)]
-        if not wrong_in and all(map(_is_blank, asked.values())):
-            blank.append(f"the input {', '.join(inputs)} is empty")
-        problems += [f"{row.origin}: {what}" for what in (*wrong_in, *wrong_out, *blank)]
-        examples.append(Example(asked, expected, row.origin))
-    refuse(problems, "Correct these in the data, or the field's type or choices in the task.")
-    return tuple(examples)
+        wrong = _Wrong(row, fields.fields, absent)
+        asked, expected = wrong.read(fields.inputs), wrong.read(fields.outputs)
+        wrong.look_for_blanks(fields, asked, expected, [column for column in also if column not in absent])
+        for problem, remedy, repair in wrong.problems:
+            problems.add(row.origin, problem, remedy, repair)
+        if not wrong.problems and not absent:
+            pairs.append((row, Example(asked, expected, row.origin)))
+    return pairs
+
+
+def is_blank(row: Row, fields: Fields, also: Sequence[str] = ()) -> bool:
+    """Whether a row lacks what an example needs: all of its inputs, one of its outputs, or a column in `also`."""
+
+    def value(name: str) -> Any:
+        return row.values.get(fields.fields.get(name, name))
+
+    missing = any(value(name) is None for name in (*fields.inputs, *fields.outputs))
+    empty = all(_is_blank(value(name)) for name in fields.inputs)
+    without = any(_is_blank(value(name)) for name in fields.outputs)
+    return missing or empty or without or any(is_empty(row.values.get(column)) for column in also)
+
+
+def is_empty(value: object) -> bool:
+    """Whether a value is none: missing, NaN, or blank text."""
+    return value is None or _is_blank(value) or (isinstance(value, float) and math.isnan(value))
 
 
 def coerce(spec: FieldSpec, value: Any) -> Any:
     """Return a value brought to its field's type; raises ValueError that says what is wrong with it."""
     if value is None:
-        raise ValueError("is empty")
+        raise _MendableError("is empty", "drop_blank")
     if spec.choices is not None:
         return _label(spec, _text(value))
     return _READERS[spec.type](value)
 
 
-def _find_columns(rows: Sequence[Row], names: Sequence[str], columns: Mapping[str, str], label: str) -> None:
+def _absent(rows: Sequence[Row], fields: Fields, also: Sequence[str], label: str, problems: Problems) -> frozenset[str]:
+    """Return the columns that are needed and no row has, each of them a problem; none where there are no rows."""
     there = {column for row in rows for column in row.values}
-    for name in names:
-        column = columns.get(name, name)
+    absent = set()
+    for name in (*fields.inputs, *fields.outputs, *also) if rows else ():
+        column = fields.fields.get(name, name) if name not in also else name
         if column not in there:
-            hint = did_you_mean(column, there)
-            remedy = f"In its columns, {hint} Or map it in the task, as in fields: {{{name}: column}}."
-            raise TaskError(f"{label}: no column '{column}' for the field '{name}'", remedy)
+            absent.add(column)
+            what, how = f"for the field '{name}'", f"Or map it in the task, as in fields: {{{name}: column}}."
+            if name in also:
+                what, how = "to split by", "Correct it under split."
+            remedy = f"In its columns, {did_you_mean(column, there)} {how}"
+            problems.add(label, f"no column '{column}' {what}", remedy)
+    return frozenset(absent)
 
 
-def _values(
-    row: Row, specs: Mapping[str, FieldSpec], columns: Mapping[str, str], shown: bool
-) -> tuple[dict[str, Any], list[str]]:
-    """Return the values, and what is wrong with the others: in words if it is `shown`."""
-    values, problems = {}, []
-    for name, spec in specs.items():
-        column = columns.get(name, name)
-        if column not in row.values:
-            problems.append(f"'{column}' is missing; {did_you_mean(column, row.values)}")
-            continue
-        try:
-            values[name] = coerce(spec, row.values[column])
-        except ValueError as problem:
-            problems.append(f"'{column}' {problem}" if shown else "")
-    return values, problems
+class _Wrong:
+    """The values of one row, and what is wrong with it: (problem, remedy, the repair that would mend it)."""
+
+    def __init__(self, row: Row, columns: Mapping[str, str], absent: frozenset[str]) -> None:
+        self._row, self._columns, self._absent = row, columns, absent
+        self.problems: list[tuple[object, str, str | None]] = []
+
+    def read(self, specs: Mapping[str, FieldSpec]) -> dict[str, Any]:
+        """Return the values that are right, brought to the fields' types."""
+        values = {}
+        for name, spec in specs.items():
+            column = self._columns.get(name, name)
+            if column in self._absent:
+                continue
+            if column not in self._row.values:
+                what = f"'{column}' is missing; {did_you_mean(column, self._row.values)}"
+                self.problems.append((what, VALUE, "drop_blank"))
+                continue
+            try:
+                values[name] = coerce(spec, self._row.values[column])
+            except ValueError as problem:
+                self.problems.append((_InColumn(column, problem), VALUE, getattr(problem, "repair", None)))
+        return values
+
+    def look_for_blanks(
+        self, fields: Fields, asked: Mapping[str, Any], expected: Mapping[str, Any], also: Sequence[str]
+    ) -> None:
+        """Take note of outputs without a value, of inputs that all are, and of the columns in `also`."""
+        blank = [f"'{fields.fields.get(name, name)}' is empty" for name, value in expected.items() if _is_blank(value)]
+        if asked.keys() == fields.inputs.keys() and all(map(_is_blank, asked.values())):
+            blank.append(f"the input {', '.join(fields.inputs)} is empty")
+        blank += [f"'{column}' is empty" for column in also if is_empty(self._row.values.get(column))]
+        self.problems += [(what, VALUE, "drop_blank") for what in blank]
+
+
+class _InColumn:
+    """What is wrong with a value, after the name of its column; in words when it is shown."""
+
+    def __init__(self, column: str, problem: ValueError) -> None:
+        self._column, self._problem = column, problem
+        self.key = (column, getattr(problem, "key", None) or str(problem))
+
+    def __str__(self) -> str:
+        return f"'{self._column}' {self._problem}"
 
 
 def _is_blank(value: object) -> bool:
     return isinstance(value, str) and not value.strip()
+
+
+class _MendableError(ValueError):
+    """A value that a `repair` of the task would mend."""
+
+    def __init__(self, what: str, repair: str) -> None:
+        super().__init__(what)
+        self.repair = repair
 
 
 class _UnknownLabelError(ValueError):
@@ -90,6 +160,7 @@ class _UnknownLabelError(ValueError):
 
     def __init__(self, text: str, choices: Iterable[str]) -> None:
         self.text, self.choices = text, choices
+        self.key = text
 
     def __str__(self) -> str:
         return f"is {shorten(self.text)}, not one of the choices; {did_you_mean(self.text, self.choices)}"
@@ -100,9 +171,11 @@ def _label(spec: FieldSpec, text: str) -> str:
     if choice == text:
         return text
     if choice is not None:
-        raise ValueError(f"is {text!r}, which differs from the choice only in case or spaces; write {choice!r}")
+        repair = "trim" if text.strip() == choice else "fold_case"
+        what = f"is {text!r}, which differs from the choice only in case or spaces; write {choice!r}"
+        raise _MendableError(what, repair)
     if not text.strip():
-        raise ValueError("is empty")
+        raise _MendableError("is empty", "drop_blank")
     raise _UnknownLabelError(text, spec.by_fold.values())
 
 
@@ -137,7 +210,9 @@ def _float(value: Any) -> float:
             number = math.nan
         if math.isfinite(number):
             return number
-    raise ValueError(f"is {shorten(value)}, {_kind(value)}, not a finite number")
+    comma = isinstance(value, str) and re.fullmatch(r"\s*[+-]?[0-9]+,[0-9]+\s*", value[:40])
+    hint = "; a decimal comma is written as a point" if comma else ""
+    raise ValueError(f"is {shorten(value)}, {_kind(value)}, not a finite number{hint}")
 
 
 def _bool(value: Any) -> bool:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from optimizer.errors import InternalError, MetierError
 
-LONGEST_MESSAGE = 2_000
+LONGEST_MESSAGE = 4_000  # a page: one message tells of twenty problems in a file
 _ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 # Built once: deep values are compared and shown often.
 _DEEP: list[Any] = []

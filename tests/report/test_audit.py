@@ -202,3 +202,12 @@ def test_foreign_text_has_no_power_over_the_page(tmp_path: Path) -> None:
     assert page.rindex("```text", 0, instruction) > 0
     assert "<img" not in page.replace("Sort it. <img", "").replace("openai/<img", "")
     assert "\u202e" not in page
+
+
+def test_a_database_is_named_with_its_query(copied: Path) -> None:
+    named = "sqlite tickets.db: SELECT message, team FROM tickets"
+    with closing(Ledger(copied / "ledger.db")) as ledger:
+        ledger.put_meta("sources", {"folder": ".", "files": [], "hub": None, "licence": None, "database": named})
+    audit, page = write_audit(copied)
+    assert audit["data"]["database"] == named
+    assert f"The rows of a query of a database, `{named}`." in page.read_text()

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from optimizer.errors import TaskError
 from optimizer.system import files
-from optimizer.task.data import Row, read_rows
+from optimizer.task.data import read_rows
+from optimizer.task.rows import Row
 
 
 def read(folder: Path, name: str, content: str | bytes) -> list[Row]:
@@ -76,7 +77,8 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
     ("a.csv", "a,a\n1,2\n", ["a.csv:1: the column 'a' is there twice"]),
     ("a.csv", 'a,b\n1,2\n1,"open\n\n', ["a.csv:3: not a valid table", "close each one"]),
     ("a.parquet", "no", ["a.parquet: cannot be read as Parquet"]),
-    ("a.xlsx", "no", ["a.xlsx: unknown kind of file '.xlsx'", ".jsonl, .json, .csv"]),
+    ("a.xlsx", "no", ["a.xlsx: cannot be read as a workbook", "save the sheet as .csv"]),
+    ("a.xls", "no", ["a.xls: unknown kind of file '.xls'", "Save it as .xlsx", ".jsonl, .json, .csv"]),
 ]
 
 
@@ -122,9 +124,9 @@ def test_a_name_that_no_file_can_have_is_not_there(tmp_path: Path) -> None:
 
 def test_a_file_too_large_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "LARGEST", 10)
-    (tmp_path / "rows.jsonl").write_text('{"text": "long enough"}\n')
-    with pytest.raises(TaskError, match=r"rows.jsonl: has 24 bytes; at most 10 are read"):
-        read_rows(tmp_path / "rows.jsonl")
+    (tmp_path / "rows.json").write_text('[{"text": "long enough"}]')
+    with pytest.raises(TaskError, match=r"rows.json: has 25 bytes; at most 10 are read"):
+        read_rows(tmp_path / "rows.json")
 
 
 def test_a_parquet_file_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,5 +136,5 @@ def test_a_parquet_file_that_unpacks_to_too_much_is_refused(tmp_path: Path, monk
     size = (tmp_path / "rows.parquet").stat().st_size
     assert size < 10_000
     monkeypatch.setattr(files, "LARGEST", 10_000)
-    with pytest.raises(TaskError, match=r"has 50,000 bytes; at most 10,000 are read"):
+    with pytest.raises(TaskError, match=r"has 1\d,\d{3} bytes; at most 10,000 are read"):
         read_rows(tmp_path / "rows.parquet")

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import pytest
 
 from optimizer.errors import TaskError
-from optimizer.task.data import Row
 from optimizer.task.hub import read_hub
+from optimizer.task.rows import Row
 
 
 class FakeSplit(list[dict[str, Any]]):

@@ -70,10 +70,10 @@ def test_an_absolute_data_path(write_task: WriteTask, tmp_path: Path) -> None:
 
 def test_a_hub_set_is_split_in_three(write_task: WriteTask, monkeypatch: pytest.MonkeyPatch) -> None:
     from optimizer.task import load
-    from optimizer.task.data import Row
+    from optimizer.task.rows import Row
 
     rows = [Row(record, f"hf:owner/name[train] row {n}") for n, record in enumerate(records(20), 1)]
-    monkeypatch.setattr(load, "read_hub", lambda name: rows if name == "owner/name" else [])
+    monkeypatch.setattr(load, "read_hub", lambda name, reading: rows if name == "owner/name" else [])
     assert len(load_task(write_task(data={"hf": "owner/name"})).train) == 8
 
 

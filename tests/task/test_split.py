@@ -158,7 +158,7 @@ def twin(of: int, label: str, origin: str) -> Example:
             ["text:2 and text:7 have the same input 'Text  2 ' with the same outputs", "Remove or change one"],
         ),
         ({"all": [*examples("abcabc"), twin(2, "c", "text:7")]}, ["text:2 and text:7", "with different outputs"]),
-        ({"all": examples("abcabc") * 2}, ["text:5 and text:5 have the same input", "and 1 more"]),
+        ({"all": examples("abc" * 7) * 2}, ["text:20 and text:20 have the same input", "and 1 more"]),
         (
             {"train": examples("abcabc"), "test": [twin(2, "b", "test:1"), twin(99, "a", "test:2")]},
             ["text:2 and test:1", "the second in test"],

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -8,9 +11,11 @@ from hypothesis import strategies as st
 
 from optimizer.errors import TaskError
 from optimizer.task import values
-from optimizer.task.data import Row
+from optimizer.task.rows import Row
 from optimizer.task.schema import FieldSpec
-from optimizer.task.values import coerce, to_examples
+from optimizer.task.text import Problems
+from optimizer.task.values import checked_rows, coerce
+from optimizer.types import Example
 
 LABEL = FieldSpec(choices=("card_arrival", "Top up"))
 
@@ -127,17 +132,31 @@ def test_labels_outside_the_choices(value: Any, reason: str) -> None:
     assert reason in str(caught.value)
 
 
-def test_to_examples_maps_columns_and_keeps_the_place() -> None:
+@dataclass
+class Fields:
+    inputs: dict[str, FieldSpec]
+    outputs: dict[str, FieldSpec]
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+def examples_of(rows: list[Row], fields: Fields, also: Sequence[str] = (), label: str = "a.jsonl") -> list[Example]:
+    problems = Problems(repairs=True)
+    pairs = checked_rows(rows, fields, label, problems, also)
+    problems.refuse()
+    assert [row for row, _ in pairs] == rows
+    return [example for _, example in pairs]
+
+
+def test_rows_map_columns_and_keeps_the_place() -> None:
     rows = [Row({"text": "hello", "label": "Top up", "other": 1}, "a.csv:2")]
-    [example] = to_examples(
-        rows, {"message": FieldSpec()}, {"intent": LABEL}, {"message": "text", "intent": "label"}, "a"
-    )
+    fields = Fields({"message": FieldSpec()}, {"intent": LABEL}, {"message": "text", "intent": "label"})
+    [example] = examples_of(rows, fields)
     assert (example.inputs, example.outputs, example.origin) == ({"message": "hello"}, {"intent": "Top up"}, "a.csv:2")
 
 
 def convert(*values: dict[str, Any], **columns: str) -> Any:
     rows = [Row(value, f"a.jsonl:{number}") for number, value in enumerate(values, 1)]
-    return to_examples(rows, {"message": FieldSpec()}, {"intent": LABEL}, columns, "a.jsonl")
+    return examples_of(rows, Fields({"message": FieldSpec()}, {"intent": LABEL}, columns))
 
 
 GOOD = {"message": "m", "intent": "Top up"}
@@ -150,10 +169,21 @@ GOOD = {"message": "m", "intent": "Top up"}
         ([GOOD, {"mesage": "m", "intent": "Top up"}], ["a.jsonl:2: 'message' is missing; did you mean 'mesage'?"]),
         ([GOOD, {"message": " ", "intent": "Top up"}], ["a.jsonl:2: the input message is empty"]),
         ([GOOD, {"message": None, "intent": "x"}], ["a.jsonl:2: 'message' is empty", "a.jsonl:2: 'intent' is 'x'"]),
-        ([{"message": "m", "intent": "x"}] * 7, ["a.jsonl:5: 'intent'", "and 2 more", "Correct these"]),
+        (
+            [{"message": "m", "intent": "x"}] * 7,
+            ["a.jsonl:1: 'intent' is 'x'", "(also a.jsonl:2, a.jsonl:3 and 4 more)", "Correct these"],
+        ),
+        ([{"message": "m", "intent": f"x{n}"} for n in range(27)], ["a.jsonl:20: 'intent' is 'x19'", "and 7 more"]),
+        ([{"text": "m", "label": "Top up"}], ["no column 'message'", "no column 'intent'"]),
+        ([{"message": None, "label": "Top up"}], ["no column 'intent'", "a.jsonl:1: 'message' is empty"]),
+        ([GOOD, {"message": "m", "intent": "Top up "}], ["write 'Top up'", "Or add repair: [trim] under data."]),
+        (
+            [{"message": "m", "intent": "top up"}, {"message": "", "intent": None}],
+            ["Or add repair: [fold_case, drop_blank] under data."],
+        ),
     ],
 )
-def test_to_examples_refuses(values: list[dict[str, Any]], parts: list[str]) -> None:
+def test_rows_are_refused(values: list[dict[str, Any]], parts: list[str]) -> None:
     with pytest.raises(TaskError) as caught:
         convert(*values)
     for part in parts:
@@ -162,16 +192,20 @@ def test_to_examples_refuses(values: list[dict[str, Any]], parts: list[str]) -> 
 
 def test_an_input_may_be_blank_beside_another_but_an_output_may_not() -> None:
     inputs, outputs = {"a": FieldSpec(), "b": FieldSpec()}, {"c": FieldSpec()}
-    [example] = to_examples([Row({"a": "", "b": "x", "c": "y"}, "1")], inputs, outputs, {}, "a")
+    [example] = examples_of([Row({"a": "", "b": "x", "c": "y"}, "1")], Fields(inputs, outputs))
     assert example.inputs["a"] == ""
     with pytest.raises(TaskError, match="'c' is empty"):
-        to_examples([Row({"a": "x", "b": "x", "c": " "}, "1")], inputs, outputs, {}, "a")
+        examples_of([Row({"a": "x", "b": "x", "c": " "}, "1")], Fields(inputs, outputs))
+    with pytest.raises(TaskError, match="'d' is empty"):
+        examples_of([Row({"a": "x", "b": "x", "c": "y", "d": math.nan}, "1")], Fields(inputs, outputs), ["d"])
+    with pytest.raises(TaskError, match="no column 'e' to split by"):
+        examples_of([Row({"a": "x", "b": "x", "c": "y", "d": 1}, "1")], Fields(inputs, outputs), ["e"])
 
 
 def test_the_nearest_label_is_looked_for_only_where_it_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr(values, "did_you_mean", lambda seen, known: asked.append(seen) or "hm")
     rows = [Row({"x": "a", "y": f"no label {n}"}, f"a.csv:{n}") for n in range(50)]
-    with pytest.raises(TaskError, match="and 45 more"):
-        to_examples(rows, {"x": FieldSpec()}, {"y": LABEL}, {}, "a.csv")
-    assert asked == [f"no label {n}" for n in range(5)]
+    with pytest.raises(TaskError, match="and 30 more"):
+        examples_of(rows, Fields({"x": FieldSpec()}, {"y": LABEL}))
+    assert asked == [f"no label {n}" for n in range(20)]

@@ -18,6 +18,7 @@ from optimizer.task.hub import read_hub
 from optimizer.task.instruction import check_placeholders, read_instruction
 from optimizer.task.metrics.base import BuiltIn, Metric
 from optimizer.task.metrics.build import OWN, build_metric, metric_name
+from optimizer.task.metrics.running import RUNNING
 from optimizer.task.parts import Parts, make_parts
 from optimizer.task.rows import Reading, Row
 from optimizer.task.schema import DataSpec, TaskFile, TaskSpec
@@ -38,7 +39,8 @@ _REFUSED = "The metric refuses the expected answer itself: correct it, or choose
 def load_task(path: str | Path, *, scored: bool = True) -> Task:
     """Return the task at `path`: a folder with a task.yaml, a YAML file, or a name under ./tasks.
 
-    Where nothing is to be `scored`, no code of the task's runs: exact_match stands in the place of its own function.
+    Where nothing is to be `scored`, no code of the task's runs: exact_match stands in the place of its own function,
+    and of a metric that runs answers, which this machine may not be able to contain.
     Raises TaskError for anything wrong in the YAML, the data, the splits, the metric or the program's path.
     """
     file = find_task(path)
@@ -49,7 +51,8 @@ def load_task(path: str | Path, *, scored: bool = True) -> Task:
         find_inside(written.program, folder, f"{source}: program")
     if own := name.startswith(OWN):
         find_inside(name.removeprefix(OWN), folder, f"{source}: metric")
-    metric = build_metric("exact_match" if own and not scored else written.metric, written.outputs, folder, source)
+    stands_in = not scored and (own or name in RUNNING)
+    metric = build_metric("exact_match" if stands_in else written.metric, written.outputs, folder, source)
     task = checked_task(written, _read_parts(written, folder), metric, source, folder, written.program)
     return task.changed(file=file)
 

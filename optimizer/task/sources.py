@@ -16,6 +16,7 @@ from optimizer.system.user_code import files_of
 from optimizer.task.folder import files_in
 from optimizer.task.load import load_task_file
 from optimizer.task.metrics.build import OWN, metric_name
+from optimizer.task.metrics.running import files_of_metric
 from optimizer.task.schema import TaskFile
 from optimizer.task.sql import address_of, described
 from optimizer.task.task import Task
@@ -82,6 +83,7 @@ def _paths(file: Path, spec: TaskFile, folder: Path) -> Iterator[tuple[Path, str
         yield folder / spec.data.labels, "data: labels"
     if spec.data.sql is not None and (url := address_of(spec.data.sql, folder)).get_backend_name() == "sqlite":
         yield Path(url.database or ""), "data"
+    yield from ((path, "metric") for path in files_of_metric(spec.metric, folder, str(file)))
     metric = metric_name(spec.metric, str(file))
     code = [("metric", metric.removeprefix(OWN))] if metric.startswith(OWN) else []
     code += [("program", spec.program)] if spec.program is not None else []

@@ -30,6 +30,7 @@ from optimizer.task.metrics.overlap import (
 )
 from optimizer.task.metrics.own import python_metric
 from optimizer.task.metrics.pattern import RegexOptions, regex_check, regex_match
+from optimizer.task.metrics.running import RUNNING, running_metric
 from optimizer.task.metrics.structure import (
     JsonOptions,
     Rule,
@@ -107,7 +108,9 @@ def build_metric(
         return _composite(options, outputs, source)
     if name in STATISTICS:
         return _statistic(name, options, outputs, f"{source}: metric {name}")
-    return _field_metric(name, options, outputs, f"{source}: metric", (*NAMES, "python"))
+    if name in RUNNING:
+        return running_metric(name, options, outputs, folder, source)
+    return _field_metric(name, options, outputs, f"{source}: metric", (*NAMES, *RUNNING, "python"))
 
 
 def _field_metric(

@@ -23,7 +23,7 @@ _KILL = 9
 # Numbers that no account has, one for each process; the last is for containers that know few.
 _FIRST, _SPREAD, _NOBODY = 1_900_000_000, 100_000_000, 65534
 # Megabytes of all its files, of one file; open files; threads, its first included.
-DISK_MB, FILE_MB, OPEN_FILES, THREADS = 64, 32, 64, 64
+DISK_MB, FILE_MB, OPEN_FILES, THREADS = 64, 32, 128, 128
 
 
 def leave_network() -> bool:

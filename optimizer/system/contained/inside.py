@@ -46,7 +46,9 @@ def main(root: str) -> None:
         report({"refused": f"{type(problem).__name__}: {problem}"})
         os._exit(1)
     report({"layers": layers})
-    report({"result": run(order["job"])})
+    for result in run(order["job"]):
+        report({"result": result})
+    report({"done": True})
     os._exit(0)
 
 

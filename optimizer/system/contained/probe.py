@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 
-def run(job: Mapping[str, Any]) -> dict[str, bool]:
-    """Return by its name whether each attempt was refused; `file` is one that the account may read and write."""
+def run(job: Mapping[str, Any]) -> Iterator[dict[str, bool]]:
+    """Yield by its name whether each attempt was refused; `file` is one that the account may read and write."""
     file = job["file"]
-    return {
+    yield {
         "reading files": _is_refused(lambda: os.open(file, os.O_RDONLY)),
         "writing files": _is_refused(lambda: os.open(file, os.O_WRONLY | os.O_TRUNC)),
         "emptying files": _is_refused(lambda: os.truncate(file, 0)),

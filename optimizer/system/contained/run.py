@@ -40,26 +40,32 @@ WEAK_REMEDY = (
 
 @dataclass(frozen=True)
 class Limits:
-    """How long a contained process may run, and how much memory it may have."""
+    """How long each step of a contained process may take, how much memory it may have, and how many steps it takes."""
 
     seconds: float = 5.0
     memory_mb: int = 512
+    steps: int = 1
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a contained process reported; None, and why, where it did not come to that. `layers` were around it."""
+    """What the last of its steps reported; None, and why, where it did not come to that.
+
+    `steps` were reported of all; `layers` were around the process.
+    """
 
     result: dict[str, Any] | None
-    why: str = ""
-    layers: Mapping[str, bool] | None = None
+    why: str
+    steps: int
+    layers: Mapping[str, bool]
 
 
 def run(program: str, job: Mapping[str, Any], limits: Limits, read: Sequence[Path] = (), weak: bool = False) -> Outcome:
     """Run a module's `run(job)` in a contained process and return what it came to. It blocks; call it in a thread.
 
-    The module has the standard library alone; job and result are JSON. `read` are files that it may read. `weak` runs
-    it even where the kernel cannot contain it. Raises TaskError where it cannot be started or contained.
+    `run` yields a result a step; the module has the standard library alone; job and results are JSON. `read` are files
+    that it may read. `weak` runs it even where the kernel cannot contain it. Raises TaskError where it cannot be
+    started or contained.
     """
     token = secrets.token_hex(16)
     with _folder() as folder:
@@ -77,7 +83,7 @@ def run(program: str, job: Mapping[str, Any], limits: Limits, read: Sequence[Pat
         with _process(folder) as process:
             assert process.stdin is not None  # noqa: S101 - they are pipes
             assert process.stdout is not None  # noqa: S101
-            reader = _Reader(process.stdout)
+            reader = _Reader(process.stdout, token)
             with suppress(BrokenPipeError):
                 process.stdin.write(json.dumps(order).encode())
                 process.stdin.close()
@@ -85,7 +91,7 @@ def run(program: str, job: Mapping[str, Any], limits: Limits, read: Sequence[Pat
             _kill(process)
             process.wait()
             reader.join(1.0)
-            return _outcome(reader, token, why, process)
+            return _outcome(reader, why, process)
 
 
 def lacking(weak: bool = False) -> str:
@@ -113,51 +119,53 @@ def layers() -> tuple[str, Mapping[str, bool]]:
 
 
 class _Reader(threading.Thread):
-    """Reads the report of a process, up to its largest size."""
+    """Reads the reports of a process, up to their largest size; `reports` are those that bear the token."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: IO[bytes], token: str) -> None:
         super().__init__(daemon=True)
-        self._stream, self.data = stream, b""
+        self._stream, self._token, self.size = stream, token, 0
+        self.reports: list[dict[str, Any]] = []
         self.start()
 
     def run(self) -> None:
+        rest = b""
         with suppress(OSError, ValueError):
-            while len(self.data) <= LARGEST and (piece := os.read(self._stream.fileno(), 65536)):
-                self.data += piece
-
-    @property
-    def has_begun(self) -> bool:
-        return b"\n" in self.data
+            while self.size <= LARGEST and (piece := os.read(self._stream.fileno(), 65536)):
+                self.size += len(piece)
+                *lines, rest = (rest + piece).split(b"\n")
+                self.reports += [report for line in lines if (report := _line(line, self._token))]
 
 
 def _wait(reader: _Reader, folder: Path, limits: Limits) -> str:
-    """Wait until the report is there; return why it was not waited for any longer, else ""."""
-    end, has_begun = time.monotonic() + _START, False
+    """Wait until all is reported; return why it was not waited for any longer, else ""."""
+    end, steps = time.monotonic() + _START, 0
     while True:
         reader.join(_TICK)
         if not reader.is_alive():
             return ""
-        if reader.has_begun and not has_begun:  # the time of the start is not the answer's
-            end, has_begun = time.monotonic() + limits.seconds, True
+        reported = min(len(reader.reports), limits.steps)
+        if reported > steps:  # the time of the start is not the answer's
+            end, steps = time.monotonic() + limits.seconds, reported
         if time.monotonic() > end:
-            return f"it ran for more than {limits.seconds:g} seconds" if has_begun else "Python did not start"
+            return f"it ran for more than {limits.seconds:g} seconds" if steps else "Python did not start"
         if is_too_large(folder):
             return "it wrote too many files, or too much into them"
 
 
-def _outcome(reader: _Reader, token: str, why: str, process: subprocess.Popen[bytes]) -> Outcome:
-    first, result = [_line(line, token) for line in (*reader.data.split(b"\n"), b"", b"")[:2]]
-    if not first:
+def _outcome(reader: _Reader, why: str, process: subprocess.Popen[bytes]) -> Outcome:
+    if not reader.reports:
         noise = process.stderr.read(2000).decode(errors="replace").strip() if process.stderr else ""
         what = why or f"it ended with code {process.returncode}"
         raise TaskError(f"no contained process can be started: {what}; {noise[-300:]}", "Check your installation.")
+    first, *later = reader.reports
     if "refused" in first:
         raise TaskError(f"this machine cannot contain the code of answers ({first['refused']})", WEAK_REMEDY)
-    if len(reader.data) > LARGEST:
-        return Outcome(None, "it reported too much", first["layers"])
-    if why or "result" not in result:
-        return Outcome(None, why or _ending(process.returncode), first["layers"])
-    return Outcome(result["result"], "", first["layers"])
+    if reader.size > LARGEST:
+        why = "it reported too much"
+    results = [report["result"] for report in later if "result" in report]
+    if not why and (not results or "done" not in later[-1]):
+        why = _ending(process.returncode)
+    return Outcome(None if why else results[-1], why, len(results), first["layers"])
 
 
 def _line(line: bytes, token: str) -> dict[str, Any]:

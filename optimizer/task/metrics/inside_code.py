@@ -28,11 +28,16 @@ _PLAIN = (int, float, complex, str, bytes, bool, type(None), type)
 _DECOY = object()
 
 
-def run(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return which tests an answer passed, `passed`, in their order, and what the first failures say, `remarks`."""
-    harness = _Harness(job["tests"])
+def run(job: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield which tests an answer passed, `passed`, in their order, and what the first failures say, `remarks`."""
+    yield verdict(job["answer"], job["tests"])
+
+
+def verdict(source: str, tests: str) -> dict[str, Any]:
+    """Run an answer and its tests in this process, and return what `run` yields."""
+    harness = _Harness(tests)
     harness.keep_modules()
-    answer = _Loader(ANSWER, job["answer"])
+    answer = _Loader(ANSWER, source)
     try:
         module = answer.module()
         sys.modules[ANSWER] = module

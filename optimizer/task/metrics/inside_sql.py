@@ -10,7 +10,7 @@ import re
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -42,20 +42,23 @@ class Refused(Exception):
     """A query that cannot be run, in words."""
 
 
-def run(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `score` and `remark`; `broken`, where the expected query itself cannot be run."""
+def run(job: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield nothing once the expected query has run, then `score` and `remark`; or `broken`, where it cannot be run."""
     database = Database(job["database"], job["seconds"], job["rows"], job["memory_mb"])
     try:
         expected = database.rows(job["expected"])
     except Refused as problem:
-        return {"broken": str(problem)}
+        yield {"broken": str(problem)}
+        return
+    yield {}
     try:
         seen = database.rows(job["answer"])
     except Refused as problem:
-        return {"score": 0.0, "remark": str(problem)}
+        yield {"score": 0.0, "remark": str(problem)}
+        return
     in_order = is_ordered(job["expected"]) if job["order"] is None else job["order"]
     remark = difference(expected, seen, in_order, job["names"])
-    return {"score": float(not remark), "remark": remark}
+    yield {"score": float(not remark), "remark": remark}
 
 
 class Database:

@@ -64,14 +64,15 @@ class SqlResult:
             "expected": str(example.outputs[output]),
             "answer": answer,
         }
-        # Each query is ended at its own time; the process, in case that SQLite does not look at the clock.
-        limits = Limits(2 * options.seconds, options.memory_mb)
+        # SQLite ends a query itself, but not while it is busy with one value.
+        limits = Limits(options.seconds, options.memory_mb, steps=2)
         outcome = run(PROGRAM, job, limits, [path], options.containment == "weak")
+        broken = outcome.why if not outcome.steps else (outcome.result or {}).get("broken")
+        if broken:
+            what = f"{example.origin or example.id}: sql_result: the expected query fails: {broken}"
+            raise TaskError(what, "Correct it in the data, or give 'seconds' and 'rows' that are enough for it.")
         if outcome.result is None:
             return 0.0, outcome.why
-        if "broken" in outcome.result:
-            what = f"{example.origin or example.id}: sql_result: the expected query fails: {outcome.result['broken']}"
-            raise TaskError(what, "Correct it in the data, or give 'seconds' and 'rows' that are enough for it.")
         return float(outcome.result["score"]), str(outcome.result["remark"])
 
 

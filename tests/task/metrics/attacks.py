@@ -223,7 +223,12 @@ fcntl.fcntl(os.pipe()[0], fcntl.F_SETOWN, @VICTIM@)
     Attack("move a process", _function("os.sched_setaffinity(@VICTIM@, {0})"), works_outside=True),
     Attack(
         "more memory",
-        _function("import resource\nresource.setrlimit(resource.RLIMIT_AS, (-1, -1))\nbytearray(10 ** 10)"),
+        _function("""
+import resource
+try: resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
+except ValueError: pass
+return len(bytearray(10 ** 10))
+"""),
     ),
     Attack("be root", _function("os.setuid(0)\nif os.getuid() == 0: raise RuntimeError('it was root before')\n")),
     Attack(
@@ -253,6 +258,7 @@ CALLS = [
     _on_x86("fchmodat2", 452, "-100, b'@FOLDER@/home/notes.txt', 0o777, 0"),
     _on_x86("a number that is none", 9999),
 ]
+_EQUAL = "class A:\n def __eq__(s, o): return True\n def __ne__(s, o): return True"
 FORGERY = [
     Attack("it says so", "print('1 passed'); print('ALL PASSED')", "NameError"),
     Attack("exit", "import sys; sys.exit(0)", "SystemExit"),
@@ -280,12 +286,7 @@ os._exit(0)
         "import os\nfor n in range(3, 9):\n try:\n  while True: os.write(n, b'x' * 10 ** 6)\n except OSError: pass",
         "it reported too much",
     ),
-    Attack(
-        "equal to all",
-        "class A:\n def __eq__(s, o): return True\n def __ne__(s, o): return True\ndef attack(): return 1\n"
-        "import builtins; builtins.AssertionError = Exception; attack = A()",
-        "failed",
-    ),
+    Attack("equal to all", f"{_EQUAL}\ndef attack(): raise A()", "exceptions must derive"),
     Attack("another raise", "import builtins\nbuiltins.AssertionError = OSError\ndef attack(): return 1", "failed"),
     Attack(
         "another import",
@@ -299,6 +300,10 @@ os._exit(0)
     Attack("nothing", "", "NameError"),
 ]
 CODE = [*PROCESSES, *MEMORY, *TIME, *FILES, *NETWORK, *OTHERS, *CALLS, *FORGERY]
+# Some of each kind, for the fast tests.
+FIRST = [
+    attack for kind in (PROCESSES, MEMORY, TIME[:1], FILES, NETWORK, OTHERS, CALLS, FORGERY) for attack in kind[:4]
+]
 
 ONLY = "it may only select"
 _ENDLESS = "WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r)"
@@ -326,7 +331,7 @@ SQL = [
     Attack("savepoint", "SAVEPOINT x", f"{ONLY}: SAVEPOINT"),
     Attack("vacuum", "VACUUM", ""),
     Attack("vacuum into", "VACUUM INTO '@FOLDER@/home/new.db'", ""),
-    Attack("reindex", "REINDEX", ONLY),
+    Attack("reindex", "REINDEX", "it selects nothing"),
     Attack("analyze", "ANALYZE", ONLY),
     Attack("load an extension", "SELECT load_extension('@FOLDER@/home/x.so')", ""),
     Attack("read a file", "SELECT readfile('@FOLDER@/home/.ssh/id')", "no such function"),
@@ -336,23 +341,22 @@ SQL = [
     Attack("recursion without end", f"{_ENDLESS} SELECT count(*) FROM r", TIMEOUT),
     Attack("rows without end", f"{_ENDLESS} SELECT x FROM r", "it has more than 10,000 rows"),
     Attack("large rows without end", f"{_ENDLESS} SELECT randomblob(9000000) FROM r", "memory"),
-    Attack("a large sort", f"{_ENDLESS} SELECT randomblob(1000000) AS b FROM r ORDER BY b", "out of memory"),
-    Attack("a large text", f"{_ENDLESS} SELECT group_concat(hex(randomblob(100000))) FROM r", "too big"),
+    Attack("a large sort", f"{_ENDLESS} SELECT randomblob(1000000) AS b FROM r ORDER BY b", "memory"),
+    Attack("a large text", f"{_ENDLESS} SELECT group_concat(hex(randomblob(100000))) FROM r", TIMEOUT),
     Attack("many joins", f"SELECT count(*) FROM {', '.join(f'items i{n}' for n in range(40))}", TIMEOUT),
     Attack("zeroblob", "SELECT zeroblob(1000000000)", "too big"),
     Attack("randomblob", "SELECT randomblob(1000000000)", "too big"),
     Attack("hex of a blob", "SELECT length(hex(hex(hex(zeroblob(5000000)))))", "too big"),
-    Attack("printf", "SELECT printf('%.*c', 1000000000, 'x')", ""),
+    Attack("printf", "SELECT printf('%.*c', 1000000000, 'x')", TIMEOUT),
     Attack("replace", "SELECT length(replace(hex(zeroblob(1000000)), '0', hex(zeroblob(1000000))))", "too big"),
     Attack("a slow LIKE", f"SELECT hex(zeroblob(4000000)) LIKE '{'%0' * 400}1'", ""),
     Attack("deep parentheses", f"SELECT {'(' * 50_000}1{')' * 50_000}", "SQLite says"),
     Attack("deep queries", f"SELECT * FROM {'(SELECT * FROM ' * 5000}items{')' * 5000}", "SQLite says"),
     Attack("a long sum", f"SELECT {'+'.join('1' * 40_000)}", "too large"),
     Attack("many unions", " UNION ALL ".join(["SELECT 1"] * 5000), "too many terms"),
-    Attack("a long query", f"SELECT '{'x' * 200_000}'", "too big"),
+    Attack("a long query", f"SELECT '{'x' * 200_000}'", "too large"),
     Attack("deep JSON", f"SELECT json('{'[' * 40_000}')", "malformed"),
     Attack("two statements", "SELECT name FROM items; DROP TABLE items", "one statement"),
-    Attack("a statement in a remark", "SELECT name FROM items /*", ""),
     Attack("a shell's command", ".shell id", "syntax error"),
     Attack("nothing", "", "it selects nothing"),
     Attack("a remark", "-- nothing", "it selects nothing"),

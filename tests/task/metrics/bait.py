@@ -62,7 +62,9 @@ class Bait:
     def python(self) -> str:
         """Return a Python that the account may run, of this one's version; "" where there is none."""
         for path in (sys.executable, f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"):
-            command = [*self._prefix(), path, "-c", "import pydantic, optimizer.errors"]
+            # It must start itself: setpriv starts more than nobody may.
+            code = "import subprocess, sys, pydantic, optimizer; subprocess.run([sys.executable, '-c', ''], check=True)"
+            command = [*self._prefix(), path, "-c", code]
             environment = {"PYTHONPATH": self._path()}
             try:
                 done = subprocess.run(command, env=environment, cwd="/", capture_output=True, check=False)
@@ -167,7 +169,8 @@ def scores() -> None:
             score, feedback = metric(Example({"x": "?"}, {"y": job["expected"]}), {"y": job["answer"]})
         except MetierError as problem:
             score, feedback = -1.0, str(problem)
-        print(json.dumps({"score": score, "feedback": feedback}), flush=True)
+        sys.stdout.write(json.dumps({"score": score, "feedback": feedback}) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 
 from optimizer.system.contained.run import lacking
 
-from .attacks import CALLS, CODE, REFUSED, SQL, TESTS, TIMEOUT, Attack
+from .attacks import CALLS, CODE, FIRST, REFUSED, SQL, TESTS, TIMEOUT, Attack
 from .bait import Bait, bait
 
 pytestmark = pytest.mark.skipif(bool(lacking()), reason=f"this machine cannot contain code: {lacking()}")
@@ -63,11 +63,17 @@ def scorer(request: pytest.FixtureRequest) -> Iterator[Scorer]:
         scores.close()
 
 
+def few_of(attacks: Sequence[Attack], fast: Sequence[Attack]) -> list[Any]:
+    """Return attacks to be tried one by one; those that are not `fast` are slow tests."""
+    slow = pytest.mark.slow
+    return [pytest.param(one, id=one.name, marks=[] if one in fast else [slow]) for one in attacks]
+
+
 def limits(attack: Attack) -> dict[str, Any]:
     return {"seconds": 0.5 if attack.expected == TIMEOUT else 10.0, "memory_mb": 256}
 
 
-@pytest.mark.parametrize("attack", CODE, ids=lambda attack: attack.name)
+@pytest.mark.parametrize("attack", few_of(CODE, FIRST))
 def test_hostile_code_does_no_harm(attack: Attack, scorer: Scorer) -> None:
     if attack in CALLS and platform.machine() != "x86_64":
         pytest.skip("the numbers are those of x86_64")
@@ -80,11 +86,11 @@ def test_hostile_code_does_no_harm(attack: Attack, scorer: Scorer) -> None:
     scorer.bait.check()
 
 
-@pytest.mark.parametrize("attack", SQL, ids=lambda attack: attack.name)
+@pytest.mark.parametrize("attack", few_of(SQL, SQL[::6]))
 def test_hostile_sql_does_no_harm(attack: Attack, scorer: Scorer) -> None:
     metric = {"name": "sql_result", "database": "shop.sqlite", **limits(attack)}
     score, feedback = scorer(metric, QUERY, scorer.bait.filled(attack.source))
-    assert score == (attack.name == "a statement in a remark")
+    assert score == 0
     assert attack.expected in feedback
     scorer.bait.check()
 
@@ -97,7 +103,7 @@ def test_right_answers_pass_under_the_same_limits(scorer: Scorer) -> None:
     scorer.bait.check()
 
 
-@pytest.mark.parametrize("attack", [one for one in CODE if one.works_outside], ids=lambda attack: attack.name)
+@pytest.mark.parametrize("attack", few_of([attack for attack in CODE if attack.works_outside], FIRST))
 def test_without_containment_the_attack_works(attack: Attack) -> None:
     with bait("own") as made:
         script = f"{made.filled(attack.source)}\nattack()\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from optimizer.system.contained.account import DISK_MB
@@ -10,6 +11,7 @@ from optimizer.system.contained.account import DISK_MB
 # Files and folders.
 MOST_ENTRIES = 1000
 _BLOCK = 512
+_FOLDER = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | os.O_RDONLY
 
 
 def is_too_large(folder: Path) -> bool:
@@ -17,13 +19,14 @@ def is_too_large(folder: Path) -> bool:
     waiting, entries, size = [str(folder)], 0, 0
     while waiting:
         try:
-            for entry in os.scandir(waiting.pop()):
-                entries += 1
-                size += entry.stat(follow_symlinks=False).st_blocks * _BLOCK
-                if entries > MOST_ENTRIES or size > DISK_MB << 20:
-                    return True
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
+            with os.scandir(waiting.pop()) as listed:
+                for entry in listed:
+                    entries += 1
+                    size += _size(entry)
+                    if entries > MOST_ENTRIES or size > DISK_MB << 20:
+                        return True
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
         except (FileNotFoundError, NotADirectoryError):  # removed meanwhile
             continue
         except OSError:  # a path that is too long, for one
@@ -32,21 +35,54 @@ def is_too_large(folder: Path) -> bool:
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder into which nobody writes any more, without recursion; raises OSError.
+    """Remove a folder into which nobody writes any more, without recursion and however deep; raises OSError.
 
-    What lies deeper is moved up, one level at a time: a path may be longer than the system takes.
+    A path may be longer than the system takes, so that each folder is opened from the one above it.
     """
-    moved = 0
-    while entries := list(os.scandir(folder)):
-        for entry in entries:
-            if not entry.is_dir(follow_symlinks=False):
-                os.unlink(entry.path)
-                continue
-            for inner in list(os.scandir(entry.path)):
-                if inner.is_dir(follow_symlinks=False):
-                    os.rename(inner.path, folder / f".{moved}")
-                    moved += 1
-                else:
-                    os.unlink(inner.path)
-            os.rmdir(entry.path)
+    if os.open not in os.supports_dir_fd:  # Windows
+        shutil.rmtree(folder)
+        return
+    here, names = os.open(folder, _FOLDER), [""]
+    try:
+        while names:
+            inner = _emptied(here)
+            if inner:
+                here = _moved(here, inner)
+                names.append(inner)
+            elif name := names.pop():
+                here = _moved(here, "..")
+                os.rmdir(name, dir_fd=here)
+    finally:
+        os.close(here)
     folder.rmdir()
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        stat = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return 0
+    return getattr(stat, "st_blocks", 0) * _BLOCK
+
+
+def _emptied(folder: int) -> str:
+    """Remove what lies in an open folder, and return the first folder in it that is not empty, "" if there is none."""
+    first = ""
+    with os.scandir(folder) as listed:
+        entries = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in listed]
+    for name, is_folder in entries:
+        if not is_folder:
+            os.unlink(name, dir_fd=folder)
+            continue
+        try:
+            os.rmdir(name, dir_fd=folder)
+        except OSError:
+            first = first or name
+    return first
+
+
+def _moved(folder: int, name: str) -> int:
+    """Close an open folder and return another, opened from it."""
+    other = os.open(name, _FOLDER, dir_fd=folder)
+    os.close(folder)
+    return other

@@ -76,7 +76,7 @@ def run(program: str, job: Mapping[str, Any], limits: Limits, read: Sequence[Pat
             "folder": str(folder),
             "parent": os.getpid(),
             "read": [str(path.resolve()) for path in read],
-            "seconds": limits.seconds,
+            "seconds": limits.seconds * limits.steps,
             "memory_mb": limits.memory_mb,
             "weak": weak,
         }

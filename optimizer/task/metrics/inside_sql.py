@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -19,6 +20,15 @@ Row = tuple[Any, ...]
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
 _STEPS, _WIDTH = 1000, 300
 _ALLOWED = frozenset((sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE))
+# What SQLite itself asks for where a virtual table or json_each is read. Nobody can write by it: the schema is no
+# table that an UPDATE may name, and the file is open to read.
+_ASKED = frozenset(
+    (
+        (sqlite3.SQLITE_UPDATE, "sqlite_master"),
+        (sqlite3.SQLITE_PRAGMA, "data_version"),
+        (sqlite3.SQLITE_PRAGMA, "page_size"),
+    )
+)
 # They load code, or reach files where a build of SQLite has them.
 _FUNCTIONS = frozenset(("load_extension", "readfile", "writefile", "edit", "fts3_tokenizer", "lsmode", "zipfile"))
 _LIMITS = {
@@ -76,6 +86,7 @@ class Database:
             self._connection.execute(f"PRAGMA {setting}").fetchall()
         for category, value in _LIMITS.items():
             self._connection.setlimit(category, value)
+        self._open_virtual_tables()
         self._connection.set_authorizer(self._authorized)
         self._connection.set_progress_handler(lambda: int(time.monotonic() > self._end), _STEPS)
 
@@ -103,13 +114,19 @@ class Database:
             return f"it may only select: {self._refused[0]} is refused"
         return f"SQLite says: {problem}"[:_WIDTH]
 
+    def _open_virtual_tables(self) -> None:
+        """Let R-Tree and the like prepare what they write with, which is nothing that a query may do."""
+        tables = "SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE VIRTUAL TABLE%'"
+        for (name,) in self._connection.execute(tables).fetchall():
+            quoted = str(name).replace('"', '""')
+            with suppress(sqlite3.Error):  # of a module that this SQLite does not have
+                self._connection.execute(f'SELECT 1 FROM "{quoted}" LIMIT 0').fetchall()  # noqa: S608 - quoted
+
     def _authorized(self, action: int, first: str | None, second: str | None, *_: str | None) -> int:
-        function = (second or "").casefold()
-        # FTS5 asks so whether its index has changed.
-        is_version = action == sqlite3.SQLITE_PRAGMA and first == "data_version" and second is None
-        if is_version or (action in _ALLOWED and not (action == sqlite3.SQLITE_FUNCTION and function in _FUNCTIONS)):
+        function = (second or "").casefold() if action == sqlite3.SQLITE_FUNCTION else ""
+        if (action in _ALLOWED and function not in _FUNCTIONS) or (action, first) in _ASKED:
             return sqlite3.SQLITE_OK
-        self._refused.append(function if action == sqlite3.SQLITE_FUNCTION else _NAMES.get(action, "that"))
+        self._refused.append(function or _NAMES.get(action, "that"))
         return sqlite3.SQLITE_DENY
 
 

@@ -168,7 +168,7 @@ def constraints(**of: Any) -> dict[str, Any]:
     ("spec", "outputs", "parts"),
     [
         ("exact-match", TEXT, ["t.yaml: metric: unknown metric 'exact-match'", "did you mean 'exact_match'?"]),
-        ("zzz", TEXT, ["known: balanced_accuracy, bleu, choice, chrf, composite, contains, exact_match"]),
+        ("zzz", TEXT, ["known: balanced_accuracy, bleu, choice, chrf, code_tests, composite, contains"]),
         ({"tolerance": 1}, TEXT, ["{'tolerance': 1} has no name", "{name: exact_match}"]),
         ({"name": 3}, TEXT, ["has no name"]),
         ("composit", TEXT, ["unknown metric 'composit'", "did you mean 'composite'?"]),

@@ -18,7 +18,7 @@ from optimizer.task.hub import read_hub
 from optimizer.task.instruction import check_placeholders, read_instruction
 from optimizer.task.metrics.base import BuiltIn, Metric
 from optimizer.task.metrics.build import OWN, build_metric, metric_name
-from optimizer.task.metrics.running import RUNNING
+from optimizer.task.metrics.running import RUNNING, RunningMetric
 from optimizer.task.parts import Parts, make_parts
 from optimizer.task.rows import Reading, Row
 from optimizer.task.schema import DataSpec, TaskFile, TaskSpec
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import dspy
 
 _TASKS = Path("tasks")
+_NOT_RUN = "Correct the data, or the options of the metric."
 _REFUSED = "The metric refuses the expected answer itself: correct it, or choose another metric."
 
 
@@ -141,6 +142,9 @@ def _read(data: DataSpec, folder: Path, reading: Reading) -> dict[str, tuple[Seq
 def _check_expected(metric: Metric, examples: Sequence[Example], problems: Problems) -> None:
     # An expected answer that is itself scored under 1 can never be met: the label or the metric is wrong.
     # The user's own function is not asked: it may be slow, or cost money.
+    if isinstance(metric, RunningMetric):
+        for example, why in metric.refusals(examples):
+            problems.add(example.origin, f"{metric.name}: {why}", _NOT_RUN)
     if isinstance(metric, BuiltIn):
         for example in examples:
             if why := metric.refusal(example):

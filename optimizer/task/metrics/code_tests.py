@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -74,6 +74,19 @@ class CodeTests:
         share = passed / count
         score = share if options.partial else float(passed == count)
         return score, f"{passed} of {count} tests passed{'; ' if remark else ''}{remark}"
+
+    def problems(self, examples: Sequence[Example], output: str) -> list[str]:
+        """Return what is wrong with the tests of each example, "" where nothing is; they are read, not run."""
+        problems = []
+        for example in examples:
+            try:
+                tests, _ = self._tests(example, output)
+                problems.append("" if names_of(tests) else f"there are no tests, but {shorten(tests)}")
+            except (SyntaxError, ValueError, RecursionError) as problem:
+                problems.append(f"the tests are no Python ({problem})")
+            except TaskError as problem:
+                problems.append(problem.what)
+        return problems
 
     def _tests(self, example: Example, output: str) -> tuple[str, str]:
         """Return the source of an example's tests, and what to call it."""

@@ -53,8 +53,14 @@ class Refused(Exception):
 
 
 def run(job: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield nothing once the expected query has run, then `score` and `remark`; or `broken`, where it cannot be run."""
+    """Yield nothing once the expected query has run, then `score` and `remark`; or `broken`, where it cannot be run.
+
+    Of `queries`, which are only to be tried, yield what is wrong with each: `problems`, "" where nothing is.
+    """
     database = Database(job["database"], job["seconds"], job["rows"], job["memory_mb"])
+    if "queries" in job:
+        yield from _tried(database, job["queries"])
+        return
     try:
         expected = database.rows(job["expected"])
     except Refused as problem:
@@ -69,6 +75,17 @@ def run(job: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     in_order = is_ordered(job["expected"]) if job["order"] is None else job["order"]
     remark = difference(expected, seen, in_order, job["names"])
     yield {"score": float(not remark), "remark": remark}
+
+
+def _tried(database: Database, queries: Sequence[str]) -> Iterator[dict[str, Any]]:
+    problems = []
+    for query in queries:
+        try:
+            database.rows(query)
+            problems.append("")
+        except Refused as problem:
+            problems.append(str(problem))
+        yield {"problems": problems} if len(problems) == len(queries) else {}
 
 
 class Database:

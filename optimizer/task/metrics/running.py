@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,11 @@ class RunningMetric:
         score, remark = self.runner.score(example, self.output, unfenced(str(seen)))
         got = f"got {self.output} = {shorten(str(seen), WIDTH)}"
         return score, f"{got} ({remark})" if score < 1 else f"correct: {shorten(str(seen), WIDTH)}"
+
+    def refusals(self, examples: Sequence[Example]) -> list[tuple[Example, str]]:
+        """Return the examples whose expected query fails, or that have no tests that can be read, and why."""
+        problems = self.runner.problems(examples, self.output)
+        return [(example, problem) for example, problem in zip(examples, problems, strict=False) if problem]
 
 
 def running_metric(

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictBool
 
 from optimizer.config.strict import Strict
 from optimizer.errors import TaskError
-from optimizer.system.contained.run import Limits, run
+from optimizer.system.contained.run import Limits, Outcome, run
 from optimizer.task.text import no_such_file
 from optimizer.types import Example
 
 PROGRAM = "optimizer.task.metrics.inside_sql"
+REMEDY = "Correct it in the data, or give 'seconds' and 'rows' that are enough for it."
 SUFFIXES = {".sqlite", ".sqlite3", ".db"}
 _MAGIC = b"SQLite format 3\0"
 Seconds = Annotated[float, Field(strict=True, ge=0.1, le=600, allow_inf_nan=False)]
@@ -57,23 +59,30 @@ class SqlResult:
 
     def score(self, example: Example, output: str, answer: str) -> tuple[float, str]:
         """Return (1 or 0, how the results differ); raises TaskError where the expected query cannot be run."""
-        options, path = self.options, (self.folder / self.options.database).resolve()
-        job = {
-            **options.model_dump(exclude={"containment"}),
-            "database": str(path),
-            "expected": str(example.outputs[output]),
-            "answer": answer,
-        }
         # SQLite ends a query itself, but not while it is busy with one value.
-        limits = Limits(options.seconds, options.memory_mb, steps=2)
-        outcome = run(PROGRAM, job, limits, [path], options.containment == "weak")
+        outcome = self._run({"expected": str(example.outputs[output]), "answer": answer}, steps=2)
         broken = outcome.why if not outcome.steps else (outcome.result or {}).get("broken")
         if broken:
             what = f"{example.origin or example.id}: sql_result: the expected query fails: {broken}"
-            raise TaskError(what, "Correct it in the data, or give 'seconds' and 'rows' that are enough for it.")
+            raise TaskError(what, REMEDY)
         if outcome.result is None:
             return 0.0, outcome.why
         return float(outcome.result["score"]), str(outcome.result["remark"])
+
+    def problems(self, examples: Sequence[Example], output: str) -> list[str]:
+        """Return what is wrong with each expected query, "" where nothing is; the list ends at one without end."""
+        queries = [str(example.outputs[output]) for example in examples]
+        if not queries:
+            return []
+        outcome = self._run({"queries": queries}, steps=len(queries))
+        said = outcome.result["problems"] if outcome.result else [*[""] * outcome.steps, outcome.why]
+        return [f"the expected query fails: {problem}" if problem else "" for problem in said]
+
+    def _run(self, job: dict[str, Any], steps: int) -> Outcome:
+        options, path = self.options, (self.folder / self.options.database).resolve()
+        whole = {**options.model_dump(exclude={"containment"}), **job, "database": str(path)}
+        limits = Limits(options.seconds, options.memory_mb, steps)
+        return run(PROGRAM, whole, limits, [path], options.containment == "weak")
 
 
 def file_inside(name: str, folder: Path, source: str, suffixes: set[str]) -> Path:

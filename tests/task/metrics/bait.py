@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -21,10 +22,15 @@ from optimizer.system.contained.folder import remove
 REPOSITORY = Path(__file__).parents[3]
 NOBODY = 65534
 SECRET = "the-bait-nobody-may-see"
+# An account that cannot make namespaces, as in many containers: what is left are Landlock and seccomp.
+NO_NAMESPACES = 'cd /proc/sys/user && echo 0 > max_user_namespaces && echo 0 > max_net_namespaces && cd / && exec "$@"'
 
 
 class Bait:
-    """Files with secrets, a process to kill, and servers that note who came; `account` is own or nobody."""
+    """Files with secrets, a process to kill, and servers that note who came.
+
+    `account` is own, nobody or without namespaces.
+    """
 
     def __init__(self, folder: Path, account: str) -> None:
         self.account, self.folder, self.visits = account, folder, 0
@@ -38,7 +44,7 @@ class Bait:
             shop.executescript(SHOP)
         for path in (folder, *folder.rglob("*")):
             os.chmod(path, 0o700 if path.is_dir() else 0o600)
-            if account == "nobody":
+            if self._is_nobody:
                 os.chown(path, NOBODY, NOBODY)
         self.before = self.state()
         self._servers = [socket.socket(socket.AF_INET, kind) for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)]
@@ -53,6 +59,8 @@ class Bait:
         for server in self._servers:
             threading.Thread(target=self._visited, args=(server,), daemon=True).start()
         self.victim = self.start(["sleep", "1000"])
+        while Path(f"/proc/{self.victim.pid}/comm").read_text() != "sleep\n":  # what starts it is gone
+            time.sleep(0.01)
 
     def start(self, command: list[str], **options: Any) -> subprocess.Popen[str]:
         """Start a command as the account."""
@@ -106,8 +114,13 @@ class Bait:
         return text
 
     def _prefix(self) -> list[str]:
-        own = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-        return own if self.account == "nobody" else []
+        prefix = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"] if self._is_nobody else []
+        without = ["unshare", "--user", "--map-root-user", "sh", "-c", NO_NAMESPACES, "sh"]
+        return [*prefix, *without] if self.account == "without namespaces" else prefix
+
+    @property
+    def _is_nobody(self) -> bool:
+        return self.account != "own" and os.geteuid() == 0
 
     def _path(self) -> str:
         packages = [path for path in sys.path if path.endswith("site-packages")]

@@ -52,11 +52,15 @@ class Scorer:
 
 @pytest.fixture(
     scope="module",
-    params=["own", pytest.param("nobody", marks=[pytest.mark.slow, pytest.mark.skipif(not IS_ROOT, reason="no root")])],
+    params=[
+        "own",
+        pytest.param("nobody", marks=[pytest.mark.slow, pytest.mark.skipif(not IS_ROOT, reason="no root")]),
+        pytest.param("without namespaces", marks=pytest.mark.slow),
+    ],
 )
 def scorer(request: pytest.FixtureRequest) -> Iterator[Scorer]:
-    if request.param == "nobody" and shutil.which("setpriv") is None:
-        pytest.skip("setpriv is missing")
+    if request.param != "own" and None in (shutil.which("setpriv"), shutil.which("unshare")):
+        pytest.skip("setpriv or unshare is missing")
     with bait(request.param) as made:
         scores = Scorer(made)
         yield scores

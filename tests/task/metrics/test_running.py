@@ -200,3 +200,36 @@ def test_the_files_belong_to_the_task(write_task: WriteTask) -> None:
     ]
     (folder / "shop.db").unlink()
     assert load_task(folder, scored=False).metric.name == "exact_match"
+
+
+def test_expected_queries_are_tried_when_the_task_is_read(write_task: WriteTask) -> None:
+    queries = [f"SELECT {n}" for n in range(20)]
+    queries[3], queries[7] = "SELECT absent", "DROP TABLE items"
+    data = "".join(f'{{"message": "m{n}", "team": "{query}"}}\n' for n, query in enumerate(queries))
+    changes: dict[str, Any] = {"data": {"path": "d.jsonl"}, "outputs": {"team": {}}, "metric": SQL}
+    folder = write_task({"d.jsonl": data}, **changes)
+    with closing(sqlite3.connect(folder / "shop.db")) as shop:
+        shop.executescript(SHOP)
+    with pytest.raises(TaskError) as caught:
+        load_task(folder)
+    assert str(caught.value).splitlines() == [
+        "d.jsonl:4: sql_result: the expected query fails: SQLite says: no such column: absent",
+        "d.jsonl:8: sql_result: the expected query fails: it may only select: DELETE is refused",
+        "  Correct the data, or the options of the metric.",
+    ]
+
+
+def test_an_expected_query_without_end_is_named(folder: Path) -> None:
+    metric: Any = build_metric({**SQL, "seconds": 0.2}, TEXT, folder)
+    examples = [example("SELECT 1"), example("SELECT printf('%.*c', 1000000000, 'x')"), example("SELECT 1")]
+    assert metric.refusals(examples) == [(examples[1], "the expected query fails: it ran for more than 0.2 seconds")]
+    assert metric.refusals([]) == []
+
+
+def test_tests_are_read_when_the_task_is(folder: Path) -> None:
+    metric: Any = build_metric("code_tests", TEXT, folder)
+    examples = [example("assert f()"), example("x = 1"), example("def f(:")]
+    assert metric.refusals(examples) == [
+        (examples[1], "there are no tests, but 'x = 1'"),
+        (examples[2], "the tests are no Python (invalid syntax (<unknown>, line 1))"),
+    ]

@@ -20,6 +20,7 @@ from optimizer.task.metrics.base import BuiltIn, Metric
 from optimizer.task.metrics.build import build_metric
 from optimizer.task.metrics.function import FunctionMetric, function_metric
 from optimizer.task.metrics.own import PythonMetric
+from optimizer.task.metrics.running import RunningMetric
 from optimizer.task.module import predictors_of
 from optimizer.task.parts import make_parts
 from optimizer.task.rows import Reading, Row
@@ -239,7 +240,7 @@ def _metric(
 ) -> Metric:
     if isinstance(metric, (str, Mapping)):
         return build_metric(metric, outputs, Path(), SOURCE)
-    if isinstance(metric, (BuiltIn, FunctionMetric, PythonMetric)):
+    if isinstance(metric, (BuiltIn, FunctionMetric, PythonMetric, RunningMetric)):
         return metric
     rows = {
         example.id: row.values

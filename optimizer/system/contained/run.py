@@ -30,6 +30,9 @@ _PYTHON = ("-s", "-S", "-P", "-B", "-X", "utf8", "-c", _BEGIN)
 _PROBE = "optimizer.system.contained.probe"
 # Seconds in which Python must have started and locked itself in, on however busy a machine; between two looks.
 _START, _TICK = 60.0, 0.02
+# An answer's time is that of the clock: no more run at once than there are cores, and the others wait before theirs.
+_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+_TURN = threading.BoundedSemaphore(_CORES)
 # Bytes of a report.
 LARGEST = 1_000_000
 WEAK_REMEDY = (
@@ -68,7 +71,7 @@ def run(program: str, job: Mapping[str, Any], limits: Limits, read: Sequence[Pat
     started or contained.
     """
     token = secrets.token_hex(16)
-    with _folder() as folder:
+    with _TURN, _folder() as folder:
         order = {
             "program": program,
             "job": job,

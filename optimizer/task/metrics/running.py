@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,12 +14,12 @@ from optimizer.errors import TaskError
 from optimizer.system.contained.run import WEAK_REMEDY, lacking
 from optimizer.system.files import sha256_of
 from optimizer.system.limits import shorten
+from optimizer.task.metrics.base import WIDTH, Grade
 from optimizer.task.metrics.code_tests import CodeTests, CodeTestsOptions
 from optimizer.task.metrics.sql_result import SqlResult, SqlResultOptions
 from optimizer.task.schema import FieldSpec
 from optimizer.types import Example, digest
 
-WIDTH = 200
 Runner = SqlResult | CodeTests
 
 
@@ -38,13 +39,12 @@ RUNNING: Mapping[str, _Kind] = {
 
 @dataclass(frozen=True)
 class RunningMetric:
-    """Runs the answer of a task's only output; `blocking` says that it takes long, so it belongs into a thread."""
+    """Runs the answer of a task's only output."""
 
     name: str
     version: str
     output: str
     runner: Runner = field(repr=False)
-    blocking: bool = True
 
     def __call__(self, example: Example, answer: Mapping[str, Any] | None) -> tuple[float, str]:
         """Return (score in [0, 1], what came of it).
@@ -57,6 +57,10 @@ class RunningMetric:
         score, remark = self.runner.score(example, self.output, unfenced(str(seen)))
         got = f"got {self.output} = {shorten(str(seen), WIDTH)}"
         return score, f"{got} ({remark})" if score < 1 else f"correct: {shorten(str(seen), WIDTH)}"
+
+    async def grade(self, example: Example, answer: Mapping[str, Any] | None) -> Grade:
+        """Return what the answer is worth, while others are graded; raises what calling it raises."""
+        return Grade(*await asyncio.to_thread(self, example, answer))
 
     def refusals(self, examples: Sequence[Example]) -> list[tuple[Example, str]]:
         """Return the examples whose expected query fails, or that have no tests that can be read, and why."""

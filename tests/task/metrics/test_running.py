@@ -12,6 +12,7 @@ from optimizer.errors import TaskError
 from optimizer.system.contained.run import lacking
 from optimizer.task.load import load_task
 from optimizer.task.metrics import running
+from optimizer.task.metrics.base import Grade, WaitingMetric, graded
 from optimizer.task.metrics.build import build_metric, builtin_of, metric_name
 from optimizer.task.metrics.running import RUNNING, files_of_metric, unfenced
 from optimizer.task.schema import FieldSpec
@@ -110,16 +111,16 @@ def test_tests_that_cannot_be_run_are_the_tasks_fault(tests: str, said: str, fol
         build_metric("code_tests", TEXT, folder)(example(tests), {"y": "1"})
 
 
-def test_it_says_that_it_blocks_and_runs_in_threads(folder: Path) -> None:
-    metric: Any = build_metric("code_tests", TEXT, folder)
-    assert metric.blocking is True
+def test_answers_are_graded_while_others_are(folder: Path) -> None:
+    metric = build_metric("code_tests", TEXT, folder)
     assert builtin_of(metric) is None
 
-    async def scores() -> list[tuple[float, str]]:
+    async def grades() -> list[Grade]:
         answers = [{"y": f"x = {number % 2}"} for number in range(6)]
-        return await asyncio.gather(*(asyncio.to_thread(metric, example("assert x"), answer) for answer in answers))
+        return await asyncio.gather(*(graded(metric, example("assert x"), answer) for answer in answers))
 
-    assert [score for score, _ in asyncio.run(scores())] == [0, 1] * 3
+    assert isinstance(metric, WaitingMetric)
+    assert [grade.value for grade in asyncio.run(grades())] == [0, 1] * 3
 
 
 def test_the_version_changes_with_options_and_files(folder: Path) -> None:

@@ -13,7 +13,7 @@ BEGIN, END = "<!-- rooms: begin (python docs/rooms.py) -->", "<!-- rooms: end --
 SENTENCES = {
     "types": "The frozen values that travel between the rooms: Example, Prompt, Candidate, Score, Failure, Usage.",
     "errors": "Every exception raised on purpose, each with its exit code.",
-    "system": "Secrets kept out of what is written, files written whole, child processes, the containment of answers' code.",
+    "system": "Secrets kept out of what is written, files written whole, child processes, containment of code.",
     "config": "A run's YAML: its keys and defaults (`schema.py`), `--set`, the strategies' presets.",
     "ledger": "`ledger.db` of a run: all SQL, version and history, resume's identity check, the cache between runs.",
     "models": "Where models come from and how they are reached: catalogue, store, embedded server, providers, prices.",

@@ -48,11 +48,15 @@ def digest(value: object, length: int = 16) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One labelled example; `origin` is where it was read (file and line)."""
+    """One labelled example; `origin` is where it was read (file and line).
+
+    `slices` are its values in the columns that scores are told apart by, as text.
+    """
 
     inputs: Mapping[str, Any]
     outputs: Mapping[str, Any]
     origin: str = ""
+    slices: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def id(self) -> str:

@@ -35,7 +35,7 @@ from optimizer.prompt.overlap import duplicates_note, near_duplicates, quotes, q
 from optimizer.report.result import trial_counts, unspent_note, usage_json
 from optimizer.report.words import failures_text, masked_text
 from optimizer.search.baselines import Compared, baseline_runs, measure_baselines
-from optimizer.search.breakdown import by_part
+from optimizer.search.breakdown import by_part, by_slice
 from optimizer.search.front import Point, choose
 from optimizer.search.pools import task_screen
 from optimizer.search.schedule import Schedule, affordable_answers, make_schedule
@@ -245,6 +245,7 @@ def report(
         lost_calls=lost_calls(ledger),
         baselines=tuple(_baseline(ledger, one) for one in compared),
         parts=tuple(by_part(outcome)),
+        slices=tuple(by_slice(outcome, session.task.test)),
         statistic=statistic_of(session.task.metric),
         front=tuple(asdict(point) for point in winner.front),
         proposers=proposers_of(ledger)[0],

@@ -19,6 +19,8 @@ _AS_THEY_ARE = (
     *("trials", "seconds", "mlflow"),
 )
 Interval = tuple[float, float]
+# Examples of a slice, for its score to be called the worst.
+ENOUGH = 10
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Part:
-    """One part of the score on the test split, such as a field of an object or a criterion of a rubric.
+    """One part of the score on the test split, such as a field of an object, or one slice of its examples.
 
     `difference` is winner − seed, over the `examples` that have this part and that both have answered.
     """
@@ -140,6 +142,7 @@ class Report:
     lost_calls: int = 0
     baselines: tuple[Baseline, ...] = ()
     parts: tuple[Part, ...] = ()
+    slices: tuple[Part, ...] = ()
     statistic: Mapping[str, Any] | None = None
     front: tuple[dict[str, Any], ...] = ()
     proposers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -159,6 +162,12 @@ class Report:
             found.append(f"How good {_listed(unknown)} would be is not known: too many of the answers were cut off.")
         return " ".join([advice, *found, *_rivals(known)])
 
+    @property
+    def worst_slice(self) -> Part | None:
+        """The slice with the winner's lowest score, among those with ten examples if there are such; None without."""
+        known = [one for one in self.slices if one.examples >= ENOUGH] or list(self.slices)
+        return min(known, key=lambda one: one.winner, default=None)
+
     def to_json(self) -> dict[str, Any]:
         """Return result.json's content."""
         winner = self.winner.candidate
@@ -175,6 +184,7 @@ class Report:
             "difference": {"mean": self.difference, "ci95": list(self.difference_ci95)},
             "baselines": [baseline.to_json() for baseline in self.baselines],
             "parts": [part.to_json() for part in self.parts],
+            "slices": [part.to_json() for part in self.slices],
             "statistic": self.statistic,
             "pareto_front": list(self.front),
             "recommendation": self.recommendation,
@@ -196,6 +206,7 @@ class Report:
             difference_ci95=_interval(data["difference"]["ci95"]),
             baselines=tuple(map(Baseline.from_json, data["baselines"])),
             parts=tuple(map(Part.from_json, data["parts"])),
+            slices=tuple(map(Part.from_json, data["slices"])),
             statistic=data["statistic"],
             front=tuple(data["pareto_front"]),
             notes=tuple(data["notes"]),

@@ -93,6 +93,7 @@ class _Result(TypedDict):
     difference: _Mean
     baselines: list[_Baseline]
     parts: list[_Part]
+    slices: list[_Part]
     statistic: _Statistic | None
     pareto_front: list[_Point]
     notes: list[str]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from optimizer.ledger.result import Report
+from optimizer.report.clean import visible
 from optimizer.report.words import interval, readout_in_words, together_in_words
 
 
@@ -25,6 +26,9 @@ def summary(report: Report) -> list[str]:
         score = f"{baseline.side.test_score:.3f}  {interval(*baseline.side.test_ci95)}"
         gain = f"{baseline.difference:+.3f}  {interval(*baseline.difference_ci95, form='+.3f')}"
         lines.append(f"  {baseline.name}, no search: {score}  winner {gain} on the same {baseline.examples}")
+    if (worst := report.worst_slice) is not None:
+        score = f"{worst.winner:.3f}  {interval(*worst.winner_ci95)}"
+        lines.append(f"  the winner's worst slice, {visible(worst.name)}: {score} on {worst.examples}")
     lines.append(f"  {_spent(report)}")
     if report.lost_calls:
         lines.append(f"  {report.lost_calls} calls were in flight when it was cut off, and were made again")

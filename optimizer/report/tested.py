@@ -12,6 +12,7 @@ from optimizer.report.figures import intervals
 from optimizer.report.words import gain, interval
 
 Scored = Mapping[str, Any]
+_BY_CHANCE = "The intervals are of 95 % each: one of twenty may lie beside what is true by chance."
 
 
 def outcome_section(result: Scored) -> Section:
@@ -52,10 +53,23 @@ def outcome_section(result: Scored) -> Section:
 
 
 def _parts(result: Scored) -> list[Section]:
-    """Return the scores of what a score is made of, where its metric tells it."""
-    if not result["parts"]:
-        return []
-    head = ("part", "examples", "seed", "winner", "winner ahead by", "95 % interval of that")
+    """Return the scores of what a score is made of, where its metric tells it, and of the slices that a task names."""
+    sections = []
+    if result["parts"]:
+        explanation = Text(
+            "What the score is made of, each part over the test examples that have it. An answer that could not be "
+            f"read counts as 0. {_BY_CHANCE}"
+        )
+        table = _breakdown("Scores by part", "part", result["parts"])
+        sections.append(Section("By part of the score", [table, explanation]))
+    if result["slices"]:
+        table = _breakdown("Scores by slice", "slice", result["slices"])
+        sections.append(Section("By slice of the examples", [table, Text(_BY_CHANCE)]))
+    return sections
+
+
+def _breakdown(title: str, kind: str, parts: Sequence[Scored]) -> Table:
+    head = (kind, "examples", "seed", "winner", "winner ahead by", "95 % interval of that")
     rows = [
         (
             cell(part["name"]),
@@ -65,13 +79,9 @@ def _parts(result: Scored) -> list[Section]:
             f"{part['difference']['mean']:+.3f}",
             interval(*part["difference"]["ci95"], form="+.3f"),
         )
-        for part in result["parts"]
+        for part in parts
     ]
-    explanation = Text(
-        "What the score is made of, each part over the test examples that have it. An answer that could not be read "
-        "counts as 0. The intervals are of 95 % each: of twenty parts one may lie outside of its own by chance."
-    )
-    return [Section("By part of the score", [Table("Scores by part", head, rows), explanation])]
+    return Table(title, head, rows)
 
 
 def _price(examples: int) -> list[Block]:

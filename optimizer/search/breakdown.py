@@ -9,7 +9,7 @@ from optimizer.evaluate.aggregate import MEAN, Aggregate, Population
 from optimizer.ledger.result import Part
 from optimizer.search.verdict import Outcome
 from optimizer.task.metrics.population import Statistic
-from optimizer.types import Failure, Score
+from optimizer.types import Example, Failure, Score
 
 Result = Score | Failure
 # Of an object with many fields the report shows so many, in the order in which they first occur.
@@ -28,6 +28,18 @@ def by_part(outcome: Outcome) -> list[Part]:
         _part(name, [(_of(name, seed), _of(name, winner)) for seed, winner in _pairs(outcome, name)], MEAN)
         for name in _names(outcome)
     ]
+
+
+def by_slice(outcome: Outcome, examples: Sequence[Example]) -> list[Part]:
+    """Return both sides' scores on each slice of the test examples, which are in the order of the results."""
+    groups: dict[tuple[str, str], list[tuple[Score, Score]]] = {}
+    for example, seed, winner in zip(examples, outcome.seed.results, outcome.winner.results, strict=False):
+        if isinstance(seed, Score) and isinstance(winner, Score):
+            for name in example.slices.items():
+                groups.setdefault(name, []).append((seed, winner))
+    columns = list(dict.fromkeys(column for column, _ in groups))
+    order = sorted(groups, key=lambda group: (columns.index(group[0]), -len(groups[group]), group[1]))
+    return [_part(f"{column}: {value}", groups[column, value], outcome.seed.aggregate) for column, value in order]
 
 
 def _by_label(outcome: Outcome, statistic: Statistic) -> list[Part]:

@@ -9,6 +9,7 @@ from optimizer.task.keys import Key, column_of, keys_of
 from optimizer.task.repair import Pair, repair_pairs, repair_rows
 from optimizer.task.rows import Row
 from optimizer.task.schema import Repair, TaskSpec
+from optimizer.task.slices import with_slices
 from optimizer.task.text import Problems
 from optimizer.task.values import checked_rows
 from optimizer.types import Example
@@ -47,7 +48,7 @@ def make_parts(
         if column is not None:
             read_keys = keys_of(mended[part], column, spec.split.time is not None, problems)
             keys.update(zip(map(id, mended[part]), read_keys, strict=True))
-    kept = repair_pairs(pairs, repairs, remarks)
+    kept = repair_pairs(with_slices(pairs, spec, problems) if spec.slices else pairs, repairs, remarks)
     examples = {part: tuple(example for _, example in kept[part]) for part in kept}
     by_part = {part: tuple(keys[id(row)] for row, _ in kept[part]) for part in kept} if keys else None
     return Parts(examples, by_part, tuple(remarks), problems)

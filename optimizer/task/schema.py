@@ -190,6 +190,9 @@ class TaskSpec(Strict):
     outputs: dict[str, FieldSpec]
     instruction: str
     fields: dict[str, str] = Field(default_factory=dict)
+    slices: tuple[str, ...] = Field(
+        default=(), description="Columns, such as language, by whose values the test's scores are told apart."
+    )
     split: SplitSpec = Field(default_factory=SplitSpec)
 
     @field_validator("name")
@@ -215,6 +218,8 @@ class TaskSpec(Strict):
 
     def _check_columns(self) -> None:
         known = [*self.inputs, *self.outputs]
+        if twice := [name for name in self.slices if self.slices.count(name) > 1]:
+            raise ValueError(f"slices: '{twice[0]}' is there twice")
         for name in self.fields:
             if name not in known:
                 raise ValueError(f"fields: '{name}' is not an input or output; {did_you_mean(name, known)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +54,7 @@ class Task:
         description: str = "",
         split: Mapping[str, object] | None = None,
         fields: Mapping[str, str] | None = None,
+        slices: Sequence[str] | None = None,
         program: object = None,
     ) -> None:
         """Make a task of what you hold in Python; raises TaskError for anything wrong in it.
@@ -64,13 +65,15 @@ class Task:
         {"total": float} for a type, or a dict as in YAML. Both may be left out where dspy.Examples tell their inputs.
         `metric`: a built-in's name, a dict as in YAML, or a function(example, answer); see `FunctionMetric`.
         `program`: a dspy.Module, which brings its own instructions, or "program.py:build". `fields` maps a field to
-        the column that it is read from; `split` are the shares of train, validation and test, a seed, and a column as
+        the column that it is read from; `slices` are columns by whose values scores are told apart; `split` are the shares of train, validation and test, a seed, and a column as
         `group`, whose rows with the same value stay together, or as `time`, by which train comes before test.
         """
         from optimizer.task.objects import make_task
 
         spec: dict[str, object] = {"name": name, "description": description, "instruction": instruction}
-        spec |= {key: value for key, value in (("split", split), ("fields", fields)) if value is not None}
+        spec |= {
+            key: value for key, value in (("split", split), ("fields", fields), ("slices", slices)) if value is not None
+        }
         self.__dict__.update(vars(make_task(examples, inputs, outputs, spec, metric, program)))
 
     @classmethod

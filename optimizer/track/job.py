@@ -16,7 +16,7 @@ from optimizer.types import Phase, Usage, digest
 PAGES = ("best.md", "report.md", "report.html")
 NOTE = "mlflow.note.content"  # the UI shows it above the run, as Markdown
 MICRO = 1_000_000
-_UNFIT = re.compile(r"[^\w. -]", re.ASCII)
+_UNFIT = re.compile(r"[^\w. :-]", re.ASCII)
 PHASES: tuple[Phase, ...] = ("search", "test")
 
 
@@ -111,10 +111,11 @@ def _outcome(report: Report) -> dict[str, float]:
 
 
 def _parts(report: Report) -> dict[str, float]:
-    """Return each part's scores as `part/NAME/winner`, in the characters that MLflow allows in a metric's name."""
+    """Return the scores of parts and slices as `part/NAME/winner`, in the characters that MLflow allows in a name."""
     return {
-        f"part/{_UNFIT.sub('_', part.name)}/{figure}": getattr(part, figure)
-        for part in report.parts
+        f"{kind}/{_UNFIT.sub('_', part.name)}/{figure}": getattr(part, figure)
+        for kind, parts in (("part", report.parts), ("slice", report.slices))
+        for part in parts
         for figure in ("seed", "winner", "difference")
     }
 

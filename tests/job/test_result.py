@@ -83,6 +83,7 @@ def test_what_a_model_or_the_data_wrote_is_escaped(tmp_path: Path) -> None:
         **made_result(seed, winner, "sorting"),
         "baselines": [],
         "parts": [],
+        "slices": [],
         "statistic": None,
         "pareto_front": [],
         "proposers": {},

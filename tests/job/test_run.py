@@ -49,6 +49,7 @@ ADDED = {
     "notes",
     "baselines",
     "parts",
+    "slices",
     "statistic",
     "pareto_front",
     "proposers",

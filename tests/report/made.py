@@ -126,6 +126,7 @@ def result(seed: Candidate, winner: Candidate, task: str) -> dict[str, Any]:
         "mlflow": None,
         "baselines": [],
         "parts": [],
+        "slices": [],
         "statistic": None,
         "pareto_front": [],
         "proposers": {},

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from optimizer.ledger.result import Baseline, Report, Side
+from optimizer.ledger.result import Baseline, Part, Report, Side
 from optimizer.report.summary import summary
 from optimizer.types import Calibration, Candidate, Prompt
 
@@ -74,3 +74,13 @@ def test_of_prompts_that_answer_together_the_calls_are_told() -> None:
         "  the winner's 3 prompts answer together, with 3 calls for each input: "
         "the answer with which the others agree the most."
     )
+
+
+def test_the_winners_worst_slice_is_named() -> None:
+    """One of few examples is not called the worst while there are others."""
+    low = Part("language: fr", 12, 0.5, (0.3, 0.7), 0.5, (0.25, 0.75), 0.0, (-0.1, 0.1))
+    good, few = replace(low, name="language: en", winner=0.9), replace(low, name="it", examples=3, winner=0.0)
+    assert not any("slice" in line for line in summary(REPORT))
+    lines = [line for line in summary(replace(REPORT, slices=(good, low, few))) if "slice" in line]
+    assert lines == ["  the winner's worst slice, language: fr: 0.500  [0.250, 0.750] on 12"]
+    assert replace(REPORT, slices=(few,)).worst_slice == few

@@ -92,8 +92,10 @@ def test_a_report_comes_back_from_its_data(report: MakeReport) -> None:
     assert again.to_json() == made.to_json()
 
 
-def test_the_parts_of_a_score_have_a_table_of_their_own(report: MakeReport) -> None:
+def test_the_parts_of_a_score_and_slices_have_a_table_of_their_own(report: MakeReport) -> None:
     assert not any(isinstance(block, Table) for block in blocks(outcome_section(report().to_json())))
     part = Part("total|*x*", 30, 0.5, (0.3, 0.7), 0.75, (0.6, 0.9), 0.25, (0.125, 0.375))
-    table = next(b for b in blocks(outcome_section(report(parts=(part,)).to_json())) if isinstance(b, Table))
-    assert table.rows == [(cell("total|*x*"), "30", "0.500", "0.750", "+0.250", "[+0.125, +0.375]")]
+    both = blocks(outcome_section(report(parts=(part,), slices=(part, part)).to_json()))
+    row = (cell("total|*x*"), "30", "0.500", "0.750", "+0.250", "[+0.125, +0.375]")
+    tables = [(block.head[0], block.rows) for block in both if isinstance(block, Table)]
+    assert tables == [("part", [row]), ("slice", [row, row])]

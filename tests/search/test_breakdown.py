@@ -4,12 +4,14 @@ from collections.abc import Mapping
 
 import pytest
 
+from optimizer.evaluate.aggregate import Population
 from optimizer.evaluate.statistics import difference, interval
 from optimizer.ledger.result import Part
-from optimizer.search.breakdown import MOST_PARTS, by_part
+from optimizer.search.breakdown import MOST_PARTS, by_part, by_slice
 from optimizer.search.verdict import Outcome, judge
 from optimizer.search.verdict import Tested as Results
-from optimizer.types import Candidate, Failure, Prompt, Score
+from optimizer.task.metrics.population import Statistic
+from optimizer.types import Candidate, Example, Failure, Prompt, Score
 
 SEED, WINNER = (Candidate({"predict": Prompt(text)}) for text in ("seed", "winner"))
 DOWN = Failure("server", "down")
@@ -62,3 +64,24 @@ def test_of_many_parts_the_first_are_shown() -> None:
 def test_a_part_comes_back_from_its_json() -> None:
     for part in by_part(outcome([scored(a=0.0)], [scored(a=1.0)])):
         assert Part.from_json(part.to_json()) == part
+
+
+def test_each_slice_is_compared_over_its_own_examples() -> None:
+    examples = [Example({"n": n}, {}, slices={"language": ["fr", "en"][n % 2], "kind": "x"}) for n in range(5)]
+    seed: list[Score | Failure] = [Score(1.0), Score(0.0), Score(1.0), Score(0.0), DOWN]
+    winner: list[Score | Failure] = [Score(0.0), Score(1.0), Score(1.0), Score(1.0), Score(1.0)]
+    assert means(by_slice(outcome(seed, winner), examples)) == {
+        "language: en": (2, 0.0, 1.0, 1.0),
+        "language: fr": (2, 1.0, 0.5, -0.5),
+        "kind: x": (4, 0.5, 0.75, 0.25),
+    }
+    assert by_slice(outcome(seed, winner), [Example({}, {})] * 5) == []
+
+
+def test_a_statistic_has_each_labels_f1() -> None:
+    pairs = [("a", "a"), ("a", "b"), ("b", "b")]
+    results: list[Score | Failure] = [Score(float(x == y), pair=(x, y)) for x, y in pairs]
+    aggregate = Population(Statistic("macro_f1", ("a", "b")))
+    parts = by_part(judge(Results(SEED, results, aggregate), Results(WINNER, results, aggregate)))
+    two_thirds = pytest.approx(2 / 3)
+    assert means(parts) == {"F1 of a": (2, two_thirds, two_thirds, 0.0), "F1 of b": (1, two_thirds, two_thirds, 0.0)}

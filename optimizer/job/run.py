@@ -15,6 +15,7 @@ from optimizer.door.budget import refuse_past
 from optimizer.errors import Interrupted, LedgerError, MetierError
 from optimizer.job.finish import finished_report
 from optimizer.job.folder import Job, make_run_dir, mlflow_uri
+from optimizer.job.judge import refuse_judge
 from optimizer.job.mirror import catch_up
 from optimizer.job.notify import finished, notify, stopped
 from optimizer.job.resume import Claim, claim_run, hide_keys
@@ -65,6 +66,7 @@ def run_config(
 
 def _job(config: RunConfig, watcher: Watcher, task: Task | None, endpoints: Mapping[Role, Endpoint]) -> Job:
     task = load_task(config.task) if task is None else task
+    refuse_judge(config, task)
     run_dir = make_run_dir(config, task)
     if not (run_dir / "ledger.db").exists():  # a run that was begun may be resumed after its time
         refuse_past(config.budget, time.time())

@@ -12,7 +12,9 @@ from optimizer.task.metrics.judge import JudgeMetric
 from optimizer.task.task import Task
 
 NO_MODEL = "the task's metric is judge, and no model is named to ask"
-NO_METRIC = "models.judge is named, and the task's metric asks no judge, so it would never be called"
+NO_METRIC = "a judge is named, and the task's metric asks none, so it would never be called"
+NAME_ONE = "Name one, as in models: {judge: openai/gpt-4.1-mini}."
+LEAVE_IT = "Leave models.judge out, or write metric: {name: judge, …} in the task."
 
 
 def judge_of(task: Task) -> JudgeMetric | None:
@@ -20,13 +22,13 @@ def judge_of(task: Task) -> JudgeMetric | None:
     return task.metric if isinstance(task.metric, JudgeMetric) else None
 
 
-def refuse_judge(config: RunConfig, task: Task) -> None:
+def refuse_judge(config: RunConfig, task: Task, name_one: str = NAME_ONE, leave_it: str = LEAVE_IT) -> None:
     """Raise ConfigError where a task wants a judge and the config names none, or the other way round."""
     wanted, named = judge_of(task) is not None, config.models.judge is not None
     if wanted and not named:
-        raise ConfigError(f"{task.name}: {NO_MODEL}", "Name one, as in models: {judge: openai/gpt-4.1-mini}.")
+        raise ConfigError(f"{task.name}: {NO_MODEL}", name_one)
     if named and not wanted:
-        raise ConfigError(f"{task.name}: {NO_METRIC}", "Leave it out, or write metric: {name: judge, …} in the task.")
+        raise ConfigError(f"{task.name}: {NO_METRIC}", leave_it)
 
 
 def with_judge(task: Task, config: RunConfig, door: Door, models: Fleet) -> Task:

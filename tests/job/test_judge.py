@@ -84,7 +84,7 @@ def test_a_judge_that_fails_leaves_answers_out(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize("command", [["run"], ["run", "--dry"], ["estimate"]])
 @pytest.mark.parametrize(
     ("judge", "metric", "message"),
-    [(None, METRIC, "no model is named to ask"), ("openai/judge", "choice", "asks no judge")],
+    [(None, METRIC, "no model is named to ask"), ("openai/judge", "choice", "asks none")],
 )
 def test_a_judge_without_a_model_or_a_metric_is_refused_before_anything_is_spent(
     tmp_path: Path, server: FakeServer, command: list[str], judge: Any, metric: Any, message: str
@@ -173,16 +173,13 @@ def test_each_strategy_keeps_its_budget_with_a_judge(tmp_path: Path, server: Fak
     assert calls(report, "judge") > 0
 
 
-def test_a_run_with_a_judge_goes_on_where_it_stopped(tmp_path: Path, server: FakeServer) -> None:
-    path = config(tmp_path, server, "openai/judge")
+def test_a_run_with_a_judge_is_read_again_and_another_judge_is_another_run(tmp_path: Path, server: FakeServer) -> None:
+    path = config(tmp_path, server, "openai/judge", search={**settings(tmp_path)["search"], "trials": 2})
     report, asked = run_config(path), server.count
+    assert any("never checked against people" in note for note in report.notes)
     assert run_config(path) == report
     assert server.count == asked
-
-
-def test_another_judge_is_another_run(tmp_path: Path, server: FakeServer) -> None:
-    run_config(config(tmp_path, server, "openai/judge"))
     with pytest.raises(Exception, match=r"config\.models\.judge\.model: openai/judge → openai/other"):
-        run_config(config(tmp_path, server, "openai/other"))
+        run_config(config(tmp_path, server, "openai/other", search={**settings(tmp_path)["search"], "trials": 2}))
     with pytest.raises(ConfigError, match="no model is named"):
         run_config(config(tmp_path, server))

@@ -97,9 +97,15 @@ def _whole(
 ) -> list[float] | None:
     if column is None:
         return None
-    scales = {criterion.levels: criterion for criterion in criteria.values()}
-    shared = next(iter(scales.values())) if len(scales) == 1 else None
-    return [share for share in _shares(rows, column, shared, label) if share is not None]
+    return [share for share in _shares(rows, column, _shared(criteria), label) if share is not None]
+
+
+def _shared(criteria: Mapping[str, Criterion]) -> Criterion | None:
+    """Return a criterion with the scale of all criteria, else with that of those in numbers; None if they differ."""
+    for some in (list(criteria.values()), [one for one in criteria.values() if one.is_numeric]):
+        if len({criterion.levels for criterion in some}) == 1:
+            return some[0]
+    return None
 
 
 def _weighted(parts: Mapping[str, Sequence[float | None]], criteria: Mapping[str, Criterion]) -> list[float]:

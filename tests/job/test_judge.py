@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner
 from support.jobs import lighten, make_task, rule, settings, write_config
 from support.judges import METRIC, is_judged, judging, strict
+from teleprompt import made
 
 from optimizer.cli.main import cli
 from optimizer.config.load import load_config
@@ -167,10 +169,20 @@ def test_a_strategy_of_dspys_asks_a_judge_from_its_own_threads(tmp_path: Path, s
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("strategy", ["dspy.MIPROv2", "dspy.GEPA", "dspy.SIMBA", "dspy.COPRO"])
-def test_each_strategy_keeps_its_budget_with_a_judge(tmp_path: Path, server: FakeServer, strategy: str) -> None:
-    report = run_config(config(tmp_path, server, "openai/judge", search={"strategy": strategy}, budget={"calls": 120}))
-    assert sum(report.usage["calls"].values()) <= 120
-    assert calls(report, "judge") > 0
+def test_each_strategy_keeps_its_budget_with_a_judge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strategy: str
+) -> None:
+    lighten(monkeypatch.setattr)
+    with FakeServer(judging(strict, made.answer)) as running:
+        data = made.settings(
+            strategy, made.small_task(tmp_path / "task"), running.api_base, run_dir=str(tmp_path / "o")
+        )
+        task = yaml.safe_load((tmp_path / "task" / "task.yaml").read_text(encoding="utf-8"))
+        write_config(tmp_path / "task" / "task.yaml", {**task, "metric": METRIC})
+        data["models"]["judge"] = "openai/judge"
+        report = run_config(write_config(tmp_path / "run.yaml", data))
+    assert sum(report.usage["calls"].values()) <= made.BUDGET
+    assert calls(report, "judge") > 20
 
 
 def test_a_run_with_a_judge_is_read_again_and_another_judge_is_another_run(tmp_path: Path, server: FakeServer) -> None:

@@ -47,6 +47,7 @@ def read(task: Task, scores: list[Row], criteria: Any = STARS, columns: Columns 
         (LABELS, ["no", "Yes ", "partly"], [0.0, 1.0, 0.5]),
         (LABELS, ["0", "1", "0.5"], [0.0, 1.0, 0.5]),
         (TWO, ["1", "5"], [0.0, 1.0]),
+        ({**STARS, "calm": LABELS["right"]}, ["1", "5"], [0.0, 1.0]),
     ],
 )
 def test_scores_are_shares_or_grades_of_the_scale(task: Task, criteria: Any, scores: Any, shares: Any) -> None:
@@ -60,7 +61,7 @@ def test_scores_are_shares_or_grades_of_the_scale(task: Task, criteria: Any, sco
         (STARS, ["good", "0.5"], "'score' is 'good', not from 0 to 1"),
         (STARS, ["nan", "0.5"], "not from 0 to 1"),
         (LABELS, ["no", "maybe"], "'score' is 'no', not from 0 to 1"),
-        ({**STARS, "kind": LABELS["right"]}, ["1", "5"], "'score' is '5', not from 0 to 1"),
+        ({**STARS, "calm": Criterion(description="x", scale=(0, 9))}, ["1", "5"], "'score' is '5', not from 0 to 1"),
         (STARS, ["", None], "no answer has a score in score"),
     ],
 )

@@ -21,8 +21,8 @@ def judge_sample(metric: Metric, examples: Sequence[Example], price: Price | Non
     """
     if not isinstance(metric, JudgeMetric):
         return None
-    requests = [pair for example in examples for pair in metric.requests(example, example.outputs)]
-    size = sum(len(part.encode()) + FRAME for pair in requests for part in pair) / max(1, len(requests))
+    requests = [asked for example in examples for asked in metric.requests(example, example.outputs)]
+    size = sum(len(text.encode()) + FRAME for asked in requests for text in asked.texts) / max(1, len(requests))
     return sample_of_size(size, price, metric.reply_tokens)
 
 

@@ -24,7 +24,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from support.jobs import lighten
-from support.judges import is_judged, shown
+from support.judges import asked_of, is_judged, shown
 
 from docs.blocks import ROOT, Block
 from optimizer.cli.main import cli
@@ -182,7 +182,7 @@ def graded(messages: Messages) -> str:
     """Return a judge's reply: its scales go from 1, or no, to 5, or wholly."""
     seen = shown(messages)
     best = seen["answer"] == seen["expected"]
-    lines = re.findall(r"^- ([\w ]+): .* Its grade is (a whole number|one of)", text_of(messages[0]), re.MULTILINE)
+    lines = re.findall(r"^- ([\w ]+): .* Grade: (a whole number|one of)", asked_of(messages), re.MULTILINE)
     grades = {"a whole number": ("1", "5"), "one of": ("no", "wholly")}
     return "\n".join(f"{name} reason: It is so.\n{name} grade: {grades[kind][best]}" for name, kind in lines)
 

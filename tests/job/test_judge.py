@@ -179,7 +179,7 @@ def test_each_strategy_keeps_its_budget_with_a_judge(
         )
         task = yaml.safe_load((tmp_path / "task" / "task.yaml").read_text(encoding="utf-8"))
         write_config(tmp_path / "task" / "task.yaml", {**task, "metric": METRIC})
-        data["models"]["judge"] = "openai/judge"
+        data["models"]["judge"], data["run_dir"] = "openai/judge", str(tmp_path / "out")
         report = run_config(write_config(tmp_path / "run.yaml", data))
     assert sum(report.usage["calls"].values()) <= made.BUDGET
     assert calls(report, "judge") > 20

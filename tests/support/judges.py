@@ -17,12 +17,17 @@ Grade = Callable[[dict[str, str]], object]
 
 def is_judged(messages: Messages) -> bool:
     """Tell if a request is one to a judge."""
-    return text_of(messages[0]).startswith("You grade an answer")
+    return text_of(messages[0]).startswith("You grade answers")
 
 
 def shown(messages: Messages) -> dict[str, str]:
     """Return what a judge is shown first: input, expected and answer."""
-    return dict(_VALUES.findall(text_of(messages[1])))
+    return dict(_VALUES.findall(asked_of(messages)))
+
+
+def asked_of(messages: Messages) -> str:
+    """Return what is to be graded, and by which criteria: it comes after two examples of the form."""
+    return text_of(messages[5])
 
 
 def judging(grade: Grade, otherwise: Callable[[Messages], str]) -> Callable[[Messages], str]:
@@ -31,7 +36,7 @@ def judging(grade: Grade, otherwise: Callable[[Messages], str]) -> Callable[[Mes
     def answer(messages: Messages) -> str:
         if not is_judged(messages):
             return otherwise(messages)
-        names = re.findall(r"^- ([\w ]+):", text_of(messages[0]), re.MULTILINE)
+        names = re.findall(r"^- ([\w ]+):", asked_of(messages), re.MULTILINE)
         said = grade(shown(messages))
         return "\n".join(f"{name} reason: It is so.\n{name} grade: {said}" for name in names)
 

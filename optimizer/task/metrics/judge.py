@@ -13,6 +13,7 @@ from optimizer.task.metrics.base import Grade
 from optimizer.task.metrics.own import UNREAD
 from optimizer.task.metrics.rubric import Criterion, JudgeOptions
 from optimizer.task.metrics.verdicts import (
+    Request,
     UnreadableVerdict,
     Verdict,
     complaint,
@@ -98,13 +99,11 @@ class JudgeMetric:
             verdicts |= await self._verdicts(criteria, example, answer)
         return self._grade(verdicts)
 
-    def requests(self, example: Example, answer: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """Return (what the judge is told, what it is shown) in each call of one grade."""
+    def requests(self, example: Example, answer: Mapping[str, Any]) -> list[Request]:
+        """Return what the judge is asked in each call of one grade."""
         return [self._request(criteria, example, answer) for criteria in self._asked]
 
-    def _request(
-        self, criteria: Mapping[str, Criterion], example: Example, answer: Mapping[str, Any]
-    ) -> tuple[str, str]:
+    def _request(self, criteria: Mapping[str, Criterion], example: Example, answer: Mapping[str, Any]) -> Request:
         inputs = example.inputs if self.options.inputs else {}
         return request(criteria, inputs, example.outputs if self.options.reference else {}, answer)
 
@@ -119,13 +118,13 @@ class JudgeMetric:
     ) -> dict[str, Verdict]:
         if self.ask is None:
             raise TaskError("the metric judge has no model to ask", "Name one: models.judge in the run's YAML.")
-        told, shown = self._request(criteria, example, answer)
-        reply = await self.ask(told, [], shown)
+        asked = self._request(criteria, example, answer)
+        reply = await self.ask(asked.told, asked.turns, asked.shown)
         try:
             return read_verdicts(criteria, reply)
         except UnreadableVerdict as problem:
             again = complaint(criteria, str(problem))
-        reply = await self.ask(told, [(shown, reply[:MOST_REPLY])], again)
+        reply = await self.ask(asked.told, [*asked.turns, (asked.shown, reply[:MOST_REPLY])], again)
         try:
             return read_verdicts(criteria, reply)
         except UnreadableVerdict as problem:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,20 +32,34 @@ class Verdict:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a judge is asked: what it is told, turns that show the form (a request, its reply), and what to grade."""
+
+    told: str
+    turns: Sequence[tuple[str, str]]
+    shown: str
+
+    @property
+    def texts(self) -> list[str]:
+        """All of its messages."""
+        return [self.told, *(text for turn in self.turns for text in turn), self.shown]
+
+
 class UnreadableVerdict(ValueError):
     """A judge's reply that does not grade each criterion once, on its scale."""
 
 
 def request(
     criteria: Criteria, inputs: Mapping[str, Any], reference: Mapping[str, Any], answer: Mapping[str, Any]
-) -> tuple[str, str]:
-    """Return (what a judge is told, what it is shown); the values are data that cannot end the tags around them.
+) -> Request:
+    """Return what a judge is asked; the values are data that cannot end the tags around them.
 
     Without `inputs` or a `reference` nothing is said of them.
     """
     shown = {"criteria": criteria, "inputs": inputs, "reference": reference, "answer": answer}
-    told, asked = (part.render(shown).strip() for part in _parts("judge"))
-    return told, asked
+    told, *turns, asked = (part.render(shown).strip() for part in _parts("judge"))
+    return Request(told, list(zip(turns[::2], turns[1::2], strict=True)), asked)
 
 
 def complaint(criteria: Criteria, problem: str) -> str:

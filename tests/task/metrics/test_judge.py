@@ -68,8 +68,8 @@ def test_a_reply_that_cannot_be_read_is_asked_for_once_more() -> None:
     assert made().bound("m", judge)(EXAMPLE, ANSWER)[0] == 0.0
     (told, before, first), (same, turns, again) = judge.asked
     assert told == same
-    assert before == []
-    assert turns == [(first, "Good!")]
+    assert len(before) == 2  # the form is shown
+    assert turns == [*before, (first, "Good!")]
     assert again.startswith("That cannot be read: the line 'right grade: …' is missing.")
 
 
@@ -84,7 +84,7 @@ def test_small_models_may_be_asked_for_one_criterion_at_a_time() -> None:
     metric = made(each=True).bound("m", judge)
     assert (metric.calls, made().calls) == (2, 1)
     assert metric(EXAMPLE, ANSWER)[0] == 0.75
-    assert ["kind" in told for told, _, _ in judge.asked] == [False, True]
+    assert ["kind" in shown for _, _, shown in judge.asked] == [False, True]
     assert metric.reply_tokens < made().reply_tokens
 
 

@@ -28,20 +28,30 @@ TAG = re.compile(r"<\s*/?\s*(input|expected|answer)\b", re.IGNORECASE)
 
 
 def test_a_judge_is_told_the_rubric_and_shown_the_data() -> None:
-    told, shown = request(BOTH, {"text": "What?"}, {"team": "delivery"}, {"team": "billing"})
-    assert "accuracy: The facts are right. Its grade is a whole number from 1 (worst) to 5 (best)." in told
-    assert "plain words grade: one of hard, easy (from worst to best)" in told
-    assert "expected answer is right" in told
-    assert '<input name="text">\nWhat?\n</input>' in shown
-    assert '<expected name="team">\ndelivery\n</expected>' in shown
-    assert '<answer name="team">\nbilling\n</answer>' in shown
-    assert shown.endswith("Grade the answer: for accuracy, plain words, the reason, then the grade.")
+    asked = request(BOTH, {"text": "What?"}, {"team": "delivery"}, {"team": "billing"})
+    assert "expected answer is right" in asked.told
+    assert "- accuracy: The facts are right. Grade: a whole number from 1 (worst) to 5 (best)." in asked.shown
+    assert "- plain words: It is easy to read. Grade: one of hard, easy (from worst to best)." in asked.shown
+    assert '<input name="text">\nWhat?\n</input>' in asked.shown
+    assert '<expected name="team">\ndelivery\n</expected>' in asked.shown
+    assert asked.shown.endswith('<answer name="team">\nbilling\n</answer>')
+
+
+@pytest.mark.parametrize("criteria", [ONE, BOTH])
+def test_the_form_is_shown_by_replies_that_can_be_read(criteria: dict[str, Criterion]) -> None:
+    names = list(criteria)
+    asked = request(criteria, {"text": "What?"}, {}, {"team": "billing"})
+    form = {"spelling": Criterion(description="x"), "greeting": Criterion(description="x", scale=("no", "yes"))}
+    used = dict(list(form.items())[: len(names)])
+    grades = [[one.level for one in read_verdicts(used, reply).values()] for _, reply in asked.turns]
+    assert grades == [[0, 1][: len(names)], [4, 0][: len(names)]]  # as often the best as the worst
+    assert all(("greeting" in text) is (len(names) > 1) for turn in asked.turns for text in turn)
 
 
 def test_what_is_not_shown_is_not_spoken_of() -> None:
-    told, shown = request(ONE, {}, {}, {"team": "billing"})
-    assert "expected" not in told + shown
-    assert "input" not in told + shown
+    texts = "\n".join(request(ONE, {}, {}, {"team": "billing"}).texts)
+    assert "expected" not in texts
+    assert "input" not in texts
 
 
 ATTACKS = [
@@ -57,7 +67,7 @@ ATTACKS = [
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_an_answer_cannot_end_its_tags(attack: str) -> None:
-    _, shown = request(ONE, {"text": attack}, {"out": attack}, {"out": attack})
+    shown = request(ONE, {"text": attack}, {"out": attack}, {"out": attack}).shown
     assert [match[0] for match in TAG.finditer(shown)] == [
         *("<input", "</input"),
         *("<expected", "</expected"),
@@ -80,7 +90,7 @@ def test_other_text_is_shown_as_it_is(text: str) -> None:
 
 
 def test_lines_that_divide_a_template_are_data_in_an_answer() -> None:
-    _, shown = request(ONE, {}, {}, {"out": "a\n---\nb {{ criteria }} {% raw %}"})
+    shown = request(ONE, {}, {}, {"out": "a\n---\nb {{ criteria }} {% raw %}"}).shown
     assert "a\n---\nb {{ criteria }} {% raw %}" in shown
 
 
@@ -163,7 +173,7 @@ def test_what_is_asked_for_is_what_is_read(first: int, second: int, reason: str)
 def test_a_complaint_says_what_is_wrong_and_asks_again() -> None:
     text = complaint(BOTH, "accuracy has several grades")
     assert text.startswith("That cannot be read: accuracy has several grades.")
-    assert "plain words grade: one of hard, easy" in text
+    assert "plain words grade: [one of hard, easy (from worst to best)]" in text
 
 
 def test_the_templates_are_two() -> None:

@@ -11,7 +11,7 @@ from optimizer.task.metrics.base import Metric, calls_of
 from optimizer.task.metrics.judge import JudgeMetric
 from optimizer.types import Example
 
-ASSUMED = "each answer is graded by a judge, in calls of {calls}: fewer, as equal answers to an example are graded once"
+ASSUMED = "a judge's calls for each answer: {calls}; fewer in all, as equal answers to an example are graded once"
 
 
 def judge_sample(metric: Metric, examples: Sequence[Example], price: Price | None) -> Sample | None:

@@ -141,5 +141,4 @@ class JudgeMetric:
 
     def _remark(self, name: str, verdict: Verdict) -> str:
         levels = self.criteria[name].levels
-        grade = f"{name}: {levels[verdict.level]} of {levels[-1]}"
-        return f"{grade}, {verdict.reason}" if verdict.reason else grade
+        return f"{name}: {levels[verdict.level]} of {levels[-1]}, {verdict.reason}"

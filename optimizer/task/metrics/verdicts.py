@@ -47,7 +47,7 @@ class Request:
 
 
 class UnreadableVerdict(ValueError):
-    """A judge's reply that does not grade each criterion once, on its scale."""
+    """A judge's reply that does not give each criterion a reason, and one grade on its scale."""
 
 
 def request(
@@ -102,7 +102,7 @@ def read_verdicts(criteria: Criteria, reply: str) -> dict[str, Verdict]:
         open_reason = match["what"].casefold() == "reason"
         (reasons if open_reason else grades)[current].append(match["text"])
     return {
-        name: Verdict(_level(name, criterion, grades[name]), " ".join(" ".join(reasons[name]).split()))
+        name: Verdict(_level(name, criterion, grades[name]), _reason(name, reasons[name]))
         for name, criterion in criteria.items()
     }
 
@@ -119,6 +119,14 @@ def _level(name: str, criterion: Criterion, written: list[str]) -> int:
     (level,) = levels
     assert level is not None  # noqa: S101 - for mypy
     return level
+
+
+def _reason(name: str, written: list[str]) -> str:
+    # A judge that gives none obeys what it grades, or guesses: a small one was seen to.
+    reason = " ".join(" ".join(written).split())
+    if not re.search(r"\w", reason):
+        raise UnreadableVerdict(f"the line '{name} reason: …' is missing")
+    return reason
 
 
 def _source(name: str) -> str:

@@ -127,6 +127,8 @@ def test_a_reason_may_go_on_for_lines() -> None:
     [
         ("", "the line 'accuracy grade: …' is missing"),
         ("It is quite good.", "the line 'accuracy grade: …' is missing"),
+        ("accuracy grade: 5", "the line 'accuracy reason: …' is missing"),
+        ("accuracy reason: **\naccuracy grade: 5", "the line 'accuracy reason: …' is missing"),
         ("accuracy grade: 9", "'accuracy grade: 9' is not a whole number from 1"),
         ("accuracy grade: 3\naccuracy grade: 4", "accuracy has several grades"),
         ("final grade: 5", "is missing"),
@@ -144,7 +146,7 @@ def test_a_grade_that_the_reason_quotes_is_none() -> None:
 
 def test_each_criterion_needs_its_grade() -> None:
     with pytest.raises(UnreadableVerdict, match="'plain words grade: …' is missing"):
-        read_verdicts(BOTH, "accuracy grade: 3")
+        read_verdicts(BOTH, "accuracy reason: Good.\naccuracy grade: 3")
     with pytest.raises(UnreadableVerdict, match="'accuracy grade: …' is missing"):
         read_verdicts(BOTH, "Reason: good.\nGrade: 3")
 
@@ -160,7 +162,7 @@ def test_any_reply_is_read_or_refused(reply: str) -> None:
     assert all(0 <= verdict.level < len(BOTH[name].levels) for name, verdict in read.items())
 
 
-@given(st.integers(0, 4), st.integers(0, 1), st.text(alphabet="abc def.,", max_size=40))
+@given(st.integers(0, 4), st.integers(0, 1), st.text(alphabet="abc def.,", max_size=40).map("So {}".format))
 def test_what_is_asked_for_is_what_is_read(first: int, second: int, reason: str) -> None:
     levels = [BOTH["accuracy"].levels[first], BOTH["plain words"].levels[second]]
     lines = zip(BOTH, levels, strict=True)

@@ -45,8 +45,8 @@ async def forecast_by_length(
 ) -> Forecast:
     """Return what a run of this schedule will take in calls, tokens and dollars."""
     plan, candidates, assumed = await plan_of(config, programs, schedule, prices.get("prompt"))
-    samples = await _by_length(config, programs, candidates, schedule.examples, prices.get("task"))
-    judge = judge_sample(programs.task.metric, schedule.examples[:EXAMPLES], judge_price(config, prices))
+    samples = await _by_length(config, programs, candidates, schedule.examples, price_in_role(config, prices, "task"))
+    judge = judge_sample(programs.task.metric, schedule.examples[:EXAMPLES], price_in_role(config, prices, "judge"))
     samples = [with_judge(sample, judge, plan.judging) for sample in samples]
     return forecast(plan, samples, config.budget, 1, [*assumed, ASSUMED])
 
@@ -93,11 +93,10 @@ async def plan_of(
     return plan, candidates, assumed
 
 
-def judge_price(config: RunConfig, prices: Mapping[Role, Price]) -> Price | None:
-    """Return the price of a judge's model, None where it is not known; one on this machine costs nothing."""
-    judge = config.models.judge
-    free = judge is not None and is_local(judge.model)
-    return prices.get("judge", Price() if free else None)
+def price_in_role(config: RunConfig, prices: Mapping[Role, Price], role: Role) -> Price | None:
+    """Return the price of a role's model, None where it is not known; one on this machine costs nothing."""
+    model = config.models.by_role.get(role)
+    return prices.get(role, Price() if model is not None and is_local(model.model) else None)
 
 
 async def _search_of(config: RunConfig, schedule: Schedule, each: int) -> tuple[Range, Range, list[str]]:

@@ -13,7 +13,7 @@ from optimizer.errors import BudgetSpent, ConfigError, StoppedByFailures
 from optimizer.evaluate.evaluator import phase_tag
 from optimizer.forecast.forecast import Forecast, Range, Sample, forecast
 from optimizer.forecast.judged import with_judge
-from optimizer.forecast.lengths import EXAMPLES, judge_price, plan_of
+from optimizer.forecast.lengths import EXAMPLES, plan_of, price_in_role
 from optimizer.job.folder import make_run_dir
 from optimizer.job.judge import refuse_judge
 from optimizer.job.session import Session, open_session
@@ -110,7 +110,7 @@ def _judge(session: Session) -> Sample | None:
     usage = usage_by_role(session.ledger, "search")["judge"]
     tokens, usd = usage.tokens / calls, usage.usd / calls
     seconds = sum(stats.calls * stats.seconds for stats in asked) / calls
-    priced = judge_price(session.config, session.prices) is not None
+    priced = price_in_role(session.config, session.prices, "judge") is not None
     return Sample(Range(tokens, tokens, tokens), Range(usd, usd, usd) if priced else None, seconds)
 
 

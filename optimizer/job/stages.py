@@ -98,7 +98,7 @@ async def prepare(
     task, programs = session.task, session.programs
     predictors = len(programs.predictors)
     notes.add(duplicates_note(near_duplicates(task, programs.embed)))
-    if "task" in session.prices:
+    if {"task", "judge"} & session.prices.keys():
         forecast = await forecast_by_length(session.config, programs, schedule, session.prices)
         watcher.say(forecast.text())
     judging = calls_of(task.metric)

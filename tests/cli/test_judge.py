@@ -93,6 +93,7 @@ def test_a_task_without_a_judge_is_refused(folder: Path, tmp_path: Path) -> None
     assert (done.exit_code, "its metric is choice" in done.output) == (2, True)
 
 
+@pytest.mark.slow
 def test_without_a_reference_the_outputs_are_the_answers(tmp_path: Path, server: FakeServer) -> None:
     """And the data are the task's own."""
     rated = [{**row, "right": 5 if at % 3 else 1} for at, row in enumerate(rows())]

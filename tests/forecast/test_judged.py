@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from support.judges import METRIC
 
-from optimizer.config.schema import BudgetConfig
+from optimizer.config.schema import BudgetConfig, RunConfig
 from optimizer.forecast.forecast import Plan, Range, Sample, forecast
 from optimizer.forecast.judged import judge_sample, judging_share, with_judge
+from optimizer.forecast.lengths import price_in_role
 from optimizer.models.prices import Price
 from optimizer.task.metrics.build import build_metric
 from optimizer.task.schema import FieldSpec
-from optimizer.types import Example
+from optimizer.types import Example, Role
 
 JUDGE = build_metric(METRIC, {"kind": FieldSpec()}, Path())
 EACH = {"name": "judge", "rubric": ["Right.", "Short.", "Kind."], "each": True}
@@ -65,3 +66,12 @@ def test_an_ensembles_answer_is_judged_once() -> None:
     assert found.judged == exactly(100 + 100)
     assert ", 200 of them of the judge" in found.text()
     assert "judge" not in forecast(Plan(exactly(200), 100), [Sample(exactly(10), None)], BudgetConfig(), 1, []).text()
+
+
+def test_a_local_model_beside_a_paid_judge_costs_nothing() -> None:
+    prices: dict[Role, Price] = {"judge": Price(input=1.0)}
+    config = RunConfig.model_validate({"task": "t", "models": {"task": "local/smollm2-135m", "judge": "openai/c"}})
+    assert price_in_role(config, prices, "task") == Price()
+    assert price_in_role(config, prices, "judge") == Price(input=1.0)
+    assert price_in_role(config, {}, "judge") is None
+    assert price_in_role(config, prices, "prompt") is None

@@ -68,6 +68,7 @@ def test_a_judge_scores_a_run_and_its_calls_are_on_the_bill(tmp_path: Path, serv
     assert roles["n"] == 0
 
 
+@pytest.mark.slow
 def test_a_judge_that_fails_leaves_answers_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lighten(monkeypatch.setattr)
 
@@ -120,6 +121,7 @@ def test_what_a_judge_is_sent_is_listed(tmp_path: Path, server: FakeServer) -> N
     assert server.count == 0
 
 
+@pytest.mark.slow
 def test_its_calls_are_forecast(tmp_path: Path, server: FakeServer) -> None:
     price = {"input": 100.0, "cached": 100.0, "output": 200.0}
     path = config(tmp_path, server, {"model": "openai/judge", "price": price})

@@ -78,12 +78,14 @@ def test_a_coin_is_refused_where_nobody_says_how_much_is_enough(tmp_path: Path) 
     assert "no more with people than chance may" in checked.refused
 
 
+@pytest.mark.slow
 def test_a_judge_that_always_says_the_same_is_refused(tmp_path: Path) -> None:
     checked, _ = found(lambda seen: 5, tmp_path)
     assert checked.record.agreement["kappa"].value == 0.0
     assert checked.refused
 
 
+@pytest.mark.slow
 def test_a_judge_that_changes_its_mind_is_not_repeatable(tmp_path: Path) -> None:
     grades = itertools.count()
     checked, _ = found(lambda seen: 1 + 4 * (next(grades) >= 60), tmp_path)
@@ -104,11 +106,13 @@ def test_answers_that_the_judge_does_not_grade_are_left_out_and_counted(tmp_path
     assert "6 more could not be graded" in checked.text()
 
 
+@pytest.mark.slow
 def test_a_judge_that_grades_too_few_is_no_judge(tmp_path: Path) -> None:
     with pytest.raises(StoppedByFailures, match=r"no grade for 60 of 60 answers \(the judge was asked twice"):
         found(lambda seen: "no", tmp_path)
 
 
+@pytest.mark.slow
 def test_the_labels_of_a_scale_are_grades(tmp_path: Path) -> None:
     scale = {"name": "judge", "criteria": {"right": {"description": "x", "scale": ["wrong", "right"]}}}
     with judged_by(lambda seen: "right" if strict(seen) == 5 else "wrong", tmp_path, scale) as (_, task, config):
@@ -136,6 +140,7 @@ def test_a_task_or_a_config_without_a_judge_is_refused(tmp_path: Path) -> None:
             check_judge(config, other, answers())
 
 
+@pytest.mark.slow
 def test_a_budget_in_dollars_ends_it(tmp_path: Path) -> None:
     with judged_by(strict, tmp_path) as (_, task, config):
         data = config.model_dump()

@@ -92,4 +92,5 @@ def scored_with(command: Callable[..., Any]) -> Callable[..., Any]:
     split = click.option("--split", type=SPLITS, default="test", show_default=True, help="Score it on these examples.")
     model = click.option("--model", metavar="NAME", help="Another model than the one the prompt was optimized for.")
     address = click.option("--api-base", metavar="URL", help="The endpoint of --model.")
-    return split(model(address(command)))
+    judge = click.option("--judge", metavar="NAME", help="The model that grades, where the task's metric is judge.")
+    return split(model(address(judge(command))))

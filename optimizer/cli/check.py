@@ -13,7 +13,7 @@ from optimizer.cli.text import echo
 
 GROUPS = {
     "What must hold": ("--min", "--against", "--margin"),
-    "What is scored": ("--task", "--split", "--model", "--api-base", "--trust"),
+    "What is scored": ("--task", "--split", "--model", "--api-base", "--judge", "--trust"),
     "Output": ("--junit", "--json"),
 }
 
@@ -39,6 +39,7 @@ def check(
     split: str,
     model: str | None,
     api_base: str | None,
+    judge: str | None,
     trust: bool,
     junit: str | None,
     as_json: bool,
@@ -59,7 +60,7 @@ def check(
     from optimizer.report.clean import cell
     from optimizer.system.files import write_atomically
 
-    result = run_check(subject, Wanted(least, against, margin), split, task, model, api_base, trust)
+    result = run_check(subject, Wanted(least, against, margin), split, task, model, api_base, trust, judge)
     if junit is not None:
         write_atomically(Path(junit), result.to_junit(), private=False)
     if as_json:

@@ -19,6 +19,7 @@ from optimizer.cli.compare import compare
 from optimizer.cli.estimate import estimate
 from optimizer.cli.export import export
 from optimizer.cli.help import SectionedGroup
+from optimizer.cli.judge import judge
 from optimizer.cli.report import report
 from optimizer.cli.show import show
 from optimizer.cli.status import status
@@ -67,7 +68,7 @@ def cli() -> None:
     """
 
 
-cli.add_section("Before a run", tasks.tasks, models.models, configs.config, estimate)
+cli.add_section("Before a run", tasks.tasks, models.models, configs.config, judge, estimate)
 cli.add_section("A run", runs.run, runs.resume, status)
 cli.add_section("Its result", report, show, compare, audit, runs.ui, track.track)
 cli.add_section("Its prompt", runs.evaluate, check, export, track.promote)

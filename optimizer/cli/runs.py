@@ -126,7 +126,9 @@ def _optimize(settings: RunConfig, quiet: bool, wait: bool, accept_changes: bool
 @click.option("--prompt", required=True, metavar="FILE", type=click.Path(), help="The best.json of a run.")
 @scored_with
 @TRUST
-def evaluate(task: str, prompt: str, split: str, model: str | None, api_base: str | None, trust: bool) -> None:
+def evaluate(
+    task: str, prompt: str, split: str, model: str | None, api_base: str | None, judge: str | None, trust: bool
+) -> None:
     """Score a saved prompt on a split of TASK, run by the program of TASK.
 
     \b
@@ -136,7 +138,7 @@ def evaluate(task: str, prompt: str, split: str, model: str | None, api_base: st
     """
     from optimizer.job.eval import evaluate_saved
 
-    scored = evaluate_saved(task, prompt, split, model, api_base, trust)
+    scored = evaluate_saved(task, prompt, split, model, api_base, trust, judge)
     low, high = scored.ci95
     click.echo(f"{scored.mean:.3f}  95 % interval [{low:.3f}, {high:.3f}]  {scored.answered} {split} examples")
     if scored.failures:

@@ -84,13 +84,14 @@ def check(path: str) -> None:
     Example:
       metier tasks check tasks/support_intent
     """
+    from optimizer.job.judge import judge_notes
     from optimizer.task.load import load_task
 
     task = load_task(path)
     from optimizer.task.program import build_program
 
     build_program(task)
-    for note in task.notes:
+    for note in (*task.notes, *judge_notes(task)):
         echo(f"note: {note}")
     echo(f"{task.name} is sound. {_sizes(task)}")
 

@@ -67,7 +67,7 @@ def _with(data: Mapping[str, Any], parts: Sequence[str], value: Any, override: s
     if not rest:
         return {**data, head: value}
     below = data.get(head)
-    if isinstance(below, str) and head in {"task", "prompt"}:
+    if isinstance(below, str) and head in {"task", "prompt", "judge"}:
         below = {"model": below}
     if below is not None and not isinstance(below, Mapping):
         raise ConfigError(f"--set {override}: '{head}' is {shorten(below)}, not a section", f"Set '{head}' itself.")

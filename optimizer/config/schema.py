@@ -80,7 +80,7 @@ class Models(Strict):
 
     task: ModelConfig = ModelConfig(model="local/smollm2-135m")
     prompt: ModelConfig | None = Field(None, description="writes instructions; null: templates only")
-    judge: None = Field(None, description="of a later version: nothing asks a judge yet")
+    judge: ModelConfig | None = Field(None, description="grades answers, where the task's metric is judge")
     api_base: str | None = Field(None, description="the endpoint of every model that names none of its own")
     concurrency: Positive | None = Field(
         None, description=f"calls in flight; default {LOCAL_CALLS} for a local model, {PROVIDER_CALLS} else"
@@ -91,21 +91,15 @@ class Models(Strict):
         description=f"seconds a call may take; default {LOCAL_SECONDS:g} for a local model, {PROVIDER_SECONDS:g} else",
     )
 
-    @field_validator("task", "prompt", mode="before")
+    @field_validator("task", "prompt", "judge", mode="before")
     @classmethod
     def _from_name(cls, value: object) -> object:
         return {"model": value} if isinstance(value, str) else value
 
-    @field_validator("judge", mode="before")
-    @classmethod
-    def _not_built(cls, value: object) -> None:
-        if value is not None:
-            raise ValueError("this version has no metric that asks a judge, so it would never be called; leave it out")
-
     @property
     def by_role(self) -> dict[Role, ModelConfig]:
         """The models that are named, by role, each with the endpoint that it is reached at."""
-        named: dict[Role, ModelConfig | None] = {"task": self.task, "prompt": self.prompt}
+        named: dict[Role, ModelConfig | None] = {"task": self.task, "prompt": self.prompt, "judge": self.judge}
         return {role: self._reached(model) for role, model in named.items() if model is not None}
 
     def _reached(self, model: ModelConfig) -> ModelConfig:
@@ -260,6 +254,17 @@ class FinalTest(Strict):
     baselines: int = Field(100, ge=0, description="test examples for prompts that need no search; 0: none")
 
 
+class JudgeConfig(Strict):
+    """How far a judge must agree with people, where `metier judge check` has asked it."""
+
+    least_agreement: float | None = Field(
+        None, gt=0, le=1, description="a run with a judge that agrees less is refused; null: none is"
+    )
+    measure: Literal["kappa", "quadratic_kappa", "tau", "accuracy"] = Field(
+        "kappa", description="of agreement: Cohen's kappa, its quadratic form, Kendall's tau-b, or the share of equals"
+    )
+
+
 class Failures(Strict):
     """When calls fail."""
 
@@ -329,6 +334,7 @@ class RunConfig(Strict):
     search: SearchConfig = SearchConfig()
     budget: BudgetConfig = BudgetConfig()
     test: FinalTest = FinalTest()
+    judge: JudgeConfig = JudgeConfig()
     cache: Cache = Cache()
     privacy: Privacy = NO_MASKS
     failures: Failures = Failures()
@@ -341,9 +347,10 @@ class RunConfig(Strict):
     def planned(self) -> int | None:
         """How many trials are wanted; None where the budget alone ends the search.
 
-        Dollars do not end it where the model costs none.
+        Dollars do not end it where the models that each trial asks cost none.
         """
-        free = is_local(self.models.task.model) and self.models.task.price is None
+        asked = [self.models.task, *([] if self.models.judge is None else [self.models.judge])]
+        free = all(is_local(one.model) and one.price is None for one in asked)
         bounded = any(limit is not None for name, limit in self.budget if not (free and name == "usd"))
         return self.search.trials or (None if bounded else USUAL_TRIALS)
 

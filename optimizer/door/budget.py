@@ -60,7 +60,15 @@ class Budget:
         self._earlier = seconds
         self._until = self._until if until is None else until
 
-    def begin(self, ledger: Ledger, calls: int, concurrency: int, baselines: int = 0, prompts: int = 1) -> None:
+    def begin(
+        self,
+        ledger: Ledger,
+        calls: int,
+        concurrency: int,
+        baselines: int = 0,
+        prompts: int = 1,
+        judging: float = 0.0,
+    ) -> None:
         """Begin a run or go on with it: what was paid, what was learnt and the clock are read from the ledger.
 
         The dollars and the time of the test's `calls`, and of those of the `baselines`, are kept for them: see
@@ -70,15 +78,17 @@ class Budget:
         text = self.limits.until
         until = None if text is None else (text, moment(text, self._wall()))
         self.restore(search, test, *resume_clock(ledger, self._start, until))
-        self.set_aside(calls, concurrency, baselines, prompts)
+        self.set_aside(calls, concurrency, baselines, prompts, judging)
         self.lost = booked_for_lost(ledger)
         for stats in call_stats(ledger):
             tag = CallTag(stats.role, "search", stats.trial)
             self._forecast.learn(tag, Usage(), Usage(usd=stats.usd), stats.seconds)
 
-    def set_aside(self, calls: int, concurrency: int = 1, baselines: int = 0, prompts: int = 1) -> None:
+    def set_aside(
+        self, calls: int, concurrency: int = 1, baselines: int = 0, prompts: int = 1, judging: float = 0.0
+    ) -> None:
         """Keep dollars and time for the calls of the test and of the baselines; see TestForecast."""
-        self._forecast = TestForecast(calls, concurrency, baselines, prompts)
+        self._forecast = TestForecast(calls, concurrency, baselines, prompts, judging)
 
     def hold(self, tag: CallTag, most: Usage) -> Future[None] | None:
         """Reserve a call's worst case; where other calls hold what it needs, return what to await.

@@ -19,13 +19,16 @@ class TestForecast:
     The winner takes as many as the seed, for each of up to `prompts` that answer together. A call is expected to cost
     as much as the dearest call of its role so far. The seed's calls are expected to last as long as its calls did on
     average, the others as long as those of the slowest trial. The baselines get at most a quarter of what the test
-    leaves.
+    leaves. A share of the calls, `judging`, are a judge's.
     """
 
     __test__ = False  # not a test, whatever pytest makes of its name
 
-    def __init__(self, calls: int = 0, concurrency: int = 1, baselines: int = 0, prompts: int = 1) -> None:
+    def __init__(
+        self, calls: int = 0, concurrency: int = 1, baselines: int = 0, prompts: int = 1, judging: float = 0.0
+    ) -> None:
         self._calls, self._concurrency, self._baselines, self._prompts = calls, concurrency, baselines, prompts
+        self._shares = {"task": 1 - judging, "judge": judging}
         self._dearest: dict[str, float] = {}
         self._share: dict[str, float] = {}
         self._largest = 0.0
@@ -60,7 +63,7 @@ class TestForecast:
             dearest[tag.role] = max(dearest.get(tag.role, 0.0), self._share.get(tag.role, 0.0) * most.usd)
             largest = max(largest, most.usd)
         # The last call of the test is reserved by its worst case like any other.
-        each = DOLLARS_MARGIN * sum(dearest.values())
+        each = DOLLARS_MARGIN * sum(self._shares[role] * usd for role, usd in dearest.items())
         test = self._calls * each + largest
         return test + min(self._baselines * each, max(0.0, limit - test) * BASELINES_SHARE)
 

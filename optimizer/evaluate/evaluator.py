@@ -23,7 +23,7 @@ from optimizer.ledger.ledger import Ledger
 from optimizer.prompt.builder import Builder
 from optimizer.prompt.formatted import NoLabel
 from optimizer.system.limits import check_depth
-from optimizer.task.metrics.base import Metric, graded
+from optimizer.task.metrics.base import Grade, Metric, calls_of, graded
 from optimizer.types import Candidate, Example, Failure, Phase, Score
 
 Result = Score | Failure
@@ -80,6 +80,7 @@ class Evaluator:
     def __post_init__(self) -> None:
         self._slots, self._admission = asyncio.Semaphore(self.concurrency), Admission(self.calls_left)
         self._calls: dict[int, int] = {}  # the most that one example has taken of a program, by its predictors
+        self._grading = calls_of(self.metric)  # the most that one answer has taken to grade
 
     def with_programs(self, programs: Builder) -> Evaluator:
         """Return the same evaluator for another builder's programs; what it has learnt of their calls is kept."""
@@ -157,9 +158,12 @@ class Evaluator:
         return answered, spent[0] if spent else None
 
     def _calls_each(self, program: dspy.Module) -> int:
-        """Return the most calls that one example of a program like this has taken: one for each predictor at least."""
+        """Return the most calls that one example of a program like this has taken, those of a judge among them.
+
+        They are one for each predictor at least.
+        """
         predictors = len(program.predictors())
-        return max(predictors, self._calls.get(predictors, 1))
+        return max(predictors, self._calls.get(predictors, 1)) + self._grading
 
     async def _one(self, program: dspy.Module, example: Example, spent: list[BudgetSpent]) -> Result:
         try:
@@ -189,7 +193,8 @@ class Evaluator:
             except Exception as problem:  # noqa: BLE001 - the boundary to the program, which may be the user's
                 raised = problem
         if len(answers) > 1:
-            self._calls[len(program.predictors())] = max(self._calls_each(program), len(answers))
+            predictors = len(program.predictors())
+            self._calls[predictors] = max(self._calls.get(predictors, predictors), len(answers))
         return _Said(prediction, raised, answers, trace)
 
     async def _worth(self, said: _Said, example: Example) -> Result:
@@ -197,14 +202,32 @@ class Evaluator:
             return with_calls(await self.scored(said.prediction, example), said.answers)
         return with_calls(await self.explained(said.raised, example), said.answers)
 
-    async def scored(self, prediction: Any, example: Example) -> Score:
-        """Return the metric's word on a program's answer; raises TaskError from the user's metric."""
+    async def graded(self, example: Example, answer: Mapping[str, Any] | None) -> Grade | Failure:
+        """Return the metric's word on an answer, or how the call of a judge failed: that is not the prompt's doing.
+
+        Raises TaskError from the user's metric.
+        """
+        with collected_answers() as asked:
+            try:
+                return await graded(self.metric, example, answer)
+            except CallError as problem:
+                return Failure(problem.kind, f"the judge: {problem.what}")
+            finally:
+                self._grading = max(self._grading, len(asked))
+
+    async def scored(self, prediction: Any, example: Example) -> Result:
+        """Return the metric's word on a program's answer, a Failure where a judge gives none.
+
+        Raises TaskError from the user's metric.
+        """
         answer = self._answer(prediction)
         try:
             check_depth(answer)
         except ValueError as problem:
             return await self._unreadable(str(problem), example)
-        grade = await graded(self.metric, example, answer)
+        grade = await self.graded(example, answer)
+        if isinstance(grade, Failure):
+            return grade
         logprobs = getattr(prediction, "label_logprobs", None)
         return Score(grade.value, answer, grade.feedback, logprobs=logprobs, parts=grade.parts, pair=grade.pair)
 

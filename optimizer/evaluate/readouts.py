@@ -10,8 +10,7 @@ import numpy as np
 from optimizer.evaluate.calibration import UNKNOWN, cross_fitted, fit
 from optimizer.evaluate.evaluator import Evaluator, Result
 from optimizer.prompt.readout import Labels, labels_of
-from optimizer.task.metrics.base import graded
-from optimizer.types import Candidate, Example, Score
+from optimizer.types import Candidate, Example, Failure, Score
 
 
 async def calibrated(
@@ -52,7 +51,9 @@ async def _read_as(evaluator: Evaluator, labels: Labels, number: int, example: E
     if not isinstance(result, Score) or result.answer.get(labels.field) == value:
         return result
     answer = {**result.answer, labels.field: value}
-    grade = await graded(evaluator.metric, example, answer)
+    grade = await evaluator.graded(example, answer)
+    if isinstance(grade, Failure):
+        return grade
     return replace(
         result, value=grade.value, answer=answer, feedback=grade.feedback, parts=grade.parts, pair=grade.pair
     )

@@ -73,7 +73,8 @@ class Plan:
 
     The winner takes as many as the seed, for each of up to `together` prompts that answer as one.
     `proposals` are calls between rounds: the prompt model's, or answers to training examples. `written` instructions
-    are asked of the prompt model before the first round; None in `writing` is no prompt model.
+    are asked of the prompt model before the first round; None in `writing` is no prompt model. `judging` is the share
+    of an answer's calls that are a judge's, which grades the answer of several prompts once.
     """
 
     search: Range
@@ -83,18 +84,30 @@ class Plan:
     baselines: int = 0
     proposals: Range = Range(0, 0, 0)
     together: int = 1
+    judging: float = 0.0
+
+    @property
+    def winner_calls(self) -> int:
+        """The calls of the winner's test."""
+        return round(self.test * (self.together * (1 - self.judging) + self.judging))
 
     @property
     def test_calls(self) -> int:
         """The calls after the search: of seed, winner and baselines."""
-        return (1 + self.together) * self.test + self.baselines
+        return self.test + self.winner_calls + self.baselines
+
+    @property
+    def judged_calls(self) -> int:
+        """Those of the calls after the search that are a judge's."""
+        return round(self.judging * (2 * self.test + self.baselines))
 
 
 @dataclass(frozen=True)
 class Forecast:
     """What a run will take, the test included; None is not known.
 
-    Of `calls` and `seconds`, `test_calls` and `test_seconds` are those of the test and the baselines.
+    Of `calls` and `seconds`, `test_calls` and `test_seconds` are those of the test and the baselines; `judged` are
+    those of the calls that are a judge's, None where none is asked.
     """
 
     calls: Range
@@ -104,11 +117,13 @@ class Forecast:
     assumed: tuple[str, ...]
     test_calls: int = 0
     test_seconds: Range | None = None
+    judged: Range | None = None
 
     def text(self) -> str:
         """Return it in one line for a person, and a line for each assumption."""
         calls = f"search {self.calls.above(self.test_calls).text()} calls"
         calls += f", test and baselines {self.test_calls:,} calls"
+        calls += "" if self.judged is None else f", {self.judged.text()} of them of the judge"
         figures = [f"{self.tokens.text()} tokens", "dollars not known" if self.usd is None else self.usd.text("$")]
         if self.seconds is not None:
             tested = f", {self.test_seconds.text()} s of them for test and baselines" if self.test_seconds else ""
@@ -126,7 +141,7 @@ def forecast(
 
     def tested(of: Callable[[Sample], Range]) -> Range:
         per_call = [of(sample) for sample in samples]
-        return per_call[0].scaled(plan.test) + _any(per_call).scaled(plan.together * plan.test + plan.baselines)
+        return per_call[0].scaled(plan.test) + _any(per_call).scaled(plan.winner_calls + plan.baselines)
 
     def total(of: Callable[[Sample], Range], most: float | None) -> Range:
         per_call = [of(sample) for sample in samples]
@@ -157,6 +172,7 @@ def forecast(
         tuple(assumed),
         plan.test_calls,
         tested(seconds_of) if timed else None,
+        calls.above(plan.test_calls).scaled(plan.judging) + _exactly(plan.judged_calls) if plan.judging else None,
     )
 
 

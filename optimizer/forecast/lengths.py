@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import mean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dspy
 from dspy.utils.exceptions import LMError
 
 from optimizer.config.presets import PRESETS
-from optimizer.config.schema import RunConfig
+from optimizer.config.schema import RunConfig, is_local
 from optimizer.door.recorder import Recorder
 from optimizer.evaluate.evaluator import call_program
 from optimizer.forecast.forecast import Forecast, Plan, Range, Sample, forecast
+from optimizer.forecast.judged import ASSUMED as JUDGED
+from optimizer.forecast.judged import judge_sample, judging_share, with_judge
+from optimizer.forecast.requests import sample_of
 from optimizer.models.prices import Price
 from optimizer.prompt.builder import ProgramBuilder
 from optimizer.propose.writer import MOST_TOKENS, writing_model
@@ -24,15 +27,11 @@ from optimizer.search.presets import raced
 from optimizer.search.sampler import Sampler
 from optimizer.search.schedule import Schedule
 from optimizer.search.simulate import answers
+from optimizer.task.metrics.base import calls_of
 from optimizer.teleprompt.methods import CALLS
 from optimizer.types import Candidate, Example, Role
 
-if TYPE_CHECKING:
-    from dspy.lm15 import Request
-
 CANDIDATES, EXAMPLES = 12, 3
-# Bytes of text to a token: sparse, usual, dense. A message's frame takes as much as twenty bytes.
-SPARSE, USUAL, DENSE, FRAME = 6.0, 4.0, 2.5, 20
 # Tokens of a field that no example shows: a rationale, say.
 UNSEEN_FIELD = 400
 ASSUMED = "a token is about four bytes of a prompt, and an answer about half as long as the longest in the data"
@@ -46,7 +45,9 @@ async def forecast_by_length(
 ) -> Forecast:
     """Return what a run of this schedule will take in calls, tokens and dollars."""
     plan, candidates, assumed = await plan_of(config, programs, schedule, prices.get("prompt"))
-    samples = await _by_length(config, programs, candidates, schedule.examples, prices.get("task"))
+    samples = await _by_length(config, programs, candidates, schedule.examples, price_in_role(config, prices, "task"))
+    judge = judge_sample(programs.task.metric, schedule.examples[:EXAMPLES], price_in_role(config, prices, "judge"))
+    samples = [with_judge(sample, judge, plan.judging) for sample in samples]
     return forecast(plan, samples, config.budget, 1, [*assumed, ASSUMED])
 
 
@@ -63,18 +64,20 @@ async def plan_of(
     recorder, writer, predictors = Recorder(), None, len(programs.predictors)
     if config.models.prompt is not None:
         writer = recorder.model("prompt", writing_model(config.models))
-    search, proposals, assumed = await _search_of(config, schedule, predictors)
+    judging = calls_of(programs.task.metric)
+    search, proposals, assumed = await _search_of(config, schedule, predictors + judging)
     space = await make_space(programs, config.search, config.seed, writer)
     written = [sample_of([request], price, MOST_TOKENS) for _, request in recorder.requests]
-    tested, baselines = len(programs.task.test), predictors * baseline_runs(programs, config)
+    tested, baselines = len(programs.task.test), (predictors + judging) * baseline_runs(programs, config)
     plan = Plan(
         search,
-        predictors * tested,
+        (predictors + judging) * tested,
         written[0] if written else None,
         len(written),
         baselines,
         proposals,
         schedule.together,
+        judging_share(programs.task.metric, predictors),
     )
     sampler = Sampler(space, "random", config.seed, CANDIDATES - 1)
     candidates = [programs.seed(config.search.formats[0])]
@@ -85,10 +88,18 @@ async def plan_of(
         f"the test takes {plan.test_calls - baselines} calls for the seed and the winner{several}, and {baselines} for "
         "simple baselines"
     )
+    if judging:
+        assumed.append(JUDGED.format(calls=judging))
     return plan, candidates, assumed
 
 
-async def _search_of(config: RunConfig, schedule: Schedule, predictors: int) -> tuple[Range, Range, list[str]]:
+def price_in_role(config: RunConfig, prices: Mapping[Role, Price], role: Role) -> Price | None:
+    """Return the price of a role's model, None where it is not known; one on this machine costs nothing."""
+    model = config.models.by_role.get(role)
+    return prices.get(role, Price() if model is not None and is_local(model.model) else None)
+
+
+async def _search_of(config: RunConfig, schedule: Schedule, each: int) -> tuple[Range, Range, list[str]]:
     """Return the calls of trials, those of proposals between rounds, and what was assumed."""
     strategy = config.search.strategy
     if strategy not in PRESETS:
@@ -96,7 +107,7 @@ async def _search_of(config: RunConfig, schedule: Schedule, predictors: int) -> 
         limit = f"{strategy} is set up to take {calls} calls at most, and ends when it is done"
         return Range(0, calls, calls), Range(0, 0, 0), [limit]
     runs = await answers(config.trials, raced(schedule, PRESETS[strategy]))
-    search = Range(runs[0], sum(runs) / len(runs), runs[-1]).scaled(predictors)
+    search = Range(runs[0], sum(runs) / len(runs), runs[-1]).scaled(each)
     assumed = [
         f"{config.trials:,} trials race over {len(schedule.examples)} validation examples, as in {len(runs)} "
         "simulated searches with candidates that are right on 20 to 90 of 100; better ones stay longer"
@@ -151,18 +162,3 @@ async def _render(program: dspy.Module, lm: dspy.LM, inputs: Mapping[str, Any]) 
             await call_program(program, inputs)
         except LMError:
             return  # no call is answered; what was asked is recorded
-
-
-def sample_of(requests: Sequence[Request], price: Price | None, longest: float) -> Sample:
-    """Return the mean call of some requests that were not sent; an answer has `longest` tokens at most."""
-    count = max(1, len(requests))
-    size = sum(_bytes(request) for request in requests) / count
-    sent, out = Range(size / SPARSE, size / USUAL, size / DENSE), Range(1, longest / 2, longest)
-    if price is None:
-        return Sample(sent + out, None)
-    return Sample(sent + out, sent.scaled(price.input) + out.scaled(price.output))
-
-
-def _bytes(request: Request) -> int:
-    texts = [str(request.system or ""), *(message.text or "" for message in request.messages)]
-    return sum(len(text.encode("utf-8", "replace")) + FRAME for text in texts)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, TypeGuard, get_args
 
 from optimizer.config.load import load_config
 from optimizer.config.schema import ModelConfig, RunConfig
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 SOURCE = "optimize"
 TASK_OPTIONS = ("name", "description", "split", "fields", "program")
+ROLES: tuple[Role, ...] = get_args(Role)
 SECTIONS = tuple(name for name in RunConfig.model_fields if name not in ("task", "budget"))
 DATA_FILES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".xlsx")
 
@@ -124,8 +125,7 @@ def _models(section: object, model: object) -> tuple[dict[str, object], dict[Rol
         raise ConfigError(f"{SOURCE}: model and models['task'] are both given", "Leave one of them out.")
     named = dict(section) if model is None else {**section, "task": model}
     own: dict[Role, dspy.LM | Ask] = {}
-    roles: tuple[Role, ...] = ("task", "prompt")
-    for role in roles:
+    for role in ROLES:
         one = named.get(role)
         if one is None or isinstance(one, (str, Mapping, ModelConfig)):
             named |= {role: _plain(one)} if isinstance(one, ModelConfig) else {}
@@ -160,7 +160,8 @@ def _merged(data: Mapping[str, object], changes: Mapping[str, object]) -> dict[s
     merged = dict(data)
     for name, value in changes.items():
         before = merged.get(name)
-        whole = name in ("task", "prompt") or not (isinstance(before, Mapping) and isinstance(value, Mapping))
+        plain = not (isinstance(before, Mapping) and isinstance(value, Mapping))
+        whole = plain or name in ("task", "prompt") or "model" in value  # type: ignore[operator]
         merged[name] = value if whole else _merged(before, value)  # type: ignore[arg-type]
     return merged
 

@@ -9,12 +9,12 @@ from typing import Literal, NoReturn
 from xml.etree import ElementTree as Tree
 
 from optimizer.config.load import load_config
-from optimizer.config.schema import RunConfig
+from optimizer.config.schema import ModelConfig, RunConfig
 from optimizer.errors import ConfigError
 from optimizer.evaluate.aggregate import MEAN, Aggregate, aggregate_of, answers
 from optimizer.evaluate.evaluator import Result
 from optimizer.evaluate.statistics import Interval
-from optimizer.job.eval import answers_to, asked_of, check_fits
+from optimizer.job.eval import answers_to, asked_of, check_fits, named_judge
 from optimizer.job.finish import model_of
 from optimizer.job.load import load_prompt
 from optimizer.prompt.saved import SavedPrompt
@@ -28,6 +28,7 @@ from optimizer.types import Score
 Finding = Literal["holds", "fell", "unclear"]
 EXIT: dict[Finding, int] = {"holds": 0, "fell": 1, "unclear": 2}
 MOST_FAILURES = 0.2
+YAML = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
@@ -90,21 +91,23 @@ def check(
     model: str | None,
     api_base: str | None,
     trust: bool = False,
+    judge: str | None = None,
 ) -> Checked:
     """Return whether the prompt of a config, or in a best.json, holds on a split of its task.
 
     Each prompt is run by the task's own program and, without a `model`, asks the one that it names; see `load_prompt`
-    for `trust`. Raises ConfigError where nothing is asked or no task is named, TaskError where the prompt does not
-    fit the task.
+    for `trust`. A task whose metric is judge is graded by `judge`, or by that of the config. Raises ConfigError where
+    nothing is asked or no task is named, TaskError where the prompt does not fit the task.
     """
     if wanted.least is None and wanted.against is None:
         raise ConfigError("nothing to check the prompt for", "Give --min SCORE, --against PROMPT, or both.")
     name, prompt, on_task = _subject(source, task, trust)
+    grading = named_judge(judge, api_base) or _judge_of(source)
     # The same examples go to both, so what is masked for one is masked for the other.
     against = None if wanted.against is None else _rival(wanted.against, on_task, trust).masked_by(prompt.privacy)
     prompts = [prompt, *([] if against is None else [against])]
     prompt, *rivals = [_ready(asked_of(one, model, api_base), on_task) for one in prompts]
-    results, aggregate = _answers(on_task, prompt, split, name), aggregate_of(on_task.metric)
+    results, aggregate = _answers(on_task, prompt, split, name, grading), aggregate_of(on_task.metric)
     criteria = []
     if wanted.least is not None:
         criteria.append(at_least(results, wanted.least, aggregate))
@@ -115,7 +118,7 @@ def check(
             message = f"{other} is the same prompt"
             criteria.append(Criterion(f"not worse than {other}", "holds", 0.0, (0.0, 0.0), message))
         else:
-            theirs = _answers(on_task, rival, split, other)
+            theirs = _answers(on_task, rival, split, other, grading)
             criteria.append(not_worse(results, theirs, wanted.margin, other, aggregate))
     failures = sum(not isinstance(result, Score) for result in results)
     return Checked(on_task.name, name, len(results) - failures, failures, criteria)
@@ -172,7 +175,7 @@ def _criterion(
 
 def _subject(source: str, task: str | None, trust: bool) -> tuple[str, SavedPrompt, Task]:
     """Return what is checked, in words and as a prompt, and the task whose examples it is checked on."""
-    if not source.endswith((".yaml", ".yml")):
+    if not source.endswith(YAML):
         if task is None:
             raise ConfigError(f"{source}: a saved prompt holds no examples", "Name its task: --task FOLDER.")
         return source, load_prompt(source, trust=trust), load_task(task)
@@ -208,9 +211,14 @@ def _ready(prompt: SavedPrompt, task: Task) -> SavedPrompt:
     return prompt.run_by(task)
 
 
-def _answers(task: Task, prompt: SavedPrompt, split: str, name: str) -> list[Result]:
+def _answers(task: Task, prompt: SavedPrompt, split: str, name: str, judge: ModelConfig | None) -> list[Result]:
     check_fits(task, prompt, name)
-    return answers_to(task, prompt, split)
+    return answers_to(task, prompt, split, judge)
+
+
+def _judge_of(source: str) -> ModelConfig | None:
+    """Return the judge that a config names; None of a saved prompt."""
+    return load_config(source).models.by_role.get("judge") if source.endswith(YAML) else None
 
 
 def _never_embeds(texts: Sequence[str]) -> NoReturn:

@@ -17,8 +17,9 @@ from optimizer.door.recorder import Recorder
 from optimizer.export.template import openai_body
 from optimizer.forecast.lengths import plan_of
 from optimizer.job.folder import mlflow_uri, run_path
+from optimizer.job.judge import refuse_judge
 from optimizer.job.session import asked_model, with_writer
-from optimizer.job.texts import mirror_texts, task_texts, writer_texts
+from optimizer.job.texts import judge_texts, mirror_texts, task_texts, writer_texts
 from optimizer.models.embed import MODEL as EMBEDDER
 from optimizer.models.fleet import foreseen
 from optimizer.models.masks import masks_for
@@ -114,6 +115,7 @@ def dry(config: RunConfig) -> Dry:
 
 async def _dry(config: RunConfig) -> Dry:
     task = load_task(config.task)
+    refuse_judge(config, task)
     each = calls_each(task)
     refuse_few(config, each)
     schedule = make_schedule(task.validation, config, task.outputs, each, ensemble_size(config, task))
@@ -126,11 +128,16 @@ async def _dry(config: RunConfig) -> Dry:
     texts = {
         "task": task_texts(config, task, schedule, len(programs.predictors)),
         "prompt": writer_texts(config, task, schedule),
+        "judge": judge_texts(config, task, schedule),
     }
-    calls = {"task": _task_calls(config, plan), "prompt": _writer_calls(config, plan)}
+    calls = {
+        "task": _task_calls(config, plan),
+        "prompt": _writer_calls(config, plan),
+        "judge": _judge_calls(config, plan),
+    }
     models = [_model(role, config, one, texts[role], calls[role]) for role, one in endpoints.items()]
-    judge = Receiver("judge model", "none: nothing asks one in this version", True, {})
-    others = [judge, _embedder(), _mlflow(config, task, schedule), _webhook(config), _shared(config), *_own_code(task)]
+    judge = [] if "judge" in endpoints else [Receiver("judge model", "none: the metric asks none", True, {})]
+    others = [*judge, _embedder(), _mlflow(config, task, schedule), _webhook(config), _shared(config), *_own_code(task)]
     settings, messages = _request(config, task, programs, candidates, schedule, endpoints["task"])
     receivers = [*sorted(models, key=lambda one: one.name, reverse=True), *others]
     return Dry(receivers, settings, messages)
@@ -161,8 +168,13 @@ def _model(role: Role, config: RunConfig, endpoint: Endpoint, texts: Mapping[str
 
 
 def _task_calls(config: RunConfig, plan: Plan) -> str:
-    searched = plan.search.within(config.budget.calls)
-    return f"calls: {searched.text()} in the search, {plan.test_calls:,} in the test"
+    searched = plan.search.within(config.budget.calls).scaled(1 - plan.judging)
+    return f"calls: {searched.text()} in the search, {plan.test_calls - plan.judged_calls:,} in the test"
+
+
+def _judge_calls(config: RunConfig, plan: Plan) -> str:
+    searched = plan.search.within(config.budget.calls).scaled(plan.judging)
+    return f"calls: {searched.text()} in the search, {plan.judged_calls:,} in the test, at most"
 
 
 def _writer_calls(config: RunConfig, plan: Plan) -> str:

@@ -12,8 +12,10 @@ from optimizer.config.schema import BudgetConfig, Cache, RunConfig
 from optimizer.errors import BudgetSpent, ConfigError, StoppedByFailures
 from optimizer.evaluate.evaluator import phase_tag
 from optimizer.forecast.forecast import Forecast, Range, Sample, forecast
-from optimizer.forecast.lengths import EXAMPLES, plan_of
+from optimizer.forecast.judged import with_judge
+from optimizer.forecast.lengths import EXAMPLES, plan_of, price_in_role
 from optimizer.job.folder import make_run_dir
+from optimizer.job.judge import refuse_judge
 from optimizer.job.session import Session, open_session
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.spend import CallStats, call_stats, usage_by_role
@@ -41,6 +43,7 @@ def estimate(config: RunConfig, say: Say = lambda text: None) -> Forecast:
 
 async def _estimate(config: RunConfig, say: Say) -> Forecast:
     task = load_task(config.task)
+    refuse_judge(config, task)
     each = calls_each(task)
     refuse_few(config, each)
     schedule = make_schedule(task.validation, config, task.outputs, each, ensemble_size(config, task))
@@ -52,7 +55,9 @@ async def _estimate(config: RunConfig, say: Say) -> Forecast:
         plan, candidates, assumed = await plan_of(config, session.programs, schedule, session.prices.get("prompt"))
         await _probe(session, candidates[:PROBED], schedule.examples[:EXAMPLES])
         endpoint = session.models.endpoints["task"]
+        judge = _judge(session)
         samples = _samples(ledger, priced="task" in session.prices or endpoint.model == "openai/local")
+        samples = [with_judge(sample, judge, plan.judging) for sample in samples]
         assumed += _notes(config, plan.written, len(samples))
         return forecast(plan, samples, config.budget, endpoint.concurrency, assumed)
 
@@ -80,7 +85,8 @@ def _folder(config: RunConfig, task: Task, stack: ExitStack) -> Path:
 
 def _samples(ledger: Ledger, priced: bool) -> list[Sample]:
     """Return what the probes took, the seed's first."""
-    probes = sorted((s for s in call_stats(ledger) if (s.trial or 0) < 0), key=lambda s: -(s.trial or 0))
+    asked = [stats for stats in call_stats(ledger) if stats.role == "task"]
+    probes = sorted((s for s in asked if (s.trial or 0) < 0), key=lambda s: -(s.trial or 0))
     if not probes:
         raise StoppedByFailures(
             f"no probe call was answered ({failures_text(ledger)})", "Mend the cause, then try again."
@@ -93,6 +99,19 @@ def _sample(ledger: Ledger, probe: CallStats, priced: bool) -> Sample:
     tokens, usd = usage.tokens / probe.calls, usage.usd / probe.calls
     dollars = Range(usd, usd, usd) if priced else None
     return Sample(Range(tokens, tokens, tokens), dollars, probe.seconds)
+
+
+def _judge(session: Session) -> Sample | None:
+    """Return what the judge's calls took on average; None where it was asked nothing."""
+    asked = [stats for stats in call_stats(session.ledger) if stats.role == "judge"]
+    calls = sum(stats.calls for stats in asked)
+    if not calls:
+        return None
+    usage = usage_by_role(session.ledger, "search")["judge"]
+    tokens, usd = usage.tokens / calls, usage.usd / calls
+    seconds = sum(stats.calls * stats.seconds for stats in asked) / calls
+    priced = price_in_role(session.config, session.prices, "judge") is not None
+    return Sample(Range(tokens, tokens, tokens), Range(usd, usd, usd) if priced else None, seconds)
 
 
 def _notes(config: RunConfig, written: int, probed: int) -> list[str]:

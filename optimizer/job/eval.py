@@ -8,11 +8,12 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from optimizer.config.schema import Models, RunConfig
+from optimizer.config.schema import ModelConfig, Models, RunConfig
 from optimizer.errors import ConfigError, TaskError
 from optimizer.evaluate.aggregate import aggregate_of, answers
 from optimizer.evaluate.evaluator import Result, phase_tag
 from optimizer.evaluate.statistics import Interval
+from optimizer.job.judge import refuse_judge
 from optimizer.job.load import load_prompt
 from optimizer.job.session import open_session
 from optimizer.ledger.ledger import Ledger
@@ -34,18 +35,25 @@ class Scored:
 
 
 def evaluate_saved(
-    task_path: str, prompt_path: str, split: str, model: str | None, api_base: str | None, trust: bool = False
+    task_path: str,
+    prompt_path: str,
+    split: str,
+    model: str | None,
+    api_base: str | None,
+    trust: bool = False,
+    judge: str | None = None,
 ) -> Scored:
     """Return a saved prompt's score on a split, run by the task's own program; raises TaskError where it does not fit.
 
-    Without a `model`, the one that the prompt names is asked; see `load_prompt` for `trust`.
+    Without a `model`, the one that the prompt names is asked; see `load_prompt` for `trust`. `judge` names the model of
+    a task whose metric is judge.
     """
     prompt = asked_of(load_prompt(prompt_path, trust=trust), model, api_base)
     prompt.check_model()  # what is not the file's to say is refused before anything of the task's runs
     task = load_task(task_path)
     prompt = prompt.run_by(task)
     check_fits(task, prompt, prompt_path)
-    results = answers_to(task, prompt, split)
+    results = answers_to(task, prompt, split, named_judge(judge, api_base))
     aggregate, scores = aggregate_of(task.metric), answers(results)
     figures = aggregate.score(scores), aggregate.interval(scores)
     return Scored(*figures, len(scores), len(results) - len(scores), count_cut(results))
@@ -61,9 +69,18 @@ def asked_of(prompt: SavedPrompt, model: str | None, api_base: str | None) -> Sa
     return prompt
 
 
-def answers_to(task: Task, prompt: SavedPrompt, split: str) -> list[Result]:
-    """Return a prompt's result on each example of a split, in its order, by its model, started if it is local."""
-    config = RunConfig(task=task.name, models=Models(task=prompt.model), privacy=prompt.privacy)
+def named_judge(name: str | None, api_base: str | None) -> ModelConfig | None:
+    """Return the judge that the caller names, if any, at the endpoint of the caller's model."""
+    return None if name is None else ModelConfig(model=name, api_base=api_base)
+
+
+def answers_to(task: Task, prompt: SavedPrompt, split: str, judge: ModelConfig | None = None) -> list[Result]:
+    """Return a prompt's result on each example of a split, in its order, by its model, started if it is local.
+
+    Raises ConfigError where the task's metric is judge and there is none, or the other way round.
+    """
+    config = RunConfig(task=task.name, models=Models(task=prompt.model, judge=judge), privacy=prompt.privacy)
+    refuse_judge(config, task, "Name one: --judge NAME.", "Leave --judge out.")
     examples = {"train": task.train, "validation": task.validation, "test": task.test}[split]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

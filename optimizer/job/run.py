@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -15,6 +16,8 @@ from optimizer.door.budget import refuse_past
 from optimizer.errors import Interrupted, LedgerError, MetierError
 from optimizer.job.finish import finished_report
 from optimizer.job.folder import Job, make_run_dir, mlflow_uri
+from optimizer.job.judge import refuse_judge
+from optimizer.job.judge_record import agreement_note
 from optimizer.job.mirror import catch_up
 from optimizer.job.notify import finished, notify, stopped
 from optimizer.job.resume import Claim, claim_run, hide_keys
@@ -52,6 +55,8 @@ def run_config(
         if claim.finished:
             catch_up(ledger, job.watcher.warn)
             return finished_report(ledger)
+        if note := agreement_note(config, job.task):
+            job = replace(job, task=job.task.changed(notes=(*job.task.notes, note)))
         try:
             with internal_errors(job.run_dir, _go_on(job)):
                 result = _run_to_end(job, ledger, claim)
@@ -65,6 +70,7 @@ def run_config(
 
 def _job(config: RunConfig, watcher: Watcher, task: Task | None, endpoints: Mapping[Role, Endpoint]) -> Job:
     task = load_task(config.task) if task is None else task
+    refuse_judge(config, task)
     run_dir = make_run_dir(config, task)
     if not (run_dir / "ledger.db").exists():  # a run that was begun may be resumed after its time
         refuse_past(config.budget, time.time())

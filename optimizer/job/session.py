@@ -16,6 +16,7 @@ from optimizer.door.budget import Budget
 from optimizer.door.door import Door
 from optimizer.door.engine import language_model
 from optimizer.evaluate.evaluator import Evaluator
+from optimizer.job.judge import with_judge
 from optimizer.job.logs import log_to
 from optimizer.ledger.answers import known_failures
 from optimizer.ledger.ledger import Ledger
@@ -84,6 +85,7 @@ def open_session(
         endpoints, prices_by_role = with_writer(models.endpoints), with_writer(prices)
         door = Door(ledger, budget, endpoints, prices_by_role, config.failures, shared, config.privacy)
         stack.enter_context(closing(door))
+        task = with_judge(task, config, door, models)
         programs = programs or task_programs(task, say)
         evaluator = _evaluator(task, config, programs, door, models)
         yield Session(

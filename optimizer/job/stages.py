@@ -42,6 +42,7 @@ from optimizer.search.schedule import Schedule, affordable_answers, make_schedul
 from optimizer.search.trials import Event
 from optimizer.search.verdict import Outcome, Tested, final_test
 from optimizer.system.redact import scrub
+from optimizer.task.metrics.base import calls_of
 from optimizer.types import Candidate
 
 
@@ -97,18 +98,20 @@ async def prepare(
     task, programs = session.task, session.programs
     predictors = len(programs.predictors)
     notes.add(duplicates_note(near_duplicates(task, programs.embed)))
-    if "task" in session.prices:
+    if {"task", "judge"} & session.prices.keys():
         forecast = await forecast_by_length(session.config, programs, schedule, session.prices)
         watcher.say(forecast.text())
-    baseline_calls = baseline_runs(programs, session.config) * predictors
+    judging = calls_of(task.metric)
+    baseline_calls = baseline_runs(programs, session.config) * (predictors + judging)
     concurrency = session.models.endpoints["task"].concurrency
-    tested = (1 + schedule.together) * len(task.test) * predictors  # the seed, and the winner
-    session.budget.begin(session.ledger, tested, concurrency, baseline_calls, schedule.together)
+    answered, graded = (1 + schedule.together) * len(task.test) * predictors, 2 * len(task.test) * judging
+    share = graded / max(1, answered + graded)
+    session.budget.begin(session.ledger, answered + graded, concurrency, baseline_calls, schedule.together, share)
     readouts, unread = await available_readouts(session, schedule.examples)
     notes.add(unread)
     strategy = await make_strategy(session, claim.first_config, schedule, watch, readouts)
     seed = programs.seed(session.config.search.formats[0])
-    return Prepared(seed, strategy, affordable_answers(claim.first_config, predictors))
+    return Prepared(seed, strategy, affordable_answers(claim.first_config, predictors + judging))
 
 
 async def search(session: Session, prepared: Prepared, notes: Notes, watcher: Watcher) -> Winner:

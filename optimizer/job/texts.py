@@ -9,6 +9,7 @@ from typing import get_args
 
 from optimizer.config.presets import DSPY, PRESETS
 from optimizer.config.schema import ProposerName, RunConfig
+from optimizer.job.judge import judge_of
 from optimizer.propose.registry import WRITING
 from optimizer.propose.writer import shown_by
 from optimizer.search.presets import preset_config
@@ -56,6 +57,20 @@ def writer_texts(config: RunConfig, task: Task, schedule: Schedule) -> dict[str,
     asked = set(WRITING) & set(searched.proposers or get_args(ProposerName))
     shown = {_SHOWN[part] for name in asked for part in shown_by(name)}
     return texts | {name: text for name, text in words.items() if name in shown}
+
+
+def judge_texts(config: RunConfig, task: Task, schedule: Schedule) -> dict[str, str]:
+    """Return what a judge's model is sent, where the task's metric is one."""
+    metric = judge_of(task)
+    if metric is None:
+        return {}
+    counts = {"training": len(task.train), "validation": len(schedule.examples), "test": len(task.test)}
+    shown = {"inputs": metric.options.inputs, "labels": metric.options.reference}
+    texts = {"rubric": "the rubric", "answers": "answers of the task model"}
+    for what, is_shown in shown.items():
+        if is_shown:
+            texts |= {f"{part} {what}": f"{what} of {count} {part} examples" for part, count in counts.items()}
+    return texts
 
 
 def mirror_texts(task: Task, schedule: Schedule) -> dict[str, str]:

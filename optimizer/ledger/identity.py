@@ -43,6 +43,7 @@ HARMLESS: dict[str, Callable[[Any, Any], bool]] = {
     "config.budget.seconds": _grown,
     "config.budget.until": _any,
     "config.cache": _any,
+    "config.judge": _any,
     "config.failures": _any,
     "config.tracking": _any,
     "config.privacy.mlflow": _any,

@@ -12,6 +12,7 @@ from optimizer.propose.screen import Screen
 from optimizer.task.metrics.base import Metric
 from optimizer.task.metrics.build import builtin_of
 from optimizer.task.metrics.composite import CompositeMetric
+from optimizer.task.metrics.judge import JudgeMetric
 from optimizer.task.schema import FieldSpec
 from optimizer.task.task import Task
 from optimizer.types import Example
@@ -39,6 +40,9 @@ def reward_of(metric: Metric) -> str:
     """Return what a metric rewards, in words, with what its options ask for; "" for a metric of the user's own."""
     if isinstance(metric, CompositeMetric):
         return _composite_reward(metric)
+    if isinstance(metric, JudgeMetric):
+        criteria = "; ".join(f"{name}: {criterion.description}" for name, criterion in metric.criteria.items())
+        return f"an answer is graded for each of these: {criteria}"
     reward, options = REWARDS.get(metric.name, ""), builtin_of(metric) or {}
     if metric.name == "regex" and options.get("pattern") is not None:
         extent = "as a whole" if options["full"] else "in some part"

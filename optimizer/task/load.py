@@ -120,6 +120,17 @@ def find_task(path: str | Path) -> Path:
     raise TaskError(f"{path}: no such task", f"Give a folder with a {TASK_FILE}, or a YAML file.{hint}")
 
 
+def read_data(written: TaskFile, folder: Path) -> dict[str, tuple[Sequence[Row], str]]:
+    """Return the rows of each part of a task's data as they stand there, and the name that messages have for them.
+
+    Raises TaskError for rows that cannot be read.
+    """
+    reading = Reading(written.data.sample, written.split.seed, written.data.sheet)
+    parts = _read(written.data, folder, reading)
+    reading.problems.refuse()
+    return parts
+
+
 def _read_parts(written: TaskFile, folder: Path) -> Parts:
     data, problems, notes = written.data, Problems(repairs=True), list[str]()
     reading = Reading(data.sample, written.split.seed, data.sheet, problems, notes)

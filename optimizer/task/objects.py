@@ -19,6 +19,7 @@ from optimizer.task.load import checked_task
 from optimizer.task.metrics.base import BuiltIn, Metric
 from optimizer.task.metrics.build import build_metric
 from optimizer.task.metrics.function import FunctionMetric, function_metric
+from optimizer.task.metrics.judge import JudgeMetric
 from optimizer.task.metrics.own import PythonMetric
 from optimizer.task.metrics.running import RunningMetric
 from optimizer.task.module import predictors_of
@@ -240,7 +241,7 @@ def _metric(
 ) -> Metric:
     if isinstance(metric, (str, Mapping)):
         return build_metric(metric, outputs, Path(), SOURCE)
-    if isinstance(metric, (BuiltIn, FunctionMetric, PythonMetric, RunningMetric)):
+    if isinstance(metric, (BuiltIn, FunctionMetric, JudgeMetric, PythonMetric, RunningMetric)):
         return metric
     rows = {
         example.id: row.values

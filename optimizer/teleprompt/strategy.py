@@ -19,6 +19,7 @@ from optimizer.search.board import Board
 from optimizer.search.proposals import Grows, NoProposals
 from optimizer.search.schedule import Schedule
 from optimizer.search.trials import Event
+from optimizer.task.metrics.base import calls_of
 from optimizer.teleprompt.methods import CALLS, MAX_ERRORS, METHODS, SHARE, parameters_of, parted, settings_of
 from optimizer.teleprompt.models import Gate, RolloutLM, Stopped, rolling
 from optimizer.teleprompt.quiet import quiet
@@ -63,7 +64,10 @@ class DspySearch:
 
     def __post_init__(self) -> None:
         calls = self.door.budget.limits.calls
-        self._calls = CALLS if calls is None else calls
+        predictors = len(self.programs.predictors)
+        # What is counted here are the task model's calls; a judge's come on top.
+        self._each = predictors + calls_of(self.programs.task.metric)
+        self._calls = CALLS if calls is None else calls * predictors // self._each
         if not any(size in self.optimizer.options for size in METHODS[self.optimizer.name].sizes):
             affordable = self.examples[: max(self.schedule.block, self._calls // SHARE)]
             self.schedule = replace(self.schedule, examples=affordable)
@@ -104,7 +108,7 @@ class DspySearch:
         used = self.door.budget.used().get("calls")
         if used is None:
             return False
-        return used[0] >= used[1] - 2 * len(self.examples) * len(self.programs.predictors)
+        return used[0] >= used[1] - 2 * len(self.examples) * self._each
 
     def _compile(self, scorer: Scorer, record: TrialRecord, seed: Candidate) -> Candidate:
         task_lm = rolling(self.evaluator.lm, self.door, "task", scorer.gate)
@@ -138,7 +142,7 @@ class DspySearch:
         made |= {argument: lms[role] for argument, role in method.models}
         self._add_usual(kind, made, compiled)
         if method.metric is not None:
-            made["metric"] = self._score_of if method.metric == "score" else self._feedback_of
+            made["metric"] = student.scorer.score if method.metric == "score" else student.scorer.feedback
         training, validation = method.examples
         if training is not None:
             compiled[training] = [_dspy_example(e) for e in self._train()]
@@ -164,19 +168,6 @@ class DspySearch:
         if method.training is None or any(size in self.optimizer.options for size in method.sizes):
             return self.programs.task.train
         return self.programs.task.train[: method.training(self._calls)]
-
-    def _score_of(self, gold: dspy.Example, said: Any, trace: Any = None) -> float:
-        return float(self._feedback_of(gold, said).score)
-
-    def _feedback_of(
-        self, gold: dspy.Example, said: Any, trace: Any = None, pred_name: Any = None, pred_trace: Any = None
-    ) -> dspy.Prediction:
-        """Return the task's metric of an answer, and what it says; what is no answer scores 0."""
-        if not isinstance(said, dspy.Prediction):
-            return dspy.Prediction(score=0.0, feedback="the answer could not be read")
-        example = Example(gold.inputs().toDict(), gold.labels().toDict())
-        result = asyncio.run(self.evaluator.scored(said, example))
-        return dspy.Prediction(score=result.value, feedback=result.feedback)
 
     async def _score(self, candidate: Candidate, record: TrialRecord) -> None:
         """Score a candidate on the validation examples that the board lacks; most of it is known already."""

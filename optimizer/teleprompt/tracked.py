@@ -10,8 +10,8 @@ from typing import Any
 import dspy
 
 from optimizer.door.door import collected_answers, tag_of_call
-from optimizer.errors import ConfigError
-from optimizer.evaluate.evaluator import Evaluator, phase_tag, with_calls
+from optimizer.errors import BudgetSpent, CallError, ConfigError, StoppedByFailures
+from optimizer.evaluate.evaluator import Evaluator, Result, phase_tag, with_calls
 from optimizer.prompt.builder import ProgramBuilder
 from optimizer.prompt.formats import PLAIN, adapter
 from optimizer.prompt.formatted import FormattedPredict, add_behaviour
@@ -19,7 +19,7 @@ from optimizer.prompt.student import OWN, prompt_of
 from optimizer.task.program import build_program
 from optimizer.teleprompt.models import Gate
 from optimizer.teleprompt.record import TrialRecord
-from optimizer.types import Candidate, Example, digest
+from optimizer.types import Candidate, Example, Failure, digest
 
 
 class Scorer:
@@ -57,6 +57,14 @@ class Scorer:
         number = self.record.number(candidate, example)
         token = tag_of_call.set(replace(phase_tag("search", number), example=example.id))
         try:
+            return self._answered(student, inputs, candidate, example)
+        finally:
+            tag_of_call.reset(token)  # the next call of this thread may be the prompt model's
+
+    def _answered(
+        self, student: TrackedStudent, inputs: Mapping[str, Any], candidate: Candidate, example: Example
+    ) -> Any:
+        try:
             with collected_answers() as answers:
                 prediction = student.program(**inputs)
         except Exception as problem:
@@ -67,12 +75,33 @@ class Scorer:
                 candidate, example, with_calls(asyncio.run(self.evaluator.explained(problem, example)), answers)
             )
             raise
-        finally:
-            tag_of_call.reset(token)  # the next call of this thread may be the prompt model's
-        self.record.put(
-            candidate, example, with_calls(asyncio.run(self.evaluator.scored(prediction, example)), answers)
-        )
+        result = self._scored(prediction, example)
+        self.record.put(candidate, example, with_calls(result, answers))
+        if isinstance(result, Failure):  # of a judge: to DSPy an answer that nobody can score is none
+            raise CallError(result.kind, result.message)
         return prediction
+
+    def score(self, gold: dspy.Example, said: Any, trace: Any = None) -> float:
+        """Return the task's metric of an answer, as a metric of DSPy's."""
+        return float(self.feedback(gold, said).score)
+
+    def feedback(
+        self, gold: dspy.Example, said: Any, trace: Any = None, pred_name: Any = None, pred_trace: Any = None
+    ) -> dspy.Prediction:
+        """Return the task's metric of an answer, and what it says; what is no answer scores 0."""
+        if not isinstance(said, dspy.Prediction):
+            return dspy.Prediction(score=0.0, feedback="the answer could not be read")
+        result = self._scored(said, Example(gold.inputs().toDict(), gold.labels().toDict()))
+        if isinstance(result, Failure):
+            return dspy.Prediction(score=0.0, feedback="the answer could not be judged")
+        return dspy.Prediction(score=result.value, feedback=result.feedback)
+
+    def _scored(self, prediction: Any, example: Example) -> Result:
+        """Return the metric's word on an answer; raises Stopped where a judge's call ended the run."""
+        try:
+            return asyncio.run(self.evaluator.scored(prediction, example))
+        except (BudgetSpent, StoppedByFailures) as problem:
+            raise self.gate.close(problem) from None
 
 
 # MIPROv2 shows this class's source to the model that writes instructions: whoever changes it changes what is asked.

@@ -35,7 +35,7 @@ NAMES = (
     *("run", "resume", "status", "estimate", "eval", "ui", "report", "show", "compare", "audit", "export", "check"),
     "promote",
 )
-GROUPS = ("track", "tasks", "models", "config")
+GROUPS = ("track", "tasks", "models", "config", "judge")
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

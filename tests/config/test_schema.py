@@ -53,9 +53,21 @@ def test_a_model_without_an_endpoint_takes_the_common_one() -> None:
 
 
 @pytest.mark.parametrize("judge", ["openai/c", {"model": "openai/c"}])
-def test_a_judge_is_refused_until_something_asks_one(judge: object) -> None:
-    with pytest.raises(ConfigError, match=r"'models\.judge': .* no metric that asks a judge.*leave it out"):
-        validate(RunConfig, {"task": "t", "models": {"judge": judge}}, "run.yaml", ConfigError)
+def test_a_judge_is_a_model_like_others(judge: object) -> None:
+    models = validate(RunConfig, {"task": "t", "models": {"judge": judge}}, "run.yaml", ConfigError).models
+    assert models.by_role["judge"] == ModelConfig(model="openai/c")
+
+
+def test_agreement_is_measured_by_name() -> None:
+    with pytest.raises(ConfigError, match=r"'judge\.measure'"):
+        validate(RunConfig, {"task": "t", "judge": {"measure": "kapa"}}, "run.yaml", ConfigError)
+    assert RunConfig(task="t").judge.least_agreement is None
+
+
+@pytest.mark.parametrize("judge", [None, "local/b", "openai/c"])
+def test_dollars_end_a_search_whose_judge_costs_some(judge: str | None) -> None:
+    config = RunConfig.model_validate({"task": "t", "models": {"judge": judge}, "budget": {"usd": 1.0}})
+    assert (config.planned is None) is (judge == "openai/c")
 
 
 @pytest.mark.parametrize("until", ["07:00", "2027-01-31T07:00"])

@@ -24,6 +24,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from support.jobs import lighten
+from support.judges import asked_of, is_judged, shown
 
 from docs.blocks import ROOT, Block
 from optimizer.cli.main import cli
@@ -152,7 +153,12 @@ def answers() -> dict[str, Answer]:
 
 
 def provider(messages: Messages, known: dict[str, Answer]) -> str:
-    """Answer rightly where the prompt shows examples or names the labels, else with the task's first label."""
+    """Answer rightly where the prompt shows examples or names the labels, else with the task's first label.
+
+    As a judge it gives the best grade to the expected answer, and the worst to any other.
+    """
+    if is_judged(messages):
+        return graded(messages)
     text = "\n".join(text_of(message) for message in messages)
     if "[[ ## " in text:
         sums = re.findall(r"(\d+) \+ \d+\?", text)
@@ -170,6 +176,15 @@ def provider(messages: Messages, known: dict[str, Answer]) -> str:
     found = max(known, key=likeness)
     labels = {answer.right for answer in known.values() if answer.right in text}
     return known[found].right if len(labels) > 1 else known[found].first
+
+
+def graded(messages: Messages) -> str:
+    """Return a judge's reply: its scales go from 1, or no, to 5, or wholly."""
+    seen = shown(messages)
+    best = seen["answer"] == seen["expected"]
+    lines = re.findall(r"^- ([\w ]+): .* Grade: (a whole number|one of)", asked_of(messages), re.MULTILINE)
+    grades = {"a whole number": ("1", "5"), "one of": ("no", "wholly")}
+    return "\n".join(f"{name} reason: It is so.\n{name} grade: {grades[kind][best]}" for name, kind in lines)
 
 
 def environment() -> dict[str, str]:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
@@ -136,6 +137,24 @@ def test_the_dollars_of_the_test_are_out_of_reach_of_the_search() -> None:
     for _ in range(10):
         take(budget, cost(10, 0.04), TEST)
         budget.settle(TEST, cost(10, 0.04), cost(10, 0.02))
+
+
+def test_the_calls_of_a_judge_are_kept_for_the_test_too() -> None:
+    """Half of the test's twenty calls are the judge's, each five times as dear."""
+    budget = Budget(BudgetConfig(usd=2.0))
+    budget.set_aside(20, judging=0.5)
+    judge, judged = replace(SEARCH, role="judge"), replace(TEST, role="judge")
+    while True:
+        try:
+            for tag, usd in ((SEARCH, 0.01), (judge, 0.05)):
+                take(budget, cost(10, usd), tag)
+                budget.settle(tag, cost(10, usd), cost(10, usd), seconds=0.1)
+        except BudgetSpent:
+            break
+    for _ in range(10):
+        for tag, usd in ((TEST, 0.01), (judged, 0.05)):
+            take(budget, cost(10, usd), tag)
+            budget.settle(tag, cost(10, usd), cost(10, usd))
 
 
 def test_baselines_never_take_the_search_its_dollars() -> None:

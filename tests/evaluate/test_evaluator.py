@@ -158,6 +158,51 @@ def test_a_metric_that_waits_holds_up_no_call(ledger: Ledger) -> None:
     assert len(run(ledger, str, metric=Waiting(parties=6), concurrency=1)) == 6
 
 
+class Asking(Metric):
+    """Asks a model that refuses what it is asked of the examples `refused`."""
+
+    calls = 2
+
+    def __init__(self, *refused: int, kind: FailureKind = "server") -> None:
+        self.refused, self.kind = refused, kind
+
+    async def grade(self, example: Example, answer: Any) -> Grade:
+        if example.inputs["n"] in self.refused:
+            raise CallError(self.kind, "no")
+        return Grade(*self(example, answer))
+
+
+@pytest.mark.parametrize("kind", ["server", "malformed", *CAUSED_BY_PROMPT])
+def test_a_judge_that_fails_is_never_a_zero(ledger: Ledger, kind: FailureKind) -> None:
+    results = run(ledger, str, metric=Asking(1, 4, kind=kind))
+    assert [results[at] for at in (1, 4)] == [Failure(kind, "the judge: no")] * 2
+    assert sum(isinstance(result, Score) for result in results) == 4
+    failures = known_failures(ledger)
+    assert [type(failure) for failure in failures.values()] == [Failure] * 2
+
+
+def test_the_calls_of_a_judge_are_counted_before_a_block_begins(ledger: Ledger) -> None:
+    """Three calls an example: with seven left only one block of two examples begins at once."""
+    left = [7.0]
+    program, running = Program(str), list[int]()
+
+    class Paying(Asking):
+        async def grade(self, example: Example, answer: Any) -> Grade:
+            left[0] -= 3
+            running.append(program.now)
+            return await super().grade(example, answer)
+
+    async def go() -> None:
+        made = evaluator(ledger, program, metric=Paying())
+        made.calls_left = lambda: left[0]
+        made.__post_init__()
+        blocks = [made.run(CANDIDATE, EXAMPLES[at : at + 2], "validation", at, phase_tag("search")) for at in (0, 2)]
+        await asyncio.gather(*blocks)
+
+    asyncio.run(go())
+    assert program.most == 2
+
+
 def test_what_came_is_in_the_ledger_at_its_place(ledger: Ledger) -> None:
     run(ledger, lambda n: CallError("server", "down") if n == 2 else str(n))
     rows = answers_of(ledger, CANDIDATE.id, "validation")

@@ -66,6 +66,20 @@ class PartsMetric(Metric, Protocol):
         """Return the score of each part by its name; the same names whatever the answer is to one example."""
 
 
+@runtime_checkable
+class AskingMetric(WaitingMetric, Protocol):
+    """A metric that asks a model: its calls are counted, paid and foreseen like the task model's."""
+
+    @property
+    def calls(self) -> int:
+        """How many calls one grade takes."""
+
+
+def calls_of(metric: Metric) -> int:
+    """Return how many calls of a model one grade of a metric takes."""
+    return metric.calls if isinstance(metric, AskingMetric) else 0
+
+
 async def graded(metric: Metric, example: Example, answer: Mapping[str, Any] | None) -> Grade:
     """Return a metric's word on one answer, whatever kind of metric it is."""
     if isinstance(metric, WaitingMetric):

@@ -15,6 +15,8 @@ from optimizer.system.limits import shorten
 from optimizer.task.metrics.amount import NumericOptions, numeric, set_f1
 from optimizer.task.metrics.base import FieldMetric, Metric, Options
 from optimizer.task.metrics.composite import CompositeMetric, CompositeOptions, Part
+from optimizer.task.metrics.judge import NAME as JUDGE
+from optimizer.task.metrics.judge import JudgeMetric
 from optimizer.task.metrics.labels import FBetaOptions, StatisticMetric, StatisticOptions, labels_of_output
 from optimizer.task.metrics.match import choice, contains, exact_match
 from optimizer.task.metrics.order import list_order
@@ -30,6 +32,7 @@ from optimizer.task.metrics.overlap import (
 )
 from optimizer.task.metrics.own import python_metric
 from optimizer.task.metrics.pattern import RegexOptions, regex_check, regex_match
+from optimizer.task.metrics.rubric import JudgeOptions
 from optimizer.task.metrics.running import RUNNING, running_metric
 from optimizer.task.metrics.structure import (
     JsonOptions,
@@ -104,13 +107,15 @@ def build_metric(
             what = f"{source}: metric: unknown key '{next(iter(options))}' beside python"
             raise TaskError(what, "A function has no options here; write them into its file.")
         return python_metric(str(reference), folder, source)
+    if name == JUDGE:
+        return JudgeMetric(validate(JudgeOptions, options, f"{source}: metric {name}", TaskError))
     if name == COMPOSITE:
         return _composite(options, outputs, source)
     if name in STATISTICS:
         return _statistic(name, options, outputs, f"{source}: metric {name}")
     if name in RUNNING:
         return running_metric(name, options, outputs, folder, source)
-    return _field_metric(name, options, outputs, f"{source}: metric", (*NAMES, *RUNNING, "python"))
+    return _field_metric(name, options, outputs, f"{source}: metric", (*NAMES, *RUNNING, JUDGE, "python"))
 
 
 def _field_metric(

@@ -1,0 +1,81 @@
+"""`metier judge`: whether a task's judge can be believed."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from optimizer.cli.arguments import JSON, SET, TASK_FOLDER
+from optimizer.cli.help import Command
+from optimizer.cli.text import echo
+
+GROUPS = {
+    "What people scored": ("--data", "--scores", "--answer"),
+    "Who judges": ("--config", "--set", "--model", "--api-base", "--again"),
+    "Output": ("--json",),
+}
+
+
+@click.group(short_help="Check a task's judge against people.")
+def judge() -> None:
+    """Check a task's judge against people.
+
+    \b
+    Example:
+      metier judge check tasks/summary --scores rating --answer summary_of_today --model openai/gpt-4.1-mini
+    """
+
+
+@judge.command(cls=Command, groups=GROUPS, short_help="Say how far a judge agrees with people.")
+@click.argument("path", metavar="TASK", type=TASK_FOLDER)
+@click.option("--data", metavar="FILE", help="Inputs, answers and scores; default: the task's own data file.")
+@click.option("--scores", metavar="COLUMN", help="People's scores; default: columns named as the criteria.")
+@click.option("--answer", "answers", multiple=True, metavar="COLUMN", help="The answers; OUTPUT=COLUMN if several.")
+@click.option("--config", metavar="FILE", help="The run's YAML, which names the judge.")
+@SET
+@click.option("--model", metavar="NAME", help="The judge, in the place of the config's.")
+@click.option("--api-base", metavar="URL", help="The endpoint of --model.")
+@click.option("--again", type=click.IntRange(min=0), default=30, show_default=True, help="Answers to ask about twice.")
+@JSON
+def check(
+    path: str,
+    data: str | None,
+    scores: str | None,
+    answers: tuple[str, ...],
+    config: str | None,
+    overrides: tuple[str, ...],
+    model: str | None,
+    api_base: str | None,
+    again: int,
+    as_json: bool,
+) -> None:
+    """Say how far the judge of the task in the folder TASK agrees with people. Exit code 0: enough; 1: too little.
+
+    People scored answers in a data file: from 0 to 1, or on the rubric's scale; columns that bear the criteria's names
+    hold the scores of these. The result is kept in judge.json beside the task, where a run of it looks.
+
+    \b
+    Examples:
+      metier judge check tasks/summary --scores rating --answer summary_of_today --config run.yaml
+      metier judge check tasks/summary --data rated.csv --scores rating --model openai/gpt-4.1-mini
+    """
+    from optimizer.job.judge_check import check_judge
+    from optimizer.job.judge_input import judge_config, read_scored
+    from optimizer.job.judge_record import write_record
+    from optimizer.task.load import find_task, load_task
+
+    file = find_task(path)
+    settings = judge_config(file, config, overrides, model, api_base)
+    task = load_task(file)
+    scored = read_scored(task, file, data, scores, answers)
+    found = check_judge(settings, task, scored, again, lambda text: echo(text, err=True))
+    kept = write_record(file.parent, found.record)
+    if as_json:
+        echo(
+            json.dumps({**found.record.model_dump(), "refused": found.refused}, ensure_ascii=False, indent=2),
+            whole=True,
+        )
+    else:
+        echo(f"{found.text()}\nkept in {kept}")
+    click.get_current_context().exit(1 if found.refused else 0)

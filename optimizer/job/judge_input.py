@@ -1,0 +1,77 @@
+"""What `metier judge check` is called with, as a config and scored answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from optimizer.config.load import load_config
+from optimizer.config.schema import ModelConfig, RunConfig
+from optimizer.errors import ConfigError, did_you_mean
+from optimizer.job.judge import judge_of
+from optimizer.task.data import read_rows
+from optimizer.task.load import load_task_file, read_data
+from optimizer.task.rows import Row
+from optimizer.task.schema import TaskFile
+from optimizer.task.scored import Columns, ScoredAnswer, scored_answers
+from optimizer.task.task import Task
+
+
+def judge_config(
+    file: Path, config: str | None, overrides: Sequence[str], model: str | None, api_base: str | None
+) -> RunConfig:
+    """Return the config that says who judges: a run's, with the judge that the caller names in its place.
+
+    Raises ConfigError for an address without a model.
+    """
+    settings = load_config(config or file, overrides)
+    if model is None:
+        if api_base is not None:
+            what = f"--api-base {api_base!r:.120} is the endpoint of --model, and no --model is named"
+            raise ConfigError(what, "Name it, as in: --model openai/NAME --api-base …; or leave it out.")
+        return settings
+    judge = ModelConfig(model=model, api_base=api_base)
+    return settings.model_copy(update={"models": settings.models.model_copy(update={"judge": judge})})
+
+
+def read_scored(
+    task: Task, file: Path, data: str | None, scores: str | None, answers: Sequence[str]
+) -> list[ScoredAnswer]:
+    """Return the answers that people scored, from a data file, or from the task's own.
+
+    `answers` are columns, each as COLUMN or OUTPUT=COLUMN. Raises ConfigError and TaskError for what does not fit.
+    """
+    metric = judge_of(task)
+    if metric is None:
+        raise ConfigError(f"{task.name}: its metric is {task.metric.name}, not judge", "Only a judge is checked.")
+    named = _named(task, answers)
+    if metric.options.reference and not named:
+        what = f"{task.name}: the judge is shown the expected answer, so the answers need columns of their own"
+        raise ConfigError(what, "Name them: --answer COLUMN; or set reference: false in the metric.")
+    written, folder = load_task_file(file)
+    rows, label = _rows(written, folder, data)
+    return scored_answers(rows, task, metric.criteria, Columns(named, scores, written.fields), label)
+
+
+def _named(task: Task, answers: Sequence[str]) -> dict[str, str]:
+    named: dict[str, str] = {}
+    for text in answers:
+        output, separator, column = text.partition("=")
+        if not separator:
+            output, column = next(iter(task.outputs)), text
+            if len(task.outputs) > 1:
+                what = f"--answer {text}: the task has the outputs {', '.join(task.outputs)}"
+                raise ConfigError(what, f"Say of which, as in --answer {output}={text}.")
+        if output not in task.outputs:
+            raise ConfigError(f"--answer {text}: no output '{output}'", did_you_mean(output, task.outputs))
+        named[output] = column
+    if named and (missing := [name for name in task.outputs if name not in named]):
+        raise ConfigError(f"--answer: no column for the output '{missing[0]}'", f"Add --answer {missing[0]}=COLUMN.")
+    return named
+
+
+def _rows(written: TaskFile, folder: Path, data: str | None) -> tuple[list[Row], str]:
+    if data is not None:
+        return read_rows(Path(data), data), data
+    parts = read_data(written, folder)
+    return [row for rows, _ in parts.values() for row in rows], ", ".join(label for _, label in parts.values())

@@ -1,0 +1,150 @@
+"""`metier judge check` as it is called, and what a run makes of its result."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from support.jobs import lighten, make_task, rows, rule, settings, write_config
+from support.judges import METRIC, coin, judging, strict
+
+from optimizer.cli.main import cli
+from optimizer.job.run import run_config
+from optimizer.testing.fake_server import FakeServer
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    with FakeServer(judging(strict, rule)) as running:
+        yield running
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A task whose data people have rated: each answer is fruit, and rated 5 where that is right."""
+    task = make_task(tmp_path / "task", metric=METRIC)
+    with (tmp_path / "rated.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, ["text", "kind", "said", "rating"])
+        table.writeheader()
+        for row in rows():
+            table.writerow({**row, "said": "fruit", "rating": 5 if row["kind"] == "fruit" else 1})
+    return task
+
+
+def check(folder: Path, *arguments: Any) -> Result:
+    base = ["judge", "check", str(folder), "--data", str(folder.parent / "rated.csv")]
+    return CliRunner().invoke(cli, [*base, *map(str, arguments)], catch_exceptions=False)
+
+
+def asked(server: FakeServer) -> list[str]:
+    return ["--scores", "rating", "--answer", "said", "--model", "openai/judge", "--api-base", server.api_base]
+
+
+def test_a_judge_that_agrees_exits_with_0_and_is_kept(folder: Path, server: FakeServer) -> None:
+    done = check(folder, *asked(server))
+    assert done.exit_code == 0, done.output
+    assert "sorting: the judge openai/judge against people, on 72 answers" in done.stdout
+    assert "Cohen's kappa         1.00 [1.00, 1.00]" in done.stdout
+    kept = json.loads((folder / "judge.json").read_text(encoding="utf-8"))
+    assert kept["agreement"]["kappa"]["value"] == 1.0
+
+
+def test_a_coin_exits_with_1(folder: Path) -> None:
+    with FakeServer(judging(coin, rule)) as server:
+        done = check(folder, *asked(server), "--set", "judge.least_agreement=0.4", "--json")
+    assert done.exit_code == 1
+    assert "agrees too little" in json.loads(done.stdout)["refused"]
+    assert (folder / "judge.json").exists()
+
+
+def test_the_runs_config_may_name_the_judge(folder: Path, server: FakeServer, tmp_path: Path) -> None:
+    models = {"task": "openai/fake", "judge": "openai/judge", "api_base": server.api_base}
+    path = write_config(tmp_path / "run.yaml", settings(folder, models=models, judge={"least_agreement": 0.9}))
+    done = check(folder, "--scores", "rating", "--answer", "kind=said", "--config", path, "--again", 0)
+    assert done.exit_code == 0, done.output
+    assert server.count == 72
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--scores", "rating", "--answer", "said"], "no model is named to ask"),
+        (["--scores", "rating", "--api-base", "http://x"], "no --model is named"),
+        (["--scores", "rating", "--model", "openai/x"], "so the answers need columns of their own"),
+        (["--scores", "rating", "--answer", "kin=said", "--model", "openai/x"], "did you mean 'kind'"),
+        (["--scores", "ratign", "--answer", "said", "--model", "openai/x"], "did you mean 'rating'"),
+        (["--answer", "said", "--model", "openai/x"], "no column holds people's scores"),
+    ],
+)
+def test_what_is_missing_is_one_message(folder: Path, arguments: list[str], message: str) -> None:
+    done = check(folder, *arguments)
+    assert done.exit_code == 2
+    assert message in done.output
+
+
+def test_a_task_without_a_judge_is_refused(folder: Path, tmp_path: Path) -> None:
+    other = make_task(tmp_path / "other")
+    done = check(other, "--scores", "rating", "--answer", "said", "--model", "openai/x")
+    assert (done.exit_code, "its metric is choice" in done.output) == (2, True)
+
+
+@pytest.mark.slow
+def test_without_a_reference_the_outputs_are_the_answers(tmp_path: Path, server: FakeServer) -> None:
+    """And the data are the task's own."""
+    rated = [{**row, "right": 5 if at % 3 else 1} for at, row in enumerate(rows())]
+    folder = make_task(tmp_path / "task", rated, metric={**METRIC, "reference": False})
+    with FakeServer(judging(lambda seen: 5 if "expected" not in seen else 1, rule)) as blind:
+        arguments = ["judge", "check", str(folder), "--model", "openai/judge", "--api-base", blind.api_base]
+        done = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    assert "on 72 answers" in done.stdout
+    assert done.exit_code == 1  # it always says 5
+    assert "right: equal grades 0.67" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_run_reads_what_the_check_has_kept(
+    folder: Path, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lighten(monkeypatch.setattr)
+    models = {"task": "openai/fake", "judge": "openai/judge", "api_base": server.api_base, "concurrency": 4}
+    path = write_config(tmp_path / "run.yaml", settings(folder, models=models, run_dir=str(tmp_path / "out")))
+    assert any("never checked against people" in note for note in run_config(path).notes)
+    assert check(folder, *asked(server)).exit_code == 0
+    again = write_config(tmp_path / "run.yaml", settings(folder, models=models, run_dir=str(tmp_path / "again")))
+    assert any("Cohen's kappa 1.00" in note for note in run_config(again).notes)
+
+
+def test_a_run_with_a_judge_that_agrees_too_little_is_refused(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lighten(monkeypatch.setattr)
+    with FakeServer(judging(coin, rule)) as server:
+        check(folder, *asked(server))
+        before = server.count
+        models = {"task": "openai/fake", "judge": "openai/judge", "api_base": server.api_base}
+        data = settings(folder, models=models, run_dir=str(tmp_path / "out"), judge={"least_agreement": 0.4})
+        done = CliRunner().invoke(cli, ["run", str(write_config(tmp_path / "run.yaml", data))])
+        assert (done.exit_code, server.count) == (2, before)
+    assert "agrees too little with people: Cohen's kappa" in done.output
+
+
+def test_a_saved_prompt_is_scored_and_checked_by_a_judge(
+    folder: Path, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lighten(monkeypatch.setattr)
+    models = {"task": "openai/fake", "judge": "openai/judge", "api_base": server.api_base, "concurrency": 4}
+    path = write_config(tmp_path / "run.yaml", settings(folder, models=models, run_dir=str(tmp_path / "out")))
+    run_config(path)
+    prompt = str(tmp_path / "out" / "best.json")
+    invoke = CliRunner().invoke
+    bare = ["eval", str(folder), "--prompt", prompt, "--model", "openai/fake", "--api-base", server.api_base]
+    assert "Name one: --judge NAME." in invoke(cli, bare).output
+    done = invoke(cli, [*bare, "--judge", "openai/judge"])
+    assert done.output.startswith("1.000"), done.output
+    checked = invoke(cli, ["check", str(path), "--min", "0.8", "--trust"])  # the config names the judge
+    assert checked.exit_code == 0, checked.output

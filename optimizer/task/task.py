@@ -64,9 +64,10 @@ class Task:
         `inputs`: ["message"], or {"message": "what it is"}. `outputs`: ["answer"], {"team": ["a", "b"]} for choices,
         {"total": float} for a type, or a dict as in YAML. Both may be left out where dspy.Examples tell their inputs.
         `metric`: a built-in's name, a dict as in YAML, or a function(example, answer); see `FunctionMetric`.
-        `program`: a dspy.Module, which brings its own instructions, or "program.py:build". `fields` maps a field to
-        the column that it is read from; `slices` are columns by whose values scores are told apart; `split` are the shares of train, validation and test, a seed, and a column as
-        `group`, whose rows with the same value stay together, or as `time`, by which train comes before test.
+        `program`: a dspy.Module, which brings its own instructions, or "program.py:build". `fields` maps a field to the
+        column that it is read from; `slices` are columns by whose values scores are told apart; `split` are the shares
+        of train, validation and test, a seed, and a column as `group`, whose rows with the same value stay together, or
+        as `time`, by which train comes before test.
         """
         from optimizer.task.objects import make_task
 

@@ -172,7 +172,7 @@ class Asking(Metric):
         return Grade(*self(example, answer))
 
 
-@pytest.mark.parametrize("kind", ["server", "malformed", *CAUSED_BY_PROMPT])
+@pytest.mark.parametrize("kind", ["server", "malformed", *sorted(CAUSED_BY_PROMPT)])
 def test_a_judge_that_fails_is_never_a_zero(ledger: Ledger, kind: FailureKind) -> None:
     results = run(ledger, str, metric=Asking(1, 4, kind=kind))
     assert [results[at] for at in (1, 4)] == [Failure(kind, "the judge: no")] * 2

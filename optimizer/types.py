@@ -252,6 +252,11 @@ class Candidate:
         return cls({name: Prompt.from_json(prompt) for name, prompt in data.items()}, origin, tuple(parents))
 
 
+# In the place of the outputs of an answer: why there are none.
+RAISED, UNREADABLE = "raised", "unreadable"
+NO_ANSWER = frozenset({RAISED, UNREADABLE})
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
     """How good one answer was: `value` in [0, 1]; a wrong or unparsable answer is a score.

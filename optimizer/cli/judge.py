@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
+from pathlib import Path
 
 import click
 
-from optimizer.cli.arguments import JSON, SET, TASK_FOLDER
+from optimizer.cli.arguments import JSON, RUN_DIR, SET, TASK_FOLDER
 from optimizer.cli.help import Command
 from optimizer.cli.text import echo
 
@@ -17,13 +19,15 @@ GROUPS = {
 }
 
 
-@click.group(short_help="Check a task's judge against people.")
+@click.group(short_help="Check a task's judge, and a run's verdict, against people.")
 def judge() -> None:
-    """Check a task's judge against people.
+    """Check a task's judge against people, and a run's verdict.
 
     \b
     Example:
       metier judge check tasks/summary --scores rating --answer summary_of_today --model openai/gpt-4.1-mini
+      metier judge sample runs/mine --out rate.csv
+      metier judge verdict runs/mine --scores rate.csv
     """
 
 
@@ -79,3 +83,47 @@ def check(
     else:
         echo(f"{found.text()}\nkept in {kept}")
     click.get_current_context().exit(1 if found.refused else 0)
+
+
+@judge.command(
+    cls=Command, groups={"The sample": ("--count", "--seed", "--out")}, short_help="Draw answers for people."
+)
+@RUN_DIR
+@click.option("--count", type=click.IntRange(min=1), default=60, show_default=True, help="Test examples to draw.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="By which they are drawn.")
+@click.option("--out", metavar="FILE", required=True, help="The table to write, as CSV.")
+def sample(run_dir: Path, count: int, seed: int, out: str) -> None:
+    """Draw test answers of the run in RUN_DIR (default: the newest) for people to score.
+
+    The table holds the seed's and the winner's answers in an order that does not tell which is whose. Fill in the
+    column 'score', then ask `metier judge verdict`.
+
+    \b
+    Example:
+      metier judge sample runs/mine --count 60 --out rate.csv
+    """
+    from optimizer.report.rated import write_sample
+
+    answers = write_sample(run_dir, count, seed, Path(out))
+    echo(f"{answers} answers to score, in {out}\nthen: metier judge verdict {run_dir} --scores {out}")
+
+
+@judge.command(cls=Command, groups={"What people said": ("--scores", "--scale"), "Output": ("--json",)})
+@RUN_DIR
+@click.option("--scores", metavar="FILE", required=True, help="The table of `metier judge sample`, filled in.")
+@click.option("--scale", type=float, nargs=2, default=(0.0, 1.0), show_default=True, help="The worst and best score.")
+@JSON
+def verdict(run_dir: Path, scores: str, scale: tuple[float, float], as_json: bool) -> None:
+    """Say if the winner of the run in RUN_DIR (default: the newest) is better, by people's scores of a part.
+
+    People's scores of some test examples and the metric's of all give an interval that is right whatever the metric's
+    bias is, and shorter than people's scores alone give. The run's own verdict stays as it is.
+
+    \b
+    Example:
+      metier judge verdict runs/mine --scores rate.csv --scale 1 5
+    """
+    from optimizer.report.rated import rated
+
+    found = rated(run_dir, Path(scores), scale)
+    echo(json.dumps(asdict(found), indent=2) if as_json else found.text())

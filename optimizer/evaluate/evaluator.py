@@ -24,16 +24,13 @@ from optimizer.prompt.builder import Builder
 from optimizer.prompt.formatted import NoLabel
 from optimizer.system.limits import check_depth
 from optimizer.task.metrics.base import Grade, Metric, calls_of, graded
-from optimizer.types import Candidate, Example, Failure, Phase, Score
+from optimizer.types import RAISED, UNREADABLE, Candidate, Example, Failure, Phase, Score
 
 Result = Score | Failure
 # What DSPy notes of each predictor that answered: itself, its inputs, its prediction.
 Trace = list[tuple[dspy.Predict, dict[str, Any], dspy.Prediction]]
 # A callback of (answered examples, planned ones).
 Progress = Callable[[int, int], None]
-# In the place of the outputs of an answer: why there are none.
-RAISED, UNREADABLE = "raised", "unreadable"
-NO_ANSWER = {RAISED, UNREADABLE}
 CUT = "the answer was cut off at its limit of tokens"
 
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from optimizer.door.door import repetition_of_call
 from optimizer.errors import BudgetSpent
 from optimizer.evaluate.aggregate import MEAN, Aggregate, answers
-from optimizer.evaluate.evaluator import RAISED, Evaluator, Result, phase_tag
+from optimizer.evaluate.evaluator import Evaluator, Result, phase_tag
 from optimizer.evaluate.statistics import detectable, noise_of, variance
 from optimizer.prompt.template import unnamed_labels
 from optimizer.task.metrics.match import named_labels
 from optimizer.task.task import Task
-from optimizer.types import Candidate, Example, Score
+from optimizer.types import RAISED, Candidate, Example, Score
 
 EXAMPLES, REPEATS, SHOWN = 10, 2, 3
 # Of a limit on short answers: the least one, and how many times what the seed needs.

@@ -53,10 +53,8 @@ def binomial(successes: float, n: int) -> Interval:
     from scipy.special import betaincinv
 
     low, high = wilson(successes, n)
-    if successes > 0:
-        low = min(low, float(betaincinv(successes, n - successes + 1, TAIL)))
-    if successes < n:
-        high = max(high, 1 - float(betaincinv(n - successes, successes + 1, TAIL)))
+    low = min(low, float(betaincinv(successes, n - successes + 1, TAIL))) if successes > 0 else 0.0
+    high = max(high, 1 - float(betaincinv(n - successes, successes + 1, TAIL))) if successes < n else 1.0
     return low, high
 
 

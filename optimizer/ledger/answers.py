@@ -13,7 +13,7 @@ from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.shapes import parsed
 from optimizer.system.redact import scrub
-from optimizer.types import Failure, Phase, Score
+from optimizer.types import NO_ANSWER, Failure, Phase, Score
 
 ScoreKey = tuple[str, str, int]
 IN_THE_AIR = 60  # seconds
@@ -40,6 +40,11 @@ class Answer:
     cut: bool = False
     parts: Mapping[str, float] = field(default_factory=dict)
     pair: tuple[str, str] | None = None
+
+    @property
+    def readable(self) -> bool:
+        """Whether there are fields of an answer: it came, and was no text that could not be read."""
+        return bool(self.fields) and not self.fields.keys() & NO_ANSWER
 
     @property
     def score(self) -> Score | None:

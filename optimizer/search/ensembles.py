@@ -13,7 +13,7 @@ from optuna.trial import FixedTrial
 from optimizer.config.presets import PRESETS
 from optimizer.config.schema import Prior, RunConfig, is_local
 from optimizer.evaluate.calibration import UNKNOWN, cross_fitted
-from optimizer.evaluate.evaluator import NO_ANSWER, Result
+from optimizer.evaluate.evaluator import Result
 from optimizer.evaluate.readouts import label_numbers
 from optimizer.prompt.readout import Labels
 from optimizer.search.board import Board
@@ -23,7 +23,7 @@ from optimizer.search.space import Space
 from optimizer.search.spread import believed
 from optimizer.task.metrics.agreement import Agreement
 from optimizer.task.task import Task
-from optimizer.types import Candidate, Example, Score
+from optimizer.types import NO_ANSWER, Candidate, Example, Score
 
 # Of the candidates: how many of the best may be members, if each has answered so many examples, and half of the race.
 POOL, LEAST = 8, 10

@@ -1,10 +1,11 @@
-"""`metier judge check` as it is called, and what a run makes of its result."""
+"""`metier judge` as it is called, and what a run makes of a check."""
 
 from __future__ import annotations
 
 import csv
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,13 @@ from support.judges import METRIC, coin, judging, strict
 
 from optimizer.cli.main import cli
 from optimizer.job.run import run_config
+from optimizer.ledger.answers import put_scores
+from optimizer.ledger.examples import put_examples
+from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.result import Report, Side, put_result
+from optimizer.ledger.trials import begin_trial
 from optimizer.testing.fake_server import FakeServer
+from optimizer.types import Candidate, Example, Prompt, Score
 
 
 @pytest.fixture
@@ -148,3 +155,32 @@ def test_a_saved_prompt_is_scored_and_checked_by_a_judge(
     assert done.output.startswith("1.000"), done.output
     checked = invoke(cli, ["check", str(path), "--min", "0.8", "--trust"])  # the config names the judge
     assert checked.exit_code == 0, checked.output
+
+
+def test_people_score_a_part_of_a_run(tmp_path: Path) -> None:
+    with closing(Ledger(tmp_path / "ledger.db")) as ledger:
+        examples = [Example({"q": str(n)}, {"a": "x"}) for n in range(20)]
+        put_examples(ledger, examples)
+        seed, winner = (Candidate({"predict": Prompt(text)}) for text in ("seed", "winner"))
+        begin_trial(ledger, 0, seed, {})
+        for candidate, value in ((seed, 0.0), (winner, 1.0)):
+            scores = [Score(value, {"a": f"{value:g} {n}"}) for n in range(20)]
+            put_scores(ledger, candidate.id, "test", 0, [e.id for e in examples], "m@1", scores).result(5)
+        sides = (Side(seed, 0.0, (0.0, 0.2), 9.0), Side(winner, 1.0, (0.8, 1.0), 9.0))
+        usage = {"calls": {"task": 9}, "input_tokens": 1, "output_tokens": 1, "usd": 0.0}
+        figures = (1.0, 1.0, (0.9, 1.0), 20, usage, usage, {}, 1.0, None)
+        put_result(ledger, Report("r", "t", tmp_path, "improved", *sides, *figures), "{}")
+    table = tmp_path / "rate.csv"
+    done = CliRunner().invoke(cli, ["judge", "sample", str(tmp_path), "--count", "12", "--out", str(table)])
+    assert done.output.startswith(f"24 answers to score, in {table}\n")
+    lines = table.read_text(encoding="utf-8-sig").splitlines()
+    filled = [lines[0], *(f"{line}{5 if ',1 ' in line else 1}" for line in lines[1:])]
+    table.write_text("\n".join(filled))
+    asked = ["judge", "verdict", str(tmp_path), "--scores", str(table), "--scale", "1", "5"]
+    done = CliRunner().invoke(cli, asked)
+    assert (done.exit_code, done.output.splitlines()[0]) == (
+        0,
+        "improved, by people's scores of 12 of 20 test examples",
+    )
+    found = json.loads(CliRunner().invoke(cli, [*asked, "--json"]).output)
+    assert (found["verdict"], found["people"]["mean"], found["judged"]) == ("improved", 1.0, 1.0)

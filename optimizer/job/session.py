@@ -30,6 +30,7 @@ from optimizer.prompt.builder import ProgramBuilder
 from optimizer.prompt.program import Programs
 from optimizer.prompt.student import Students
 from optimizer.propose.writer import writing_model
+from optimizer.task.metrics.similarity import SimilarityMetric
 from optimizer.task.task import Task
 from optimizer.types import Role
 
@@ -87,6 +88,8 @@ def open_session(
         stack.enter_context(closing(door))
         task = with_judge(task, config, door, models)
         programs = programs or task_programs(task, say)
+        if isinstance(task.metric, SimilarityMetric):
+            task = task.changed(metric=task.metric.bound(programs.embed))
         evaluator = _evaluator(task, config, programs, door, models)
         yield Session(
             task, config, ledger, models, budget, prices, door, programs, evaluator, _writer(config, door, models)

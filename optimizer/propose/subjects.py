@@ -27,6 +27,7 @@ REWARDS = {
     "rouge": "the words and sequences of words that an answer shares with the expected one count",
     "bleu": "sequences of up to four words that are in the expected answer count; too short an answer costs",
     "chrf": "sequences of letters that an answer shares with the expected one count",
+    "semantic_similarity": "an answer counts as far as it means what the expected one means, in whatever words",
     "set_f1": "an answer is a list in any order; what is missing and what is too much both cost",
     "list_order": "an answer is a list in a certain order; a wrong order, what is missing and what is too much cost",
     "json_fields": "an answer is JSON; every right field counts",

@@ -19,6 +19,7 @@ from optimizer.models.function import caller_endpoint
 from optimizer.models.providers import Endpoint
 from optimizer.prompt.program import Programs
 from optimizer.task.load import load_task
+from optimizer.task.metrics.build import build_metric
 from optimizer.task.task import Task
 from optimizer.testing.fake_server import Messages
 from optimizer.types import Role, Score
@@ -64,6 +65,17 @@ def test_the_programs_may_be_the_callers(task: Task, tmp_path: Path) -> None:
     ):
         assert session.programs is programs
         assert session.evaluator.programs is programs
+
+
+def test_a_metric_of_meanings_has_the_embedder_of_the_demos(task: Task, tmp_path: Path) -> None:
+    config = RunConfig(task="sorting", models=Models(task=ModelConfig(model="callable/answer")))
+    sorting = task.changed(metric=build_metric("semantic_similarity", task.outputs, tmp_path))
+    with (
+        closing(Ledger(tmp_path / "ledger.db")) as ledger,
+        open_session(sorting, config, ledger, in_memory(config)) as session,
+    ):
+        assert session.task.metric.embed is session.programs.embed  # type: ignore[attr-defined]
+        assert all(0 <= score <= 1 for score in asyncio.run(scores(session)))
 
 
 def test_what_was_opened_is_closed_where_the_next_thing_fails(

@@ -30,7 +30,9 @@ def test_listed_outputs_stand_in_the_order_of_the_input(listed: Any, ordered: An
 
 
 def test_of_every_builtin_metric_it_is_told_what_it_rewards() -> None:
-    assert REWARDS.keys() == {*BUILTINS, *STATISTICS} - {"f_beta"}, "which says which label counts"
+    assert REWARDS.keys() == {*BUILTINS, *STATISTICS, "semantic_similarity"} - {"f_beta"}, (
+        "which says which label counts"
+    )
 
 
 @pytest.mark.parametrize(

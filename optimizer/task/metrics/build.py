@@ -34,6 +34,8 @@ from optimizer.task.metrics.own import python_metric
 from optimizer.task.metrics.pattern import RegexOptions, regex_check, regex_match
 from optimizer.task.metrics.rubric import JudgeOptions
 from optimizer.task.metrics.running import RUNNING, running_metric
+from optimizer.task.metrics.similarity import NAME as SIMILARITY
+from optimizer.task.metrics.similarity import SimilarityMetric
 from optimizer.task.metrics.structure import (
     JsonOptions,
     Rule,
@@ -87,7 +89,7 @@ STATISTICS: Mapping[str, type[StatisticOptions]] = {
     "f_beta": FBetaOptions,
     "matthews": StatisticOptions,
 }
-NAMES = (*BUILTINS, COMPOSITE, *STATISTICS)
+NAMES = (*BUILTINS, SIMILARITY, COMPOSITE, *STATISTICS)
 # What compares one field inside of a JSON object.
 _INSIDE = tuple(name for name in BUILTINS if name not in ("choice", "json_fields"))
 
@@ -109,6 +111,10 @@ def build_metric(
         return python_metric(str(reference), folder, source)
     if name == JUDGE:
         return JudgeMetric(validate(JudgeOptions, options, f"{source}: metric {name}", TaskError))
+    if name == SIMILARITY:
+        validate(Options, options, f"{source}: metric {name}", TaskError)
+        _check_types(name, _TEXTS, outputs, f"{source}: metric")
+        return SimilarityMetric(tuple(outputs))
     if name == COMPOSITE:
         return _composite(options, outputs, source)
     if name in STATISTICS:
@@ -229,6 +235,8 @@ def _equal(spec: FieldSpec, expected: Any, seen: Any) -> tuple[float, str]:
 
 def builtin_of(metric: Metric) -> dict[str, Any] | None:
     """Return what `build_metric` makes a built-in metric of, as plain data; None where it is the user's function."""
+    if isinstance(metric, SimilarityMetric):
+        return {"name": metric.name}
     if isinstance(metric, (CompositeMetric, StatisticMetric)):
         return {"name": metric.name, **metric.options.model_dump(mode="json", exclude_defaults=True)}
     if not isinstance(metric, FieldMetric) or metric.name not in BUILTINS:
@@ -266,13 +274,16 @@ def _parsed(spec: str | Mapping[str, Any], source: str) -> tuple[str, dict[str, 
 
 
 def _check_outputs(name: str, options: Options, outputs: Mapping[str, FieldSpec], source: str) -> None:
-    types = BUILTINS[name].types
-    for field, spec in outputs.items():
-        if spec.type not in types:
-            what = f"{source}: {name} cannot compare '{field}', which is {spec.type}"
-            raise TaskError(what, f"{name} compares {', '.join(sorted(types))}; or use exact_match.")
+    _check_types(name, BUILTINS[name].types, outputs, source)
     if misfit := options.misfit(outputs):
         raise TaskError(f"{source} {name}: {misfit}", "Change the output's type, or leave the option out.")
     if name == "choice" and not any(spec.choices for spec in outputs.values()):
         what = f"{source}: choice needs an output with choices, and {', '.join(outputs)} has none"
         raise TaskError(what, "List the choices in the output, or use exact_match.")
+
+
+def _check_types(name: str, types: frozenset[str], outputs: Mapping[str, FieldSpec], source: str) -> None:
+    for field, spec in outputs.items():
+        if spec.type not in types:
+            what = f"{source}: {name} cannot compare '{field}', which is {spec.type}"
+            raise TaskError(what, f"{name} compares {', '.join(sorted(types))}; or use exact_match.")

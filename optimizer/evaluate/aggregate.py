@@ -10,7 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from optimizer.evaluate.statistics import Z95, Interval, difference, interval, mean
-from optimizer.task.metrics.population import Pair, Statistic
+from optimizer.task.metrics.population import Cell, Statistic
+from optimizer.task.metrics.worst import NAME as WORST
+from optimizer.task.metrics.worst import WorstSlice
 from optimizer.types import Failure, Score
 
 Result = Score | Failure
@@ -64,7 +66,7 @@ class Mean:
 
 @dataclass(frozen=True)
 class Population:
-    """A statistic of pairs of labels, such as macro-F1.
+    """A statistic of pairs of labels, such as macro-F1, or of the scores by slice.
 
     Each example's number is its influence, so that candidates are raced by paired differences as ever. The intervals
     are the jackknife's, T ± 1.96·√(Σψ²/(n − 1)/n) with the influences ψ about their mean. As the few examples of a
@@ -74,22 +76,22 @@ class Population:
     end of a difference misses 3.5 % at most, where the bootstrap's misses up to 8 % and the plain jackknife's 14 %.
     """
 
-    statistic: Statistic
+    statistic: Statistic | WorstSlice
 
     def numbers(self, results: Sequence[Result]) -> list[float]:
         """Return each answer's influence."""
-        answered = iter(self.statistic.influences(_pairs([r for r in results if isinstance(r, Score)])).tolist())
+        answered = iter(self.statistic.influences(_cells([r for r in results if isinstance(r, Score)])).tolist())
         return [next(answered) if isinstance(result, Score) else math.nan for result in results]
 
     def score(self, scores: Sequence[Score]) -> float:
         """Return the statistic."""
-        return self.statistic.of(_pairs(scores))
+        return self.statistic.of(_cells(scores))
 
     def interval(self, scores: Sequence[Score]) -> Interval:
         """Return its interval, within the range that it has."""
         if not scores:
             return self.statistic.least, 1.0
-        pairs = _pairs(scores)
+        pairs = _cells(scores)
         right, wrong, weights = _added(pairs, self.statistic.labels)
         influences = self.statistic.influences([*pairs, *right, *wrong], weights)
         return _interval(influences, weights, self.statistic.of(pairs), (self.statistic.least, 1.0))
@@ -99,7 +101,7 @@ class Population:
         span = 1 - self.statistic.least
         if not ours:
             return 0.0, (-span, span)
-        mine, rival = _pairs(ours), _pairs(theirs)
+        mine, rival = _cells(ours), _cells(theirs)
         right, wrong, weights = _added(mine, self.statistic.labels)
         gains = self.statistic.influences([*mine, *right, *wrong], weights)
         gains -= self.statistic.influences([*rival, *wrong, *right], weights)
@@ -108,7 +110,7 @@ class Population:
 
     def as_if(self, score: Score, right: bool) -> Score:
         """Return an answer that is the label, or none."""
-        truth, _ = _pairs([score])[0]
+        truth = _cells([score])[0][0]
         return replace(score, value=float(right), pair=(truth, truth if right else ""))
 
 
@@ -118,7 +120,7 @@ MEAN = Mean()
 def aggregate_of(metric: object) -> Aggregate:
     """Return how scores become one by a task's metric: by its statistic, where it has one."""
     statistic = getattr(metric, "statistic", None)
-    return Population(statistic) if isinstance(statistic, Statistic) else MEAN
+    return Population(statistic) if isinstance(statistic, (Statistic, WorstSlice)) else MEAN
 
 
 def statistic_of(metric: object) -> dict[str, Any] | None:
@@ -129,7 +131,11 @@ def statistic_of(metric: object) -> dict[str, Any] | None:
 
 def aggregate_from(statistic: Mapping[str, Any] | None) -> Aggregate:
     """Rebuild what `statistic_of` described."""
-    return MEAN if statistic is None else Population(Statistic.from_json(statistic))
+    if statistic is None:
+        return MEAN
+    if statistic["kind"] == WORST:
+        return Population(WorstSlice(statistic["label"], statistic["beta"]))
+    return Population(Statistic.from_json(statistic))
 
 
 def answers(results: Sequence[Result]) -> list[Score]:
@@ -141,22 +147,23 @@ def _values(scores: Sequence[Score]) -> list[float]:
     return [score.value for score in scores]
 
 
-def _pairs(scores: Sequence[Score]) -> list[Pair]:
-    pairs = [score.pair for score in scores]
-    if None in pairs:
+def _cells(scores: Sequence[Score]) -> list[Cell]:
+    cells = [(*score.pair, score.value) for score in scores if score.pair is not None]
+    if len(cells) < len(scores):
         raise ValueError("a score without the labels that it was made of has no place in a statistic of labels")
-    return [pair for pair in pairs if pair is not None]
+    return cells
 
 
-def _added(pairs: Sequence[Pair], known: Sequence[str]) -> tuple[list[Pair], list[Pair], np.ndarray]:
-    """Return a right and a wrong answer to each label, and the weights of all answers with these behind them.
+def _added(pairs: Sequence[Cell], known: Sequence[str]) -> tuple[list[Cell], list[Cell], np.ndarray]:
+    """Return a right and a wrong answer to each label, or slice, and the weights of all answers with these behind them.
 
     The wrong one is the label that comes next among those `known` that have an example.
     """
-    there = {truth for truth, _ in pairs}
-    labels = [label for label in known if label in there]
-    right = [(label, label) for label in labels]
-    wrong = list(zip(labels, [*labels[1:], labels[0] if len(labels) > 1 else ""], strict=True))
+    there = {cell[0] for cell in pairs}
+    labels = [label for label in known or sorted(there) if label in there]
+    right = [(label, label, 1.0) for label in labels]
+    others = [*labels[1:], labels[0] if len(labels) > 1 else ""]
+    wrong = [(label, other, 0.0) for label, other in zip(labels, others, strict=True)]
     weight = min(1.0, MOST_ADDED * len(pairs) / (2 * len(labels)))
     return right, wrong, np.concatenate([np.ones(len(pairs)), np.full(2 * len(labels), weight)])
 

@@ -13,6 +13,7 @@ from optimizer.task.metrics.base import Metric
 from optimizer.task.metrics.build import builtin_of
 from optimizer.task.metrics.composite import CompositeMetric
 from optimizer.task.metrics.judge import JudgeMetric
+from optimizer.task.metrics.worst import WorstSliceMetric
 from optimizer.task.schema import FieldSpec
 from optimizer.task.task import Task
 from optimizer.types import Example
@@ -41,6 +42,8 @@ def reward_of(metric: Metric) -> str:
     """Return what a metric rewards, in words, with what its options ask for; "" for a metric of the user's own."""
     if isinstance(metric, CompositeMetric):
         return _composite_reward(metric)
+    if isinstance(metric, WorstSliceMetric):
+        return f"{reward_of(metric.inner)}; of the kinds of inputs, by {metric.options.by}, the worst counts most"
     if isinstance(metric, JudgeMetric):
         criteria = "; ".join(f"{name}: {criterion.description}" for name, criterion in metric.criteria.items())
         return f"an answer is graded for each of these: {criteria}"

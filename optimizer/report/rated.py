@@ -133,7 +133,7 @@ def _pairs(ledger: Reader, run_dir: Path) -> tuple[list[_Pair], str]:
         remedy = f"Let it finish with `metier resume {run_dir}`."
         raise LedgerError(f"{run_dir}: this run has not come to its test", remedy)
     if report.statistic is not None:
-        what = f"{run_dir}: its score is {report.statistic['kind']} of labels, no mean that people could give"
+        what = f"{run_dir}: its score is {report.statistic['kind']}, no mean that people could give"
         raise LedgerError(what, "People score answers of a run whose metric scores each answer by itself.")
     if report.seed.candidate.id == report.winner.candidate.id:
         raise LedgerError(f"{run_dir}: the winner is the seed", "There is nothing to compare.")

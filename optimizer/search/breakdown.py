@@ -9,6 +9,7 @@ from optimizer.evaluate.aggregate import MEAN, Aggregate, Population
 from optimizer.ledger.result import Part
 from optimizer.search.verdict import Outcome
 from optimizer.task.metrics.population import Statistic
+from optimizer.task.metrics.worst import WorstSlice
 from optimizer.types import Example, Failure, Score
 
 Result = Score | Failure
@@ -22,8 +23,9 @@ def by_part(outcome: Outcome) -> list[Part]:
     An answer that could not be read, or a call that the prompt made fail, has no parts: each counts as 0. A statistic
     of labels has each label's F1 as its parts. The intervals are of 95 % each, not of all together.
     """
-    if isinstance(outcome.seed.aggregate, Population):
-        return _by_label(outcome, outcome.seed.aggregate.statistic)
+    statistic = outcome.seed.aggregate.statistic if isinstance(outcome.seed.aggregate, Population) else None
+    if isinstance(statistic, Statistic):
+        return _by_label(outcome, statistic)
     return [
         _part(name, [(_of(name, seed), _of(name, winner)) for seed, winner in _pairs(outcome, name)], MEAN)
         for name in _names(outcome)
@@ -39,7 +41,10 @@ def by_slice(outcome: Outcome, examples: Sequence[Example]) -> list[Part]:
                 groups.setdefault(name, []).append((seed, winner))
     columns = list(dict.fromkeys(column for column, _ in groups))
     order = sorted(groups, key=lambda group: (columns.index(group[0]), -len(groups[group]), group[1]))
-    return [_part(f"{column}: {value}", groups[column, value], outcome.seed.aggregate) for column, value in order]
+    aggregate = outcome.seed.aggregate
+    # Within a slice there is no worst one.
+    alike = MEAN if isinstance(aggregate, Population) and isinstance(aggregate.statistic, WorstSlice) else aggregate
+    return [_part(f"{column}: {value}", groups[column, value], alike) for column, value in order]
 
 
 def _by_label(outcome: Outcome, statistic: Statistic) -> list[Part]:

@@ -19,6 +19,7 @@ from optimizer.task.instruction import check_placeholders, read_instruction
 from optimizer.task.metrics.base import BuiltIn, Metric
 from optimizer.task.metrics.build import OWN, build_metric, metric_name
 from optimizer.task.metrics.running import RUNNING, RunningMetric
+from optimizer.task.metrics.worst import WorstSliceMetric
 from optimizer.task.parts import Parts, make_parts
 from optimizer.task.rows import Reading, Row
 from optimizer.task.schema import DataSpec, TaskFile, TaskSpec
@@ -72,6 +73,8 @@ def checked_task(
     Raises TaskError for what is wrong in the data, and where the instruction has a placeholder that is no input, the
     metric refuses an expected answer, a split is too small, or two splits share an input.
     """
+    if isinstance(metric, WorstSliceMetric):
+        _check_slice(metric.options.by, spec, source)
     notes = check_placeholders(spec.instruction, spec.inputs, source) if module is None else ()
     for examples in parts.examples.values():
         _check_expected(metric, examples, parts.problems)
@@ -150,7 +153,14 @@ def _read(data: DataSpec, folder: Path, reading: Reading) -> dict[str, tuple[Seq
     return {part: (read_rows(folder / name, name, reading), name) for part, name in files.items() if name is not None}
 
 
+def _check_slice(by: str, spec: TaskSpec, source: str) -> None:
+    if by not in spec.slices:
+        what = f"{source}: metric worst_slice: '{by}' is none of the task's slices"
+        raise TaskError(what, f"Name the column: slices: [{', '.join((*spec.slices, by))}].")
+
+
 def _check_expected(metric: Metric, examples: Sequence[Example], problems: Problems) -> None:
+    metric = metric.inner if isinstance(metric, WorstSliceMetric) else metric
     # An expected answer that is itself scored under 1 can never be met: the label or the metric is wrong.
     # The user's own function is not asked: it may be slow, or cost money.
     if isinstance(metric, RunningMetric):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.jobs import LABELS, TRUTH, lighten, make_task, metier, rule, settings, write_config
+from support.jobs import LABELS, TRUTH, lighten, make_task, metier, rows, rule, settings, text_of, write_config
 
 import optimizer.job.stages
 import optimizer.prompt.overlap
@@ -25,7 +25,7 @@ from optimizer.ledger.result import Report
 from optimizer.ledger.trials import all_trials
 from optimizer.report.audit import audit_of
 from optimizer.report.compare import compare
-from optimizer.testing.fake_server import FakeServer
+from optimizer.testing.fake_server import FakeServer, Messages
 
 pytestmark = pytest.mark.timeout(60)
 TOP = {
@@ -339,3 +339,33 @@ def test_a_statistic_of_all_answers_is_what_is_searched_for_and_proven(run: Run,
     with closing(Reader(report.run_dir / "ledger.db")) as ledger:
         trials = [trial for trial in all_trials(ledger) if trial.state == "complete"]
     assert all(trial.low <= trial.score <= trial.high for trial in trials if trial.score is not None)
+
+
+def test_the_worst_slice_may_be_what_is_searched_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plain turns are right on all mails and on no call, a block of text on half of the mails and on all calls."""
+    lighten(monkeypatch.setattr)
+    places = ("north", "south")  # of twelve: whoever calls is from there
+    made = [{**row, "source": "phone" if row["text"].split()[1] in places else "mail"} for row in rows()]
+    by_text = {row["text"]: row for row in made}
+
+    def answers(messages: Messages) -> str:
+        asked = text_of(messages[-1])
+        row = by_text[next(text for text in by_text if text in asked)]
+        half = row["text"].split()[1] in ("east", "west", "upper", "lower", "inner")
+        right = row["source"] == "mail" if asked == row["text"] else not half
+        return row["kind"] if right else next(label for label in LABELS if label != row["kind"])
+
+    search = {"trials": 4, "formats": ["turns", "block"], "demos": {"counts": [0]}, "race": "careful"}
+    found = []
+    with FakeServer(answers) as server:
+        for name, metric in (("mean", "choice"), ("worst", {"name": "worst_slice", "of": "choice", "by": "source"})):
+            shares = {"train": 0.2, "validation": 0.4, "test": 0.4}
+            task = make_task(tmp_path / name, made, metric=metric, slices=["source"], split=shares)
+            data = settings(task, server.api_base, run_dir=str(tmp_path / f"out {name}"), search=search)
+            found.append(run_config(write_config(tmp_path / f"{name}.yaml", data)))
+    by_mean, by_worst = ({one.name: one.winner for one in report.slices} for report in found)
+    assert by_mean == {"source: mail": 1.0, "source: phone": 0.0}
+    assert by_worst["source: phone"] == 1.0
+    assert 0.3 < by_worst["source: mail"] < 0.7
+    assert found[1].verdict == "improved"
+    assert found[1].winner.test_score > found[1].seed.test_score + 0.3

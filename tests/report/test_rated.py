@@ -139,5 +139,5 @@ def test_a_run_without_two_prompts_or_without_means_is_refused(report: MakeRepor
             write_sample(tmp_path, 9, 0, tmp_path / "rate.csv")
         statistic = {"kind": "macro_f1", "labels": ["a", "b"], "label": None, "beta": 1.0}
         put_result(ledger, replace(report(), statistic=statistic), "{}")
-        with pytest.raises(LedgerError, match="its score is macro_f1 of labels"):
+        with pytest.raises(LedgerError, match="its score is macro_f1, no mean"):
             write_sample(tmp_path, 9, 0, tmp_path / "rate.csv")

@@ -44,6 +44,9 @@ from optimizer.task.metrics.structure import (
     json_parts,
     parts_by_rules,
 )
+from optimizer.task.metrics.worst import NAME as WORST
+from optimizer.task.metrics.worst import VERSION as WORST_VERSION
+from optimizer.task.metrics.worst import WorstSliceMetric, WorstSliceOptions
 from optimizer.task.schema import FieldSpec
 from optimizer.task.text import equal
 from optimizer.types import digest
@@ -89,7 +92,7 @@ STATISTICS: Mapping[str, type[StatisticOptions]] = {
     "f_beta": FBetaOptions,
     "matthews": StatisticOptions,
 }
-NAMES = (*BUILTINS, SIMILARITY, COMPOSITE, *STATISTICS)
+NAMES = (*BUILTINS, SIMILARITY, COMPOSITE, *STATISTICS, WORST)
 # What compares one field inside of a JSON object.
 _INSIDE = tuple(name for name in BUILTINS if name not in ("choice", "json_fields"))
 
@@ -119,6 +122,8 @@ def build_metric(
         return _composite(options, outputs, source)
     if name in STATISTICS:
         return _statistic(name, options, outputs, f"{source}: metric {name}")
+    if name == WORST:
+        return _worst_slice(options, outputs, folder, source)
     if name in RUNNING:
         return running_metric(name, options, outputs, folder, source)
     return _field_metric(name, options, outputs, f"{source}: metric", (*NAMES, *RUNNING, JUDGE, "python"))
@@ -184,6 +189,20 @@ def _composite(options: Mapping[str, Any], outputs: Mapping[str, FieldSpec], sou
     return CompositeMetric(COMPOSITE, version, tuple(outputs), chosen, members)
 
 
+def _worst_slice(
+    options: Mapping[str, Any], outputs: Mapping[str, FieldSpec], folder: Path, source: str
+) -> WorstSliceMetric:
+    """Return the metric that is another one's, of the worst slice of the examples."""
+    chosen = validate(WorstSliceOptions, options, f"{source}: metric {WORST}", TaskError)
+    name, _ = _parsed(chosen.of, f"{source}: metric {WORST}: of")
+    if name in (WORST, JUDGE, SIMILARITY, *STATISTICS):
+        what = f"{source}: metric {WORST}: of: {name} has no slices"
+        raise TaskError(what, "Name a metric that scores each answer by itself, and asks no model.")
+    inner = build_metric(chosen.of, outputs, folder, source)
+    version = _version(WORST_VERSION, chosen, [f"{inner.name}@{inner.version}"])
+    return WorstSliceMetric(inner, chosen, version)
+
+
 def _statistic(name: str, options: Mapping[str, Any], outputs: Mapping[str, FieldSpec], source: str) -> StatisticMetric:
     """Return the metric that is a statistic of all answers to one output."""
     from optimizer.task.metrics.population import Kind, Statistic  # numpy, which no other task needs
@@ -237,6 +256,8 @@ def builtin_of(metric: Metric) -> dict[str, Any] | None:
     """Return what `build_metric` makes a built-in metric of, as plain data; None where it is the user's function."""
     if isinstance(metric, SimilarityMetric):
         return {"name": metric.name}
+    if isinstance(metric, WorstSliceMetric):
+        return builtin_of(metric.inner)  # a saved prompt votes as its answers are scored
     if isinstance(metric, (CompositeMetric, StatisticMetric)):
         return {"name": metric.name, **metric.options.model_dump(mode="json", exclude_defaults=True)}
     if not isinstance(metric, FieldMetric) or metric.name not in BUILTINS:

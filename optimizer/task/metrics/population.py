@@ -15,6 +15,8 @@ import numpy as np
 Kind = Literal["macro_f1", "balanced_accuracy", "f_beta", "matthews"]
 # (the label that is right, the label that was answered, "" where none could be read)
 Pair = tuple[str, str]
+# (the label that is right, or the slice of an example; the label that was answered; the score of the answer)
+Cell = tuple[str, str, float]
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,11 @@ class Statistic:
         """The least that it can be; the most is 1."""
         return -1.0 if self.kind == "matthews" else 0.0
 
-    def of(self, pairs: Sequence[Pair], weights: np.ndarray | None = None) -> float:
+    def of(self, pairs: Sequence[Pair | Cell], weights: np.ndarray | None = None) -> float:
         """Return the statistic of some answers, each as many times as its weight says; 0.0 of none."""
         return self._value_and_slope(self._counts(*self._numbers(pairs), weights))[0]
 
-    def influences(self, pairs: Sequence[Pair], weights: np.ndarray | None = None) -> np.ndarray:
+    def influences(self, pairs: Sequence[Pair | Cell], weights: np.ndarray | None = None) -> np.ndarray:
         """Return what each answer says of the statistic: their mean is the statistic itself.
 
         It is T + n·∂T/∂w of an answer's weight w, the pseudo-value of the infinitesimal jackknife (Jaeckel 1972; Efron
@@ -83,10 +85,10 @@ class Statistic:
         """Rebuild it from `to_json`'s data."""
         return cls(data["kind"], tuple(data["labels"]), data["label"], data["beta"])
 
-    def _numbers(self, pairs: Sequence[Pair]) -> tuple[np.ndarray, np.ndarray]:
+    def _numbers(self, pairs: Sequence[Pair | Cell]) -> tuple[np.ndarray, np.ndarray]:
         """Return the numbers of the labels that are right, and of those that were answered; the last is of no label."""
         number = {label: index for index, label in enumerate(self.labels)}
-        found = [[number.get(label, len(number)) for label in pair] for pair in pairs]
+        found = [[number.get(label, len(number)) for label in pair[:2]] for pair in pairs]
         table = np.array(found, dtype=int).reshape(-1, 2)
         return table[:, 0], table[:, 1]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import TaskError
 from optimizer.system.limits import shorten
-from optimizer.task.metrics.base import WIDTH, BuiltIn, Grade
+from optimizer.task.metrics.base import WIDTH, Grade
 from optimizer.task.metrics.overlap import references, whole
 from optimizer.task.text import fold
 from optimizer.types import Example
@@ -28,7 +28,7 @@ _TURN = threading.Lock()
 
 
 @dataclass(frozen=True)
-class SimilarityMetric(BuiltIn):
+class SimilarityMetric:
     """The cosine of answer and expected text, 0 where it is negative; of several outputs the mean.
 
     Sentence embeddings of all-MiniLM-L6-v2 (Reimers & Gurevych 2019, arXiv:1908.10084). `embed` is there once a run has

@@ -111,7 +111,12 @@ def test_a_field_that_no_expected_answer_has_is_named() -> None:
 
 def test_a_metric_without_options_has_the_version_that_it_had_before_it_had_any() -> None:
     assert {build_metric(name, TEXT, Path()).version for name in BUILTINS if name != "choice"} == {"1"}
-    assert [name for name in NAMES if name not in BUILTINS] == ["semantic_similarity", "composite", *STATISTICS]
+    assert [name for name in NAMES if name not in BUILTINS] == [
+        "semantic_similarity",
+        "composite",
+        *STATISTICS,
+        "worst_slice",
+    ]
 
 
 def test_an_answer_may_be_like_any_of_several_references() -> None:

@@ -25,11 +25,16 @@ MANNERS = {
 LONGEST_WHY = 200
 
 
-def make_client(uri: str) -> MlflowClient:
-    """Return a client whose requests end within our patience; raises what MLflow raises."""
+def mind_manners() -> None:
+    """Tell MLflow how to behave: before it is imported, when it reads some of it."""
     for name, value in MANNERS.items():
         os.environ.setdefault(name, value)
     bypass_proxies()
+
+
+def make_client(uri: str) -> MlflowClient:
+    """Return a client whose requests end within our patience; raises what MLflow raises."""
+    mind_manners()
     from mlflow.tracking import MlflowClient
 
     return MlflowClient(tracking_uri=uri)

@@ -26,7 +26,7 @@ from optimizer.task.split import make_splits
 from optimizer.task.sql import read_sql
 from optimizer.task.task import Task
 from optimizer.task.text import Problems
-from optimizer.task.traces import read_traces
+from optimizer.task.traces import Window, read_traces
 from optimizer.task.userfile import find_inside
 from optimizer.types import Example
 
@@ -38,10 +38,10 @@ _NOT_RUN = "Correct the data, or the options of the metric."
 _REFUSED = "The metric refuses the expected answer itself: correct it, or choose another metric."
 
 
-def load_task(path: str | Path, *, scored: bool = True, as_of: int | None = None) -> Task:
+def load_task(path: str | Path, *, scored: bool = True, window: Window | None = None) -> Task:
     """Return the task at `path`: a folder with a task.yaml, a YAML file, or a name under ./tasks.
 
-    Of traces only those are read that were there at `as_of`, in ms since 1970; by default now.
+    Of MLflow's traces those in the `window` are read, where there is one.
 
     Where nothing is to be `scored`, no code of the task's runs: exact_match stands in the place of its own function,
     and of a metric that runs answers, which this machine may not be able to contain.
@@ -59,7 +59,7 @@ def load_task(path: str | Path, *, scored: bool = True, as_of: int | None = None
     metric = build_metric("exact_match" if stands_in else written.metric, written.outputs, folder, source)
     data, facts = written.data, dict[str, object]()
     reading = Reading(data.sample, written.split.seed, data.sheet, Problems(repairs=True), facts=facts)
-    rows = _read(written, folder, reading, as_of)
+    rows = _read(written, folder, reading, window or Window())
     parts = make_parts(rows, written, reading.problems, data.repair, reading.notes)
     task = checked_task(written, parts, metric, source, folder, written.program)
     return task.changed(file=file, origin=facts)
@@ -133,12 +133,12 @@ def read_data(written: TaskFile, folder: Path) -> dict[str, tuple[Sequence[Row],
     Raises TaskError for rows that cannot be read.
     """
     reading = Reading(written.data.sample, written.split.seed, written.data.sheet)
-    parts = _read(written, folder, reading, None)
+    parts = _read(written, folder, reading, Window())
     reading.problems.refuse()
     return parts
 
 
-def _read(written: TaskFile, folder: Path, reading: Reading, as_of: int | None) -> dict[str, tuple[Sequence[Row], str]]:
+def _read(written: TaskFile, folder: Path, reading: Reading, window: Window) -> dict[str, tuple[Sequence[Row], str]]:
     """Return the rows of each part, and the name that messages have for them."""
     data = written.data
     if data.hf is not None:
@@ -147,7 +147,7 @@ def _read(written: TaskFile, folder: Path, reading: Reading, as_of: int | None) 
         return {"all": (read_sql(data.sql, folder, reading), "sql")}
     if data.mlflow is not None:
         columns = {name: written.fields.get(name, name) for name in written.outputs}
-        rows = read_traces(data.mlflow, columns, folder, reading, as_of)
+        rows = read_traces(data.mlflow, columns, folder, reading, window)
         return {"all": (rows, f"mlflow: {data.mlflow.experiment}")}
     if data.folder is not None:
         labels = None if data.labels is None else folder / data.labels

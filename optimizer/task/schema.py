@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 
 from optimizer.config.strict import Strict
 from optimizer.errors import did_you_mean
 from optimizer.task.text import fold
 
 FieldType = Literal["str", "int", "float", "bool", "list[str]", "json"]
+LAST_RUN = "last run"  # as `since`: traces after those of the last run
 Repair = Literal["trim", "fold_case", "drop_blank", "drop_duplicates", "drop_conflicting"]
 Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 
@@ -139,7 +140,10 @@ class MlflowSpec(Strict):
         default=None,
         description="MLflow's address, or the name of an environment variable that holds it: MLFLOW_TRACKING_URI.",
     )
-    since: str | None = Field(default=None, description="Traces after this time only, such as 2026-01-05T18:00Z.")
+    since: str | None = Field(
+        default=None,
+        description="Traces after this time only, such as 2026-01-05T18:00Z; or after those of the `last run`.",
+    )
     until: str | None = Field(default=None, description="Traces up to this time only.")
     inputs: str | None = Field(
         default=None, description="Where in the request its columns lie, such as body.ticket; else the whole."
@@ -163,19 +167,20 @@ class MlflowSpec(Strict):
 
     @field_validator("since", "until", mode="before")
     @classmethod
-    def _is_a_time(cls, value: Any) -> Any:
+    def _is_a_time(cls, value: Any, info: ValidationInfo) -> Any:
         if isinstance(value, dt.date):  # as YAML reads it
             value = value.isoformat()
-        if isinstance(value, str):
+        if isinstance(value, str) and not (value == LAST_RUN and info.field_name == "since"):
             try:
                 dt.datetime.fromisoformat(value)
             except ValueError:
-                raise ValueError("write a time such as 2026-01-05 or 2026-01-05T18:00Z") from None
+                more = f", or {LAST_RUN}" if info.field_name == "since" else ""
+                raise ValueError(f"write a time such as 2026-01-05 or 2026-01-05T18:00Z{more}") from None
         return value
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
-        since, until = milliseconds(self.since), milliseconds(self.until)
+        since, until = None if self.since == LAST_RUN else milliseconds(self.since), milliseconds(self.until)
         if since is not None and until is not None and since >= until:
             raise ValueError("since must be before until")
         return self

@@ -9,16 +9,17 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from optimizer.errors import TaskError, did_you_mean
 from optimizer.system.files import LARGEST, is_file
-from optimizer.system.mlflow_client import make_client, why
+from optimizer.system.mlflow_client import make_client, mind_manners, why
 from optimizer.system.redact import hide_credentials, scrub
 from optimizer.task.rows import Reading, Records, Row, keep
-from optimizer.task.schema import MlflowSpec, milliseconds
+from optimizer.task.schema import LAST_RUN, MlflowSpec, milliseconds
 from optimizer.task.text import no_such_file
 from optimizer.task.trace_columns import EXPECTATION, FEEDBACK, Assessment, Rule, Summary, decoded, part_of
 from optimizer.types import digest
@@ -37,18 +38,36 @@ _METADATA = {"mlflow.trace.session": "trace_session", "mlflow.trace.user": "trac
 _FORM = 'Write "sqlite:///mlflow.db" or "http://host:5000" as data.mlflow.tracking_uri'
 
 
+@dataclass(frozen=True)
+class Window:
+    """Which traces a run may see: those after the ones of the last run, and as they were at a moment, in ISO 8601.
+
+    `since` is for a task that says `since: last run`; without `as_of` the moment is now.
+    """
+
+    since: str | None = None
+    as_of: str | None = None
+
+
 def read_traces(
-    spec: MlflowSpec, outputs: Mapping[str, str], folder: Path, reading: Reading, as_of: int | None = None
+    spec: MlflowSpec, outputs: Mapping[str, str], folder: Path, reading: Reading, window: Window | None = None
 ) -> list[Row]:
     """Read the traces of an experiment that count, the oldest first; `outputs` has the column of each output.
 
-    Only what was there at `as_of`, in ms since 1970, is seen: by default now. What was read is noted in the facts of
-    `reading`. Raises TaskError where MLflow cannot be reached, refuses the filter, or has no such traces.
+    What was read is noted in the facts of `reading`. Raises TaskError where MLflow cannot be reached, refuses the
+    filter, or has no such traces.
     """
+    mind_manners()
     from mlflow.exceptions import MlflowException
 
     uri = address_of(spec, folder)
-    moment = as_of if as_of is not None else time.time_ns() // 1_000_000
+    window = window or Window()
+    if spec.since == LAST_RUN:
+        after = "all are read, as no run of this task is known here" if window.since is None else window.since
+        reading.notes.append(f"{LABEL}: {spec.experiment}: traces since the {LAST_RUN}: {after}")
+        spec = spec.model_copy(update={"since": window.since})
+    moment = milliseconds(window.as_of)
+    moment = time.time_ns() // 1_000_000 if moment is None else moment
     try:
         return _Source(spec, uri, Rule(outputs, spec.approved, spec.sources), moment).read(reading)
     except TaskError:

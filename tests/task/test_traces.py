@@ -15,7 +15,7 @@ from optimizer.task.load import load_task
 from optimizer.task.rows import Reading, Row
 from optimizer.task.schema import MlflowSpec
 from optimizer.task.sources import sources_of
-from optimizer.task.traces import address_of, described, read_traces
+from optimizer.task.traces import Window, address_of, described, read_traces
 from optimizer.track.connect import connect
 
 from .conftest import WriteTask
@@ -51,9 +51,9 @@ def folder(made: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read(folder: Path, reading: Reading | None = None, as_of: int | None = None, **keys: Any) -> list[Row]:
+def read(folder: Path, reading: Reading | None = None, window: Window | None = None, **keys: Any) -> list[Row]:
     spec = MlflowSpec(**{"experiment": "support", "tracking_uri": URI} | keys)
-    return read_traces(spec, {"intent": "intent"}, folder, reading or Reading(), as_of)
+    return read_traces(spec, {"intent": "intent"}, folder, reading or Reading(), window)
 
 
 def test_traces_that_people_assessed_are_rows(folder: Path) -> None:
@@ -104,20 +104,26 @@ def test_a_task_of_traces(folder: Path, write_task: WriteTask) -> None:
 
 def test_a_second_night_has_the_new_traces_only(folder: Path, write_task: WriteTask) -> None:
     mlflow = {"experiment": "support", "filter": "tag.product = 'shop'", "tracking_uri": URI}
-    first = load_task(write_task(data={"mlflow": mlflow}), as_of=BEGUN + 19 * MINUTE)
+    first = load_task(write_task(data={"mlflow": mlflow}), window=Window(as_of="2026-01-01T00:19Z"))
     since = first.origin["traces"]["newest"]
     second = load_task(write_task(data={"mlflow": mlflow | {"since": since}}))
     messages = [{example.inputs["message"] for example in (*t.train, *t.validation, *t.test)} for t in (first, second)]
     assert [len(one) for one in messages] == [10, 10]
     assert messages[0].isdisjoint(messages[1])
+    last = load_task(write_task(data={"mlflow": mlflow | {"since": "last run"}}), window=Window(since=since))
+    assert (last.train, last.test) == (second.train, second.test)
+    assert last.notes[0] == f"mlflow: support: traces since the last run: {since}"
+    every = load_task(write_task(data={"mlflow": mlflow | {"since": "last run"}}))
+    assert every.notes[0].endswith("all are read, as no run of this task is known here")
+    assert every.origin["traces"]["since"] is None
 
 
 def test_what_came_later_is_not_seen_as_of_a_moment(folder: Path) -> None:
-    moment, uri = BEGUN + 400 * MINUTE, f"sqlite:///{folder}/mlflow.db"
-    before, late = read(folder, as_of=moment), [human("feedback", "correct", True, moment + 1)]
+    moment, uri, window = BEGUN + 400 * MINUTE, f"sqlite:///{folder}/mlflow.db", Window(as_of="2026-01-01T06:40Z")
+    before, late = read(folder, window=window), [human("feedback", "correct", True, moment + 1)]
     new = Logged(401, {"message": "new"}, {"intent": "bill"}, [human("feedback", "correct", True)])
     log(uri, "support", [new, Logged(310, {"message": "late"}, {"intent": "bill"}, late)])
-    assert read(folder, as_of=moment) == before
+    assert read(folder, window=window) == before
     assert {"new", "late"} <= {row.values["message"] for row in read(folder)}
 
 

@@ -10,6 +10,7 @@ from optimizer.config.schema import RunConfig
 from optimizer.errors import LedgerError
 from optimizer.ledger.facts import SOURCES
 from optimizer.ledger.reader import Reader
+from optimizer.ledger.result import is_finished
 from optimizer.system.files import is_file
 from optimizer.task.load import load_task, load_task_file
 from optimizer.task.schema import LAST_RUN
@@ -51,7 +52,7 @@ def _noted(folder: Path, finished: str | None = None) -> Mapping[str, str | None
     if not is_file(folder / "ledger.db"):
         return None
     with suppress(LedgerError), closing(Reader(folder / "ledger.db")) as ledger:
-        if finished is None or (ledger.meta("task_path") == finished and ledger.meta("result") is not None):
+        if finished is None or (ledger.meta("task_path") == finished and is_finished(ledger)):
             traces: Mapping[str, str | None] | None = (ledger.meta(SOURCES) or {}).get(FACTS)
             return traces
     return None

@@ -18,7 +18,7 @@ MINUTE = 60_000
 
 @dataclass
 class Logged:
-    """A trace to be written: its number, which is its minute, too, and what is in it."""
+    """A trace to be written: its number, by which its time is reckoned, and what is in it."""
 
     number: int
     inputs: Any
@@ -46,8 +46,8 @@ def human(kind: str, name: str, value: Any, at: int = BEGUN, source: str = "HUMA
     return make(name, value, source=by, create_time_ms=at, last_update_time_ms=at, **more)
 
 
-def log(uri: str, experiment: str, traces: Sequence[Logged], begun: int = BEGUN) -> str:
-    """Write traces, a minute between them; returns the experiment's id."""
+def log(uri: str, experiment: str, traces: Sequence[Logged], begun: int = BEGUN, step: int = MINUTE) -> str:
+    """Write traces, `step` ms between them; returns the experiment's id."""
     from mlflow.entities import Span, TraceInfo, TraceLocation, TraceState
     from mlflow.tracing.client import TracingClient
 
@@ -55,7 +55,7 @@ def log(uri: str, experiment: str, traces: Sequence[Logged], begun: int = BEGUN)
     tracing = TracingClient(client.tracking_uri)
     spans = []
     for one in traces:
-        start = (begun + one.number * MINUTE) * 1_000_000
+        start = (begun + one.number * step) * 1_000_000
         attributes = {"mlflow.traceRequestId": json.dumps(one.trace_id), "mlflow.spanType": '"CHAIN"'}
         for name, value in (("mlflow.spanInputs", one.inputs), ("mlflow.spanOutputs", one.outputs)):
             if value is not None:
@@ -79,7 +79,7 @@ def log(uri: str, experiment: str, traces: Sequence[Logged], begun: int = BEGUN)
         info = TraceInfo(
             trace_id=one.trace_id,
             trace_location=TraceLocation.from_experiment_id(where),
-            request_time=begun + one.number * MINUTE,
+            request_time=begun + one.number * step,
             execution_duration=1,
             state=TraceState.OK,
             trace_metadata=one.metadata,

@@ -61,7 +61,13 @@ def load_task(path: str | Path, *, scored: bool = True, window: Window | None = 
     reading = Reading(data.sample, written.split.seed, data.sheet, Problems(repairs=True), facts=facts)
     rows = _read(written, folder, reading, window or Window())
     parts = make_parts(rows, written, reading.problems, data.repair, reading.notes)
-    task = checked_task(written, parts, metric, source, folder, written.program)
+    try:
+        task = checked_task(written, parts, metric, source, folder, written.program)
+    except TaskError as problem:
+        if not facts:
+            raise
+        # Where few traces count, what is wrong is why the others do not.
+        raise TaskError(problem.what, "\n  ".join([problem.remedy, *reading.notes])) from None
     return task.changed(file=file, origin=facts)
 
 

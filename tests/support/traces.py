@@ -32,6 +32,10 @@ class Logged:
     def trace_id(self) -> str:
         return f"tr-{digest(self.number, 32)}"
 
+    def assessment_id(self, number: int) -> str:
+        """Return the id that an assessment is written with."""
+        return f"a-{digest([self.trace_id, number], 32)}"
+
     @property
     def root(self) -> str:
         return digest([self.number, "root"], 16)
@@ -94,7 +98,7 @@ def copies(one: Logged) -> list[Any]:
     """Return a trace's assessments, each with an id: several traces may share one in a test."""
     made = [copy.copy(assessment) for assessment in one.assessments]
     for number, assessment in enumerate(made):
-        assessment.assessment_id = f"a-{digest([one.trace_id, number], 32)}"
+        assessment.assessment_id = one.assessment_id(number)
     return made
 
 

@@ -245,3 +245,21 @@ def test_odd_traces_become_rows_or_are_told(folder: Path, write_task: WriteTask)
     mlflow = {"experiment": "odd", "tracking_uri": URI}
     with pytest.raises(TaskError, match=r"trace tr-\w+: 'message'"):
         load_task(write_task(data={"mlflow": mlflow}))
+
+
+def test_where_few_traces_count_it_is_told_why(folder: Path, write_task: WriteTask) -> None:
+    mlflow = {"experiment": "support", "tracking_uri": URI, "since": "2026-01-01T00:36Z", "until": "2026-01-01T01:00Z"}
+    with pytest.raises(TaskError, match=r"2 examples give .*\n(.*\n)*.*1 of 3 traces left out: without an expectation"):
+        load_task(write_task(data={"mlflow": mlflow}))
+
+
+def test_what_was_overridden_counts_until_then(folder: Path) -> None:
+    one = Logged(700, {"message": "m"}, {"intent": "bill"})
+    first = human("feedback", "correct", True, valid=False)
+    later = human("feedback", "correct", False, BEGUN + 800 * MINUTE, overrides=one.assessment_id(0))
+    one.assessments = [first, later]
+    kept = Logged(701, {"message": "n"}, {"intent": "bill"}, [human("feedback", "correct", True)])
+    log(f"sqlite:///{folder}/mlflow.db", "overridden", [one, kept])
+    for moment, messages in (("2026-01-01T13:00Z", ["m", "n"]), ("2026-01-01T14:00Z", ["n"])):
+        rows = read(folder, window=Window(as_of=moment), experiment="overridden")
+        assert [row.values["message"] for row in rows] == messages

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 import sqlite3
 import time
 from collections import Counter
@@ -12,12 +13,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from optimizer.errors import TaskError, did_you_mean
 from optimizer.system.files import LARGEST, is_file
 from optimizer.system.mlflow_client import make_client, mind_manners, why
-from optimizer.system.redact import hide_credentials, scrub
+from optimizer.system.redact import hide, hide_credentials, scrub, split_url
 from optimizer.task.rows import Reading, Records, Row, keep
 from optimizer.task.schema import LAST_RUN, MlflowSpec, milliseconds
 from optimizer.task.text import no_such_file
@@ -34,6 +35,7 @@ ADDRESS = "MLFLOW_TRACKING_URI"  # the variable that MLflow reads itself
 PAGE, BATCH = 100, 50  # traces that are asked for at once, without their spans and with them
 _SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
 _NAMES = ("failed call",)  # of traces that metier writes, besides "seed test" and "winner test"
+_SECRET = re.compile("key|token|secret|pass|pwd|credential", re.I)  # in the name of an address's option
 _METADATA = {"mlflow.trace.session": "trace_session", "mlflow.trace.user": "trace_user"}
 _FORM = 'Write "sqlite:///mlflow.db" or "http://host:5000" as data.mlflow.tracking_uri'
 
@@ -99,10 +101,11 @@ def address_of(spec: MlflowSpec, folder: Path) -> str:
             raise TaskError(f"{LABEL}: {named} is not set", f"Set it to MLflow's address. Or: {_FORM}.")
         text = os.environ[text]
     hide_credentials(text)
-    try:
-        scheme = urlsplit(text).scheme.partition("+")[0]
-    except ValueError:
-        scheme = ""
+    parts = split_url(text)
+    for name, value in () if parts is None else parse_qsl(parts.query):
+        if _SECRET.search(name):
+            hide(value)
+    scheme = "" if parts is None else parts.scheme.partition("+")[0]
     if scheme not in _SCHEMES and text != "databricks":
         raise TaskError(f"{LABEL}: {named} is no address of an MLflow that can be read", f"{_FORM}.")
     return _database_in(folder, text) if scheme == "sqlite" else text

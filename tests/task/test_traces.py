@@ -195,7 +195,7 @@ def test_what_is_refused(folder: Path, keys: dict[str, Any], message: str, monke
 def test_no_message_has_the_password(
     scheme: str, named: bool, write_task: WriteTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = f"{scheme}://ann:{PASSWORD}@127.0.0.1:1/shop"
+    url = f"{scheme}://ann:{PASSWORD}@127.0.0.1:1/shop?sslpassword={PASSWORD}"
     monkeypatch.setenv("TRACES", url)
     forms: list[Any] = [{"experiment": "support", "tracking_uri": "TRACES" if named else url}]
     if not named:
@@ -207,9 +207,9 @@ def test_no_message_has_the_password(
 
 
 def test_an_address_is_described_without_secrets(tmp_path: Path) -> None:
-    spec = MlflowSpec(experiment="x", tracking_uri="https://ann:pass-word-2@host:5000/team?token=x")
+    spec = MlflowSpec(experiment="x", tracking_uri="https://ann:pass-word-2@host:5000/team?token=to-ken-3")
     assert described(address_of(spec, tmp_path)) == "https://host:5000/team"
-    assert scrub("pass-word-2") == "***"
+    assert scrub("pass-word-2 to-ken-3") == "*** ***"
     assert described("databricks") == "databricks"
 
 

@@ -12,13 +12,14 @@ from optimizer.config.load import load_config
 from optimizer.config.schema import ModelConfig, RunConfig
 from optimizer.config.strict import Strict, validate
 from optimizer.errors import ConfigError, did_you_mean
+from optimizer.job.window import load_task_of
 from optimizer.models.dspy_lm import lm_config, lm_endpoint
 from optimizer.models.function import BYTES_PER_TOKEN, caller_endpoint
 from optimizer.models.providers import CALLABLE, Endpoint
 from optimizer.system.files import exists, is_file
 from optimizer.system.limits import shorten
 from optimizer.system.source import name_of
-from optimizer.task.load import find_task, load_task
+from optimizer.task.load import find_task
 from optimizer.task.task import Task
 from optimizer.types import Role
 
@@ -66,7 +67,7 @@ def read_arguments(
     config = validate(RunConfig, _merged(data, {**sections, "models": models}), SOURCE, ConfigError)
     endpoints: dict[Role, Endpoint] = {role: _endpoint(one, config) for role, one in own.items()}
     if any(config.models.by_role[role].model.startswith(f"{CALLABLE}/") for role in endpoints):
-        task = load_task(config.task) if task is None else task
+        task = load_task_of(config) if task is None else task
         note = f"a Python function reports no tokens: they are estimated, at {BYTES_PER_TOKEN} bytes a token"
         task = task.changed(notes=(*task.notes, note))
     return Arguments(config, task, endpoints)

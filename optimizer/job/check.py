@@ -17,6 +17,7 @@ from optimizer.evaluate.statistics import Interval
 from optimizer.job.eval import answers_to, asked_of, check_fits, named_judge
 from optimizer.job.finish import model_of
 from optimizer.job.load import load_prompt
+from optimizer.job.window import load_task_of
 from optimizer.prompt.saved import SavedPrompt
 from optimizer.report.clean import cell
 from optimizer.search.verdict import MOST_CUT, count_cut, cut_share
@@ -180,7 +181,7 @@ def _subject(source: str, task: str | None, trust: bool) -> tuple[str, SavedProm
             raise ConfigError(f"{source}: a saved prompt holds no examples", "Name its task: --task FOLDER.")
         return source, load_prompt(source, trust=trust), load_task(task)
     config = load_config(source)
-    on_task = load_task(task or config.task)
+    on_task = load_task_of(config) if task is None else load_task(task)
     best = None if config.run_dir is None else Path(config.run_dir) / "best.json"
     if best is None or not is_file(best):
         return f"the instruction of {on_task.name}", _seed(config, on_task), on_task

@@ -20,6 +20,7 @@ from optimizer.job.folder import mlflow_uri, run_path
 from optimizer.job.judge import refuse_judge
 from optimizer.job.session import asked_model, with_writer
 from optimizer.job.texts import judge_texts, mirror_texts, task_texts, writer_texts
+from optimizer.job.window import load_task_of
 from optimizer.models.embed import MODEL as EMBEDDER
 from optimizer.models.fleet import foreseen
 from optimizer.models.masks import masks_for
@@ -33,7 +34,6 @@ from optimizer.search.schedule import Schedule, make_schedule, refuse_few
 from optimizer.system.files import is_file
 from optimizer.system.loopback import is_loopback
 from optimizer.system.redact import split_url, without_credentials
-from optimizer.task.load import load_task
 from optimizer.task.program import calls_each
 from optimizer.task.task import Task
 from optimizer.types import Candidate, Role
@@ -114,7 +114,7 @@ def dry(config: RunConfig) -> Dry:
 
 
 async def _dry(config: RunConfig) -> Dry:
-    task = load_task(config.task)
+    task = load_task_of(config)
     refuse_judge(config, task)
     each = calls_each(task)
     refuse_few(config, each)

@@ -17,13 +17,13 @@ from optimizer.forecast.lengths import EXAMPLES, plan_of, price_in_role
 from optimizer.job.folder import make_run_dir
 from optimizer.job.judge import refuse_judge
 from optimizer.job.session import Session, open_session
+from optimizer.job.window import load_task_of
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.spend import CallStats, call_stats, usage_by_role
 from optimizer.models.fleet import Say
 from optimizer.report.words import failures_text
 from optimizer.search.ensembles import ensemble_size
 from optimizer.search.schedule import make_schedule, refuse_few
-from optimizer.task.load import load_task
 from optimizer.task.program import calls_each
 from optimizer.task.task import Task
 from optimizer.types import Candidate, Example
@@ -42,7 +42,7 @@ def estimate(config: RunConfig, say: Say = lambda text: None) -> Forecast:
 
 
 async def _estimate(config: RunConfig, say: Say) -> Forecast:
-    task = load_task(config.task)
+    task = load_task_of(config)
     refuse_judge(config, task)
     each = calls_each(task)
     refuse_few(config, each)

@@ -15,6 +15,7 @@ from optimizer.job.biases import biased
 from optimizer.job.finish import model_of
 from optimizer.job.load import load_prompt, note_trust
 from optimizer.job.resume import stored_config
+from optimizer.job.window import load_task_of
 from optimizer.ledger.answers import answers_of
 from optimizer.ledger.calls import calls_of
 from optimizer.ledger.facts import MODELS
@@ -23,7 +24,6 @@ from optimizer.ledger.result import result_of
 from optimizer.ledger.trials import Trial, all_trials
 from optimizer.prompt.saved import Doubts, SavedPrompt, carried, doubts_of
 from optimizer.system.files import is_file
-from optimizer.task.load import load_task
 from optimizer.task.metrics.base import Metric
 from optimizer.types import Candidate
 
@@ -94,7 +94,7 @@ def find_winner(run_dir: Path) -> Trial:
 def _trial_prompt(run_dir: Path, candidate: Candidate, trust: bool) -> SavedPrompt:
     """Return a trial's prompt as its run would save it, and with the same doubts: a ledger is a file, too."""
     config = stored_config(run_dir, asks=False)
-    task = load_task(config.task, scored=False)
+    task = load_task_of(config, scored=False)
     with closing(Reader(run_dir / "ledger.db")) as ledger:
         model = model_of(config, ledger).model_copy(update={"price": None})
         sha256 = (ledger.meta(MODELS) or {}).get("task", {}).get("sha256", "")

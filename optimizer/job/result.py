@@ -12,6 +12,7 @@ from optimizer.config.schema import RunConfig
 from optimizer.job.finish import model_of
 from optimizer.job.load import load_prompt
 from optimizer.job.study import study_of
+from optimizer.job.window import load_task_of
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import Report, Side
 from optimizer.ledger.trials import Trial, all_trials
@@ -22,7 +23,6 @@ from optimizer.report.curves import best_so_far
 from optimizer.report.figures import curve
 from optimizer.report.summary import summary
 from optimizer.report.words import demo_lines, settings_of
-from optimizer.task.load import load_task
 from optimizer.task.task import Task
 from optimizer.types import Candidate
 
@@ -93,7 +93,7 @@ class Result:
             program = programs_of_run(self._task, self.run_dir).build(candidate)
             return SavedPrompt(self._task, candidate, model, lm, program, privacy=self._config.privacy)
         saved = load_prompt(self.run_dir / "best.json").answered_by(model, lm)
-        return saved.run_by(self._task or load_task(self._config.task, scored=False)) if saved.doubts.program else saved
+        return saved.run_by(self._task or load_task_of(self._config, scored=False)) if saved.doubts.program else saved
 
     @cached_property
     def trials(self) -> pd.DataFrame:

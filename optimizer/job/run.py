@@ -22,12 +22,12 @@ from optimizer.job.mirror import catch_up
 from optimizer.job.notify import finished, notify, stopped
 from optimizer.job.resume import Claim, claim_run, hide_keys
 from optimizer.job.watcher import Logged, Watcher
+from optimizer.job.window import load_task_of
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.result import Report
 from optimizer.models.providers import Endpoint
 from optimizer.system.internal import internal_errors
 from optimizer.system.redact import scrub
-from optimizer.task.load import load_task
 from optimizer.task.task import Task
 from optimizer.types import Role
 
@@ -69,7 +69,7 @@ def run_config(
 
 
 def _job(config: RunConfig, watcher: Watcher, task: Task | None, endpoints: Mapping[Role, Endpoint]) -> Job:
-    task = load_task(config.task) if task is None else task
+    task = load_task_of(config) if task is None else task
     refuse_judge(config, task)
     run_dir = make_run_dir(config, task)
     if not (run_dir / "ledger.db").exists():  # a run that was begun may be resumed after its time

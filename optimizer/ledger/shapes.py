@@ -171,12 +171,26 @@ class _Source(TypedDict):
     size: Count
 
 
+class _Traces(TypedDict):
+    mlflow: str
+    experiment: str
+    filter: str | None
+    since: str | None
+    until: str | None
+    traces: Count
+    looked_through: Count
+    digest: str
+    newest: str
+    as_of: str
+
+
 class _Sources(TypedDict):
     folder: str | None
     files: list[_Source]
     hub: str | None
     licence: str | None
     database: NotRequired[str]
+    traces: NotRequired[_Traces]
 
 
 class _Model(TypedDict, total=False):

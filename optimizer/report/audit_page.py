@@ -139,6 +139,8 @@ def _data(data: Mapping[str, Any]) -> Section:
     origin = f"The data set `{cell(data['hub'])}` of the Hugging Face hub. " if data["hub"] else ""
     if "database" in data:
         origin = f"The rows of a query of a database, `{cell(data['database'])}`. "
+    if "traces" in data:
+        origin = _traces(data["traces"])
     return Section(
         "Data",
         [
@@ -146,6 +148,16 @@ def _data(data: Mapping[str, Any]) -> Section:
             Table("Files of the task, as the run was begun", head, files, held),
             Table("Splits; a digest changes with any example", ("Split", "Rows", "Digest"), splits),
         ],
+    )
+
+
+def _traces(traces: Mapping[str, Any]) -> str:
+    bounds = [f"{name} `{cell(traces[name])}`" for name in ("filter", "since", "until") if traces[name] is not None]
+    chosen = f" ({', '.join(bounds)})" if bounds else ""
+    return (
+        f"{traces['traces']:,} of {traces['looked_through']:,} traces of the experiment `{cell(traces['experiment'])}` "
+        f"of the MLflow `{cell(traces['mlflow'])}`{chosen}, as they were at {cell(traces['as_of'])}; the newest is of "
+        f"{cell(traces['newest'])}; the digest of their ids is `{cell(traces['digest'])}`. "
     )
 
 

@@ -22,11 +22,12 @@ from optimizer.task.metrics.running import RUNNING, RunningMetric
 from optimizer.task.metrics.worst import WorstSliceMetric
 from optimizer.task.parts import Parts, make_parts
 from optimizer.task.rows import Reading, Row
-from optimizer.task.schema import DataSpec, TaskFile, TaskSpec
+from optimizer.task.schema import TaskFile, TaskSpec
 from optimizer.task.split import make_splits
 from optimizer.task.sql import read_sql
 from optimizer.task.task import Task
 from optimizer.task.text import Problems
+from optimizer.task.traces import Window, read_traces
 from optimizer.task.userfile import find_inside
 from optimizer.types import Example
 
@@ -38,8 +39,10 @@ _NOT_RUN = "Correct the data, or the options of the metric."
 _REFUSED = "The metric refuses the expected answer itself: correct it, or choose another metric."
 
 
-def load_task(path: str | Path, *, scored: bool = True) -> Task:
+def load_task(path: str | Path, *, scored: bool = True, window: Window | None = None) -> Task:
     """Return the task at `path`: a folder with a task.yaml, a YAML file, or a name under ./tasks.
+
+    Of MLflow's traces those in the `window` are read, where there is one.
 
     Where nothing is to be `scored`, no code of the task's runs: exact_match stands in the place of its own function,
     and of a metric that runs answers, which this machine may not be able to contain.
@@ -55,8 +58,18 @@ def load_task(path: str | Path, *, scored: bool = True) -> Task:
         find_inside(name.removeprefix(OWN), folder, f"{source}: metric")
     stands_in = not scored and (own or name in RUNNING)
     metric = build_metric("exact_match" if stands_in else written.metric, written.outputs, folder, source)
-    task = checked_task(written, _read_parts(written, folder), metric, source, folder, written.program)
-    return task.changed(file=file)
+    data, facts = written.data, dict[str, object]()
+    reading = Reading(data.sample, written.split.seed, data.sheet, Problems(repairs=True), facts=facts)
+    rows = _read(written, folder, reading, window or Window())
+    parts = make_parts(rows, written, reading.problems, data.repair, reading.notes)
+    try:
+        task = checked_task(written, parts, metric, source, folder, written.program)
+    except TaskError as problem:
+        if not facts:
+            raise
+        # Where few traces count, what is wrong is why the others do not.
+        raise TaskError(problem.what, "\n  ".join([problem.remedy, *reading.notes])) from None
+    return task.changed(file=file, origin=facts)
 
 
 def checked_task(
@@ -129,23 +142,22 @@ def read_data(written: TaskFile, folder: Path) -> dict[str, tuple[Sequence[Row],
     Raises TaskError for rows that cannot be read.
     """
     reading = Reading(written.data.sample, written.split.seed, written.data.sheet)
-    parts = _read(written.data, folder, reading)
+    parts = _read(written, folder, reading, Window())
     reading.problems.refuse()
     return parts
 
 
-def _read_parts(written: TaskFile, folder: Path) -> Parts:
-    data, problems, notes = written.data, Problems(repairs=True), list[str]()
-    reading = Reading(data.sample, written.split.seed, data.sheet, problems, notes)
-    return make_parts(_read(data, folder, reading), written, problems, data.repair, notes)
-
-
-def _read(data: DataSpec, folder: Path, reading: Reading) -> dict[str, tuple[Sequence[Row], str]]:
+def _read(written: TaskFile, folder: Path, reading: Reading, window: Window) -> dict[str, tuple[Sequence[Row], str]]:
     """Return the rows of each part, and the name that messages have for them."""
+    data = written.data
     if data.hf is not None:
         return {"all": (read_hub(data.hf, reading), f"hf: {data.hf}")}
     if data.sql is not None:
         return {"all": (read_sql(data.sql, folder, reading), "sql")}
+    if data.mlflow is not None:
+        columns = {name: written.fields.get(name, name) for name in written.outputs}
+        rows = read_traces(data.mlflow, columns, folder, reading, window)
+        return {"all": (rows, f"mlflow: {data.mlflow.experiment}")}
     if data.folder is not None:
         labels = None if data.labels is None else folder / data.labels
         return {"all": (read_folder(folder / data.folder, data.pattern, data.folder, reading, labels), data.folder)}

@@ -36,7 +36,8 @@ class Row:
 class Reading:
     """How data is to be read, and what its readers have to say: notes, and problems of rows that are left out.
 
-    `sample` is how many rows of a file are kept, drawn by `seed`; `sheet` the sheet of a workbook.
+    `sample` is how many rows of a file are kept, drawn by `seed`; `sheet` the sheet of a workbook; `facts` are what a
+    run notes of a source that is no file.
     """
 
     sample: int | None = None
@@ -44,6 +45,7 @@ class Reading:
     sheet: str | None = None
     problems: Problems = field(default_factory=Problems)
     notes: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import keyword
 import re
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 
 from optimizer.config.strict import Strict
 from optimizer.errors import did_you_mean
 from optimizer.task.text import fold
 
 FieldType = Literal["str", "int", "float", "bool", "list[str]", "json"]
+LAST_RUN = "last run"  # as `since`: traces after those of the last run
 Repair = Literal["trim", "fold_case", "drop_blank", "drop_duplicates", "drop_conflicting"]
 Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 
@@ -111,8 +113,81 @@ class SqlSpec(Strict):
         return self
 
 
+class Approved(Strict):
+    """The feedback by which a person approves a trace's answer, which then is the expected one."""
+
+    feedback: str = Field(default="correct", description="The feedback's name.")
+    value: bool | int | float | str = Field(
+        default=True, description="What it says where the answer is right; true is also the text yes."
+    )
+    at_least: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
+        default=None, description="Instead of value: the lowest number that approves."
+    )
+
+    @model_validator(mode="after")
+    def _one_only(self) -> Self:
+        if self.at_least is not None and "value" in self.model_fields_set:
+            raise ValueError("give value or at_least, not both")
+        return self
+
+
+class MlflowSpec(Strict):
+    """Traces of an MLflow experiment, with what people said of them."""
+
+    experiment: str = Field(min_length=1, description="The experiment's name.")
+    filter: str | None = Field(default=None, description="MLflow's own, such as \"tag.product = 'shop'\".")
+    tracking_uri: str | None = Field(
+        default=None,
+        description="MLflow's address, or the name of an environment variable that holds it: MLFLOW_TRACKING_URI.",
+    )
+    since: str | None = Field(
+        default=None,
+        description="Traces after this time only, such as 2026-01-05T18:00Z; or after those of the `last run`.",
+    )
+    until: str | None = Field(default=None, description="Traces up to this time only.")
+    inputs: str | None = Field(
+        default=None, description="Where in the request its columns lie, such as body.ticket; else the whole."
+    )
+    outputs: str | None = Field(default=None, description="Where in the response the answer lies; else the whole.")
+    approved: Approved = Field(default_factory=Approved)
+    sources: tuple[Literal["human", "code", "llm_judge"], ...] = Field(
+        default=("human",), min_length=1, description="Whose expectations and approval count, by MLflow's source types."
+    )
+    limit: Annotated[int, Field(ge=1)] = Field(
+        default=100_000, description="Traces that are looked through, the newest ones."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _address_is_text(cls, data: Any) -> Any:
+        # Else the message would quote it, and it may hold a password.
+        if isinstance(data, dict) and not isinstance(data.get("tracking_uri"), (str, type(None))):
+            raise ValueError("tracking_uri must be text")
+        return data
+
+    @field_validator("since", "until", mode="before")
+    @classmethod
+    def _is_a_time(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, dt.date):  # as YAML reads it
+            value = value.isoformat()
+        if isinstance(value, str) and not (value == LAST_RUN and info.field_name == "since"):
+            try:
+                dt.datetime.fromisoformat(value)
+            except ValueError:
+                more = f", or {LAST_RUN}" if info.field_name == "since" else ""
+                raise ValueError(f"write a time such as 2026-01-05 or 2026-01-05T18:00Z{more}") from None
+        return value
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        since, until = None if self.since == LAST_RUN else milliseconds(self.since), milliseconds(self.until)
+        if since is not None and until is not None and since >= until:
+            raise ValueError("since must be before until")
+        return self
+
+
 class DataSpec(Strict):
-    """Where the examples are: a file to split, two or three files, a data set, a folder of files, or a database."""
+    """Where the examples are: a file to split, two or three files, a data set, a folder, a database, or MLflow."""
 
     path: str | None = Field(default=None, description="A .csv, .tsv, .json, .jsonl, .parquet or .xlsx file.")
     train: str | None = None
@@ -127,6 +202,7 @@ class DataSpec(Strict):
         default=None, description="A table whose column file names the folder's files; its other columns are added."
     )
     sql: SqlSpec | None = None
+    mlflow: MlflowSpec | None = None
     sheet: str | None = Field(default=None, description="The sheet of a workbook; the first one by default.")
     sample: Annotated[int, Field(ge=1)] | None = Field(
         default=None,
@@ -140,16 +216,18 @@ class DataSpec(Strict):
         # Else the message would quote what stands there, which may be an address with a password.
         if isinstance(data, dict) and not isinstance(data.get("sql"), (dict, SqlSpec, type(None))):
             raise ValueError("sql must be a mapping: {url: …, query: …}")
+        if isinstance(data, dict) and not isinstance(data.get("mlflow"), (dict, MlflowSpec, type(None))):
+            raise ValueError("mlflow must be a mapping: {experiment: …}")
         return data
 
     @model_validator(mode="after")
     def _one_form_only(self) -> DataSpec:
-        forms = ("path", "train", "validation", "test", "hf", "folder", "sql")
+        forms = ("path", "train", "validation", "test", "hf", "folder", "sql", "mlflow")
         keys = tuple(name for name in forms if getattr(self, name) is not None)
-        if keys not in {(name,) for name in ("path", "hf", "folder", "sql")} | _PARTS:
+        if keys not in {(name,) for name in ("path", "hf", "folder", "sql", "mlflow")} | _PARTS:
             seen = ", ".join(keys) or "nothing"
             others = "train and test (and validation)"
-            raise ValueError(f"give one of path, hf, folder and sql, or else {others}; not {seen}")
+            raise ValueError(f"give one of path, hf, folder, sql and mlflow, or else {others}; not {seen}")
         for key, of in (("pattern", "folder"), ("labels", "folder")):
             if key in self.model_fields_set and getattr(self, of) is None:
                 raise ValueError(f"{key} is of a {of}, and there is none")
@@ -248,6 +326,14 @@ def check_fields(inputs: Mapping[str, FieldSpec], outputs: Mapping[str, FieldSpe
             _check_name(side, name)
     if both := sorted(inputs.keys() & outputs.keys()):
         raise ValueError(f"'{both[0]}' is in inputs and in outputs; rename one and map both under 'fields'")
+
+
+def milliseconds(time: str | None) -> int | None:
+    """Return a time in ISO 8601 as milliseconds since 1970; without a zone it is UTC."""
+    if time is None:
+        return None
+    moment = dt.datetime.fromisoformat(time)
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp() * 1000)
 
 
 def _unquoted(key: str, label: object) -> str:

@@ -45,8 +45,9 @@ class Source:
 def sources_of(task: Task) -> dict[str, Any]:
     """Return the files of a task as plain data: `folder`, `files`, the `hub`'s data set, and the `licence` they name.
 
-    Where the examples are a database's rows, `database` is its name with the query, without user and password. A task
-    that is held in memory has none. Raises TaskError where a file is no longer there.
+    Where the examples are a database's rows, `database` is its name with the query, without user and password. Where
+    they are traces, `traces` has the experiment, the filter, how many there were and a digest of their ids. A task that
+    is held in memory has none. Raises TaskError where a file is no longer there.
     """
     if task.file is None:
         return {"folder": None, "files": [], "hub": None, "licence": None}
@@ -60,7 +61,7 @@ def sources_of(task: Task) -> dict[str, Any]:
     sources: dict[str, Any] = {"folder": str(folder.resolve()), "files": files, "hub": spec.data.hf, "licence": licence}
     if (sql := spec.data.sql) is not None:
         sources["database"] = f"{described(address_of(sql, folder))}: {' '.join(sql.query.split())}"
-    return sources
+    return sources | dict(task.origin)
 
 
 def _source(path: Path, use: str, folder: Path) -> Source:

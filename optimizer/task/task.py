@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from optimizer.system.user_code import code_sha256
@@ -24,7 +25,7 @@ class Task:
     """What goes in, what comes out, how an answer is scored, and examples in three splits; read and checked.
 
     The arguments are a task.yaml's keys, but `examples` stand in the place of `data`. `notes` is what the user
-    should be told of the task.
+    should be told of the task, `origin` what a run notes of examples that come from no file.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Task:
     module: dspy.Module | None  # a program that is given as it is, in the place of a file
     notes: tuple[str, ...]
     file: Path | None  # the task.yaml that it was read from
+    origin: Mapping[str, Any]
 
     def __init__(
         self,
@@ -94,6 +96,7 @@ class Task:
         module: dspy.Module | None = None,
         notes: tuple[str, ...] = (),
         file: Path | None = None,
+        origin: Mapping[str, Any] = MappingProxyType({}),
     ) -> Task:
         """Return a task of parts that are checked already."""
         parts = locals()

@@ -13,8 +13,8 @@ from optimizer.ledger.calls import answered_in
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.result import best_of_run, result_of
 from optimizer.ledger.trials import trial_figures
+from optimizer.system.mlflow_client import why
 from optimizer.track import registry
-from optimizer.track.connect import why
 from optimizer.track.content import (
     TABLE,
     TABLES_TAG,

@@ -16,8 +16,8 @@ from optimizer.ledger.decisions import PROMOTE, UNDONE, record_decision, refuse_
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import best_of_run, result_of
 from optimizer.system.files import is_file
+from optimizer.system.mlflow_client import make_client, why
 from optimizer.track.address import checked
-from optimizer.track.connect import make_client, why
 from optimizer.track.registry import FILE, aliases, point, register, registry_name
 from optimizer.track.ui import tracking_uri as uri_of
 

@@ -19,8 +19,8 @@ from optimizer.ledger.decisions import MOVE, put_decision
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.result import Report, is_finished, put_mlflow
 from optimizer.system.files import exists
+from optimizer.system.mlflow_client import why
 from optimizer.track.address import checked, refuse_unmasked
-from optimizer.track.connect import why
 from optimizer.track.content import Describe
 from optimizer.track.copier import Copier
 

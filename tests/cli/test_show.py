@@ -57,7 +57,7 @@ def test_where_the_task_cannot_be_loaded_the_messages_come_from_the_ledger(
     lighten(monkeypatch.setattr)
     run = finished.folder / "out"
     by_trial = [invoke(run, "--trial", number, "--json").stdout for number in range(3)]
-    monkeypatch.setattr("optimizer.job.export.load_task", refuse)
+    monkeypatch.setattr("optimizer.job.export.load_task_of", refuse)
     assert [invoke(run, "--trial", number, "--json").stdout for number in range(3)] == by_trial
     monkeypatch.setattr("optimizer.job.export.calls_of", lambda *_: [])
     told = invoke(run, "--trial", 0)

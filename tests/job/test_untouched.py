@@ -49,7 +49,7 @@ def poisoner(monkeypatch: pytest.MonkeyPatch) -> Poisoner:
     drawn from is put together after it, and locked.
     """
     made: list[Poisoned] = []
-    load = optimizer.job.run.load_task
+    load = optimizer.job.run.load_task_of
     near, verdict = optimizer.job.stages.near_duplicates, optimizer.job.stages.final_test
 
     def loaded(*arguments: Any, **options: Any) -> Any:
@@ -66,7 +66,7 @@ def poisoner(monkeypatch: pytest.MonkeyPatch) -> Poisoner:
         made[-1].locked, made[-1].reads = False, 0
         return await verdict(*arguments)
 
-    monkeypatch.setattr(optimizer.job.run, "load_task", loaded)
+    monkeypatch.setattr(optimizer.job.run, "load_task_of", loaded)
     monkeypatch.setattr(optimizer.job.stages, "near_duplicates", locked)
     monkeypatch.setattr(optimizer.job.stages, "final_test", unlocked)
     return lambda: made[-1]
@@ -129,7 +129,7 @@ def test_other_strategies_read_none_either(
 
 def test_another_test_split_changes_nothing_of_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What leaks in some other way than by an example that is read, a count of labels, say, would change a trial."""
-    load = optimizer.job.run.load_task
+    load = optimizer.job.run.load_task_of
 
     def trials(turned: bool) -> list[tuple[Any, ...]]:
         def loaded(*arguments: Any, **options: Any) -> Any:
@@ -139,7 +139,7 @@ def test_another_test_split_changes_nothing_of_the_search(tmp_path: Path, monkey
             )
             return task.changed(test=others) if turned else task
 
-        monkeypatch.setattr(optimizer.job.run, "load_task", loaded)
+        monkeypatch.setattr(optimizer.job.run, "load_task_of", loaded)
         folder = tmp_path / str(turned)
         folder.mkdir()
         report = run(folder, monkeypatch)

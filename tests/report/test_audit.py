@@ -211,3 +211,26 @@ def test_a_database_is_named_with_its_query(copied: Path) -> None:
     audit, page = write_audit(copied)
     assert audit["data"]["database"] == named
     assert f"The rows of a query of a database, `{named}`." in page.read_text()
+
+
+def test_traces_are_named_with_their_experiment_and_a_digest(copied: Path) -> None:
+    traces = {
+        "mlflow": "http://host:5000",
+        "experiment": "support",
+        "filter": "tag.a = 'b'",
+        "until": None,
+        "since": "2026-01-01",
+        "traces": 1200,
+        "looked_through": 1500,
+        "digest": "0123456789abcdef",
+        "newest": "2026-01-05T10:00:00.000+00:00",
+        "as_of": "2026-01-06T10:00:00.000+00:00",
+    }
+    with closing(Ledger(copied / "ledger.db")) as ledger:
+        ledger.put_meta("sources", {"folder": ".", "files": [], "hub": None, "licence": None, "traces": traces})
+    audit, page = write_audit(copied)
+    assert audit["data"]["traces"] == traces
+    text = page.read_text()
+    assert "1,200 of 1,500 traces of the experiment `support` of the MLflow `http://host:5000`" in text
+    assert "(filter `tag.a = 'b'`, since `2026-01-01`), as they were at 2026-01-06" in text
+    assert "the digest of their ids is `0123456789abcdef`. Licence" in text

@@ -80,7 +80,7 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
     ({"inputs": {"intent": {}}}, ["'intent' is in inputs and in outputs"]),
     ({"fields": {"mesage": "text"}}, ["'mesage' is not an input or output", "did you mean 'message'"]),
     ({"fields": {"message": "intent"}}, ["'message' and 'intent' are both read from the column 'intent'"]),
-    ({"data": {}}, ["give one of path, hf, folder and sql", "not nothing"]),
+    ({"data": {}}, ["give one of path, hf, folder, sql and mlflow", "not nothing"]),
     ({"data": {"train": "a.csv"}}, ["not train"]),
     ({"data": {"path": "a", "test": "b"}}, ["not path, test"]),
     ({"split": {"train": 0.5}}, ["sum to 1, not 1.1"]),

@@ -15,7 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
-from optimizer.track.connect import MANNERS, connect
+from optimizer.system.mlflow_client import MANNERS
+from optimizer.track.connect import connect
 
 # Before any test: MLflow reads some of them on import, and a test of the documents imports it as a user does.
 os.environ.update(MANNERS)

@@ -137,7 +137,7 @@ def test_a_server_that_is_down_is_an_outage(tmp_path: Path) -> None:
 
 
 def test_a_prompt_that_another_tool_registered(run: tuple[Path, str]) -> None:
-    from optimizer.track.connect import make_client
+    from optimizer.system.mlflow_client import make_client
 
     make_client(run[1]).register_prompt("foreign", "Do it.")
     with pytest.raises(TaskError, match="not registered by metier"):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from optimizer.cli.arguments import TASK_FOLDER
+from optimizer.cli.arguments import JSON, TASK_FOLDER
+from optimizer.cli.profile import profile_lines
 from optimizer.cli.text import echo
 
 if TYPE_CHECKING:
+    from optimizer.prompt.demos import Embed
     from optimizer.task.task import Task
 
 TASK = click.argument("path", metavar="TASK", type=TASK_FOLDER)
@@ -75,25 +78,41 @@ def show(path: str) -> None:
     echo(f"example ({example.origin}): {dict(example.inputs)} → {dict(example.outputs)}")
 
 
-@tasks.command(short_help="Say what is wrong with a task.")
+@tasks.command(short_help="Say what is wrong with a task, and what its examples look like.")
 @TASK
-def check(path: str) -> None:
-    """Read the task in the folder TASK as a run would, and say what is wrong with it.
+@click.option("--deep", is_flag=True, help="Look for labels in doubt, too: it embeds the examples, some minutes.")
+@JSON
+def check(path: str, deep: bool, as_json: bool) -> None:
+    """Read the task in the folder TASK as a run would; say what is wrong with it, and what its examples look like.
+
+    What is doubtful comes first, the worst above: inputs in two splits, inputs with different outputs, near-duplicates,
+    personal data, labels that a split lacks. Then sizes, lengths, labels, and what gain each split can show.
 
     \b
-    Example:
+    Examples:
       metier tasks check tasks/support_intent
+      metier tasks check tickets --deep --json
     """
-    from optimizer.job.judge import judge_notes
-    from optimizer.task.load import load_task
+    from optimizer.job.profile import check_task
 
-    task = load_task(path)
-    from optimizer.task.program import build_program
+    checked = check_task(path, _embedder if deep else None)
+    if as_json:
+        echo(json.dumps(checked.to_json(), ensure_ascii=False, indent=2), whole=True)
+    else:
+        for note in checked.notes:
+            echo(f"note: {note}")
+        for line in profile_lines(checked):
+            echo(line)
+    if checked.task is None:
+        raise checked.refusal or AssertionError("a task is there, or why it is not")
+    if not as_json:
+        echo(f"{checked.name} is sound. {_sizes(checked.task)}")
 
-    build_program(task)
-    for note in (*task.notes, *judge_notes(task)):
-        echo(f"note: {note}")
-    echo(f"{task.name} is sound. {_sizes(task)}")
+
+def _embedder() -> Embed:
+    from optimizer.models.embed import Embedder
+
+    return Embedder.local(lambda text: echo(text, err=True))
 
 
 def _sizes(task: Task) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from optimizer.task.metrics.running import RUNNING, RunningMetric
 from optimizer.task.metrics.worst import WorstSliceMetric
 from optimizer.task.parts import Parts, make_parts
 from optimizer.task.rows import Reading, Row
-from optimizer.task.schema import TaskFile, TaskSpec
+from optimizer.task.schema import DataSpec, TaskFile, TaskSpec
 from optimizer.task.split import make_splits
 from optimizer.task.sql import read_sql
 from optimizer.task.task import Task
@@ -39,6 +40,33 @@ _NOT_RUN = "Correct the data, or the options of the metric."
 _REFUSED = "The metric refuses the expected answer itself: correct it, or choose another metric."
 
 
+@dataclass(frozen=True)
+class Draft:
+    """A task that is read, and not known to be sound: what is wrong in its data is in the problems of its parts.
+
+    `facts` are what is to be kept of where its data came from, and `notes` what their readers said.
+    """
+
+    written: TaskFile
+    parts: Parts
+    metric: Metric
+    file: Path
+    facts: Mapping[str, object]
+    notes: Sequence[str] = ()
+
+    def task(self) -> Task:
+        """Return the task, split and checked; raises TaskError for anything wrong in it."""
+        source, folder = str(self.file), self.file.parent
+        try:
+            task = checked_task(self.written, self.parts, self.metric, source, folder, self.written.program)
+        except TaskError as problem:
+            if not self.facts:
+                raise
+            # Where few traces count, what is wrong is why the others do not.
+            raise TaskError(problem.what, "\n  ".join([problem.remedy, *self.notes])) from None
+        return task.changed(file=self.file, origin=self.facts)
+
+
 def load_task(path: str | Path, *, scored: bool = True, window: Window | None = None) -> Task:
     """Return the task at `path`: a folder with a task.yaml, a YAML file, or a name under ./tasks.
 
@@ -48,6 +76,11 @@ def load_task(path: str | Path, *, scored: bool = True, window: Window | None = 
     and of a metric that runs answers, which this machine may not be able to contain.
     Raises TaskError for anything wrong in the YAML, the data, the splits, the metric or the program's path.
     """
+    return draft_task(path, scored=scored, window=window).task()
+
+
+def draft_task(path: str | Path, *, scored: bool = True, window: Window | None = None) -> Draft:
+    """Return the task at `path` as far as it can be read; raises TaskError where its data cannot be."""
     file = find_task(path)
     written, folder = load_task_file(file)
     source = str(file)
@@ -62,14 +95,7 @@ def load_task(path: str | Path, *, scored: bool = True, window: Window | None = 
     reading = Reading(data.sample, written.split.seed, data.sheet, Problems(repairs=True), facts=facts)
     rows = _read(written, folder, reading, window or Window())
     parts = make_parts(rows, written, reading.problems, data.repair, reading.notes)
-    try:
-        task = checked_task(written, parts, metric, source, folder, written.program)
-    except TaskError as problem:
-        if not facts:
-            raise
-        # Where few traces count, what is wrong is why the others do not.
-        raise TaskError(problem.what, "\n  ".join([problem.remedy, *reading.notes])) from None
-    return task.changed(file=file, origin=facts)
+    return Draft(written, parts, metric, file, facts, reading.notes)
 
 
 def checked_task(
@@ -149,15 +175,19 @@ def read_data(written: TaskFile, folder: Path) -> dict[str, tuple[Sequence[Row],
 
 def _read(written: TaskFile, folder: Path, reading: Reading, window: Window) -> dict[str, tuple[Sequence[Row], str]]:
     """Return the rows of each part, and the name that messages have for them."""
-    data = written.data
+    if (traces := written.data.mlflow) is not None:
+        columns = {name: written.fields.get(name, name) for name in written.outputs}
+        rows = read_traces(traces, columns, folder, reading, window)
+        return {"all": (rows, f"mlflow: {traces.experiment}")}
+    return read_files(written.data, folder, reading)
+
+
+def read_files(data: DataSpec, folder: Path, reading: Reading) -> dict[str, tuple[Sequence[Row], str]]:
+    """Return the rows of each part of data that no field has to be known for, each with its name; raises TaskError."""
     if data.hf is not None:
         return {"all": (read_hub(data.hf, reading), f"hf: {data.hf}")}
     if data.sql is not None:
         return {"all": (read_sql(data.sql, folder, reading), "sql")}
-    if data.mlflow is not None:
-        columns = {name: written.fields.get(name, name) for name in written.outputs}
-        rows = read_traces(data.mlflow, columns, folder, reading, window)
-        return {"all": (rows, f"mlflow: {data.mlflow.experiment}")}
     if data.folder is not None:
         labels = None if data.labels is None else folder / data.labels
         return {"all": (read_folder(folder / data.folder, data.pattern, data.folder, reading, labels), data.folder)}

@@ -19,6 +19,7 @@ from optimizer.cli.compare import compare
 from optimizer.cli.estimate import estimate
 from optimizer.cli.export import export
 from optimizer.cli.help import SectionedGroup
+from optimizer.cli.init import init
 from optimizer.cli.judge import judge
 from optimizer.cli.report import report
 from optimizer.cli.show import show
@@ -58,6 +59,8 @@ def cli() -> None:
       metier run configs/quickstart.yaml
     Then:
       metier report --open
+    With your own examples:
+      metier init examples.csv
 
     Every command shows examples with --help. Where RUN_DIR is left out, the newest run below ./runs is meant.
 
@@ -68,7 +71,7 @@ def cli() -> None:
     """
 
 
-cli.add_section("Before a run", tasks.tasks, models.models, configs.config, judge, estimate)
+cli.add_section("Before a run", init, tasks.tasks, models.models, configs.config, judge, estimate)
 cli.add_section("A run", runs.run, runs.resume, status)
 cli.add_section("Its result", report, show, compare, audit, runs.ui, track.track)
 cli.add_section("Its prompt", runs.evaluate, check, export, track.promote)

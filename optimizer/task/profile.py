@@ -28,7 +28,7 @@ LETTERS_A_TOKEN = 4
 _PAIRS_APART = "Remove one of each pair, or keep what belongs together in one split: split.group."
 _AGREE = "Decide which is right, or add repair: [drop_conflicting] under data."
 _ONCE = "Remove the copies, or add repair: [drop_duplicates] under data."
-_LOOK = f"Look whether they are one case: at least {ALIKE:.0%} of their runs of {GRAM} characters are the same."
+_LOOK = f"Look whether they are one case: at least {100 * ALIKE:.0f} % of their runs of {GRAM} characters are the same."
 _ONE_SPLIT = "Remove them from one of the splits: a score on what was seen before says nothing."
 
 

@@ -107,6 +107,11 @@ class Problems:
         """Return in how many rows there is one, a row with two being counted twice."""
         return sum(kind.beyond + sum(kind.counts.values()) for kind in self._kinds.values())
 
+    @property
+    def repairs(self) -> tuple[str, ...]:
+        """The repairs that would mend some of them, in the order in which they were met."""
+        return tuple(dict.fromkeys(repair for _, repair in self._kinds if repair is not None))
+
     def add(self, origin: str, problem: object, remedy: str, repair: str | None = None) -> None:
         """Take note of a problem of the row at `origin`, which is empty where the problem names its rows itself.
 
@@ -130,9 +135,8 @@ class Problems:
         each = max(2, LINES // len(self._kinds))
         lines = [line for kind in self._kinds.values() for line in kind.lines(each)]
         remedies = list(dict.fromkeys(remedy for remedy, _ in self._kinds))
-        repairs = dict.fromkeys(repair for _, repair in self._kinds if repair is not None)
-        if repairs and self._repairs:
-            remedies.append(f"Or add repair: [{', '.join(repairs)}] under data.")
+        if self.repairs and self._repairs:
+            remedies.append(f"Or add repair: [{', '.join(self.repairs)}] under data.")
         raise TaskError("\n".join(lines), "\n  ".join(remedies))
 
 

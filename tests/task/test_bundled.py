@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,9 @@ LEAST = {
     "reviews_skewed": 280,
     "support_intent": 910,
     "tickets_fr": 315,
+    "word_rules": 360,
 }
-MADE = ("reviews_skewed",)
+MADE = ("reviews_skewed", "word_rules")
 
 
 def examples_of(task: Task) -> list[Example]:
@@ -80,3 +83,54 @@ def test_one_review_in_ten_is_unfavourable_in_each_split() -> None:
         assert rare / len(split) == pytest.approx(0.1, abs=0.01)
     reviews = {json.dumps(row) for row in rows_of(BUNDLED / "review_tone" / "examples.jsonl")}
     assert all(json.dumps(row) in reviews for row in rows_of(BUNDLED / "reviews_skewed" / "examples.jsonl"))
+
+
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh")
+
+
+class Asked:
+    """A question of word_rules as it is read from its text alone: the word in quotes, the words after the colon."""
+
+    def __init__(self, question: str) -> None:
+        self.question, (quoted, colon, tail) = question, question.rpartition(": ")
+        self.words = tail.split(", ") if colon else []
+        self.word = "".join(re.findall(r"'(\w+)'", question))
+        self.says = set(re.findall(r"\w+", quoted if colon else question))
+        self.at = next((at for at, name in enumerate(ORDINALS) if name in self.says), 0)
+        self.number = next(map(int, re.findall(r"\d+", question)), 0)
+
+    def reached(self, word: str) -> bool:
+        return len(word) in (range(self.number + 1, 99) if "more" in self.says else range(self.number))
+
+
+# The answers by another way than their maker's.
+ANSWERS: dict[str, Callable[[Asked], str]] = {
+    "last_letter": lambda asked: list(asked.word).pop(),
+    "nth_letter": lambda asked: list(asked.word)[asked.at],
+    "nth_word": lambda asked: asked.words[asked.at],
+    "sort_words": lambda asked: ", ".join(sorted(asked.words, key=list)),
+    "count_letter": lambda asked: str(len(asked.word.split(re.findall(r"letter (\w) ", asked.question)[0])) - 1),
+    "reverse": lambda asked: "".join(reversed(asked.word)),
+    "first_in_alphabet": lambda asked: sorted(asked.words)[-1 if "last" in asked.says else 0],
+    "longer_than": lambda asked: str(sum(map(asked.reached, asked.words))),
+    "longest": lambda asked: sorted(asked.words, key=len)[0 if "shortest" in asked.says else -1],
+    "initials": lambda asked: "".join(re.findall(r"\w\b" if "last" in asked.says else r"\b\w", " ".join(asked.words))),
+    "count_vowels": lambda asked: str(len(re.sub("[aeiou]" if "other" in asked.says else "[^aeiou]", "", asked.word))),
+    "word_after": lambda asked: asked.words[asked.words.index(asked.word) + (1 if "after" in asked.says else -1)],
+}
+
+
+def test_word_rules_have_thirty_questions_each_and_right_answers(tmp_path: Path) -> None:
+    rows = rows_of(BUNDLED / "word_rules" / "examples.jsonl")
+    assert set(Counter(row["rule"] for row in rows).values()) == {30}
+    make("word_rules", tmp_path / "other.jsonl", "--seed", 3, "--size", 1205)
+    others = rows_of(tmp_path / "other.jsonl")
+    assert len({row["question"] for row in others}) == len(others) == 1205
+    for row in (*rows, *others):
+        assert row["answer"] == ANSWERS[row["rule"]](Asked(row["question"])), row
+
+
+def test_each_word_rule_is_in_each_split() -> None:
+    task = load_task(BUNDLED / "word_rules")
+    for split in (task.train, task.validation, task.test):
+        assert {example.slices["rule"] for example in split} == set(ANSWERS)

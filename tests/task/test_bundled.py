@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ LEAST = {
     "policy_answers": 58,
     "review_tone": 520,
     "reviews_skewed": 280,
+    "sql_write": 79,
     "support_intent": 910,
     "tickets_fr": 315,
     "word_rules": 360,
@@ -134,3 +137,51 @@ def test_each_word_rule_is_in_each_split() -> None:
     task = load_task(BUNDLED / "word_rules")
     for split in (task.train, task.validation, task.test):
         assert {example.slices["rule"] for example in split} == set(ANSWERS)
+
+
+def dump(database: Path) -> list[str]:
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as shop:
+        return list(shop.iterdump())
+
+
+def rounded(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return [tuple(round(value, 6) if isinstance(value, float) else value for value in row) for row in rows]
+
+
+def test_the_shop_is_small_and_made_by_its_maker(tmp_path: Path) -> None:
+    shop = BUNDLED / "sql_write" / "shop.sqlite"
+    make("sql_write", tmp_path / "shop.sqlite")
+    # Not byte by byte: the file says which version of SQLite wrote it.
+    assert dump(tmp_path / "shop.sqlite") == dump(shop)
+    make("sql_write", tmp_path / "shop.sqlite", "--seed", 1)
+    assert dump(tmp_path / "shop.sqlite") != dump(shop)
+    assert shop.stat().st_size < 200_000
+
+
+def test_each_question_has_a_query_of_its_own_with_rows_that_do_not_hang_on_the_order_of_a_scan() -> None:
+    rows = rows_of(BUNDLED / "sql_write" / "questions.jsonl")
+    assert Counter(row["difficulty"] for row in rows) == {"easy": 26, "medium": 27, "hard": 26}
+    assert len({row["query"].casefold() for row in rows}) == len(rows)
+    with closing(sqlite3.connect(f"file:{BUNDLED / 'sql_write' / 'shop.sqlite'}?mode=ro", uri=True)) as shop:
+        for row in rows:
+            results = []
+            for reverse in ("OFF", "ON"):
+                shop.execute(f"PRAGMA reverse_unordered_selects={reverse}")
+                results.append(rounded(shop.execute(row["query"]).fetchall()))
+            one, other = results
+            assert one, row["question"]
+            assert any(value is not None for value in one[0]), row["question"]
+            assert one == other if "ORDER BY" in row["query"] else Counter(one) == Counter(other), row["question"]
+
+
+def test_the_shops_orders_make_sense() -> None:
+    with closing(sqlite3.connect(f"file:{BUNDLED / 'sql_write' / 'shop.sqlite'}?mode=ro", uri=True)) as shop:
+        for wrong in (
+            "SELECT 1 FROM orders WHERE shipped < ordered",
+            "SELECT 1 FROM orders WHERE (shipped IS NOT NULL) <> (status IN ('shipped', 'returned'))",
+            "SELECT 1 FROM orders o JOIN customers c ON c.id = o.customer_id WHERE o.ordered < c.joined",
+            "SELECT 1 FROM items i JOIN products p ON p.id = i.product_id WHERE i.price > p.price",
+            "SELECT 1 FROM items WHERE product_id NOT IN (SELECT id FROM products)",
+            "SELECT 1 FROM orders o LEFT JOIN items i ON i.order_id = o.id WHERE i.order_id IS NULL",
+        ):
+            assert not shop.execute(wrong).fetchall(), wrong

@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from optimizer.types import Example
 BUNDLED = ROOT / "tasks"
 # The least number of examples in all splits together.
 LEAST = {
+    "invoice_fields": 216,
     "policy_answers": 58,
     "review_tone": 520,
     "reviews_skewed": 280,
@@ -31,7 +33,7 @@ LEAST = {
     "tickets_fr": 315,
     "word_rules": 360,
 }
-MADE = ("reviews_skewed", "word_rules")
+MADE = ("invoice_fields", "reviews_skewed", "word_rules")
 
 
 def examples_of(task: Task) -> list[Example]:
@@ -185,3 +187,43 @@ def test_the_shops_orders_make_sense() -> None:
             "SELECT 1 FROM orders o LEFT JOIN items i ON i.order_id = o.id WHERE i.order_id IS NULL",
         ):
             assert not shop.execute(wrong).fetchall(), wrong
+
+
+def test_invoices_are_in_four_languages_and_six_layouts() -> None:
+    rows = rows_of(BUNDLED / "invoice_fields" / "examples.jsonl")
+    counts = Counter((row["language"], row["layout"]) for row in rows)
+    layouts = {"letter": 10, "receipt": 10, "mail": 10, "table": 10, "scan": 10, "odd": 4}
+    assert counts == {
+        (language, layout): layouts[layout] for language in ("en", "de", "fr", "it") for layout in layouts
+    }
+    assert {row["invoice"]["currency"] for row in rows} == {"EUR", "CHF", "GBP", "USD"}
+    task = load_task(BUNDLED / "invoice_fields")
+    for split in (task.train, task.validation, task.test):
+        assert {example.slices["layout"] for example in split} == set(layouts)
+        assert {example.slices["language"] for example in split} == {"en", "de", "fr", "it"}
+
+
+def test_what_is_asked_of_an_invoice_stands_in_it(tmp_path: Path) -> None:
+    make("invoice_fields", tmp_path / "other.jsonl", "--seed", 5, "--each", 20)
+    others = rows_of(tmp_path / "other.jsonl")
+    assert len({row["text"] for row in others}) == len(others) == 416
+    for row in (*rows_of(BUNDLED / "invoice_fields" / "examples.jsonl"), *others):
+        text, wanted = row["text"], row["invoice"]
+        assert wanted["number"] in text
+        assert wanted["seller"].casefold() in text.casefold()
+        assert str(date.fromisoformat(wanted["date"]).day) in text
+        digits = re.sub(r"(?<=\d)[.,' ](?=\d)", "", text)
+        for amount in ("total", "vat"):
+            assert not wanted[amount] or str(round(abs(wanted[amount]) * 100)) in digits, row
+        assert abs(wanted["vat"]) < abs(wanted["total"]) / 4
+
+
+def test_an_invoice_is_scored_field_by_field_to_the_cent() -> None:
+    task = load_task(BUNDLED / "invoice_fields")
+    example = task.test[0]
+    wanted = example.outputs["invoice"]
+    assert task.metric(example, {"invoice": json.dumps(wanted)})[0] == 1.0
+    score, remark = task.metric(example, {"invoice": json.dumps({**wanted, "total": wanted["total"] + 0.02})})
+    assert score == pytest.approx(5 / 7)
+    assert "total" in remark
+    assert task.metric(example, {"invoice": json.dumps({**wanted, "date": "tomorrow"})})[0] == pytest.approx(3 / 7)

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from support.jobs import ROOT, make_task
 
 from optimizer.cli.main import cli
+from optimizer.system.contained.run import lacking
 from optimizer.task.load import load_task
 
 BUNDLED = ROOT / "tasks"
@@ -45,6 +46,8 @@ def test_check_says_that_a_task_is_sound(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(file.parent.name for file in BUNDLED.glob("*/task.yaml")))
 def test_each_bundled_task_is_sound(name: str) -> None:
+    if name == "sql_write" and (missing := lacking()):
+        pytest.skip(f"this machine cannot contain code: {missing}")
     assert f"{name} is sound. examples: " in invoke("tasks", "check", BUNDLED / name)
 
 

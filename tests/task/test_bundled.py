@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from docs.workshop import parse
 from support.jobs import ROOT
 
 from optimizer.task.load import load_task
@@ -29,11 +30,14 @@ LEAST = {
     "review_tone": 520,
     "reviews_skewed": 280,
     "sql_write": 79,
+    "summarize_fr": 64,
     "support_intent": 910,
     "tickets_fr": 315,
     "word_rules": 360,
 }
 MADE = ("invoice_fields", "reviews_skewed", "word_rules")
+
+DESCRIBED = sorted(file.parent.name for file in BUNDLED.glob("*/README.md"))
 
 
 def examples_of(task: Task) -> list[Example]:
@@ -68,6 +72,17 @@ def test_a_bundled_task_has_examples_enough_in_each_split_and_none_twice(name: s
     for label, spec in task.outputs.items():
         for split in (task.train, task.validation, task.test):
             assert not spec.choices or {example.outputs[label] for example in split} == set(spec.choices)
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_the_readme_of_a_task_says_how_it_was_made_and_how_to_run_it(name: str) -> None:
+    text = (BUNDLED / name / "README.md").read_text(encoding="utf-8")
+    for words in ("## How it was made", "## How to run it", "The licence is the project's", "score is stated yet"):
+        assert words in text
+    lines = re.findall(r"^    (metier .*)$", text.replace("\\\n", ""), re.MULTILINE)
+    assert {f"metier tasks check tasks/{name}", f"metier run tasks/{name}"} <= {line.split(" --")[0] for line in lines}
+    for line in lines:
+        parse(line)
 
 
 @pytest.mark.parametrize("name", MADE)
@@ -227,3 +242,18 @@ def test_an_invoice_is_scored_field_by_field_to_the_cent() -> None:
     assert score == pytest.approx(5 / 7)
     assert "total" in remark
     assert task.metric(example, {"invoice": json.dumps({**wanted, "date": "tomorrow"})})[0] == pytest.approx(3 / 7)
+
+
+def test_french_texts_have_a_summary_of_one_sentence_and_two_metrics() -> None:
+    rows = rows_of(BUNDLED / "summarize_fr" / "examples.jsonl")
+    assert Counter(row["kind"] for row in rows) == {"mail": 22, "avis": 21, "compte rendu": 21}
+    for row in rows:
+        assert 80 <= len(row["text"].split()) <= 150
+        assert len(row["summary"].split()) <= 40
+        assert re.findall(r"[.!?]", row["summary"]) == ["."]
+        assert row["summary"].endswith(".")
+    task, judged = load_task(BUNDLED / "summarize_fr"), load_task(BUNDLED / "summarize_fr" / "judge.yaml")
+    assert [example.id for example in judged.test] == [example.id for example in task.test]
+    assert (task.metric.name, judged.metric.name) == ("chrf", "judge")
+    example = task.test[0]
+    assert task.metric(example, dict(example.outputs))[0] == 1.0

@@ -13,7 +13,6 @@ SIZE, SEED = 360, 0
 # How often a question that is there already is drawn anew, before the words are said to be used up.
 DRAWS = 1000
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh")
-VOWELS = "aeiou"
 WORDS = (HERE / "words.txt").read_text(encoding="utf-8").split()
 
 Draw = random.Random
@@ -23,9 +22,9 @@ Made = tuple[Forms, tuple[str, ...], str]
 Rule = Callable[[Draw], Made]
 
 
-def some(draw: Draw, least: int = 4, most: int = 6) -> list[str]:
-    """Return a few words, no two alike."""
-    return draw.sample(WORDS, draw.randint(least, most))
+def some(draw: Draw, least: int = 4, most: int = 6, without: str = " ") -> list[str]:
+    """Return a few words, no two alike, and none that holds the letter `without`."""
+    return draw.sample([word for word in WORDS if without not in word], draw.randint(least, most))
 
 
 def listed(words: list[str]) -> str:
@@ -34,22 +33,20 @@ def listed(words: list[str]) -> str:
 
 
 def last_letter(draw: Draw) -> Made:
-    """Ask for the last letter of a word."""
-    word = draw.choice(WORDS)
-    forms = (
-        "What is the last letter of '{}'?",
-        "Which letter does '{}' end with?",
-        "The final letter of '{}' is which one?",
-    )
-    return forms, (word,), word[-1]
+    """Ask for the last letter of one of a few words."""
+    words = some(draw, 3, 4)
+    at = draw.randrange(len(words))
+    forms = ("What is the last letter of the {} word: {}", "Which letter does the {} of these words end with: {}")
+    return forms, (ORDINALS[at], listed(words)), words[at][-1]
 
 
 def nth_letter(draw: Draw) -> Made:
-    """Ask for a letter by its position."""
-    word = draw.choice([word for word in WORDS if len(word) > 4])
-    at = draw.randrange(1, min(len(word) - 1, len(ORDINALS)))
-    forms = ("What is the {} letter of '{}'?", "Which letter comes {} in '{}'?")
-    return forms, (ORDINALS[at], word), word[at]
+    """Ask for a letter of one of a few words by its position."""
+    words = some(draw, 4, 5)
+    at = draw.randrange(len(words))
+    letter = draw.randrange(1, max(2, min(len(words[at]) - 1, len(ORDINALS))))
+    forms = ("What is the {} letter of the {} word: {}", "Which letter comes {} in the {} of these words: {}")
+    return forms, (ORDINALS[letter], ORDINALS[at], listed(words)), words[at][letter]
 
 
 def nth_word(draw: Draw) -> Made:
@@ -63,6 +60,8 @@ def nth_word(draw: Draw) -> Made:
 def sort_words(draw: Draw) -> Made:
     """Ask for words in alphabetical order."""
     words = some(draw, 3, 5)
+    while words == sorted(words):
+        draw.shuffle(words)
     forms = (
         "Sort alphabetically: {}",
         "Put these words in alphabetical order: {}",
@@ -72,18 +71,22 @@ def sort_words(draw: Draw) -> Made:
 
 
 def count_letter(draw: Draw) -> Made:
-    """Ask how often a letter is in a word; mostly it is, now and then it is not."""
-    word = draw.choice(WORDS)
-    letter = draw.choice(word) if draw.random() < 0.85 else draw.choice("aeilnrst")
-    forms = ("How many times does the letter {} occur in '{}'?", "How often is there a letter {} in '{}'?")
-    return forms, (letter, word), str(word.count(letter))
+    """Ask how often a letter is in a few words; mostly it is, now and then it is not."""
+    words = some(draw, 3, 4)
+    letter = draw.choice("".join(words)) if draw.random() < 0.9 else draw.choice("aeilnrst")
+    forms = ("How many times does the letter {} occur in all: {}", "How often is there a letter {} in these words: {}")
+    return forms, (letter, listed(words)), str("".join(words).count(letter))
 
 
 def reverse(draw: Draw) -> Made:
-    """Ask for a word from back to front."""
-    word = draw.choice([word for word in WORDS if len(word) < 8])
-    forms = ("Write '{}' backwards.", "Spell '{}' from its last letter to its first, without spaces.", "Reverse '{}'.")
-    return forms, (word,), word[::-1]
+    """Ask for words from back to front, in the order of the list."""
+    words = [word for word in some(draw, 6, 9) if len(word) < 8][:3]
+    forms = (
+        "Write each word backwards: {}",
+        "Spell from the last letter to the first: {}",
+        "Reverse the letters: {}",
+    )
+    return forms, (listed(words),), listed([word[::-1] for word in words])
 
 
 def first_in_alphabet(draw: Draw) -> Made:
@@ -117,18 +120,18 @@ def initials(draw: Draw) -> Made:
     """Ask for the first, or last, letters of words as one word."""
     words, last = some(draw, 3, 5), draw.random() < 0.5
     forms = (
-        "Join the {} letters of these words, in order and without spaces: {}",
-        "Which letters result if one takes only the {} letter of each, written as one word: {}",
+        "Join the {} letters of these words: {}",
+        "Take the {} letter of each word and join them: {}",
     )
     return forms, ("last" if last else "first", listed(words)), "".join(word[-1 if last else 0] for word in words)
 
 
 def count_vowels(draw: Draw) -> Made:
-    """Ask for the number of vowels, or of other letters, in a word."""
-    word, vowels = draw.choice(WORDS), draw.random() < 0.7
-    kind = "vowels (a, e, i, o, u)" if vowels else "letters other than a, e, i, o and u"
-    forms = ("How many {} are there in '{}'?", "Count the {} of '{}'.")
-    return forms, (kind, word), str(sum((letter in VOWELS) == vowels for letter in word))
+    """Ask for the number of vowels, or of consonants, in a few words without y, which is both."""
+    words, vowels = some(draw, 3, 4, without="y"), draw.random() < 0.7
+    kind = "vowels" if vowels else "consonants"
+    forms = ("How many {} are there in: {}", "Count the {} of these words together: {}")
+    return forms, (kind, listed(words)), str(sum((letter in "aeiou") == vowels for letter in "".join(words)))
 
 
 def word_after(draw: Draw) -> Made:

@@ -109,14 +109,13 @@ ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh")
 
 
 class Asked:
-    """A question of word_rules as it is read from its text alone: the word in quotes, the words after the colon."""
+    """A question of word_rules as it is read from its text alone: what it says, and the words after the colon."""
 
     def __init__(self, question: str) -> None:
-        self.question, (quoted, colon, tail) = question, question.rpartition(": ")
-        self.words = tail.split(", ") if colon else []
+        self.question, (before, _, tail) = question, question.rpartition(": ")
+        self.words, self.says = tail.split(", "), re.findall(r"\w+", before)
         self.word = "".join(re.findall(r"'(\w+)'", question))
-        self.says = set(re.findall(r"\w+", quoted if colon else question))
-        self.at = next((at for at, name in enumerate(ORDINALS) if name in self.says), 0)
+        self.ordinals = [ORDINALS.index(word) for word in self.says if word in ORDINALS]
         self.number = next(map(int, re.findall(r"\d+", question)), 0)
 
     def reached(self, word: str) -> bool:
@@ -125,17 +124,21 @@ class Asked:
 
 # The answers by another way than their maker's.
 ANSWERS: dict[str, Callable[[Asked], str]] = {
-    "last_letter": lambda asked: list(asked.word).pop(),
-    "nth_letter": lambda asked: list(asked.word)[asked.at],
-    "nth_word": lambda asked: asked.words[asked.at],
+    "last_letter": lambda asked: list(asked.words[asked.ordinals[0]]).pop(),
+    "nth_letter": lambda asked: asked.words[asked.ordinals[1]][asked.ordinals[0]],
+    "nth_word": lambda asked: asked.words[asked.ordinals[0]],
     "sort_words": lambda asked: ", ".join(sorted(asked.words, key=list)),
-    "count_letter": lambda asked: str(len(asked.word.split(re.findall(r"letter (\w) ", asked.question)[0])) - 1),
-    "reverse": lambda asked: "".join(reversed(asked.word)),
+    "count_letter": lambda asked: str(
+        len("-".join(asked.words).split(re.findall(r"letter (\w) ", asked.question)[0])) - 1
+    ),
+    "reverse": lambda asked: ", ".join("".join(reversed(word)) for word in asked.words),
     "first_in_alphabet": lambda asked: sorted(asked.words)[-1 if "last" in asked.says else 0],
     "longer_than": lambda asked: str(sum(map(asked.reached, asked.words))),
     "longest": lambda asked: sorted(asked.words, key=len)[0 if "shortest" in asked.says else -1],
     "initials": lambda asked: "".join(re.findall(r"\w\b" if "last" in asked.says else r"\b\w", " ".join(asked.words))),
-    "count_vowels": lambda asked: str(len(re.sub("[aeiou]" if "other" in asked.says else "[^aeiou]", "", asked.word))),
+    "count_vowels": lambda asked: str(
+        len(re.sub("[aeiou]" if "consonants" in asked.says else "[^aeiou]", "", "".join(asked.words)))
+    ),
     "word_after": lambda asked: asked.words[asked.words.index(asked.word) + (1 if "after" in asked.says else -1)],
 }
 

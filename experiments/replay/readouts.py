@@ -31,6 +31,7 @@ from optimizer.search.loop import Search
 from optimizer.search.proposals import NoProposals
 from optimizer.search.schedule import make_schedule
 from optimizer.search.trials import TrialLog
+from optimizer.task.metrics.base import Grade
 from optimizer.types import Candidate, Example, Score
 
 # Of a table's columns: what a search sees. The rest are the test.
@@ -166,6 +167,10 @@ class Answering:
             value = self.metric(self._reading.examples[number], answer)[0]
             results.append(Score(value, answer, calls=1, logprobs=logprobs))
         return results
+
+    async def graded(self, example: Example, answer: Any) -> Grade:
+        """Return the metric's word on an answer."""
+        return Grade(*self.metric(example, answer))
 
     def metric(self, example: Example, answer: Any) -> tuple[float, str]:
         """Return 1 for the right label."""

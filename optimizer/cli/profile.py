@@ -20,7 +20,8 @@ def profile_lines(checked: Checked) -> Iterator[str]:
         yield from _finding(finding)
     for remark in checked.profile.remarks:
         yield f"note: {remark}"
-    yield from _sizes(parts)
+    if parts:
+        yield from _sizes(parts)
     for output in dict.fromkeys(name for part in parts.values() for name in part.labels):
         yield from _labels(output, list(parts.items()))
     if checked.proofs:

@@ -23,6 +23,7 @@ from optimizer.search.sampler import Sampler
 from optimizer.search.schedule import Schedule
 from optimizer.search.trials import Event, TrialLog
 from optimizer.task.metrics.agreement import agreement
+from optimizer.task.metrics.worst import of_each
 from optimizer.task.task import Task
 from optimizer.teleprompt.strategy import DspyOptimizer, DspySearch
 from optimizer.types import Candidate, Example, Readout
@@ -90,7 +91,7 @@ def _together(
 ) -> Together:
     """Return how several prompts answer as one."""
     labels = labels_of(programs.predictors[ROOT].signature) if set(readouts) - {"generate"} else None
-    return Votes(agreement(task.metric, task.outputs)) if labels is None else Sums(labels, examples)
+    return Votes(agreement(of_each(task.metric), task.outputs)) if labels is None else Sums(labels, examples)
 
 
 def cost_weight(budget: BudgetConfig) -> float:

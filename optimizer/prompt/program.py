@@ -15,6 +15,7 @@ from optimizer.prompt.formats import adapter, lenient
 from optimizer.prompt.formatted import PromptedPredict
 from optimizer.prompt.readout import read_labels
 from optimizer.task.metrics.agreement import Agreement, agreement
+from optimizer.task.metrics.worst import of_each
 from optimizer.types import Candidate, Prompt
 
 
@@ -39,7 +40,7 @@ class Programs(ProgramBuilder):
 
     @cached_property
     def _agree(self) -> Agreement:
-        return agreement(self.task.metric, self.task.outputs)
+        return agreement(of_each(self.task.metric), self.task.outputs)
 
     def seed(self, format_name: str) -> Candidate:
         """Return the program as it was written: its instructions, no demos."""

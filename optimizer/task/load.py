@@ -20,7 +20,7 @@ from optimizer.task.instruction import check_placeholders, read_instruction
 from optimizer.task.metrics.base import BuiltIn, Metric
 from optimizer.task.metrics.build import OWN, build_metric, metric_name
 from optimizer.task.metrics.running import RUNNING, RunningMetric
-from optimizer.task.metrics.worst import WorstSliceMetric
+from optimizer.task.metrics.worst import WorstSliceMetric, of_each
 from optimizer.task.parts import Parts, make_parts
 from optimizer.task.rows import Reading, Row
 from optimizer.task.schema import DataSpec, TaskFile, TaskSpec
@@ -202,7 +202,7 @@ def _check_slice(by: str, spec: TaskSpec, source: str) -> None:
 
 
 def _check_expected(metric: Metric, examples: Sequence[Example], problems: Problems) -> None:
-    metric = metric.inner if isinstance(metric, WorstSliceMetric) else metric
+    metric = of_each(metric)
     # An expected answer that is itself scored under 1 can never be met: the label or the metric is wrong.
     # The user's own function is not asked: it may be slow, or cost money.
     if isinstance(metric, RunningMetric):

@@ -7,7 +7,6 @@ from typing import Any
 
 from optimizer.task.metrics.base import BuiltIn, FieldMetric, Metric
 from optimizer.task.metrics.match import exact_match
-from optimizer.task.metrics.worst import WorstSliceMetric
 from optimizer.task.schema import FieldSpec
 from optimizer.task.values import coerce
 from optimizer.types import Example, first_greatest
@@ -21,7 +20,6 @@ def agreement(metric: Metric, outputs: Mapping[str, FieldSpec]) -> Agreement:
 
     A user's own function may look at more than the answers, or ask a model: for it answers agree if they are equal.
     """
-    metric = metric.inner if isinstance(metric, WorstSliceMetric) else metric
     compare = metric if isinstance(metric, BuiltIn) else FieldMetric("exact_match", "1", outputs, exact_match)
 
     def agree(answer: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> float:

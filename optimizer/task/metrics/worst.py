@@ -93,3 +93,8 @@ class WorstSliceMetric:
         """Return the other metric's grade, with the example's slice."""
         grade = await graded(self.inner, example, answer)
         return replace(grade, pair=(example.slices.get(self.options.by, NO_VALUE), ""))
+
+
+def of_each(metric: Metric) -> Metric:
+    """Return the metric that scores each answer: the one that a worst slice is of, else the metric itself."""
+    return metric.inner if isinstance(metric, WorstSliceMetric) else metric

@@ -83,6 +83,7 @@ def test_the_folder_to_write_into_is_made(tmp_path: Path) -> None:
     assert err.startswith(f"Error: {out / 'audit.md'}: no folder can be made there")
 
 
+@pytest.mark.slow
 def test_a_run_at_work_is_audited_as_it_is_at_one_moment(bench: Bench) -> None:
     bench.server.delay = 0.02
     pid, out, entries = bench.start("out"), bench.folder / "out", [0]

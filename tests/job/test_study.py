@@ -120,6 +120,7 @@ def many(count: int) -> list[Trial]:
     ]
 
 
+@pytest.mark.slow
 def test_two_thousand_trials_are_written_in_seconds(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trials = many(2_000)
     monkeypatch.setattr(module, "all_trials", lambda ledger: trials)

@@ -226,6 +226,7 @@ NUMBERS = st.integers(0, 200)
 FORGERIES = st.builds(Forgery, st.sampled_from(KINDS), st.sampled_from(list(SEALED)), NUMBERS, VALUES, NUMBERS, NUMBERS)
 
 
+@pytest.mark.slow
 @seeded(SEED)
 @settings(max_examples=400, deadline=None, database=None)
 @given(forge=FORGERIES)

@@ -53,6 +53,7 @@ def test_what_is_reported_of_the_winner_is_not_too_good(kind: str, evaluations: 
     assert abs(excess.mean()) < plain.mean() / 2
 
 
+@pytest.mark.slow
 @needs_tables
 @pytest.mark.parametrize("manner", ["fixed", "retrieved"])
 def test_a_drawn_world_keeps_what_demos_do(manner: str) -> None:

@@ -124,6 +124,7 @@ def html_of(folder: Path) -> str:
         return report_html(document_of(gather(ledger)))
 
 
+@pytest.mark.slow
 def test_an_endless_line_does_not_make_an_endless_page(tmp_path: Path) -> None:
     assert len(html_of(make_run(tmp_path / "long", words="x" * 1_000_000, task="long"))) < 1_000_000
 

@@ -123,6 +123,7 @@ def check_leaks(bench: Bench, errors: int) -> None:
     assert leaks(bench) == []
 
 
+@pytest.mark.slow
 def test_errors_leak_nothing(bench: Bench) -> None:
     check_leaks(bench, 2)
 

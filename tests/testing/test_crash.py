@@ -151,6 +151,7 @@ def check_random_kills(bench: Bench, name: str, kills: int, least: int, trials: 
     assert sum(result["trials"].values()) == trials
 
 
+@pytest.mark.slow
 def test_kills_at_random_times_lose_nothing(bench: Bench, calm: dict[str, int]) -> None:
     check_random_kills(bench, "random", kills=5, least=5, trials=8)
     assert bench.trials("random") == bench.trials("calm")

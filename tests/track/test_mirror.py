@@ -378,6 +378,7 @@ def end_trial(ledger: Ledger, number: int) -> None:
     finish_trial(ledger, number, state="complete", reason="", **ends).result()
 
 
+@pytest.mark.slow
 def test_a_job_that_is_killed_and_resumed_leaves_one_run_a_trial(ledger: Ledger, made_database: Path) -> None:
     home = ledger.path.parent
     shutil.copy(made_database, home / "mlflow.db")

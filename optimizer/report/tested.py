@@ -41,7 +41,7 @@ def outcome_section(result: Scored) -> Section:
             f"winner's score on validation was {result['winner']['validation_score']:.3f}, shrunken towards the "
             "other candidates': the one that was chosen for its score is likely to have been lucky."
         ),
-        *_price(result["test_examples"]),
+        *(_price(result["test_examples"]) if result["statistic"] is None else _statistic(result["statistic"])),
         *_baselines(result, baselines),
     ]
     figure = Figure(title, description, intervals(drawn, title, description), table)
@@ -91,6 +91,13 @@ def _price(examples: int) -> list[Block]:
     least = f"{least_gain(examples):.3f}"
     lost = f"The interval allows for a large loss that is too rare to be among {examples} examples"
     return [Text(f"{lost}: so no gain of {least} or less can be shown with them, even if all of them gain it.")]
+
+
+def _statistic(statistic: Mapping[str, Any]) -> list[Block]:
+    """Return what the score is, where it is no mean; its interval is not the one that has that price."""
+    kind = str(statistic["kind"])
+    of = f" of {cell(statistic['label'])}" if statistic["label"] is not None else ""
+    return [Text(f"The score is {kind}{of}, computed of all answers together: it is no mean of single scores.")]
 
 
 def _baselines(result: Scored, baselines: Sequence[Scored]) -> list[Block]:

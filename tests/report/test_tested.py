@@ -99,3 +99,11 @@ def test_the_parts_of_a_score_and_slices_have_a_table_of_their_own(report: MakeR
     row = (cell("total|*x*"), "30", "0.500", "0.750", "+0.250", "[+0.125, +0.375]")
     tables = [(block.head[0], block.rows) for block in both if isinstance(block, Table)]
     assert tables == [("part", [row]), ("slice", [row, row])]
+
+
+def test_a_score_that_is_no_mean_is_named(report: MakeReport) -> None:
+    """Its interval allows for no loss that is too rare to be seen, so that has no price either."""
+    statistic = {"kind": "f_beta", "labels": ["a", "b"], "label": "a", "beta": 1.0}
+    told = [b.text for b in blocks(outcome_section(report(statistic=statistic).to_json())) if isinstance(b, Text)]
+    assert any("The score is f_beta of a, computed of all answers together" in text for text in told)
+    assert not any("can be shown" in text for text in told)

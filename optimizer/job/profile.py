@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from optimizer.prompt.demos import Embed
     from optimizer.task.task import Task
 
+# Fewer digits are a day's, an amount's or an invoice's more often than a telephone's.
+LEAST_DIGITS = 8
+_DAY_OR_AMOUNT = re.compile(r"(?<![\d./-])\d{1,2}([./-])\d{1,2}\1(?:\d{4}|\d{2})(?![./-]?\d)|\d[.,]\d\d\s+\d")
 # Telephone numbers are looked for in so many texts with so many digits: a millisecond each.
 MOST_PHONE_TEXTS, PHONE_DIGITS = 20_000, 7
 # Of a label in doubt: so many nearest neighbours have one other label, among at most so many examples.
@@ -132,7 +136,12 @@ def _with_personal_data(profile: Profile, parts: Mapping[str, Sequence[Example]]
         if len(dialled) > MOST_PHONE_TEXTS:
             remarks.append(f"telephone numbers were looked for in {MOST_PHONE_TEXTS:,} of {len(dialled):,} texts")
             dialled = dialled[:: -(-len(dialled) // MOST_PHONE_TEXTS)]
-        spans += [(origin, kind) for origin, text in dialled for *_, kind in phones(text) if kind == "phone"]
+        spans += [
+            (origin, kind)
+            for origin, text in dialled
+            for start, end, kind in phones(text)
+            if kind == "phone" and _is_dialled(text[start:end])
+        ]
     if not spans:
         return profile.with_findings([], remarks)
     counts = Counter(kind for _, kind in spans)
@@ -142,6 +151,14 @@ def _with_personal_data(profile: Profile, parts: Mapping[str, Sequence[Example]]
     return profile.with_findings(
         [Finding("personal", len(spans), f"{verb} like personal data: {kinds}", _MASKED, origins)], remarks
     )
+
+
+def _is_dialled(number: str) -> bool:
+    """Tell if what may be a telephone number is no day, amount or short number, as invoices have many.
+
+    A mask is put over these too, for there a number too many is better than one too few.
+    """
+    return sum(map(str.isdigit, number)) >= LEAST_DIGITS and _DAY_OR_AMOUNT.search(number) is None
 
 
 def _with_doubts(profile: Profile, parts: Mapping[str, Sequence[Example]], output: str, embed: Embed) -> Profile:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from support.jobs import BagOfWords, make_task, write_lines
 
-from optimizer.job.profile import Checked, check_task, doubtful, proof_of
+from optimizer.job.profile import Checked, _is_dialled, check_task, doubtful, proof_of
 from optimizer.task.profile import Finding
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -102,3 +102,11 @@ def test_a_label_that_all_neighbours_contradict_is_in_doubt(tmp_path: Path) -> N
 
 def test_few_examples_have_no_label_in_doubt() -> None:
     assert doubtful(np.eye(5, dtype=np.float32), list("aabbb")) == []
+
+
+def test_what_an_invoice_is_full_of_is_no_telephone_number() -> None:
+    """Days, amounts and short numbers; a telephone number beside a day stays one."""
+    others = ["03.05.25", "04905-24", "02.09.2025  16", "16.90    202.80", "06-11-2025", "13/10/2024"]
+    assert not any(_is_dialled(text) for text in others)
+    numbers = ["+49 30 901820", "030 90 18 20 10", "(212) 555-0142", "01.44.55.66.77", "0044 20 7946 0958"]
+    assert all(_is_dialled(text) for text in numbers)

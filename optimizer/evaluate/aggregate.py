@@ -80,7 +80,7 @@ class Population:
 
     def numbers(self, results: Sequence[Result]) -> list[float]:
         """Return each answer's influence."""
-        answered = iter(self.statistic.influences(_cells([r for r in results if isinstance(r, Score)])).tolist())
+        answered = iter(self.statistic.influences(_cells(answers(results))).tolist())
         return [next(answered) if isinstance(result, Score) else math.nan for result in results]
 
     def score(self, scores: Sequence[Score]) -> float:

@@ -15,6 +15,8 @@ Order = Literal["given", "reversed"]
 # (choose) or after that was set right by labelled examples (calibrated).
 Readout = Literal["generate", "choose", "calibrated"]
 Role = Literal["task", "prompt", "judge"]
+# Names a model of a run: its role, or `task:NAME` for each further task model beside the first (see `task_key`).
+ModelKey = str
 Phase = Literal["search", "test"]
 FailureKind = Literal[
     "rate_limit",
@@ -44,6 +46,17 @@ def canonical_json(value: object) -> str:
 def digest(value: object, length: int = 16) -> str:
     """Return the first `length` hex digits of the sha256 of a value's canonical JSON."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:length]
+
+
+def task_key(model: str) -> ModelKey:
+    """Return the key of a task model, given its name as a candidate has it: "" is the first one."""
+    return f"task:{model}" if model else "task"
+
+
+def role_of(key: ModelKey) -> Role:
+    """Return the role in which a model is asked."""
+    role: Role = key.partition(":")[0]  # type: ignore[assignment]
+    return role
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +142,7 @@ class Prompt:
     other policies choose `count` demos for each input when the prompt is run.
     `calibration` is what a `calibrated` readout was fitted to; until then its answers are read as by `choose`. It is
     learnt by the prompt's own answers, and no part of what the prompt is: its id does not change with it.
+    `model` names the model that is asked, where a run has several task models; "" is the first.
     `ensemble` are further prompts that are asked with each input. The log-probabilities of a label add up over all of
     them, and the label is chosen by the sums: the readout and the calibration are those of the whole. Where words are
     read, the answer is the one with which the others agree the most.
@@ -143,6 +157,7 @@ class Prompt:
     readout: Readout = "generate"
     calibration: Calibration | None = None
     ensemble: tuple[Prompt, ...] = ()
+    model: str = ""
 
     @property
     def asked(self) -> tuple[Prompt, ...]:
@@ -164,6 +179,11 @@ class Prompt:
         """The same prompt without what its readout was fitted to."""
         return self if self.calibration is None else replace(self, calibration=None)
 
+    def asking(self, model: str) -> Prompt:
+        """Return the same prompt for another model, without a calibration: that is one model's."""
+        ensemble = tuple(replace(one, model=model) for one in self.ensemble)
+        return replace(self, model=model, ensemble=ensemble, calibration=None)
+
     def to_json(self) -> dict[str, Any]:
         """Return this prompt as plain data, demos in full; a readout only where it is not the words of the answer."""
         data = {name: getattr(self, name) for name in ("instruction", "format", "policy", "count", "order")}
@@ -174,6 +194,8 @@ class Prompt:
             data["calibration"] = self.calibration.to_json()
         if self.ensemble:
             data["ensemble"] = [prompt.to_json() for prompt in self.ensemble]
+        if self.model:
+            data["model"] = self.model
         return data
 
     @classmethod
@@ -186,6 +208,8 @@ class Prompt:
         prompt = cls(**{**data, "demos": demos, "calibration": calibration, "ensemble": ensemble})
         if not isinstance(prompt.instruction, str) or not isinstance(prompt.format, str):
             raise TypeError("a prompt's instruction and format must be text")
+        if not isinstance(prompt.model, str):
+            raise TypeError("a prompt's model must be text")
         if prompt.policy not in get_args(Policy) or prompt.order not in get_args(Order):
             raise ValueError(f"unknown policy or order of demos: {prompt.policy!r:.40}, {prompt.order!r:.40}")
         if prompt.readout not in get_args(Readout):
@@ -216,6 +240,17 @@ class Candidate:
     def asked(self) -> tuple[Prompt, ...]:
         """Each prompt that any of its predictors is asked with: several of one predictor where it has an ensemble."""
         return tuple(prompt for whole in self.prompts.values() for prompt in whole.asked)
+
+    @property
+    def model(self) -> str:
+        """The name of the task model that its prompts ask; "" is the run's first."""
+        return next((prompt.model for prompt in self.prompts.values()), "")
+
+    def asking(self, model: str) -> Candidate:
+        """Return the same prompts for another task model of the run; a calibration is one model's, and goes."""
+        if model == self.model:
+            return self
+        return replace(self, prompts={name: prompt.asking(model) for name, prompt in self.prompts.items()})
 
     @property
     def together(self) -> int:

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimizer.types import Calibration, Candidate, Example, Prompt, Usage, canonical_json, digest
+from optimizer.types import (
+    Calibration,
+    Candidate,
+    Example,
+    Prompt,
+    Usage,
+    canonical_json,
+    digest,
+    role_of,
+    task_key,
+)
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 plain = st.recursive(
@@ -226,3 +236,24 @@ def test_offsets_move_the_likeliest_label() -> None:
     assert Calibration(0.0, (0.0, 0.0, 0.0), 0.0, labels).best([-2.0, -1.0, -3.0]) == 0, "of equals the first"
     with pytest.raises(ValueError, match="zip"):
         Calibration(1.0, (0.0,), 0.0, ("a",)).best([-1.0, -2.0])
+
+
+def test_a_candidate_asks_another_model_without_the_firsts_calibration() -> None:
+    calibration = Calibration(1.0, (0.5, -0.5), 1.0, ("a", "b"))
+    other = Prompt("j", readout="calibrated")
+    first = Candidate({"p": Prompt("i", readout="calibrated", calibration=calibration, ensemble=(other,))})
+    asking = first.asking("openai/b")
+    assert (first.model, asking.model, first.asking("")) == ("", "openai/b", first)
+    assert not asking.calibrated
+    assert {prompt.model for prompt in asking.asked} == {"openai/b"}
+    assert asking.id != first.id
+    assert Candidate.from_json(asking.to_json()).prompts == asking.prompts
+    assert "model" not in Prompt("i").to_json()
+    with pytest.raises(TypeError, match="a prompt's model must be text"):
+        Prompt.from_json({**Prompt("i").to_json(), "model": 3})
+
+
+@pytest.mark.parametrize(("model", "key"), [("", "task"), ("openai/b", "task:openai/b")])
+def test_a_task_models_key_tells_its_role(model: str, key: str) -> None:
+    assert (task_key(model), role_of(key)) == (key, "task")
+    assert role_of("judge") == "judge"

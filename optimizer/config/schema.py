@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from optimizer.config.presets import DSPY, STRATEGIES
 from optimizer.config.strict import Strict
 from optimizer.errors import did_you_mean
-from optimizer.types import Order, Policy, Readout, Role
+from optimizer.types import ModelKey, Order, Policy, Readout, task_key
 
 # `own` is the adapter that DSPy is configured with.
 FormatName = Literal["turns", "fields", "block", "chat", "json", "xml", "own"]
@@ -79,6 +79,9 @@ class Models(Strict):
     """Which model answers in each role; a bare string is a model's name."""
 
     task: ModelConfig = ModelConfig(model="local/smollm2-135m")
+    also: tuple[ModelConfig, ...] = Field(
+        (), description="further task models, which are searched beside the first; task: [FIRST, SECOND] says the same"
+    )
     prompt: ModelConfig | None = Field(None, description="writes instructions; null: templates only")
     judge: ModelConfig | None = Field(None, description="grades answers, where the task's metric is judge")
     api_base: str | None = Field(None, description="the endpoint of every model that names none of its own")
@@ -91,16 +94,51 @@ class Models(Strict):
         description=f"seconds a call may take; default {LOCAL_SECONDS:g} for a local model, {PROVIDER_SECONDS:g} else",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _several(cls, data: object) -> object:
+        if not (isinstance(data, dict) and isinstance(data.get("task"), (list, tuple))):
+            return data
+        if not data["task"]:
+            raise ValueError("models.task names no model")
+        if data.get("also"):
+            raise ValueError("models.task is a list, so models.also has to be left out")
+        first, *others = data["task"]
+        return {**data, "task": first, "also": others}
+
     @field_validator("task", "prompt", "judge", mode="before")
     @classmethod
     def _from_name(cls, value: object) -> object:
         return {"model": value} if isinstance(value, str) else value
 
+    @field_validator("also", mode="before")
+    @classmethod
+    def _from_names(cls, value: object) -> object:
+        return [cls._from_name(one) for one in value] if isinstance(value, (list, tuple)) else value
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Models:
+        names = self.task_names
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"models.task names {twice!r:.80} twice; name each model once")
+        return self
+
     @property
-    def by_role(self) -> dict[Role, ModelConfig]:
-        """The models that are named, by role, each with the endpoint that it is reached at."""
-        named: dict[Role, ModelConfig | None] = {"task": self.task, "prompt": self.prompt, "judge": self.judge}
-        return {role: self._reached(model) for role, model in named.items() if model is not None}
+    def task_names(self) -> tuple[str, ...]:
+        """The names of all task models, as the config has them."""
+        return tuple(one.model for one in (self.task, *self.also))
+
+    @property
+    def task_models(self) -> tuple[str, ...]:
+        """The names of the task models as a candidate has them: "" is the first, the others have their own."""
+        return ("", *self.task_names[1:])
+
+    @property
+    def by_key(self) -> dict[ModelKey, ModelConfig]:
+        """The models that are named, by their keys, each with the endpoint that it is reached at."""
+        named: dict[ModelKey, ModelConfig | None] = {"task": self.task, "prompt": self.prompt, "judge": self.judge}
+        named |= {task_key(one.model): one for one in self.also}
+        return {key: self._reached(model) for key, model in named.items() if model is not None}
 
     def _reached(self, model: ModelConfig) -> ModelConfig:
         return (
@@ -349,7 +387,7 @@ class RunConfig(Strict):
 
         Dollars do not end it where the models that each trial asks cost none.
         """
-        asked = [self.models.task, *([] if self.models.judge is None else [self.models.judge])]
+        asked = [self.models.task, *self.models.also, *([] if self.models.judge is None else [self.models.judge])]
         free = all(is_local(one.model) and one.price is None for one in asked)
         bounded = any(limit is not None for name, limit in self.budget if not (free and name == "usd"))
         return self.search.trials or (None if bounded else USUAL_TRIALS)

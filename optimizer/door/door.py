@@ -39,7 +39,7 @@ from optimizer.models.masks import masks_for
 from optimizer.models.prices import Price, metered
 from optimizer.models.providers import Endpoint
 from optimizer.system.dspy_private import request_to_dict, response_from_dict
-from optimizer.types import Failure, Role
+from optimizer.types import Failure, ModelKey, role_of
 
 if TYPE_CHECKING:
     from dspy.lm15 import Request, Response
@@ -93,8 +93,8 @@ class Door:
         self,
         ledger: Ledger,
         budget: Budget,
-        endpoints: Mapping[Role, Endpoint],
-        prices: Mapping[Role, Price],
+        endpoints: Mapping[ModelKey, Endpoint],
+        prices: Mapping[ModelKey, Price],
         failures: Failures,
         shared: SharedCache | None = None,
         privacy: Privacy = NO_MASKS,
@@ -105,7 +105,7 @@ class Door:
         the answer with the data put back.
         Raises ConfigError where what masks is not installed.
         """
-        self._masks = {role: masks_for(privacy, endpoint) for role, endpoint in endpoints.items()}
+        self._masks = {model: masks_for(privacy, endpoint) for model, endpoint in endpoints.items()}
         self.ledger, self.budget, self._shared = ledger, budget, shared
         self._endpoints, self._prices = endpoints, prices
         self._open, self._paying = asyncio.Event(), set[asyncio.Task[Any]]()
@@ -116,16 +116,16 @@ class Door:
         # Only the keys of answers that were at least queued for the ledger are looked up there.
         self._delivery, self._written = Delivery(self._loop), answered_keys(ledger)
         self._connections = _connections(endpoints, failures)
-        self._longest: dict[Role, int] = {}  # tokens of an answer so far
+        self._longest: dict[ModelKey, int] = {}  # tokens of an answer so far
         self._thread = threading.Thread(target=self._loop.run_forever, name="door", daemon=True)
         self._thread.start()
 
-    def submit(self, role: Role, request: Request) -> Future[Response]:
-        """Make a call on the door's own loop; the future gives its response.
+    def submit(self, model: ModelKey, request: Request) -> Future[Response]:
+        """Make a call of one of the endpoints on the door's own loop; the future gives its response.
 
         It raises CallError, BudgetSpent or StoppedByFailures.
         """
-        call = self._complete(role, request, tag_of_call.get(), repetition_of_call.get(), _collected.get())
+        call = self._complete(model, request, tag_of_call.get(), repetition_of_call.get(), _collected.get())
         return asyncio.run_coroutine_threadsafe(call, self._loop)
 
     def drain(self, seconds: float) -> Future[None]:
@@ -159,22 +159,24 @@ class Door:
         self.ledger.leave()
 
     async def _complete(
-        self, role: Role, request: Request, tag: CallTag, repetition: int, collecting: list[Answer] | None
+        self, model: ModelKey, request: Request, tag: CallTag, repetition: int, collecting: list[Answer] | None
     ) -> Response:
-        masks = self._masks[role]
+        masks = self._masks[model]
         request, hidden = (request, None) if masks is None else await asyncio.to_thread(masks.hide, request)
         data = request_to_dict(request)
-        key = call_key(self._endpoints[role].identity, data, repetition)
+        key = call_key(self._endpoints[model].identity, data, repetition)
         if hidden is not None and hidden.counts:
             data["masked"] = dict(hidden.counts)  # for the ledger
-        answer = await self._answer(role, request, data, key, replace(tag, role=role))
+        answer = await self._answer(model, request, data, key, replace(tag, role=role_of(model)))
         if hidden is not None:
             answer = answer._replace(response=hidden.answer(answer.response))
         if collecting is not None:
             collecting.append(answer)
         return answer.response
 
-    async def _answer(self, role: Role, request: Request, data: Mapping[str, Any], key: str, tag: CallTag) -> Answer:
+    async def _answer(
+        self, model: ModelKey, request: Request, data: Mapping[str, Any], key: str, tag: CallTag
+    ) -> Answer:
         known = find_call(self.ledger, key) if key in self._written else None
         if known is not None:
             row, response, tokens = known
@@ -193,7 +195,7 @@ class Door:
         flight: asyncio.Future[Answer] = self._loop.create_future()
         self._in_flight[key] = flight
         try:
-            flight.set_result(await self._recall(data, key, tag) or await self._pay(role, request, data, key, tag))
+            flight.set_result(await self._recall(data, key, tag) or await self._pay(model, request, data, key, tag))
         except BaseException as problem:
             flight.set_exception(problem)
             flight.exception()  # nobody else may be waiting; that is no loss
@@ -216,8 +218,8 @@ class Door:
         row = await self._delivery.wait(recall_call(self.ledger, key, tag, data, *known))
         return Answer(row, response, known[1].tokens)
 
-    async def _pay(self, role: Role, request: Request, data: Mapping[str, Any], key: str, tag: CallTag) -> Answer:
-        price, connection = self._prices.get(role, Price()), self._connections[role]
+    async def _pay(self, model: ModelKey, request: Request, data: Mapping[str, Any], key: str, tag: CallTag) -> Answer:
+        price, connection = self._prices.get(model, Price()), self._connections[model]
         charge = Charge(self.budget, tag, price, most_of(data, price))
         async with connection.slots:
             connection.check()
@@ -231,7 +233,7 @@ class Door:
                     self._refuse_unwritable()  # the intent was queued behind an answer, and that may have failed
                     row = intent
                     again = partial(self._again, row, charge)
-                    likely = _likely_tokens(request, self._longest.get(role, USUAL_ANSWER))
+                    likely = _likely_tokens(request, self._longest.get(model, USUAL_ANSWER))
                     outcome, attempts = await connection.call(request, likely, charge, again)
             except TimeoutError:  # the job's time; an attempt's own is sorted among the failures
                 paid, cut = charge.fail(cut=True), Failure("timeout", "cut when the budget's time was up")
@@ -246,8 +248,8 @@ class Door:
                 await self._written_down(fail_call(self.ledger, row, failure, charge.fail()))
                 connection.check()
                 raise outcome
-            usage = metered(outcome.usage, self._endpoints[role].model, price, charge.most)
-            self._longest[role] = max(usage.output_tokens, self._longest.get(role, 0))
+            usage = metered(outcome.usage, self._endpoints[model].model, price, charge.most)
+            self._longest[model] = max(usage.output_tokens, self._longest.get(model, 0))
             paid = charge.settle(usage, time.monotonic() - begun)
             answer = response_json(outcome)
             self._written.add(key)  # before the wait: the answer is committed even if the caller leaves
@@ -291,12 +293,12 @@ class Door:
             me.add_done_callback(self._paying.discard)
 
 
-def _connections(endpoints: Mapping[Role, Endpoint], failures: Failures) -> dict[Role, Connection]:
-    """Return each role's connection: a model in two roles has one, and the models of an account share a limiter."""
+def _connections(endpoints: Mapping[ModelKey, Endpoint], failures: Failures) -> dict[ModelKey, Connection]:
+    """Return each model's connection: one in two roles has one, and the models of an account share a limiter."""
     limiters = {endpoint.account: Limiter() for endpoint in endpoints.values()}
     distinct = {(endpoint.identity, endpoint.account): endpoint for endpoint in reversed(list(endpoints.values()))}
     made = {key: Connection(endpoint, failures, limiters[key[1]]) for key, endpoint in distinct.items()}
-    return {role: made[endpoint.identity, endpoint.account] for role, endpoint in endpoints.items()}
+    return {model: made[endpoint.identity, endpoint.account] for model, endpoint in endpoints.items()}
 
 
 def _likely_tokens(request: Request, longest: int) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from optimizer.config.schema import ModelConfig
 from optimizer.models.engine import AsyncEngine, SyncEngine
 from optimizer.models.providers import REASONING_LIMIT, Endpoint
-from optimizer.types import Role
+from optimizer.types import ModelKey
 
 if TYPE_CHECKING:
     import dspy
@@ -21,11 +21,11 @@ __all__ = ["AsyncEngine", "Submits", "SyncEngine", "language_model"]
 class Submits(Protocol):
     """What an engine needs of a door."""
 
-    def submit(self, role: Role, request: Request) -> Future[Response]:
+    def submit(self, model: ModelKey, request: Request) -> Future[Response]:
         """Make a call; see `Door.submit`."""
 
 
-def language_model(door: Submits, role: Role, endpoint: Endpoint, asked: ModelConfig) -> dspy.LM:
+def language_model(door: Submits, model: ModelKey, endpoint: Endpoint, asked: ModelConfig) -> dspy.LM:
     """Return the endpoint's LM, whose calls go through the door: no cache and no retries of its own.
 
     `asked` holds its temperature, limit and stop texts. A model that reasons spends a predictor's limit before it
@@ -41,6 +41,6 @@ def language_model(door: Submits, role: Role, endpoint: Endpoint, asked: ModelCo
     def submit(request: Request) -> Future[Response]:
         if reasons:
             request = replace(request, config=replace(request.config, max_tokens=own_limit))
-        return door.submit(role, request)
+        return door.submit(model, request)
 
     return lm.copy(engine=SyncEngine(submit), async_engine=AsyncEngine(submit))

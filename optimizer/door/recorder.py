@@ -9,7 +9,7 @@ from optimizer.config.schema import ModelConfig, is_local
 from optimizer.door.engine import language_model
 from optimizer.errors import CallError
 from optimizer.models.providers import Endpoint
-from optimizer.types import Role
+from optimizer.types import ModelKey
 
 if TYPE_CHECKING:
     import dspy
@@ -20,16 +20,16 @@ class Recorder:
     """Stands in for a door: records each request, and answers none."""
 
     def __init__(self) -> None:
-        self.requests: list[tuple[Role, Request]] = []
+        self.requests: list[tuple[ModelKey, Request]] = []
 
-    def submit(self, role: Role, request: Request) -> Future[Any]:
+    def submit(self, model: ModelKey, request: Request) -> Future[Any]:
         """Note a request; the future fails, as for a call that was not answered."""
-        self.requests.append((role, request))
+        self.requests.append((model, request))
         future: Future[Any] = Future()
         future.set_exception(CallError("program", "recorded only"))
         return future
 
-    def model(self, role: Role, asked: ModelConfig) -> dspy.LM:
+    def model(self, model: ModelKey, asked: ModelConfig) -> dspy.LM:
         """Return the LM whose requests are noted."""
         name = asked.model
-        return language_model(self, role, Endpoint("openai/local" if is_local(name) else name, name), asked)
+        return language_model(self, model, Endpoint("openai/local" if is_local(name) else name, name), asked)

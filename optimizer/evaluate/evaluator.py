@@ -55,11 +55,20 @@ class _Said:
     trace: Trace
 
 
+@dataclass(frozen=True)
+class TaskModel:
+    """A model that answers a task's inputs, and how many calls it may have in flight."""
+
+    lm: dspy.LM
+    concurrency: int = 1
+
+
 @dataclass
 class Evaluator:
-    """Scores candidates on examples with one model; a call that failed is a Failure, never a zero.
+    """Scores candidates on examples, each with the model that it asks; a call that failed is a Failure, never a zero.
 
-    A call that failed because of the prompt is a zero (`Failure.judged`): who uses that prompt has no answer either.
+    `lm` is the first task model, `others` are further ones. A call that failed because of the prompt is a zero
+    (`Failure.judged`): who uses that prompt has no answer either.
 
     `lost` is what failed before a search was interrupted. It is not asked again, lest the search go another way than
     the one that it repeats.
@@ -73,9 +82,12 @@ class Evaluator:
     concurrency: int = 1
     calls_left: Callable[[], float] = unlimited  # what nobody has spent or holds of a budget of calls
     lost: Mapping[ScoreKey, Result] = field(default_factory=dict)
+    others: Mapping[str, TaskModel] = field(default_factory=dict)  # further task models, by their names
 
     def __post_init__(self) -> None:
-        self._slots, self._admission = asyncio.Semaphore(self.concurrency), Admission(self.calls_left)
+        self._admission = Admission(self.calls_left)
+        in_flight = {"": self.concurrency, **{name: one.concurrency for name, one in self.others.items()}}
+        self._slots = {name: asyncio.Semaphore(calls) for name, calls in in_flight.items()}
         self._calls: dict[int, int] = {}  # the most that one example has taken of a program, by its predictors
         self._grading = calls_of(self.metric)  # the most that one answer has taken to grade
 
@@ -96,8 +108,15 @@ class Evaluator:
         limit: int | None = self.lm.kwargs.get("max_tokens")
         return limit
 
+    def lm_of(self, model: str) -> dspy.LM:
+        """Return the LM of a task model, given its name as a candidate has it.
+
+        It is the first one's where no other has that name: a saved prompt keeps the name of its only model.
+        """
+        return self.others[model].lm if model in self.others else self.lm
+
     def limit_answers(self, tokens: int) -> None:
-        """Let later answers have so many tokens at most."""
+        """Let later answers of the first task model have so many tokens at most."""
         self.lm = self.lm.copy(max_tokens=tokens)
 
     async def run(
@@ -116,7 +135,8 @@ class Evaluator:
         asked = [example for example, earlier in zip(examples, lost, strict=True) if earlier is None]
         most = len(asked) * self._calls_each(program) if searching else 0
         async with self._admission.turn(most):
-            answers, spent = await self._answers(program, asked, one_by_one=most > self.calls_left())
+            one_by_one = most > self.calls_left()
+            answers, spent = await self._answers(program, candidate.model, asked, one_by_one)
         answered = iter(answers)
         in_order = (next(answered, None) if earlier is None else earlier for earlier in lost)
         results = [result for result in takewhile(lambda result: result is not None, in_order) if result is not None]
@@ -134,7 +154,7 @@ class Evaluator:
         await asyncio.wrap_future(put_scores(self.ledger, candidate.id, split, start, ids, version, results))
 
     async def _answers(
-        self, program: dspy.Module, examples: Sequence[Example], one_by_one: bool
+        self, program: dspy.Module, model: str, examples: Sequence[Example], one_by_one: bool
     ) -> tuple[list[Result], BudgetSpent | None]:
         """Return the results of the examples before the first for which the budget had no room, and what ended it.
 
@@ -145,7 +165,7 @@ class Evaluator:
         several = self._calls_each(program) > 1
         tasks: list[asyncio.Task[Result]] = []
         for example in examples:
-            tasks.append(asyncio.ensure_future(self._one(program, example, spent)))
+            tasks.append(asyncio.ensure_future(self._one(program, model, example, spent)))
             if several and one_by_one:
                 await wait_for_all(tasks[-1:])
         await wait_for_all(tasks)
@@ -162,29 +182,29 @@ class Evaluator:
         predictors = len(program.predictors())
         return max(predictors, self._calls.get(predictors, 1)) + self._grading
 
-    async def _one(self, program: dspy.Module, example: Example, spent: list[BudgetSpent]) -> Result:
+    async def _one(self, program: dspy.Module, model: str, example: Example, spent: list[BudgetSpent]) -> Result:
         try:
-            async with self._slots:
+            async with self._slots[model if model in self.others else ""]:
                 if spent:
                     raise spent[0]  # the block cannot be completed, so no more is spent on it
                 # A task of asyncio's has a context of its own: no other example's calls are tagged by this.
                 tag_of_call.set(replace(tag_of_call.get(), example=example.id))
-                said = await self._said(program, example)
+                said = await self._said(program, model, example)
             return await self._worth(said, example)
         except BudgetSpent as problem:
             spent.append(problem)
             raise
 
-    async def traced(self, program: dspy.Module, example: Example) -> tuple[Result, Trace]:
-        """Return one example's result, and what each predictor was given and said on the way there."""
-        said = await self._said(program, example)
+    async def traced(self, program: dspy.Module, example: Example, model: str = "") -> tuple[Result, Trace]:
+        """Return one example's result by a task model, and what each predictor was given and said on the way there."""
+        said = await self._said(program, model, example)
         return await self._worth(said, example), said.trace
 
-    async def _said(self, program: dspy.Module, example: Example) -> _Said:
+    async def _said(self, program: dspy.Module, model: str, example: Example) -> _Said:
         trace: Trace = []
         raised: Exception | None = None
         prediction: Any = None
-        with collected_answers() as answers, dspy.context(lm=self.lm, disable_history=True, trace=trace):
+        with collected_answers() as answers, dspy.context(lm=self.lm_of(model), disable_history=True, trace=trace):
             try:
                 prediction = await call_program(program, example.inputs)
             except Exception as problem:  # noqa: BLE001 - the boundary to the program, which may be the user's

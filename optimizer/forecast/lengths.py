@@ -17,7 +17,7 @@ from optimizer.forecast.forecast import Forecast, Plan, Range, Sample, forecast
 from optimizer.forecast.judged import ASSUMED as JUDGED
 from optimizer.forecast.judged import judge_sample, judging_share, with_judge
 from optimizer.forecast.requests import sample_of
-from optimizer.models.prices import Price
+from optimizer.models.prices import Price, average
 from optimizer.prompt.builder import ProgramBuilder
 from optimizer.propose.writer import MOST_TOKENS, writing_model
 from optimizer.search.acquisition import MARKERS
@@ -29,7 +29,7 @@ from optimizer.search.schedule import Schedule
 from optimizer.search.simulate import answers
 from optimizer.task.metrics.base import calls_of
 from optimizer.teleprompt.methods import CALLS
-from optimizer.types import Candidate, Example, Role
+from optimizer.types import Candidate, Example, ModelKey, task_key
 
 CANDIDATES, EXAMPLES = 12, 3
 # Tokens of a field that no example shows: a rationale, say.
@@ -41,13 +41,15 @@ async def forecast_by_length(
     config: RunConfig,
     programs: ProgramBuilder,
     schedule: Schedule,
-    prices: Mapping[Role, Price],
+    prices: Mapping[ModelKey, Price],
 ) -> Forecast:
     """Return what a run of this schedule will take in calls, tokens and dollars."""
     plan, candidates, assumed = await plan_of(config, programs, schedule, prices.get("prompt"))
-    samples = await _by_length(config, programs, candidates, schedule.examples, price_in_role(config, prices, "task"))
+    samples = await _by_length(config, programs, candidates, schedule.examples, task_price(config, prices))
     judge = judge_sample(programs.task.metric, schedule.examples[:EXAMPLES], price_in_role(config, prices, "judge"))
     samples = [with_judge(sample, judge, plan.judging) for sample in samples]
+    if config.models.also:
+        assumed.append(f"each of the {1 + len(config.models.also)} task models is asked as often as the others")
     return forecast(plan, samples, config.budget, 1, [*assumed, ASSUMED])
 
 
@@ -93,10 +95,16 @@ async def plan_of(
     return plan, candidates, assumed
 
 
-def price_in_role(config: RunConfig, prices: Mapping[Role, Price], role: Role) -> Price | None:
-    """Return the price of a role's model, None where it is not known; one on this machine costs nothing."""
-    model = config.models.by_role.get(role)
-    return prices.get(role, Price() if model is not None and is_local(model.model) else None)
+def task_price(config: RunConfig, prices: Mapping[ModelKey, Price]) -> Price | None:
+    """Return the price of a task model, of several their average; None where one of them is not known."""
+    known = [price_in_role(config, prices, task_key(name)) for name in config.models.task_models]
+    return None if None in known else average([price for price in known if price is not None])
+
+
+def price_in_role(config: RunConfig, prices: Mapping[ModelKey, Price], key: ModelKey) -> Price | None:
+    """Return the price of a model, None where it is not known; one on this machine costs nothing."""
+    model = config.models.by_key.get(key)
+    return prices.get(key, Price() if model is not None and is_local(model.model) else None)
 
 
 async def _search_of(config: RunConfig, schedule: Schedule, each: int) -> tuple[Range, Range, list[str]]:

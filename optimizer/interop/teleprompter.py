@@ -24,7 +24,7 @@ from optimizer.prompt.builder import ProgramBuilder
 from optimizer.prompt.student import is_plain, with_prompts
 from optimizer.prompt.tuned import TunedProgram
 from optimizer.system.dspy_private import freeze
-from optimizer.types import Candidate, Role
+from optimizer.types import Candidate, ModelKey
 
 # What plain DSPy can save: its own adapter, and demos that are always the same.
 SEARCH = {"formats": ["own"], "demos": {"policies": ["static"]}}
@@ -87,7 +87,7 @@ class PromptSearch(Teleprompter):
             raise ConfigError(f"student is {type(student).__name__}, not a dspy.Module", "Give a program.")
         lm = lm_of(student)
         task = task_of(student, self.metric, Sets(trainset, valset, testset), self.config.seed)
-        endpoints: dict[Role, LMEndpoint] = {"task": lm_endpoint(lm, self.config.models)}
+        endpoints: dict[ModelKey, LMEndpoint] = {"task": lm_endpoint(lm, self.config.models)}
         models: dict[str, Any] = {"task": lm_config(lm)}
         if self.prompt_model is not None:
             writer = checked(self.prompt_model, "prompt_model")

@@ -21,7 +21,7 @@ from optimizer.system.limits import shorten
 from optimizer.system.source import name_of
 from optimizer.task.load import find_task
 from optimizer.task.task import Task
-from optimizer.types import Role
+from optimizer.types import ModelKey, Role
 
 if TYPE_CHECKING:
     import dspy
@@ -44,7 +44,7 @@ class Arguments:
 
     config: RunConfig
     task: Task | None = None
-    endpoints: Mapping[Role, Endpoint] = field(default_factory=dict)
+    endpoints: Mapping[ModelKey, Endpoint] = field(default_factory=dict)
 
 
 def read_arguments(
@@ -65,8 +65,8 @@ def read_arguments(
         sections["budget"] = _budget(budget)
     models, own = _models(sections.pop("models", {}), model)
     config = validate(RunConfig, _merged(data, {**sections, "models": models}), SOURCE, ConfigError)
-    endpoints: dict[Role, Endpoint] = {role: _endpoint(one, config) for role, one in own.items()}
-    if any(config.models.by_role[role].model.startswith(f"{CALLABLE}/") for role in endpoints):
+    endpoints: dict[ModelKey, Endpoint] = {role: _endpoint(one, config) for role, one in own.items()}
+    if any(config.models.by_key[role].model.startswith(f"{CALLABLE}/") for role in endpoints):
         task = load_task_of(config) if task is None else task
         note = f"a Python function reports no tokens: they are estimated, at {BYTES_PER_TOKEN} bytes a token"
         task = task.changed(notes=(*task.notes, note))
@@ -128,8 +128,10 @@ def _models(section: object, model: object) -> tuple[dict[str, object], dict[Rol
     own: dict[Role, dspy.LM | Ask] = {}
     for role in ROLES:
         one = named.get(role)
-        if one is None or isinstance(one, (str, Mapping, ModelConfig)):
+        if one is None or _is_named(one):
             named |= {role: _plain(one)} if isinstance(one, ModelConfig) else {}
+        elif role == "task" and isinstance(one, (list, tuple)) and all(map(_is_named, one)):
+            named[role] = [_plain(each) for each in one]
         elif _is_lm(one):
             own[role], named[role] = one, lm_config(one)
         elif _is_function(one):
@@ -138,6 +140,10 @@ def _models(section: object, model: object) -> tuple[dict[str, object], dict[Rol
             what = "model" if role == "task" else f"models['{role}']"
             raise ConfigError(f"{what} is {shorten(one)}, of type {type(one).__name__}", _MODELS)
     return named, own
+
+
+def _is_named(one: object) -> bool:
+    return isinstance(one, (str, Mapping, ModelConfig))
 
 
 def _is_lm(one: object) -> TypeGuard[dspy.LM]:

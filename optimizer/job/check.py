@@ -219,7 +219,7 @@ def _answers(task: Task, prompt: SavedPrompt, split: str, name: str, judge: Mode
 
 def _judge_of(source: str) -> ModelConfig | None:
     """Return the judge that a config names; None of a saved prompt."""
-    return load_config(source).models.by_role.get("judge") if source.endswith(YAML) else None
+    return load_config(source).models.by_key.get("judge") if source.endswith(YAML) else None
 
 
 def _never_embeds(texts: Sequence[str]) -> NoReturn:

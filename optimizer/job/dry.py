@@ -19,6 +19,7 @@ from optimizer.forecast.lengths import plan_of
 from optimizer.job.folder import mlflow_uri, run_path
 from optimizer.job.judge import refuse_judge
 from optimizer.job.session import asked_model, with_writer
+from optimizer.job.several import refuse_several
 from optimizer.job.texts import judge_texts, mirror_texts, task_texts, writer_texts
 from optimizer.job.window import load_task_of
 from optimizer.models.embed import MODEL as EMBEDDER
@@ -36,7 +37,7 @@ from optimizer.system.loopback import is_loopback
 from optimizer.system.redact import split_url, without_credentials
 from optimizer.task.program import calls_each
 from optimizer.task.task import Task
-from optimizer.types import Candidate, Role
+from optimizer.types import Candidate, ModelKey, role_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -116,6 +117,7 @@ def dry(config: RunConfig) -> Dry:
 async def _dry(config: RunConfig) -> Dry:
     task = load_task_of(config)
     refuse_judge(config, task)
+    refuse_several(config, task)
     each = calls_each(task)
     refuse_few(config, each)
     schedule = make_schedule(task.validation, config, task.outputs, each, ensemble_size(config, task))
@@ -135,7 +137,7 @@ async def _dry(config: RunConfig) -> Dry:
         "prompt": _writer_calls(config, plan),
         "judge": _judge_calls(config, plan),
     }
-    models = [_model(role, config, one, texts[role], calls[role]) for role, one in endpoints.items()]
+    models = [_model(key, config, one, texts[role_of(key)], calls[role_of(key)]) for key, one in endpoints.items()]
     judge = [] if "judge" in endpoints else [Receiver("judge model", "none: the metric asks none", True, {})]
     others = [*judge, _embedder(), _mlflow(config, task, schedule), _webhook(config), _shared(config), *_own_code(task)]
     settings, messages = _request(config, task, programs, candidates, schedule, endpoints["task"])
@@ -153,8 +155,8 @@ def _writes(config: RunConfig) -> bool:
     return config.models.prompt is not None or config.search.strategy.startswith(DSPY)
 
 
-def _model(role: Role, config: RunConfig, endpoint: Endpoint, texts: Mapping[str, str], calls: str) -> Receiver:
-    named = config.models.by_role.get(role, config.models.by_role["task"])
+def _model(key: ModelKey, config: RunConfig, endpoint: Endpoint, texts: Mapping[str, str], calls: str) -> Receiver:
+    named = config.models.by_key.get(key, config.models.by_key["task"])
     notes = [calls]
     if masks_for(config.privacy, endpoint) is not None:
         notes.append(f"masked: {', '.join(config.privacy.redact)}")
@@ -164,12 +166,15 @@ def _model(role: Role, config: RunConfig, endpoint: Endpoint, texts: Mapping[str
     if endpoint.api_base != without_credentials(endpoint.api_base):
         notes.append("with the user and password of the address")
     address = f"{named.model}{f' at {endpoint.address}' if endpoint.address else ''}"
-    return Receiver(f"{role} model", address, endpoint.on_this_machine, texts, keys_sent(named, endpoint), notes)
+    return Receiver(
+        f"{role_of(key)} model", address, endpoint.on_this_machine, texts, keys_sent(named, endpoint), notes
+    )
 
 
 def _task_calls(config: RunConfig, plan: Plan) -> str:
     searched = plan.search.within(config.budget.calls).scaled(1 - plan.judging)
-    return f"calls: {searched.text()} in the search, {plan.test_calls - plan.judged_calls:,} in the test"
+    of_all = ", of all task models together" if config.models.also else ""
+    return f"calls: {searched.text()} in the search, {plan.test_calls - plan.judged_calls:,} in the test{of_all}"
 
 
 def _judge_calls(config: RunConfig, plan: Plan) -> str:

@@ -17,6 +17,7 @@ from optimizer.forecast.lengths import EXAMPLES, plan_of, price_in_role
 from optimizer.job.folder import make_run_dir
 from optimizer.job.judge import refuse_judge
 from optimizer.job.session import Session, open_session
+from optimizer.job.several import refuse_several
 from optimizer.job.window import load_task_of
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.spend import CallStats, call_stats, usage_by_role
@@ -44,6 +45,7 @@ def estimate(config: RunConfig, say: Say = lambda text: None) -> Forecast:
 async def _estimate(config: RunConfig, say: Say) -> Forecast:
     task = load_task_of(config)
     refuse_judge(config, task)
+    refuse_several(config, task)
     each = calls_each(task)
     refuse_few(config, each)
     schedule = make_schedule(task.validation, config, task.outputs, each, ensemble_size(config, task))

@@ -25,7 +25,7 @@ from optimizer.ledger.trials import Trial, all_trials
 from optimizer.prompt.saved import Doubts, SavedPrompt, carried, doubts_of
 from optimizer.system.files import is_file
 from optimizer.task.metrics.base import Metric
-from optimizer.types import Candidate
+from optimizer.types import Candidate, task_key
 
 
 def ship(source: Path, target: str, trial: int | None, predictor: str | None = None, *, trust: bool = False) -> Export:
@@ -96,8 +96,8 @@ def _trial_prompt(run_dir: Path, candidate: Candidate, trust: bool) -> SavedProm
     config = stored_config(run_dir, asks=False)
     task = load_task_of(config, scored=False)
     with closing(Reader(run_dir / "ledger.db")) as ledger:
-        model = model_of(config, ledger).model_copy(update={"price": None})
-        sha256 = (ledger.meta(MODELS) or {}).get("task", {}).get("sha256", "")
+        model = model_of(config, ledger, candidate.model).model_copy(update={"price": None})
+        sha256 = (ledger.meta(MODELS) or {}).get(task_key(candidate.model), {}).get("sha256", "")
     doubts = doubts_of(str(run_dir), model, task)
     if trust:
         note_trust(run_dir, "ledger.db", doubts)

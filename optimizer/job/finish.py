@@ -18,20 +18,25 @@ from optimizer.report.markdown import best_md
 from optimizer.report.result import write_result
 from optimizer.system.files import write_atomically
 from optimizer.system.redact import without_credentials
+from optimizer.types import task_key
 
 if TYPE_CHECKING:
     from optimizer.job.session import Session
 
-# The name under which the ledger holds how many tokens an answer might have.
-ANSWER_LIMIT = "answer_limit"
 FILES = ("best.json", "best.md", "report.md", "report.html", "result.json", "study.db")
+
+
+def limit_key(model: str) -> str:
+    """Return the name under which the ledger holds how many tokens an answer of a task model might have."""
+    return f"answer_limit {model}".strip()
 
 
 def finish(session: Session, report: Report) -> None:
     """Write the winner's prompt and the result into the ledger: from then on the run is finished."""
     note = {"run_id": report.run_id, "verdict": report.verdict, "test_score": report.winner.test_score}
-    model, privacy = model_of(session.config, session.ledger), session.config.privacy
-    sha256 = session.models.endpoints["task"].sha256
+    asked = report.winner.candidate.model
+    model, privacy = model_of(session.config, session.ledger, asked), session.config.privacy
+    sha256 = session.models.endpoints[task_key(asked)].sha256
     prompt = dump_prompt(session.task, report.winner.candidate, model, note, privacy, sha256)
     put_result(session.ledger, report, prompt)
     write_files(session.ledger)
@@ -66,11 +71,12 @@ def read_report(ledger: Ledger) -> Report:
     return report
 
 
-def model_of(config: RunConfig, ledger: Reader | None = None) -> ModelConfig:
-    """Return the task model as a saved prompt holds it: with its address, without credentials.
+def model_of(config: RunConfig, ledger: Reader | None = None, name: str = "") -> ModelConfig:
+    """Return a task model as a saved prompt holds it: with its address, without credentials.
 
-    With the `ledger` of a run it has the limit on answers under which the prompts were scored.
+    With the `ledger` of a run it has the limit on answers under which the prompts were scored. `name` is the model's as
+    a candidate has it: "" is the first one.
     """
-    model = config.models.by_role["task"]
-    limit = model.max_tokens or (None if ledger is None else ledger.meta(ANSWER_LIMIT))
+    model = config.models.by_key[task_key(name)]
+    limit = model.max_tokens or (None if ledger is None else ledger.meta(limit_key(name)))
     return model.model_copy(update={"api_base": without_credentials(model.api_base), "max_tokens": limit})

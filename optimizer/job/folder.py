@@ -17,7 +17,7 @@ from optimizer.models.providers import Endpoint
 from optimizer.system.files import private_folder, reason_of
 from optimizer.system.redact import scrub
 from optimizer.task.task import Task
-from optimizer.types import Role, digest
+from optimizer.types import ModelKey, digest
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Job:
     run_dir: Path
     tracking_uri: str
     watcher: Watcher
-    endpoints: Mapping[Role, Endpoint]
+    endpoints: Mapping[ModelKey, Endpoint]
 
 
 def make_run_dir(config: RunConfig, task: Task) -> Path:
@@ -65,7 +65,7 @@ def mlflow_uri(config: RunConfig, run_dir: Path) -> str:
     return uri
 
 
-def models_json(config: RunConfig, endpoints: Mapping[Role, Endpoint]) -> dict[str, dict[str, object]]:
+def models_json(config: RunConfig, endpoints: Mapping[ModelKey, Endpoint]) -> dict[str, dict[str, object]]:
     """Return the models by role as the ledger keeps them: where each answers, and the files of those on this machine.
 
     `sha256` is that of the file that is served, which may be a re-encoded one; `published` has the digests of what the
@@ -73,7 +73,7 @@ def models_json(config: RunConfig, endpoints: Mapping[Role, Endpoint]) -> dict[s
     """
     models: dict[str, dict[str, object]] = {}
     for role, one in endpoints.items():
-        chosen = config.models.by_role.get(role)
+        chosen = config.models.by_key.get(role)
         name = one.model if chosen is None else chosen.model
         where = {"identity": scrub(one.identity), "address": scrub(one.address), "sha256": one.sha256}
         models[role] = _named(name) | {key: text for key, text in where.items() if text}

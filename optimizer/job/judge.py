@@ -40,7 +40,7 @@ def with_judge(task: Task, config: RunConfig, door: Door, models: Fleet) -> Task
     metric = judge_of(task)
     if metric is None or config.models.judge is None:
         return task
-    asked, endpoint = config.models.by_role["judge"], models.endpoints["judge"]
+    asked, endpoint = config.models.by_key["judge"], models.endpoints["judge"]
     if asked.max_tokens is None and not endpoint.reasons:
         asked = asked.model_copy(update={"max_tokens": metric.reply_tokens})
     lm = language_model(door, "judge", endpoint, asked)

@@ -31,7 +31,7 @@ from optimizer.task.metrics.rubric import Criterion
 from optimizer.task.metrics.verdicts import as_data
 from optimizer.task.scored import ScoredAnswer
 from optimizer.task.task import Task
-from optimizer.types import Role
+from optimizer.types import ModelKey
 
 # Fewer answers tell nothing of a judge; more failed ones leave too few.
 LEAST, MOST_FAILED = 10, 0.2
@@ -119,13 +119,13 @@ async def _check(
 
 @contextmanager
 def _judge(
-    config: RunConfig, task: Task, endpoints: Mapping[Role, Endpoint] | None = None, say: Say = lambda text: None
-) -> Iterator[tuple[JudgeMetric, Mapping[Role, Endpoint]]]:
+    config: RunConfig, task: Task, endpoints: Mapping[ModelKey, Endpoint] | None = None, say: Say = lambda text: None
+) -> Iterator[tuple[JudgeMetric, Mapping[ModelKey, Endpoint]]]:
     """Open a ledger of its own and yield the metric that asks through it; the judge is the only model that is started.
 
     Yields the endpoints too, for a further ledger while this one is open.
     """
-    judge = config.models.by_role["judge"]
+    judge = config.models.by_key["judge"]
     models = config.models.model_copy(update={"task": judge, "prompt": None})
     alone = config.model_copy(
         update={"models": models, "budget": BudgetConfig(usd=config.budget.usd), "cache": Cache()}

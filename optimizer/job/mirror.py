@@ -65,7 +65,12 @@ def _started(session: Session, uri: str, experiment: str, run_id: str, block: in
             "uri": uri,
             "experiment": experiment,
             "name": f"{task.name} {run_id}",
-            "params": {"task": task.name, "task_model": config.models.task.model, "seed": config.seed, **addresses},
+            "params": {
+                "task": task.name,
+                "task_model": ", ".join(config.models.task_names),
+                "seed": config.seed,
+                **addresses,
+            },
             "tags": {"task_fingerprint": task.fingerprint, **identities},
             "data": splits_json(task),
             "config": scrub(dump_config(config.model_copy(update={"run_dir": None}))),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from optimizer.config.presets import PRESETS
 from optimizer.door.door import tag_of_call
@@ -20,26 +21,48 @@ from optimizer.types import Candidate, Example, Readout, Score
 LOGPROBS = "logprobs"
 ATTEMPTS = 3
 WORDS: tuple[Readout, ...] = ("generate",)
+SOME_TOLD = "labels are read from the words of answers where a model tells no log-probabilities"
 NONE_TOLD = "the model tells no log-probabilities, so labels are read from the words of its answers"
 
 
-async def available_readouts(session: Session, examples: Sequence[Example]) -> tuple[tuple[Readout, ...], str]:
-    """Return the readouts that are to be searched, and what a reader must know of them ("": nothing).
+class Readouts(NamedTuple):
+    """The readouts that are to be searched, the task models that are `unread`, and what a reader must know of it.
 
-    Whether the model tells log-probabilities is asked once, with the seed and the first of the `examples`; the ledger
+    Of those models the words are read whatever the readout, as they tell no log-probabilities.
+    """
+
+    searched: tuple[Readout, ...]
+    unread: frozenset[str] = frozenset()
+    note: str = ""
+
+
+async def available_readouts(session: Session, examples: Sequence[Example]) -> Readouts:
+    """Return the readouts that are to be searched.
+
+    Whether each model tells log-probabilities is asked once, with the seed and the first of the `examples`; the ledger
     keeps it. Raises ConfigError where the config names a readout that cannot be had.
     """
     config = session.config.search
     wanted = config.readouts or ("calibrated",)
     if wanted == WORDS:
-        return WORDS, ""
+        return Readouts(WORDS)
     if (problem := _without_labels(session)) is not None:
-        return _refuse(session, problem), ""
-    if session.ledger.meta(LOGPROBS) is None:
-        session.ledger.put_meta(LOGPROBS, await asyncio.ensure_future(_tells_logprobs(session, examples[:ATTEMPTS])))
-    if not session.ledger.meta(LOGPROBS):
-        return _refuse(session, NONE_TOLD), NONE_TOLD
-    return wanted, ""
+        return Readouts(_refuse(session, problem))
+    models = session.config.models.task_models
+    for model in models:
+        if session.ledger.meta(_kept(model)) is None:
+            told = await asyncio.ensure_future(_tells_logprobs(session, examples[:ATTEMPTS], model))
+            session.ledger.put_meta(_kept(model), told)
+    unread = frozenset(model for model in models if not session.ledger.meta(_kept(model)))
+    if len(unread) == len(models):
+        return Readouts(_refuse(session, NONE_TOLD), note=NONE_TOLD)
+    names = ", ".join(model or session.config.models.task.model for model in models if model in unread)
+    return Readouts(wanted, unread, f"{SOME_TOLD}: {names}" if unread else "")
+
+
+def _kept(model: str) -> str:
+    """Return the name under which the ledger keeps whether a task model tells log-probabilities."""
+    return f"{LOGPROBS} {model}".strip()
 
 
 def _without_labels(session: Session) -> str | None:
@@ -63,18 +86,19 @@ def _refuse(session: Session, problem: str) -> tuple[Readout, ...]:
     return WORDS
 
 
-async def _tells_logprobs(session: Session, examples: Sequence[Example]) -> bool:
-    """Ask until there is an answer; False where none comes, or the budget does not pay for one.
+async def _tells_logprobs(session: Session, examples: Sequence[Example], model: str) -> bool:
+    """Ask a task model until there is an answer; False where none comes, or the budget does not pay for one.
 
     A request that the provider refuses may be so for its text.
     """
     tag_of_call.set(phase_tag("search"))  # in this task only
     format_name = next(name for name in session.config.search.formats if name in PLAIN)
     seed = session.programs.seed(format_name)
-    asked = Candidate({name: replace(prompt, readout="choose") for name, prompt in seed.prompts.items()})
+    prompts = {name: replace(prompt, readout="choose", model=model) for name, prompt in seed.prompts.items()}
+    asked = Candidate(prompts)
     for example in examples:
         try:
-            result, _ = await session.evaluator.traced(session.programs.build(asked), example)
+            result, _ = await session.evaluator.traced(session.programs.build(asked), example, model)
         except BudgetSpent:
             return False
         if isinstance(result, Score) and not result.failed:

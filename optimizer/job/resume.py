@@ -128,7 +128,7 @@ def hide_keys(config: RunConfig) -> None:
     hide(config.notify.url)
     hide(os.environ.get(config.notify.url_env or ""))
     hide_credentials(config.models.api_base)
-    for model in config.models.by_role.values():
+    for model in config.models.by_key.values():
         hide_credentials(model.api_base)
         hide_credentials(base_of(model.model))
         hide(os.environ.get(model.api_key_env or ""))
@@ -161,7 +161,7 @@ def _identity(config: RunConfig, task: Task) -> dict[str, object]:
     packages = ["dspy", "optuna", "sentence-transformers"]
     if "phone" in config.privacy.redact:  # another version may know other numbers, and mask otherwise
         packages.append("phonenumbers")
-    if any(is_local(model.model) for model in config.models.by_role.values()):
+    if any(is_local(model.model) for model in config.models.by_key.values()):
         packages.append("xllamacpp")
     identity = {
         "config": json.loads(scrub(json.dumps(data))),
@@ -176,7 +176,7 @@ def _identity(config: RunConfig, task: Task) -> dict[str, object]:
 def _surroundings(config: RunConfig) -> dict[str, str]:
     """Return the environment variables that decide where a run's models answer."""
     found: dict[str, str] = {}
-    for model in config.models.by_role.values():
+    for model in config.models.by_key.values():
         if not is_local(model.model):
             found |= surroundings(model.model, model.api_base)
     return found

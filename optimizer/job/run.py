@@ -21,6 +21,7 @@ from optimizer.job.judge_record import agreement_note
 from optimizer.job.mirror import catch_up
 from optimizer.job.notify import finished, notify, stopped
 from optimizer.job.resume import Claim, claim_run, hide_keys
+from optimizer.job.several import refuse_several
 from optimizer.job.watcher import Logged, Watcher
 from optimizer.job.window import load_task_of
 from optimizer.ledger.ledger import Ledger
@@ -29,7 +30,7 @@ from optimizer.models.providers import Endpoint
 from optimizer.system.internal import internal_errors
 from optimizer.system.redact import scrub
 from optimizer.task.task import Task
-from optimizer.types import Role
+from optimizer.types import ModelKey
 
 
 def run_config(
@@ -37,7 +38,7 @@ def run_config(
     watcher: Watcher | None = None,
     *,
     task: Task | None = None,
-    endpoints: Mapping[Role, Endpoint] = MappingProxyType({}),
+    endpoints: Mapping[ModelKey, Endpoint] = MappingProxyType({}),
     wait: bool = False,
     accept_changes: bool = False,
 ) -> Report:
@@ -68,9 +69,10 @@ def run_config(
         return result
 
 
-def _job(config: RunConfig, watcher: Watcher, task: Task | None, endpoints: Mapping[Role, Endpoint]) -> Job:
+def _job(config: RunConfig, watcher: Watcher, task: Task | None, endpoints: Mapping[ModelKey, Endpoint]) -> Job:
     task = load_task_of(config) if task is None else task
     refuse_judge(config, task)
+    refuse_several(config, task)
     run_dir = make_run_dir(config, task)
     if not (run_dir / "ledger.db").exists():  # a run that was begun may be resumed after its time
         refuse_past(config.budget, time.time())

@@ -15,7 +15,7 @@ from optimizer.config.schema import ANSWER_TOKENS, SHORT_TOKENS, ModelConfig, Ru
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door
 from optimizer.door.engine import language_model
-from optimizer.evaluate.evaluator import Evaluator
+from optimizer.evaluate.evaluator import Evaluator, TaskModel
 from optimizer.job.judge import with_judge
 from optimizer.job.logs import log_to
 from optimizer.ledger.answers import known_failures
@@ -32,7 +32,7 @@ from optimizer.prompt.student import Students
 from optimizer.propose.writer import writing_model
 from optimizer.task.metrics.similarity import SimilarityMetric
 from optimizer.task.task import Task
-from optimizer.types import Role
+from optimizer.types import ModelKey, task_key
 
 if TYPE_CHECKING:
     import dspy
@@ -42,14 +42,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Session:
-    """What one job has open. `writer` writes instructions; None where only templates do."""
+    """What one job has open, models by their keys. `writer` writes instructions; None where only templates do."""
 
     task: Task
     config: RunConfig
     ledger: Ledger
     models: Fleet
     budget: Budget
-    prices: Mapping[Role, Price]
+    prices: Mapping[ModelKey, Price]
     door: Door
     programs: ProgramBuilder
     evaluator: Evaluator
@@ -66,7 +66,7 @@ def open_session(
     task: Task,
     config: RunConfig,
     ledger: Ledger,
-    endpoints: Mapping[Role, Endpoint] = MappingProxyType({}),
+    endpoints: Mapping[ModelKey, Endpoint] = MappingProxyType({}),
     programs: ProgramBuilder | None = None,
     say: Say = lambda text: None,
     warn: Say = lambda text: None,
@@ -103,26 +103,36 @@ def task_programs(task: Task, say: Say = lambda text: None) -> ProgramBuilder:
 
 
 def _evaluator(task: Task, config: RunConfig, programs: ProgramBuilder, door: Door, models: Fleet) -> Evaluator:
-    endpoint = models.endpoints["task"]
+    first, *others = (_asked(door, task, config, models, name) for name in config.models.task_models)
     return Evaluator(
         programs,
-        language_model(door, "task", endpoint, asked_model(config, task, endpoint)),
+        first.lm,
         task.metric,
         None if task.module is not None else list(task.outputs),  # a module's metric sees its whole answer
         door.ledger,
-        endpoint.concurrency,
+        first.concurrency,
         door.budget.calls_left,
         # DSPy's optimizers ask again as they like; a search of ours must not, or it would take another way.
         known_failures(door.ledger) if config.search.strategy in PRESETS else {},
+        dict(zip(config.models.task_models[1:], others, strict=True)),
     )
 
 
-def asked_model(config: RunConfig, task: Task, endpoint: Endpoint) -> ModelConfig:
-    """Return how the task model is asked: answers have a wide limit where nobody sets one.
+def _asked(door: Door, task: Task, config: RunConfig, models: Fleet, name: str) -> TaskModel:
+    """Return a task model as its candidates ask it."""
+    key = task_key(name)
+    endpoint = models.endpoints[key]
+    return TaskModel(
+        language_model(door, key, endpoint, asked_model(config, task, endpoint, name)), endpoint.concurrency
+    )
+
+
+def asked_model(config: RunConfig, task: Task, endpoint: Endpoint, name: str = "") -> ModelConfig:
+    """Return how a task model is asked: answers have a wide limit where nobody sets one.
 
     A model that reasons, and a program that is given as an object, have the limits of plain DSPy.
     """
-    model = config.models.by_role["task"]
+    model = config.models.by_key[task_key(name)]
     if model.max_tokens is not None or endpoint.reasons or task.module is not None:
         return model
     short = all(spec.is_short for spec in task.outputs.values())
@@ -136,6 +146,6 @@ def _writer(config: RunConfig, door: Door, models: Fleet) -> dspy.LM | None:
     return language_model(door, "prompt", with_writer(models.endpoints)["prompt"], writing_model(config.models))
 
 
-def with_writer(by_role: Mapping[Role, T]) -> dict[Role, T]:
+def with_writer(by_role: Mapping[ModelKey, T]) -> dict[ModelKey, T]:
     """Return endpoints or prices with the task model in the prompt model's role, where that is empty."""
     return {"prompt": by_role["task"], **by_role} if "task" in by_role else dict(by_role)

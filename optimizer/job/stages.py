@@ -12,7 +12,7 @@ from optimizer.evaluate.aggregate import statistic_of
 from optimizer.evaluate.evaluator import Evaluator, refuse_broken
 from optimizer.evaluate.precheck import Precheck, precheck
 from optimizer.forecast.lengths import forecast_by_length
-from optimizer.job.finish import ANSWER_LIMIT, finish, read_report
+from optimizer.job.finish import finish, limit_key, read_report
 from optimizer.job.folder import Job, models_json
 from optimizer.job.mirror import mirrored
 from optimizer.job.notes import Notes, cut_in_search, cut_off, cut_short, missing_answers, refuse_small
@@ -107,8 +107,8 @@ async def prepare(
     answered, graded = (1 + schedule.together) * len(task.test) * predictors, 2 * len(task.test) * judging
     share = graded / max(1, answered + graded)
     session.budget.begin(session.ledger, answered + graded, concurrency, baseline_calls, schedule.together, share)
-    readouts, unread = await available_readouts(session, schedule.examples)
-    notes.add(unread)
+    readouts = await available_readouts(session, schedule.examples)
+    notes.add(readouts.note)
     strategy = await make_strategy(session, claim.first_config, schedule, watch, readouts)
     seed = programs.seed(session.config.search.formats[0])
     return Prepared(seed, strategy, affordable_answers(claim.first_config, predictors + judging))
@@ -158,14 +158,16 @@ def _settle_limit(session: Session, evaluator: Evaluator, seen: Precheck | None)
 
     A model that talks on and on instead of naming a label then takes seconds, not minutes.
     """
-    limit = session.ledger.meta(ANSWER_LIMIT)
+    for model in session.config.models.task_models[1:]:
+        session.ledger.put_meta(limit_key(model), evaluator.lm_of(model).kwargs.get("max_tokens"))
+    limit = session.ledger.meta(limit_key(""))
     if limit is None:
         limit = evaluator.answer_limit
         # One that the config or a caller's LM names is theirs to change.
         ours = session.config.models.task.max_tokens is None and session.task.module is None and limit == SHORT_TOKENS
         if ours and seen is not None:
             limit = min(SHORT_TOKENS, seen.enough_tokens or SHORT_TOKENS)
-        session.ledger.put_meta(ANSWER_LIMIT, limit)
+        session.ledger.put_meta(limit_key(""), limit)
     if limit is not None and limit != evaluator.answer_limit:
         evaluator.limit_answers(limit)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from optimizer.config.presets import DSPY, PRESETS
 from optimizer.config.schema import BudgetConfig, RunConfig
 from optimizer.evaluate.evaluator import Evaluator
 from optimizer.job.demos import with_missing_demos
+from optimizer.job.readouts import Readouts
 from optimizer.job.session import Session
 from optimizer.prompt.builder import ROOT, ProgramBuilder
 from optimizer.prompt.readout import labels_of
@@ -49,7 +51,7 @@ async def make_strategy(
     first_config: RunConfig,
     schedule: Schedule,
     watch: Callable[[Event], None],
-    readouts: Sequence[Readout] = ("generate",),
+    readouts: Readouts,
 ) -> Strategy:
     """Return the strategy that the session's config names; `first_config` has the limits that the run was begun with.
 
@@ -66,7 +68,8 @@ async def make_strategy(
     first = session.programs.seed(config.formats[0])
     programs = await with_missing_demos(session.evaluator, session.programs, first_config, first)
     evaluator = session.evaluator.with_programs(programs)
-    space = await make_space(programs, config, seed, session.writer, readouts)
+    space = await make_space(programs, config, seed, session.writer, readouts.searched)
+    space = replace(space, models=session.config.models.task_models, unread=readouts.unread)
     weight = cost_weight(first_config.budget)
     believed = first_ensemble(space, schedule.together)
     sampler = Sampler(
@@ -81,7 +84,7 @@ async def make_strategy(
     )
     proposals = make_proposals(programs, config, seed, session.writer, evaluator, schedule.later)
     log = TrialLog(session.ledger, len(schedule.examples), watch)
-    together = _together(session.task, programs, schedule.examples, readouts)
+    together = _together(session.task, programs, schedule.examples, readouts.searched)
     board = Board(head_starts(believed, config.prior), evaluator.aggregate)
     return Search(sampler, evaluator, log, schedule, board, Ensembles(proposals, together, schedule.together))
 

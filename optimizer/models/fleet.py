@@ -24,15 +24,15 @@ from optimizer.models.reencode import reencoded
 from optimizer.models.server import EmbeddedServer
 from optimizer.models.store import Store
 from optimizer.system.files import sha256_of
-from optimizer.types import Role
+from optimizer.types import ModelKey
 
 Say = Callable[[str], None]
 
 
 class Fleet:
-    """The endpoints of a run by role; use it in a `with` statement. A local model is served once.
+    """The endpoints of a run by the models' keys; use it in a `with` statement. A local model is served once.
 
-    `endpoints` may hold some already, of models that the caller holds in memory; the other roles' models are started.
+    `endpoints` may hold some already, of models that the caller holds in memory; the other models are started.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Fleet:
         models: Models,
         log_dir: Path | None = None,
         say: Say = lambda text: None,
-        endpoints: Mapping[Role, Endpoint] = MappingProxyType({}),
+        endpoints: Mapping[ModelKey, Endpoint] = MappingProxyType({}),
     ) -> None:
         self._models, self.endpoints = models, dict(endpoints)
         self._log_dir = log_dir
@@ -49,9 +49,9 @@ class Fleet:
 
     def __enter__(self) -> Self:
         try:
-            for role, config in self._models.by_role.items():
-                if role not in self.endpoints:
-                    self.endpoints[role] = self._endpoint(config)
+            for key, config in self._models.by_key.items():
+                if key not in self.endpoints:
+                    self.endpoints[key] = self._endpoint(config)
         except BaseException:
             self.stop()
             raise
@@ -88,15 +88,13 @@ class Fleet:
         return self._servers[name]
 
 
-def foreseen(models: Models) -> dict[Role, Endpoint]:
-    """Return where each role's model would answer, as a fleet would have it; nothing is started or fetched.
+def foreseen(models: Models) -> dict[ModelKey, Endpoint]:
+    """Return where each model would answer, as a fleet would have it; nothing is started or fetched.
 
     Raises ModelError for what the fleet would refuse.
     """
     here = Endpoint("openai/local", "local", "http://127.0.0.1", "none")
-    return {
-        role: here if is_local(config.model) else _remote(config, models) for role, config in models.by_role.items()
-    }
+    return {key: here if is_local(config.model) else _remote(config, models) for key, config in models.by_key.items()}
 
 
 def _remote(config: ModelConfig, limits: Models) -> Endpoint:

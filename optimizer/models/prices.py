@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from optimizer.config.schema import ModelPrice, RunConfig, is_local
 from optimizer.errors import ConfigError
-from optimizer.types import Role, Usage
+from optimizer.types import ModelKey, Usage, role_of
 
 if TYPE_CHECKING:
     from dspy.lm15 import Usage as Reported
@@ -45,6 +47,18 @@ class Price:
         dearest = max(self.input, self.cached or 0.0, self.written or 0.0)
         usd = dearest * input_tokens + self.output * output_tokens
         return Usage(1, 0, input_tokens, 0, output_tokens, usd)
+
+
+def average(prices: Sequence[Price]) -> Price:
+    """Return what a token costs on average where each of some models is asked as often as the others."""
+    if len(prices) == 1:
+        return prices[0]
+    cached, written = (
+        fmean(getattr(one, kind) if getattr(one, kind) is not None else one.input for one in prices)
+        for kind in ("cached", "written")
+    )
+    plain, output = fmean(one.input for one in prices), fmean(one.output for one in prices)
+    return Price(plain, output, cached, written, max(one.longest for one in prices))
 
 
 def configured(price: ModelPrice) -> Price:
@@ -86,20 +100,27 @@ def price_of(model: str) -> Price | None:
     )
 
 
-def prices_of(config: RunConfig) -> dict[Role, Price]:
+def prices_of(config: RunConfig) -> dict[ModelKey, Price]:
     """Return the price of each paid model; an unknown one with a budget in dollars is refused."""
-    prices: dict[Role, Price] = {}
-    for role, model in config.models.by_role.items():
+    prices: dict[ModelKey, Price] = {}
+    for key, model in config.models.by_key.items():
         if is_local(model.model) and model.price is None:
             continue
         price = price_of(model.model) if model.price is None else configured(model.price)
         if price is not None:
-            prices[role] = price
+            prices[key] = price
         elif config.budget.usd is not None:
             example = "{input: 0.4, output: 1.6} (dollars per million tokens)"
-            remedy = f"Give models.{role}.price, as in {example}. Or: Leave budget.usd out and bound calls or tokens."
+            remedy = (
+                f"Give models.{_where(key)}.price, as in {example}. Or: Leave budget.usd out and bound calls or tokens."
+            )
             raise ConfigError(f"budget.usd is set, but the price of {model.model} is not known", remedy)
     return prices
+
+
+def _where(key: ModelKey) -> str:
+    """Return where a config names a model."""
+    return key if key == role_of(key) else "also"
 
 
 def metered(used: Reported, model: str, price: Price, most: Usage) -> Usage:

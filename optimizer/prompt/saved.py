@@ -264,6 +264,7 @@ class _Text(Strict):
     readout: Readout = "generate"
     calibration: dict[Literal["scale", "offsets", "evidence", "labels"], Any] | None = None
     ensemble: tuple[_Text, ...] = Field((), max_length=MOST_TOGETHER - 1)
+    model: str = ""
 
 
 def _from_json(data: dict[str, Any], source: str, trust: bool) -> SavedPrompt:

@@ -58,10 +58,10 @@ def headline(result: Mapping[str, Any]) -> str:
 def dimensions_of(candidate: Candidate) -> str:
     """Return what a candidate's prompts have beside their instructions, as short as "turns, nearest 4, calibrated".
 
-    The prompts of an ensemble have a plus between them.
+    A further task model is named, the first is not. The prompts of an ensemble have a plus between them.
     """
     prompts = [
-        (" + ".join(f"{one.format}, {_policy(one)}" for one in prompt.asked), READ_AS[prompt.readout])
+        (" + ".join(f"{one.format}, {_policy(one)}" for one in prompt.asked), READ_AS[prompt.readout], prompt.model)
         for prompt in candidate.prompts.values()
     ]
     return "; ".join(", ".join(filter(None, words)) for words in prompts)

@@ -41,6 +41,10 @@ class Baseline:
     name: str
     candidate: Candidate
 
+    def asking(self, model: str) -> Baseline:
+        """Return the same for another task model."""
+        return replace(self, candidate=self.candidate.asking(model))
+
 
 @dataclass(frozen=True)
 class Compared:
@@ -118,7 +122,9 @@ async def measure_baselines(
     counts; a baseline without an answer is left out. Both are told to `note`. `progress` is told after each
     answer how many of how many there are.
     """
-    baselines, examples = simple_baselines(programs, config), programs.task.test
+    # Asked of the winner's model: what remains is what the search is worth.
+    baselines = [one.asking(winner.candidate.model) for one in simple_baselines(programs, config)]
+    examples = programs.task.test
     positions = positions_of(examples, config) if baselines else []
     known = {position: winner.results[position] for position in positions}
     asked = [baseline for baseline in baselines if baseline.candidate.id != winner.candidate.id]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from optimizer.search.features import columns_of
-from optimizer.search.space import Space, varies
+from optimizer.search.space import Pool, Space
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +37,7 @@ class Grid:
     """
 
     def __init__(self, texts: int, styles: Levels, tails: Levels) -> None:
-        """`styles` are levels of format and readout, shape (styles, 2); `tails` those between, shape (tails, 4)."""
+        """`styles` are levels of format, readout and model, shape (styles, 3); `tails` the others, shape (tails, 4)."""
         self._texts, self._styles, self._tails = texts, styles, tails
 
     def __len__(self) -> int:
@@ -51,8 +51,8 @@ class Grid:
 
     def near(self, row: Levels, most: int) -> NDArray[np.intp]:
         """Return the indices of the rows near one; see Rows."""
-        text, style = (np.arange(self._texts) != row[0]), (self._styles != row[[1, -1]]).sum(axis=1)
-        heads, tails = np.add.outer(text.astype(int), style).ravel(), (self._tails != row[2:-1]).sum(axis=1)
+        text, style = (np.arange(self._texts) != row[0]), (self._styles != row[[1, -2, -1]]).sum(axis=1)
+        heads, tails = np.add.outer(text.astype(int), style).ravel(), (self._tails != row[2:-2]).sum(axis=1)
         indices = [
             np.add.outer(np.flatnonzero(heads == other) * len(tails), np.flatnonzero(tails <= most - other)).ravel()
             for other in range(most + 1)
@@ -60,7 +60,7 @@ class Grid:
         return np.sort(np.concatenate(indices))
 
     def all(self) -> Levels:
-        """Return all rows as an array, shape (configurations, 7); it may be large."""
+        """Return all rows as an array, shape (configurations, 8); it may be large."""
         return self[np.arange(len(self))]
 
 
@@ -80,11 +80,18 @@ def rows_of(space: Space, predictor: str) -> Grid:
     ]
     tails = [(count, 0, 0, 0) for count, wanted in enumerate(counts) if not wanted] + shown
     styles = [
-        (style, readout)
+        (style, readout, model)
         for style, name in enumerate(space.formats)
-        for readout in (range(1, 1 + len(pool.readouts)) if varies(pool, name) else [0])
+        for model, model_name in enumerate(space.models)
+        for readout in _readout_levels(space, pool, name, model_name)
     ]
     return Grid(len(pool.instructions), np.array(styles, dtype=np.intp), np.array(tails, dtype=np.intp))
+
+
+def _readout_levels(space: Space, pool: Pool, format_name: str, model: str) -> Sequence[int]:
+    """Return the levels of a readout; 0 where there is no choice."""
+    readouts = space.readouts(pool, format_name, model)
+    return range(1, 1 + len(readouts)) if len(readouts) > 1 else [0]
 
 
 def candidates(parts: Sequence[Rows], best: Levels, rng: np.random.Generator) -> Levels:

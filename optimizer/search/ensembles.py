@@ -37,8 +37,9 @@ def ensemble_size(config: RunConfig, task: Task) -> int:
     """Return how many prompts may answer a task's input together.
 
     `search.ensemble` says it. Where it does not, they are several if a call costs nothing, neither money nor time of
-    the budget, only the score is wanted, and there are fixed demo sets, by which prompts differ. A task with a program
-    of its own has no ensembles, nor has one of DSPy's optimizers, nor a search whose first round cannot hold one.
+    the budget, there is one task model, only the score is wanted, and there are fixed demo sets, by which prompts
+    differ. A task with a program of its own has no ensembles, nor has one of DSPy's optimizers, nor a search whose
+    first round cannot hold one.
     """
     search = config.search
     if task.module is not None or task.program is not None or search.strategy not in PRESETS:
@@ -49,7 +50,7 @@ def ensemble_size(config: RunConfig, task: Task) -> int:
 
 def _size_by_default(config: RunConfig) -> int:
     search, model, calls = config.search, config.models.task, config.budget.calls
-    free = is_local(model.model) and model.price is None and not config.budget.uncounted
+    free = is_local(model.model) and model.price is None and not config.budget.uncounted and not config.models.also
     sets = "static" in search.demos.policies and max(search.demos.counts) > 0
     scored = search.strategy == "default" and search.objective == ("score",) and search.margin is None
     if not (free and sets and scored):
@@ -131,6 +132,8 @@ class Ensembles:
             best = next(iter(told), None)
         if best is None:
             return None
+        model = board.candidates[best].model  # a label's log-probabilities are a model's own
+        told = {cid: said for cid, said in told.items() if board.candidates[cid].model == model}
         members = [best]
         while (room := self.size - len(members)) > 0:
             gains = self.together.gains(told, members, room)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Levels = NDArray[np.intp]
     Floats = NDArray[np.float64]
 
-KINDS = ("instruction", "format", "count", "policy", "order", "set", "readout")
+KINDS = ("instruction", "format", "count", "policy", "order", "set", "readout", "model")
 FARTHEST_COUNT = 2.0
 
 
@@ -28,11 +28,11 @@ def columns_of(predictor: int) -> slice:
 class Features:
     """The dimensions of a space: `tables[d][i, j]` is the squared distance of levels i and j of dimension d.
 
-    There are seven dimensions a predictor, in the order of KINDS. Two names (formats, policies, orders, readouts) are 1
-    apart; counts differ on a logarithmic scale; instructions and demo sets half by their embeddings and half
-    by being two, so that embeddings which say nothing of the score cannot hide what was seen. A dimension
-    that means nothing for a candidate lies in the middle of its levels (as in Hutter & Osborne 2013,
-    arXiv:1310.5738). All tables are distances of points, so exp(−r · table) is a kernel for any r ≥ 0.
+    There are eight dimensions a predictor, in the order of KINDS. Two names (formats, policies, orders, readouts,
+    models) are 1 apart; counts differ on a logarithmic scale; instructions and demo sets half by their embeddings and
+    half by being two, so that embeddings which say nothing of the score cannot hide what was seen. A dimension that
+    means nothing for a candidate lies in the middle of its levels (as in Hutter & Osborne 2013, arXiv:1310.5738). All
+    tables are distances of points, so exp(−r · table) is a kernel for any r ≥ 0.
     """
 
     def __init__(self, space: Space, embed: Embed | None = None) -> None:
@@ -91,6 +91,7 @@ def _dimensions(space: Space, pool: Pool, embed: Embed | None) -> list[tuple[str
         ("order", [None, *demos.orders], _with_absent(_corners(len(demos.orders)))),
         ("set", [None, *range(len(sets))], _with_absent(_points(sets, embed))),
         ("readout", [None, *readouts], _with_absent(_corners(len(readouts)))),
+        ("model", list(space.models) if len(space.models) > 1 else [None], _corners(len(space.models))),
     ]
 
 

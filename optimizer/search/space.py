@@ -10,7 +10,6 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 
 from optimizer.config.schema import Demos, Prior
 from optimizer.prompt.formats import PLAIN
-from optimizer.prompt.readout import readout_in
 from optimizer.propose.base import Proposal
 from optimizer.types import Candidate, Example, Order, Policy, Prompt, Readout
 
@@ -46,28 +45,31 @@ class Pool:
         return self.proposed[late] if late >= 0 else None
 
 
-def varies(pool: Pool, format_name: str) -> bool:
-    """Tell if there is a choice of readouts for a prompt in a format."""
-    return len(pool.readouts) > 1 and format_name in PLAIN
-
-
 @dataclass(frozen=True)
 class Space:
-    """Instruction × format × demo policy × count × order (× static set) × readout, for each predictor.
+    """Instruction × format × demo policy × count × order (× static set) × readout × model, for each predictor.
 
     Instructions and sets are asked for by their index in the pool, as integers: Optuna refuses categories
     that change within a study, and pools grow. `prior` is what is believed of a candidate before it is tried.
+    `models` are the names of the task models, the first of which is ""; those that are `unread` tell no
+    log-probabilities, so their answers are read by their words.
     """
 
     pools: Mapping[str, Pool]
     formats: Sequence[str]
     demos: Demos
     prior: Prior | None = None
+    models: tuple[str, ...] = ("",)
+    unread: frozenset[str] = frozenset()
 
     @property
     def reads_labels(self) -> bool:
         """Whether every prompt that can be is read from the log-probabilities of its labels."""
-        return all("generate" not in pool.readouts for pool in self.pools.values())
+        return not self.unread and all("generate" not in pool.readouts for pool in self.pools.values())
+
+    def readouts(self, pool: Pool, format_name: str, model: str) -> tuple[Readout, ...]:
+        """Return the readouts that a prompt in a format may have with a model."""
+        return ("generate",) if format_name not in PLAIN or model in self.unread else pool.readouts
 
     def suggest(self, trial: Suggests) -> Candidate:
         """Return the candidate that a trial's suggestions describe."""
@@ -82,7 +84,9 @@ class Space:
     def _prompt(self, trial: Suggests, name: str, pool: Pool, instruction: str, used: list[Proposal]) -> Prompt:
         format_name = trial.suggest_categorical(f"{name}.format", list(self.formats))
         count = trial.suggest_categorical(f"{name}.count", self.counts(pool))
-        prompt = Prompt(instruction, format_name, readout=self._readout(trial, name, pool, format_name))
+        model = trial.suggest_categorical(f"{name}.model", list(self.models)) if len(self.models) > 1 else ""
+        readout = self._readout(trial, name, self.readouts(pool, format_name, model))
+        prompt = Prompt(instruction, format_name, readout=readout, model=model)
         if count == 0:
             return prompt
         policy: Policy = trial.suggest_categorical(f"{name}.policy", list(self.demos.policies))
@@ -97,10 +101,10 @@ class Space:
         return replace(prompt, demos=pool.sets[chosen][:count])
 
     @staticmethod
-    def _readout(trial: Suggests, name: str, pool: Pool, format_name: str) -> Readout:
-        if not varies(pool, format_name):
-            return readout_in(format_name, pool.readouts[0])
-        chosen: Readout = trial.suggest_categorical(f"{name}.readout", list(pool.readouts))
+    def _readout(trial: Suggests, name: str, readouts: Sequence[Readout]) -> Readout:
+        if len(readouts) == 1:
+            return readouts[0]
+        chosen: Readout = trial.suggest_categorical(f"{name}.readout", list(readouts))
         return chosen
 
     def canonical(self, count: int, policy: Policy, order: Order) -> tuple[Policy, Order]:
@@ -128,6 +132,7 @@ class Space:
             made[f"{name}.order"] = CategoricalDistribution(list(self.demos.orders))
             made[f"{name}.set"] = IntDistribution(0, max(0, len(pool.sets) - 1))
             made[f"{name}.readout"] = CategoricalDistribution(list(pool.readouts))
+            made[f"{name}.model"] = CategoricalDistribution(list(self.models))
         return made
 
     def params_of(self, candidate: Candidate) -> dict[str, Any] | None:
@@ -144,7 +149,7 @@ class Space:
         """Return a candidate with a readout of this space, where its own is none; of an ensemble the first prompt."""
         prompts = {}
         for name, (prompt, *_) in ((name, whole.asked) for name, whole in candidate.prompts.items()):
-            allowed = [readout_in(prompt.format, one) for one in self.pools[name].readouts]
+            allowed = self.readouts(self.pools[name], prompt.format, prompt.model)
             prompts[name] = prompt if prompt.readout in allowed else replace(prompt, readout=allowed[0])
         return replace(candidate, prompts=prompts)
 
@@ -155,10 +160,15 @@ class Space:
         if not (prompt.instruction in texts and prompt.format in self.formats and prompt.count in self.counts(pool)):
             return None
         params = {"instruction": texts.index(prompt.instruction), "format": prompt.format, "count": prompt.count}
-        if prompt.readout not in {readout_in(prompt.format, one) for one in pool.readouts}:
+        if prompt.model not in self.models:
             return None
-        if varies(pool, prompt.format):
+        readouts = self.readouts(pool, prompt.format, prompt.model)
+        if prompt.readout not in readouts:
+            return None
+        if len(readouts) > 1:
             params["readout"] = prompt.readout
+        if len(self.models) > 1:
+            params["model"] = prompt.model
         if prompt.count == 0:
             return params
         if prompt.policy not in self.demos.policies or prompt.order not in self.demos.orders:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from optimizer.prompt.formats import PLAIN
-from optimizer.search.space import Space, varies
+from optimizer.search.space import Space
 
 Levels = tuple[Any, ...]
 # A prior of 0.1 is worth about a third more pairs.
@@ -30,7 +30,8 @@ def spread(space: Space, size: int, seed: int, by_hand: bool = True) -> list[dic
     covering (as in AETG, Cohen et al. 1997, doi:10.1109/32.605761). Each has the most pairs of levels that no earlier
     trial had, weighted by what the space's prior says of it. So every level is soon shown, in the company in which it
     is the most likely to do well; where as many trials by design are left as there are counts, policies or orders
-    that nothing has shown, these come before all else. What both parts are worth, with a prior that is right and one
+    that nothing has shown, these come before all else. Models go round: which is the best is soon clear, whatever the
+    prompt. What both parts are worth, with a prior that is right and one
     that is wrong: experiments/replay/README.md.
     """
     # A predictor may have no examples of its own, and so no demos to spread.
@@ -67,8 +68,13 @@ def spread(space: Space, size: int, seed: int, by_hand: bool = True) -> list[dic
         open_trials.remove(best)
         covered |= pairs[best]
         hidden -= _shown(best)
-        chosen.append(_params(space, best, number))
+        chosen.append(_params(space, best, number, _model(space, len(chosen))))
     return chosen
+
+
+def _model(space: Space, trial: int) -> str:
+    """Return the model of a first trial: all in turn, each with a trial by hand and one by design."""
+    return space.models[trial // 2 % len(space.models)]
 
 
 def believed(space: Space, size: int) -> list[dict[str, Any]]:
@@ -131,7 +137,7 @@ def _belief(space: Space, levels: Levels) -> float:
     return 0.0 if space.prior is None else space.prior.of(format_name, count, policy)
 
 
-def _params(space: Space, levels: Levels, number: int) -> dict[str, Any]:
+def _params(space: Space, levels: Levels, number: int, model: str = "") -> dict[str, Any]:
     format_name, policy, count, order = levels
     params: dict[str, Any] = {}
     for name, pool in space.pools.items():
@@ -141,8 +147,11 @@ def _params(space: Space, levels: Levels, number: int) -> dict[str, Any]:
         params[f"{name}.order"] = order
         params[f"{name}.instruction"] = number % len(pool.instructions)
         params[f"{name}.set"] = number % max(1, len(pool.sets))
-        if varies(pool, format_name):
-            params[f"{name}.readout"] = pool.readouts[number % len(pool.readouts)]
+        readouts = space.readouts(pool, format_name, model)
+        if len(readouts) > 1:
+            params[f"{name}.readout"] = readouts[number % len(readouts)]
+        if len(space.models) > 1:
+            params[f"{name}.model"] = model
     return params
 
 

@@ -141,4 +141,6 @@ def parameters(candidate: Candidate) -> dict[str, Any]:
             params[f"{name}.readout"] = prompt.readout
         if prompt.ensemble:
             params[f"{name}.ensemble"] = len(prompt.asked)
+        if prompt.model:
+            params[f"{name}.model"] = prompt.model
     return params

@@ -15,7 +15,7 @@ from optimizer.door.door import Door, repetition_of_call
 from optimizer.door.engine import SyncEngine
 from optimizer.door.failures import metier_error_in
 from optimizer.errors import CallError, MetierError
-from optimizer.types import Role
+from optimizer.types import ModelKey
 
 if TYPE_CHECKING:
     from dspy.lm15 import Request, Response
@@ -87,8 +87,8 @@ class RolloutLM(dspy.LM):
             _draws.reset(token)
 
 
-def rolling(lm: dspy.LM, door: Door, role: Role, gate: Gate) -> RolloutLM:
+def rolling(lm: dspy.LM, door: Door, model: ModelKey, gate: Gate) -> RolloutLM:
     """Return a copy of an LM of the door's for an optimizer of DSPy's."""
-    made: RolloutLM = lm.copy(engine=DrawingEngine(partial(door.submit, role)))
+    made: RolloutLM = lm.copy(engine=DrawingEngine(partial(door.submit, model)))
     made.__class__, made.gate = RolloutLM, gate
     return made

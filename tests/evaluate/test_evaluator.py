@@ -14,7 +14,7 @@ from dspy.utils.exceptions import AdapterParseError, LMServerError, LMUnexpected
 from optimizer.door import door
 from optimizer.door.door import Answer, tag_of_call
 from optimizer.errors import BudgetSpent, CallError, MetierError, ModelError, StoppedByFailures, TaskError
-from optimizer.evaluate.evaluator import CUT, BlockCut, Evaluator, phase_tag, with_calls
+from optimizer.evaluate.evaluator import CUT, BlockCut, Evaluator, TaskModel, phase_tag, with_calls
 from optimizer.ledger.answers import answers_of, cut_answers, known_failures, tokens_per_call
 from optimizer.ledger.calls import CallTag
 from optimizer.ledger.ledger import Ledger
@@ -511,3 +511,24 @@ def test_with_few_calls_left_examples_of_several_calls_are_asked_one_after_the_o
 
     results = asyncio.run(go())
     assert [one.answer["answer"] for one in results if isinstance(one, Score)] == [str(n) for n in range(answered)]
+
+
+def test_each_candidate_is_asked_of_its_own_model(ledger: Ledger) -> None:
+    class Naming(dspy.Module):  # type: ignore[misc]
+        def forward(self, n: int) -> dspy.Prediction:
+            return dspy.Prediction(answer=str(float(dspy.settings.lm is other)))
+
+    first, other = dspy.utils.DummyLM([{}]), dspy.utils.DummyLM([{}])
+    made = Evaluator(Programs(Naming()), first, Metric(), ["answer"], ledger, others={"openai/b": TaskModel(other, 2)})
+
+    async def asked_of(model: str) -> list[str]:
+        results = await made.run(CANDIDATE.asking(model), EXAMPLES[:3], "validation")
+        return [result.answer["answer"] for result in results if isinstance(result, Score)]
+
+    async def go() -> list[list[str]]:
+        return [await asked_of(model) for model in ("", "openai/b")]
+
+    assert asyncio.run(go()) == [["0.0"] * 3, ["1.0"] * 3]
+    assert (made.lm_of(""), made.lm_of("openai/b")) == (first, other)
+    # A saved prompt keeps the name of the model that it was searched with, and has one model.
+    assert made.lm_of("openai/elsewhere") is first

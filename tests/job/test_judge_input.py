@@ -21,9 +21,9 @@ def test_a_judge_that_is_named_stands_in_the_place_of_the_configs(tmp_path: Path
     path = str(write_config(tmp_path / "run.yaml", settings(task, models=models, judge={"measure": "tau"})))
     same = judge_config(task / "task.yaml", path, ["models.judge.temperature=0.5"], None, None)
     other = judge_config(task / "task.yaml", path, [], "openai/b", None)
-    assert (same.models.by_role["judge"].model, same.models.by_role["judge"].temperature) == ("openai/a", 0.5)
-    assert other.models.by_role["judge"].model == "openai/b"
-    assert {one.models.by_role["judge"].api_base for one in (same, other)} == {"http://here/v1"}
+    assert (same.models.by_key["judge"].model, same.models.by_key["judge"].temperature) == ("openai/a", 0.5)
+    assert other.models.by_key["judge"].model == "openai/b"
+    assert {one.models.by_key["judge"].api_base for one in (same, other)} == {"http://here/v1"}
     assert {one.judge.measure for one in (same, other)} == {"tau"}
 
 

@@ -171,7 +171,7 @@ def test_a_budget_is_kept_to_and_a_yaml_files_sections_can_be_changed(tmp_path: 
     assert read_arguments(yaml, {}, "openai/other", None, {}).config.models.task.model == "openai/other"
     mixed = read_arguments(yaml, {}, rule, None, {"models": {"prompt": "openai/writer"}})
     assert list(mixed.endpoints) == ["task"]
-    assert mixed.config.models.by_role["prompt"].model == "openai/writer"
+    assert mixed.config.models.by_key["prompt"].model == "openai/writer"
     assert mixed.config.models.task.model == "callable/rule"
 
 

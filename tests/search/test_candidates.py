@@ -23,7 +23,7 @@ def test_every_configuration_is_there_once(over: Space) -> None:
 def test_a_small_space_is_weighed_whole() -> None:
     over = example_space(1, ("turns",), (0, 2), names=2)
     parts = [rows_of(over, name) for name in over.pools]
-    found = candidates(parts, np.empty((0, 14), dtype=np.intp), RNG(0))
+    found = candidates(parts, np.empty((0, 16), dtype=np.intp), RNG(0))
     assert len({tuple(row) for row in found}) == size_of(over) == 81
 
 
@@ -37,13 +37,13 @@ def test_of_a_large_space_the_kin_of_the_best_is_weighed_too() -> None:
     for row in kin:
         apart = [
             (row[None, :] != best).sum(axis=1),
-            *((row[i : i + 7] != best[:, i : i + 7]).any(1) for i in (0, 7)),
+            *((row[i : i + 8] != best[:, i : i + 8]).any(1) for i in (0, 8)),
         ]
         assert (apart[0] <= NEAR).any()
         assert min(sum(part[place] for part in apart[1:]) for place in range(2)) <= 1
     for row in found:
         for place, part in enumerate(parts):
-            assert (part.all() == row[7 * place : 7 * place + 7]).all(axis=1).any()
+            assert (part.all() == row[8 * place : 8 * place + 8]).all(axis=1).any()
 
 
 @given(st.integers(0, 3), st.integers(0, 10**6))
@@ -57,7 +57,7 @@ def test_a_grid_finds_what_a_list_of_its_rows_finds(most: int, place: int) -> No
 
 def test_the_random_ones_follow_the_seed() -> None:
     parts = [rows_of(example_space(8), "step0")] * 3
-    none = np.empty((0, 21), dtype=np.intp)
+    none = np.empty((0, 24), dtype=np.intp)
     one, two, other = (candidates(parts, none, RNG(seed)) for seed in (1, 1, 2))
     assert (one == two).all()
     assert (one != other).any()
@@ -74,11 +74,11 @@ def test_what_is_known_is_left_out_while_anything_else_is_left() -> None:
 def test_readouts_are_rows_where_the_format_has_a_choice() -> None:
     plain, both = (space(2, ("turns", "chat"), readouts) for readouts in (("generate",), ("generate", "calibrated")))
     before, rows = rows_of(plain, "predict").all(), rows_of(both, "predict").all()
-    assert set(before[:, -1]) == {0}
+    assert set(before[:, -2]) == {0}
     turns = rows[:, 1] == 0
-    assert (set(rows[turns, -1]), set(rows[~turns, -1])) == ({1, 2}, {0})
+    assert (set(rows[turns, -2]), set(rows[~turns, -2])) == ({1, 2}, {0})
     assert len(rows) == len({tuple(row) for row in rows}) == len(before) * 3 // 2
-    assert {tuple(row[:-1]) for row in rows} == {tuple(row[:-1]) for row in before}
+    assert {tuple(row[:-2]) for row in rows} == {tuple(row[:-2]) for row in before}
 
 
 @given(st.integers(0, 3), st.integers(0, 10**6))

@@ -43,8 +43,8 @@ def test_what_means_nothing_is_level_nought() -> None:
     asked = {**bare, "predict.policy": "static", "predict.order": "reversed", "predict.set": 1}
     retrieved = {**asked, "predict.count": 2, "predict.policy": "nearest"}
     encoded = Features(space()).encode([bare, asked, retrieved])
-    assert encoded[0].tolist() == encoded[1].tolist() == [1, 1, 0, 0, 0, 0, 0]
-    assert encoded[2].tolist() == [1, 1, 1, 2, 2, 0, 0]
+    assert encoded[0].tolist() == encoded[1].tolist() == [1, 1, 0, 0, 0, 0, 0, 0]
+    assert encoded[2].tolist() == [1, 1, 1, 2, 2, 0, 0, 0]
 
 
 def test_names_are_equally_far_apart_and_absence_lies_between_them() -> None:

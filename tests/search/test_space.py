@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -9,7 +10,7 @@ from optimizer.config.schema import Demos
 from optimizer.propose.base import Proposal
 from optimizer.search.candidates import rows_of
 from optimizer.search.features import Features
-from optimizer.search.space import Pool, Space, varies
+from optimizer.search.space import Pool, Space
 from optimizer.types import Calibration, Candidate, Prompt, Readout
 
 from .conftest import TRAIN, space
@@ -157,8 +158,8 @@ def test_several_readouts_are_asked_for_where_there_is_a_choice() -> None:
     assert found.prompts["predict"] == Prompt("instruction 0", "block", readout="calibrated")
     assert suggested(over, instruction=0, format="chat", count=0).prompts["predict"].readout == "generate"
     pool = over.pools["predict"]
-    assert [varies(pool, name) for name in ("turns", "block", "chat", "json")] == [True, True, False, False]
-    assert not varies(space().pools["predict"], "turns")
+    assert [len(over.readouts(pool, name, "")) for name in ("turns", "block", "chat", "json")] == [2, 2, 1, 1]
+    assert space().readouts(space().pools["predict"], "turns", "") == ("generate",)
     shown = [one.id for one in every(over)]
     assert len(shown) == len(set(shown))
     for one in every(over):
@@ -184,3 +185,37 @@ def test_a_fitted_candidate_is_where_it_was_before() -> None:
     fitted = Prompt("instruction 0", readout="calibrated", calibration=Calibration(1.0, (0.5,), 1.0, ("yes",)))
     bare = Candidate({"predict": fitted.uncalibrated})
     assert over.params_of(Candidate({"predict": fitted})) == over.params_of(bare)
+
+
+def several(**settings: Any) -> Space:
+    return replace(space(**settings), models=("", "openai/b"))
+
+
+def test_models_are_a_dimension_where_there_are_several() -> None:
+    over = several()
+    found = suggested(over, instruction=0, format="turns", count=0, model="openai/b")
+    assert found.prompts["predict"] == Prompt("instruction 0", model="openai/b")
+    assert over.params_of(found) == {
+        "predict.instruction": 0,
+        "predict.format": "turns",
+        "predict.count": 0,
+        "predict.model": "openai/b",
+    }
+    assert space().params_of(found) is None
+    shown = every(over)
+    assert len({one.id for one in shown}) == len(shown) == 2 * len(every(space()))
+    assert all(over.suggest(optuna.trial.FixedTrial(over.params_of(one) or {})) == one for one in shown)
+
+
+def test_the_words_are_read_where_a_model_tells_no_log_probabilities() -> None:
+    over = replace(several(formats=("turns", "chat"), readouts=("choose", "calibrated")), unread=frozenset({""}))
+    assert not over.reads_labels
+    read = {
+        one.model: {other.prompts["predict"].readout for other in every(over) if other.model == one.model}
+        for one in every(over)
+    }
+    assert read == {"": {"generate"}, "openai/b": {"generate", "choose", "calibrated"}}
+    assert all(over.suggest(optuna.trial.FixedTrial(over.params_of(one) or {})) == one for one in every(over))
+    first = suggested(over, instruction=0, format="turns", count=0, model="")
+    assert over.reading(first) == first
+    assert over.reading(first.asking("openai/b")).prompts["predict"].readout == "choose"

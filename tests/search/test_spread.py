@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import optuna
@@ -216,3 +217,15 @@ def test_what_answers_together_has_one_readout() -> None:
     assert {one["predict.format"] for one in believed(over, 3)} == {"chat"}
     words = Space(space().pools, ("turns", "fields", "chat"), Demos(counts=(0, 8)), prior)
     assert {one["predict.format"] for one in believed(words, 3)} == {"turns", "chat"}
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 999), st.integers(2, 4), st.booleans())
+def test_models_go_round_by_hand_and_by_design(seed: int, models: int, by_hand: bool) -> None:
+    names = ("", *(f"openai/{number}" for number in range(1, models)))
+    found = spread(replace(space(), models=names), 4 * models, seed, by_hand)
+    for start in (0, 1):  # a trial by hand, then one by design
+        shown = Counter(one["predict.model"] for one in found[start::2])
+        assert set(shown) == set(names)
+        assert max(shown.values()) - min(shown.values()) <= 1
+    assert "predict.model" not in spread(space(), 4, seed)[0]

@@ -1,0 +1,131 @@
+"""Searches over several task models, each behind a fake server of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.jobs import TRUTH, lighten, make_task, metier, rule, settings, write_config
+
+from optimizer import load_prompt
+from optimizer.config.load import load_config
+from optimizer.errors import ConfigError
+from optimizer.job.dry import dry
+from optimizer.job.run import run_config
+from optimizer.job.several import refuse_several
+from optimizer.ledger.reader import Reader
+from optimizer.ledger.result import Report
+from optimizer.ledger.trials import all_trials
+from optimizer.testing.fake_server import FakeServer, Messages
+
+pytestmark = pytest.mark.timeout(60)
+WEAK, STRONG = "openai/weak", "openai/strong"
+
+
+def weak(messages: Messages) -> str:
+    return "fruit"
+
+
+@pytest.fixture
+def servers() -> Iterator[dict[str, FakeServer]]:
+    with FakeServer(weak) as one, FakeServer(rule) as other:
+        yield {WEAK: one, STRONG: other}
+
+
+def config(folder: Path, servers: dict[str, FakeServer], **changes: Any) -> Path:
+    models = [{"model": name, "api_base": server.api_base} for name, server in servers.items()]
+    data = settings(make_task(folder / "task"), run_dir=str(folder / "out"), **changes)
+    return write_config(folder / "run.yaml", {**data, "models": {"task": models, "concurrency": 4, "timeout": 20}})
+
+
+def run(folder: Path, servers: dict[str, FakeServer], **changes: Any) -> Report:
+    return run_config(config(folder, servers, **changes))
+
+
+def test_the_better_model_wins_and_is_the_one_that_the_saved_prompt_asks(
+    tmp_path: Path, servers: dict[str, FakeServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lighten(monkeypatch.setattr)
+    report = run(tmp_path, servers)
+    assert report.winner.candidate.model == STRONG
+    assert report.seed.candidate.model == ""
+    assert (report.seed.test_score, report.verdict) == (pytest.approx(1 / 3, abs=0.1), "improved")
+    # What needs no search is asked of the winner's model, too.
+    assert {one.side.candidate.model for one in report.baselines} == {STRONG}
+    with closing(Reader(report.run_dir / "ledger.db")) as ledger:
+        trials = all_trials(ledger)
+        asked = ledger.meta("models")
+    assert {trial.candidate.model for trial in trials} == {"", STRONG}
+    assert asked["task"]["model"] == WEAK
+    assert asked[f"task:{STRONG}"]["model"] == STRONG
+    calls = report.usage["calls"]["task"] + report.test_usage["calls"]["task"]  # type: ignore[index]
+    assert calls == sum(server.answered for server in servers.values())
+    assert report.usage["calls"]["task"] <= 100  # type: ignore[index]
+    saved = load_prompt(report.run_dir / "best.json", trust=True)
+    assert (saved.named.model, saved.named.api_base) == (STRONG, servers[STRONG].api_base)
+    assert saved.candidate.id == report.winner.candidate.id
+    answered = servers[STRONG].answered
+    word = next(iter(TRUTH))
+    assert saved(text=f"the north store has {word}")["kind"] == TRUTH[word]
+    assert servers[STRONG].answered == answered + 1
+
+
+def test_what_a_model_answered_is_no_answer_of_another(
+    tmp_path: Path, servers: dict[str, FakeServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lighten(monkeypatch.setattr)
+    run(tmp_path, servers)
+    bodies = [set(server.bodies) for server in servers.values()]
+    assert all(max(server.bodies.values()) == 1 for server in servers.values())
+    assert len(set().union(*bodies)) == sum(map(len, bodies))  # the model's name is in the request
+
+
+@pytest.mark.slow
+def test_a_killed_search_of_several_models_goes_on_and_pays_nothing_twice(
+    tmp_path: Path, servers: dict[str, FakeServer]
+) -> None:
+    path = config(tmp_path, servers)
+    for server in servers.values():
+        server.delay = 0.05
+    child = metier("run", path, light=True)
+    while sum(server.answered for server in servers.values()) < 40:
+        assert child.poll() is None
+    os.kill(child.pid, signal.SIGKILL)
+    child.communicate()
+    resumed = metier("resume", tmp_path / "out", light=True)
+    _, said = resumed.communicate()
+    assert resumed.returncode == 0, said
+    repeated = sum(count - 1 for server in servers.values() for count in server.bodies.values())
+    assert repeated <= 8  # those that were in flight
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert result["status"] == "finished"
+
+
+def test_before_a_run_each_model_is_named_with_its_address(tmp_path: Path, servers: dict[str, FakeServer]) -> None:
+    shown = dry(load_config(config(tmp_path, servers))).text()
+    for name, server in servers.items():
+        assert f"task model: this machine, {name} at {server.api_base}" in shown
+    assert shown.count("of all task models together") == 2
+    assert not any(server.requests for server in servers.values())
+
+
+@pytest.mark.parametrize("strategy", ["dspy.MIPROv2", "dspy.GEPA"])
+def test_an_optimizer_of_dspys_asks_one_model(
+    tmp_path: Path, servers: dict[str, FakeServer], strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lighten(monkeypatch.setattr)
+    with pytest.raises(ConfigError, match=rf"openai/weak, openai/strong.*{strategy} asks one"):
+        run(tmp_path, servers, search={"strategy": strategy})
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_model_is_never_refused(tmp_path: Path, servers: dict[str, FakeServer]) -> None:
+    made = load_config(config(tmp_path, {WEAK: servers[WEAK]}))
+    assert made.models.also == ()
+    refuse_several(made, None)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from optimizer.ledger.trials import Trial
 from optimizer.report.blocks import Block, Bullets, Figure, Section, Table, Text
+from optimizer.report.by_model import models_section
 from optimizer.report.clean import cell
 from optimizer.report.curves import best_so_far, pareto, priced
 from optimizer.report.figures import bars, curve, scatter
@@ -26,6 +27,7 @@ def search_section(facts: Facts) -> Section:
             Section("Best so far", [_curve(facts)]),
             Section("Score against tokens", [_scatter(facts)]),
             *_front(facts),
+            *models_section(facts),
             Section("What mattered", _importance(facts)),
             Section("Who proposed", _proposers(facts)),
         ],

@@ -67,6 +67,9 @@ def test_the_better_model_wins_and_is_the_one_that_the_saved_prompt_asks(
     calls = report.usage["calls"]["task"] + report.test_usage["calls"]["task"]  # type: ignore[index]
     assert calls == sum(server.answered for server in servers.values())
     assert report.usage["calls"]["task"] <= 100  # type: ignore[index]
+    page = (report.run_dir / "report.html").read_text()
+    assert "By model" in page
+    assert WEAK in page
     saved = load_prompt(report.run_dir / "best.json", trust=True)
     assert (saved.named.model, saved.named.api_base) == (STRONG, servers[STRONG].api_base)
     assert saved.candidate.id == report.winner.candidate.id

@@ -296,13 +296,13 @@ NO_ANSWER = frozenset({RAISED, UNREADABLE})
 class Score:
     """How good one answer was: `value` in [0, 1]; a wrong or unparsable answer is a score.
 
-    `tokens` are those of the `calls` that led to it, whoever paid for them, and `longest` the output tokens of the
-    longest of them; 0 where nobody counted. `cut` tells that one of them ended at its limit, not by itself. `failure`
-    is how a call failed that the prompt itself made fail: then the value is 0, and the feedback says why. `logprobs`
-    are those of the labels, where the answer was to be read from them: empty where they are not among what the model
-    told, None where it told nothing. `parts` are the scores of which `value` is made, by name, if it is made of some.
-    `pair` is the label that was right and the one that was answered, "" where none could be read, if a metric looks at
-    all answers together.
+    `tokens` are those of the `calls` that led to it, whoever paid for them, `usd` is their price, and `longest` the
+    output tokens of the longest of them; 0 where nobody counted. `cut` tells that one of them ended at its limit, not
+    by itself. `failure` is how a call failed that the prompt itself made fail: then the value is 0, and the feedback
+    says why. `logprobs` are those of the labels, where the answer was to be read from them: empty where they are not
+    among what the model told, None where it told nothing. `parts` are the scores of which `value` is made, by name, if
+    it is made of some. `pair` is the label that was right and the one that was answered, "" where none could be read,
+    if a metric looks at all answers together.
     """
 
     value: float
@@ -316,6 +316,7 @@ class Score:
     logprobs: tuple[float, ...] | None = None
     parts: Mapping[str, float] = field(default_factory=dict)
     pair: tuple[str, str] | None = None
+    usd: float = 0.0
 
     @property
     def failed(self) -> bool:

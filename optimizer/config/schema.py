@@ -27,6 +27,8 @@ LOCAL_SECONDS, PROVIDER_SECONDS = 900.0, 120.0
 ANSWER_TOKENS, SHORT_TOKENS = 4096, 1024
 # How many prompts may answer together.
 MOST_TOGETHER = 5
+# What a call of a candidate costs.
+Cost = Literal["tokens", "usd"]
 PersonalData = Literal["email", "phone", "iban", "credit_card", "ip"]
 ProposerName = Literal[
     "induce",
@@ -185,8 +187,9 @@ class SearchConfig(Strict):
 
     strategy: str = Field("default", description=f"how candidates are found: {', '.join(STRATEGIES)}")
     options: dict[str, Any] = Field({}, description="of DSPy's optimizer, if the strategy is one: {auto: light}")
-    objective: tuple[Literal["score", "tokens"], ...] = Field(
-        ("score",), description="score, or {score, tokens}: the Pareto front of score and tokens a call"
+    objective: tuple[Literal["score", "tokens", "usd"], ...] = Field(
+        ("score",),
+        description="score; {score, tokens} or {score, usd}: the Pareto front of score and tokens, or dollars, a call",
     )
     prefer: str = Field("best", description="the winner: best, or 'cheapest-within MARGIN' of the best score")
     prior: Prior | None = Field(Prior(), description="what is believed beforehand; null: nothing")
@@ -234,8 +237,8 @@ class SearchConfig(Strict):
         # YAML reads {score, tokens} as keys without values.
         bare = isinstance(value, dict) and not any(value.values())
         names = [value] if isinstance(value, str) else list(value) if bare or isinstance(value, (list, tuple)) else []  # type: ignore[call-overload]
-        if sorted(map(str, names)) not in (["score"], ["score", "tokens"]):
-            raise ValueError("write score, or {score, tokens}")
+        if sorted(map(str, names)) not in (["score"], ["score", "tokens"], ["score", "usd"]):
+            raise ValueError("write score, {score, tokens} or {score, usd}")
         return tuple(sorted(names))
 
     @field_validator("prefer")
@@ -244,6 +247,11 @@ class SearchConfig(Strict):
         if value != "best" and not re.fullmatch(r"cheapest-within 0(\.\d+)?", value):
             raise ValueError("write best, or cheapest-within and a share of the score below 1: cheapest-within 0.02")
         return value
+
+    @property
+    def cost(self) -> Cost:
+        """By what a candidate is cheaper than another: by tokens, unless dollars are an objective."""
+        return "usd" if "usd" in self.objective else "tokens"
 
     @property
     def margin(self) -> float | None:

@@ -52,11 +52,12 @@ repetition_of_call: contextvars.ContextVar[int] = contextvars.ContextVar("repeti
 
 
 class Answer(NamedTuple):
-    """A response, its row in the ledger, and what it took in tokens when it was paid for."""
+    """A response, its row in the ledger, its tokens when it was paid for, and their price in dollars."""
 
     row: int
     response: Response
     tokens: int
+    usd: float = 0.0
 
     @property
     def cut(self) -> bool:
@@ -168,6 +169,9 @@ class Door:
         if hidden is not None and hidden.counts:
             data["masked"] = dict(hidden.counts)  # for the ledger
         answer = await self._answer(model, request, data, key, replace(tag, role=role_of(model)))
+        if (price := self._prices.get(model)) is not None:
+            used = metered(answer.response.usage, self._endpoints[model].model, price, most_of(data, price))
+            answer = answer._replace(usd=used.usd)
         if hidden is not None:
             answer = answer._replace(response=hidden.answer(answer.response))
         if collecting is not None:

@@ -295,6 +295,7 @@ def with_calls(result: Result, answers: Sequence[Answer]) -> Result:
         result,
         feedback=f"{result.feedback}; {CUT}" if cut and result.value < 1 else result.feedback,
         tokens=sum(answer.tokens for answer in answers),
+        usd=sum(answer.usd for answer in answers),
         calls=len(answers),
         longest=max((answer.output_tokens for answer in answers), default=0),
         cut=cut,

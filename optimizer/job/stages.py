@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 
 from optimizer.config.schema import SHORT_TOKENS
@@ -252,7 +252,7 @@ def report(
         parts=tuple(by_part(outcome)),
         slices=tuple(by_slice(outcome, session.task.test)),
         statistic=statistic_of(session.task.metric),
-        front=tuple(asdict(point) for point in winner.front),
+        front=tuple(point.to_json() for point in winner.front),
         proposers=proposers_of(ledger)[0],
     )
 

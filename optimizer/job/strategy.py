@@ -85,7 +85,7 @@ async def make_strategy(
     proposals = make_proposals(programs, config, seed, session.writer, evaluator, schedule.later)
     log = TrialLog(session.ledger, len(schedule.examples), watch)
     together = _together(session.task, programs, schedule.examples, readouts.searched)
-    board = Board(head_starts(believed, config.prior), evaluator.aggregate)
+    board = Board(head_starts(believed, config.prior), evaluator.aggregate, config.cost)
     return Search(sampler, evaluator, log, schedule, board, Ensembles(proposals, together, schedule.together))
 
 

@@ -75,6 +75,7 @@ class _Point(TypedDict):
     estimate: Figure
     tokens_per_call: Figure
     seen: Count
+    usd_per_call: NotRequired[Figure]
 
 
 class _Result(TypedDict):

@@ -58,8 +58,12 @@ def scatter(
     title: str,
     description: str,
     key: str = "scatter",
+    unit: str = "tokens a call",
 ) -> str:
-    """Return score against tokens a call, with the Pareto front; `marked` names candidates by id, `key` the figure."""
+    """Return score against cost, with the Pareto front; `marked` names candidates by id, `key` the figure.
+
+    The cost is the trials' `tokens`, or what a caller put in their place, in a `unit`.
+    """
 
     def draw(axes: Axes) -> None:
         costs, scores = [t.tokens or 0.0 for t in front], [t.score or 0.0 for t in front]
@@ -81,7 +85,7 @@ def scatter(
                 label=name,
                 clip_on=False,
             )
-        axes.set(xlabel="tokens a call", ylabel="validation score, 95 % interval", xlim=(0, None))
+        axes.set(xlabel=unit, ylabel="validation score, 95 % interval", xlim=(0, None))
         _unit(axes, [t.low or 0.0 for t in trials] + [t.high or 1.0 for t in trials])
         axes.legend(loc="best")
 

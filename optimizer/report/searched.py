@@ -80,30 +80,33 @@ def _scatter(facts: Facts) -> Block:
     return Figure(title, description, scatter(shown, front, sides, title, description), table)
 
 
-def _priced(trial: Trial) -> tuple[str, str, str, str]:
+def _priced(trial: Trial, digits: int = 0) -> tuple[str, str, str, str]:
     score = interval(trial.low, trial.high, form=".2f")
-    return str(trial.number), number(trial.tokens, 0), number(trial.score), score
+    return str(trial.number), number(trial.tokens, digits), number(trial.score), score
 
 
 def _front(facts: Facts) -> list[Section]:
     """Return the front that the search was asked for; nothing where it was not."""
     first = {trial.candidate.id: trial for trial in reversed(facts.trials)}
-    shown = [
-        replace(first[point["candidate_id"]], score=point["estimate"], tokens=point["tokens_per_call"])
-        for point in (facts.result or {}).get("pareto_front", ())
-        if point["candidate_id"] in first
-    ]
-    if not shown:
+    points = [point for point in (facts.result or {}).get("pareto_front", ()) if point["candidate_id"] in first]
+    if not points:
         return []
+    unit, digits, costs = "tokens a call", 0, [point["tokens_per_call"] for point in points]
+    if any("usd_per_call" in point for point in points):
+        unit, digits, costs = "$ per 1,000 calls", 4, [1000 * point.get("usd_per_call", 0.0) for point in points]
+    shown = [
+        replace(first[point["candidate_id"]], score=point["estimate"], tokens=cost)
+        for point, cost in zip(points, costs, strict=True)
+    ]
     sides = _sides(facts)
     description = (
-        f"{len(shown)} candidates that no other beats in both the estimated score and tokens a call. The estimates are "
+        f"{len(shown)} candidates that no other beats in both the estimated score and {unit}. The estimates are "
         "shrunken towards the other candidates'; who left the race early has seen few examples, and is less sure."
     )
-    rows = [(*_priced(t), sides.get(t.candidate.id, "–"), str(t.seen)) for t in shown]
-    title = "Estimated score against tokens a call"
-    head = ("trial", "tokens a call", "estimate", "95 % interval of its own answers", "is", "examples seen")
-    svg = scatter(shown, shown, sides, title, description, "front")
+    rows = [(*_priced(t, digits), sides.get(t.candidate.id, "–"), str(t.seen)) for t in shown]
+    title = f"Estimated score against {unit}"
+    head = ("trial", unit, "estimate", "95 % interval of its own answers", "is", "examples seen")
+    svg = scatter(shown, shown, sides, title, description, "front", unit)
     return [
         Section("Pareto front", [Figure(title, description, svg, Table("The Pareto front of the search", head, rows))])
     ]

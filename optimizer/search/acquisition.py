@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # In tokens of fresh input: one that a cached prefix holds, and one that is generated. Bytes to a token.
 CACHED, GENERATED, BYTES = 0.1, 4.0, 4.0
 RIDGE, REFERENCE = 0.1, 1.1
+# The dimensions that change what a call takes beside its texts.
+NAMED = ("format", "count", "policy")
 # Tokens that a format puts around an answer.
 MARKERS = {"turns": 4, "fields": 8, "block": 16, "chat": 48, "json": 32, "xml": 40, "own": 48}
 
@@ -85,10 +87,10 @@ class Cost:
 
 
 class Tokens:
-    """The tokens of a call: by the length of its texts, corrected by what calls of other candidates took.
+    """The tokens of a call, or its price: by the length of its texts, corrected by what calls of other candidates took.
 
-    The correction is a factor for each format, count and policy, by ridge regression of the logarithms: a tokenizer's
-    words, and how much of its frame a format really writes, are not known beforehand.
+    The correction is a factor for each format, count, policy and model, by ridge regression of the logarithms: a
+    tokenizer's words, how much of its frame a format really writes, and a model's prices are not known beforehand.
     """
 
     def __init__(self, space: Space, sizes: Sequence[int], levels: Levels, measured: Floats) -> None:
@@ -103,8 +105,9 @@ class Tokens:
         return np.asarray(self._cost.of(levels) * np.exp(self._effects(levels) @ self._factors))
 
     def _effects(self, levels: Levels) -> Floats:
-        """Return each row's format, count and policy as ones among zeros, after a one for all."""
-        named = [d for d in range(len(self._sizes)) if KINDS[d % len(KINDS)] in ("format", "count", "policy")]
+        """Return each row's format, count, policy and model as ones among zeros, after a one for all."""
+        kinds = [KINDS[dimension % len(KINDS)] for dimension in range(len(self._sizes))]
+        named = [d for d, kind in enumerate(kinds) if kind in NAMED or (kind == "model" and self._sizes[d] > 1)]
         return np.hstack([np.ones((len(levels), 1)), *(np.eye(self._sizes[d])[levels[:, d]] for d in named)])
 
 

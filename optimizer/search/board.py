@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
 
+from optimizer.config.schema import Cost
 from optimizer.evaluate.aggregate import MEAN, Aggregate, answers
 from optimizer.evaluate.shrinkage import shrink
 from optimizer.evaluate.statistics import Interval, mean
@@ -16,17 +17,23 @@ from optimizer.types import Candidate, Failure, Score
 Result = Score | Failure
 # Of a candidate's answers. One may be missing anyway: an example that no model answers is a third of three.
 MOST_FAILURES, FORGIVEN = 0.2, 1
+MILLION = 1_000_000
 
 
 class Board:
     """Results by candidate; any two are compared on the examples that both have answered."""
 
-    def __init__(self, head_starts: Mapping[str, float] = MappingProxyType({}), aggregate: Aggregate = MEAN) -> None:
+    def __init__(
+        self,
+        head_starts: Mapping[str, float] = MappingProxyType({}),
+        aggregate: Aggregate = MEAN,
+        cost: Cost = "tokens",
+    ) -> None:
         """`head_starts` are the right answers with which ensembles begin, by their id: what is believed of them.
 
-        `aggregate` says how the results on many examples become one score.
+        `aggregate` says how the results on many examples become one score, and `cost` by what one is cheaper.
         """
-        self._head_starts, self._aggregate = head_starts, aggregate
+        self._head_starts, self._aggregate, self._cost = head_starts, aggregate, cost
         self.candidates: dict[str, Candidate] = {}
         self._results: dict[str, list[Result]] = {}
         self._earlier: dict[str, list[list[Result]]] = {}  # what replaced results were, shortest first
@@ -96,9 +103,23 @@ class Board:
 
         An ensemble's is that of all its prompts: it takes as many calls for what a prompt alone says in one.
         """
+        return self._per_call(candidate_id, lambda score: score.tokens)
+
+    def usd_per_call(self, candidate_id: str) -> float | None:
+        """Return the dollars of an answer, as `tokens_per_call` its tokens."""
+        return self._per_call(candidate_id, lambda score: score.usd)
+
+    def cost_per_call(self, candidate_id: str) -> float | None:
+        """Return what an answer costs: in tokens, or in millionths of a dollar."""
+        if self._cost == "tokens":
+            return self.tokens_per_call(candidate_id)
+        usd = self.usd_per_call(candidate_id)
+        return None if usd is None else MILLION * usd
+
+    def _per_call(self, candidate_id: str, of: Callable[[Score], float]) -> float | None:
         scores = [result for result in self.results(candidate_id) if isinstance(result, Score)]
         calls = sum(score.calls for score in scores)
-        return self.candidates[candidate_id].together * sum(score.tokens for score in scores) / calls if calls else None
+        return self.candidates[candidate_id].together * sum(map(of, scores)) / calls if calls else None
 
     def paired(self, one: str, two: str) -> tuple[list[float], list[float]]:
         """Return both candidates' scores on the examples that both have answered."""

@@ -1,40 +1,64 @@
-"""Score against tokens: which candidates no other beats in both, and which of them is to be the winner."""
+"""Score against tokens or dollars: which candidates no other beats in both, and which of them is to be the winner."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from optimizer.config.schema import SearchConfig
+from optimizer.config.schema import Cost, SearchConfig
 from optimizer.search.acquisition import pareto
 from optimizer.search.board import Board
 
 
 @dataclass(frozen=True)
 class Point:
-    """A candidate: its shrunken estimate on validation, its tokens a call, and the examples that it saw."""
+    """A candidate: its shrunken estimate on validation, what a call costs, and the examples that it saw.
+
+    `cost` is in what the search compares: tokens, or millionths of a dollar; `usd_per_call` is None where it is tokens.
+    """
 
     candidate_id: str
     estimate: float
+    cost: float
     tokens_per_call: float
     seen: int
+    usd_per_call: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as result.json has it."""
+        data = {name: getattr(self, name) for name in ("candidate_id", "estimate", "tokens_per_call", "seen")}
+        return data if self.usd_per_call is None else {**data, "usd_per_call": self.usd_per_call}
+
+    def price(self) -> str:
+        """Return what a call costs, in words."""
+        if self.usd_per_call is None:
+            return f"{self.tokens_per_call:.0f}"
+        return f"${1000 * self.usd_per_call:.3g}"
 
 
-def points(board: Board) -> list[Point]:
-    """Return every candidate that can be ranked and whose price is known, in the order in which they came."""
+def points(board: Board, cost: Cost) -> list[Point]:
+    """Return every candidate that can be ranked and whose cost is known, in the order in which they came."""
     return [
-        Point(cid, estimate, board.costs[cid], len(board.results(cid)))
+        Point(
+            cid,
+            estimate,
+            board.costs[cid],
+            board.costs[cid] if cost == "tokens" else board.tokens_per_call(cid) or 0.0,
+            len(board.results(cid)),
+            board.usd_per_call(cid) if cost == "usd" else None,
+        )
         for cid, estimate in board.estimates().items()
         if cid in board.costs
     ]
 
 
 def front(candidates: list[Point]) -> list[Point]:
-    """Return the points that no other beats in both estimate and tokens, the cheapest first."""
-    scores, tokens = (np.array([getattr(one, name) for one in candidates]) for name in ("estimate", "tokens_per_call"))
-    return [candidates[index] for index in pareto(scores, tokens)]
+    """Return the points that no other beats in both estimate and cost, the cheapest first."""
+    scores, costs = (np.array([getattr(one, name) for one in candidates]) for name in ("estimate", "cost"))
+    return [candidates[index] for index in pareto(scores, costs)]
 
 
 def cheapest_within(candidates: list[Point], best: str, margin: float) -> str:
@@ -47,7 +71,7 @@ def cheapest_within(candidates: list[Point], best: str, margin: float) -> str:
         return best
     seen, least = by_id[best].seen, by_id[best].estimate - margin - 1e-9
     near = [one for one in candidates if one.seen >= seen and one.estimate >= least]
-    return min(near, key=lambda one: (one.tokens_per_call, -one.estimate)).candidate_id
+    return min(near, key=lambda one: (one.cost, -one.estimate)).candidate_id
 
 
 def choose(board: Board, best: str, config: SearchConfig, note: Callable[[str], None]) -> tuple[str, list[Point]]:
@@ -55,11 +79,12 @@ def choose(board: Board, best: str, config: SearchConfig, note: Callable[[str], 
 
     `note` is told where the winner is not the best. Only validation decides.
     """
-    candidates = points(board) if config.margin is not None or len(config.objective) > 1 else []
+    candidates = points(board, config.cost) if config.margin is not None or len(config.objective) > 1 else []
     chosen = best if config.margin is None else cheapest_within(candidates, best, config.margin)
     if chosen != best:
         by_id = {one.candidate_id: one for one in candidates}
-        cheap, dear = (f"{one.estimate:.3f} at {one.tokens_per_call:.0f}" for one in (by_id[chosen], by_id[best]))
+        cheap, dear = (f"{one.estimate:.3f} at {one.price()}" for one in (by_id[chosen], by_id[best]))
         within = f"within {config.margin} of the best on validation"
-        note(f"the winner is the cheapest prompt {within}: {cheap} tokens a call; the best has {dear}")
+        unit = "tokens a call" if config.cost == "tokens" else "a thousand calls"
+        note(f"the winner is the cheapest prompt {within}: {cheap} {unit}; the best has {dear}")
     return chosen, front(candidates)

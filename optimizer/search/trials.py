@@ -68,7 +68,7 @@ class TrialLog:
         if board.too_many_failures(cid):
             kinds = ", ".join(sorted({r.kind for r in board.results(cid) if not isinstance(r, Score)}))
             state, reason = "failed", f"{failures} of {len(board.results(cid))} answers never came ({kinds})"
-        cost = board.tokens_per_call(cid)
+        cost = board.cost_per_call(cid)
         if cost is not None:
             board.costs[cid] = cost
         value = board.estimate(cid, reference) if scores and state != "failed" else None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from support.jobs import TRUTH, lighten, make_task, metier, rule, settings, write_config
 
 from optimizer import load_prompt
@@ -132,3 +133,22 @@ def test_one_model_is_never_refused(tmp_path: Path, servers: dict[str, FakeServe
     made = load_config(config(tmp_path, {WEAK: servers[WEAK]}))
     assert made.models.also == ()
     refuse_several(made, None)  # type: ignore[arg-type]
+
+
+def test_the_front_of_score_and_dollars_holds_the_cheap_model_and_the_good_one(
+    tmp_path: Path, servers: dict[str, FakeServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lighten(monkeypatch.setattr)
+    prices = {WEAK: {"input": 0.1, "output": 0.1}, STRONG: {"input": 10, "output": 10}}
+    path = config(tmp_path, servers, search={**settings(Path())["search"], "objective": ["score", "usd"]})
+    data = yaml.safe_load(path.read_text())
+    for model in data["models"]["task"]:
+        model["price"] = prices[model["model"]]
+    report = run_config(write_config(path, data))
+    with closing(Reader(report.run_dir / "ledger.db")) as ledger:
+        model_of = {trial.candidate.id: trial.candidate.model for trial in all_trials(ledger)}
+    first, *_, last = report.front
+    assert (model_of[first["candidate_id"]], model_of[last["candidate_id"]]) == ("", STRONG)
+    assert 10 * first["usd_per_call"] < last["usd_per_call"]
+    assert report.winner.candidate.model == STRONG
+    assert "$ per 1,000 calls" in (report.run_dir / "report.md").read_text()

@@ -5,7 +5,7 @@ import pytest
 from optimizer.config.schema import SearchConfig
 from optimizer.search.board import Board
 from optimizer.search.front import Point, cheapest_within, choose, front, points
-from optimizer.types import Candidate
+from optimizer.types import Candidate, Score
 
 from .conftest import candidate, scores
 
@@ -37,7 +37,7 @@ def board() -> Board:
 
 
 def test_the_points_are_shrunken_estimates_with_their_prices(board: Board) -> None:
-    found = {one.candidate_id: one for one in points(board)}
+    found = {one.candidate_id: one for one in points(board, "tokens")}
     assert set(found) == {CHEAP.id, MIDDLE.id, DEAR.id, EARLY.id}
     for one in (CHEAP, MIDDLE, DEAR, EARLY):
         assert found[one.id].estimate == pytest.approx(board.shrunken(one.id))
@@ -45,13 +45,13 @@ def test_the_points_are_shrunken_estimates_with_their_prices(board: Board) -> No
 
 
 def test_the_front_rises_with_the_price() -> None:
-    made = [Point("a", 0.5, 30, 40), Point("b", 0.4, 40, 40), Point("c", 0.9, 90, 40), Point("d", 0.9, 95, 40)]
+    made = [Point(*row, 100, 40) for row in (("a", 0.5, 30), ("b", 0.4, 40), ("c", 0.9, 90), ("d", 0.9, 95))]
     assert [one.candidate_id for one in front(made)] == ["a", "c"]
     assert front([]) == []
 
 
 def test_the_cheapest_within_a_margin_has_seen_as_much_as_the_best(board: Board) -> None:
-    found = points(board)
+    found = points(board, "tokens")
     gap = board.shrunken(DEAR.id) - board.shrunken(MIDDLE.id)
     assert 0.05 < gap < 0.2
     assert cheapest_within(found, DEAR.id, gap + 1e-6) == MIDDLE.id
@@ -70,3 +70,29 @@ def test_the_config_decides_and_the_note_tells_what_it_costs(board: Board) -> No
     assert chosen == MIDDLE.id
     assert "cheapest prompt within 0.2 of the best" in notes[0]
     assert "at 100 tokens a call; the best has" in notes[0]
+
+
+def test_dollars_order_what_tokens_would_order_otherwise() -> None:
+    """A model with short answers may be the dearer one."""
+    made = Board(cost="usd")
+    for one, right, tokens, usd in ((CHEAP, 100, 400, 0.0001), (DEAR, 180, 30, 0.002)):
+        results = [Score(value, tokens=tokens, calls=1, usd=usd) for value in row(right)]
+        made.add(one, results)
+        made.costs[one.id] = made.cost_per_call(one.id) or 0.0
+    assert made.costs == {CHEAP.id: pytest.approx(100), DEAR.id: pytest.approx(2000)}  # millionths
+    config = SearchConfig.model_validate({"objective": {"score": None, "usd": None}, "prefer": "cheapest-within 0.5"})
+    notes: list[str] = []
+    chosen, shown = choose(made, DEAR.id, config, notes.append)
+    assert chosen == CHEAP.id
+    assert [one.to_json() for one in shown] == [
+        {
+            "candidate_id": one.id,
+            "estimate": pytest.approx(made.shrunken(one.id)),
+            "tokens_per_call": tokens,
+            "seen": 200,
+            "usd_per_call": pytest.approx(usd),
+        }
+        for one, tokens, usd in ((CHEAP, 400, 0.0001), (DEAR, 30, 0.002))
+    ]
+    assert " at $0.1 a thousand calls; the best has " in notes[0]
+    assert notes[0].endswith(" at $2")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
+from optimizer.evaluate.bounded import EACH_END
 from optimizer.evaluate.statistics import Z95, Interval, difference, interval, mean
 from optimizer.task.metrics.population import Cell, Statistic
 from optimizer.task.metrics.worst import NAME as WORST
@@ -32,8 +33,13 @@ class Aggregate(Protocol):
     def interval(self, scores: Sequence[Score]) -> Interval:
         """Return an interval of the score."""
 
-    def difference(self, ours: Sequence[Score], theirs: Sequence[Score]) -> tuple[float, Interval]:
-        """Return by how much the first are ahead of the second on the same examples, and an interval of it."""
+    def difference(
+        self, ours: Sequence[Score], theirs: Sequence[Score], error: float = EACH_END
+    ) -> tuple[float, Interval]:
+        """Return by how much the first are ahead of the second on the same examples, and an interval of it.
+
+        Each of its ends may miss `error`.
+        """
 
     def as_if(self, score: Score, right: bool) -> Score:
         """Return an answer to the same example that is right, or wrong."""
@@ -55,9 +61,11 @@ class Mean:
         """Return its interval."""
         return interval(_values(scores))
 
-    def difference(self, ours: Sequence[Score], theirs: Sequence[Score]) -> tuple[float, Interval]:
+    def difference(
+        self, ours: Sequence[Score], theirs: Sequence[Score], error: float = EACH_END
+    ) -> tuple[float, Interval]:
         """Return the difference of the means."""
-        return self.score(ours) - self.score(theirs), difference(_values(ours), _values(theirs))
+        return self.score(ours) - self.score(theirs), difference(_values(ours), _values(theirs), error)
 
     def as_if(self, score: Score, right: bool) -> Score:
         """Return a score of 1, or of 0."""
@@ -96,7 +104,9 @@ class Population:
         influences = self.statistic.influences([*pairs, *right, *wrong], weights)
         return _interval(influences, weights, self.statistic.of(pairs), (self.statistic.least, 1.0))
 
-    def difference(self, ours: Sequence[Score], theirs: Sequence[Score]) -> tuple[float, Interval]:
+    def difference(
+        self, ours: Sequence[Score], theirs: Sequence[Score], error: float = EACH_END
+    ) -> tuple[float, Interval]:
         """Return the difference of the statistics."""
         span = 1 - self.statistic.least
         if not ours:
@@ -106,7 +116,7 @@ class Population:
         gains = self.statistic.influences([*mine, *right, *wrong], weights)
         gains -= self.statistic.influences([*rival, *wrong, *right], weights)
         seen = self.statistic.of(mine) - self.statistic.of(rival)
-        return seen, _interval(gains, weights, seen, (-span, span))
+        return seen, _interval(gains, weights, seen, (-span, span), error)
 
     def as_if(self, score: Score, right: bool) -> Score:
         """Return an answer that is the label, or none."""
@@ -136,6 +146,22 @@ def aggregate_from(statistic: Mapping[str, Any] | None) -> Aggregate:
     if statistic["kind"] == WORST:
         return Population(WorstSlice(statistic["label"], statistic["beta"]))
     return Population(Statistic.from_json(statistic))
+
+
+def filled(
+    aggregate: Aggregate, pairs: Iterable[tuple[Result, Result]], ours: bool, theirs: bool
+) -> tuple[list[Score], list[Score]]:
+    """Return both sides' answers, with what one of them lacks as if it were right, or wrong.
+
+    What both lack is left out.
+    """
+    whole: list[tuple[Score, Score]] = []
+    for a, b in pairs:
+        if isinstance(a, Score):
+            whole.append((a, b if isinstance(b, Score) else aggregate.as_if(a, theirs)))
+        elif isinstance(b, Score):
+            whole.append((aggregate.as_if(b, ours), b))
+    return [a for a, _ in whole], [b for _, b in whole]
 
 
 def answers(results: Sequence[Result]) -> list[Score]:
@@ -168,8 +194,13 @@ def _added(pairs: Sequence[Cell], known: Sequence[str]) -> tuple[list[Cell], lis
     return right, wrong, np.concatenate([np.ones(len(pairs)), np.full(2 * len(labels), weight)])
 
 
-def _interval(influences: np.ndarray, weights: np.ndarray, seen: float, bounds: Interval) -> Interval:
+def _interval(
+    influences: np.ndarray, weights: np.ndarray, seen: float, bounds: Interval, error: float = EACH_END
+) -> Interval:
+    from scipy.special import ndtri
+
     number = weights.sum()
     centre = float(weights @ influences / number)
-    half = Z95 * math.sqrt(float(weights @ (influences - centre) ** 2) / max(number - 1, 1.0) / number)
+    deviate = Z95 if error == EACH_END else -float(ndtri(error))
+    half = deviate * math.sqrt(float(weights @ (influences - centre) ** 2) / max(number - 1, 1.0) / number)
     return max(bounds[0], min(centre, seen) - half), min(bounds[1], max(centre, seen) + half)

@@ -10,15 +10,20 @@ import numpy as np
 # in all that a search for the worst found (experiments/intervals). So 0.035 is what is said of the verdict and of
 # `metier check`.
 TAIL = 0.031
+# What each end misses with many examples, where nobody wants another error: the two of an interval of 95 %.
+EACH_END = 0.025
 # How finely the worst share of missed examples is looked for: less lucky samples, and luckier ones than the median.
 LUCKY, UNLUCKY = 20, 12
 SMALLEST = 1e-12
 
 
-def mean_interval(values: np.ndarray, counts: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def mean_interval(
+    values: np.ndarray, counts: np.ndarray | None = None, error: float = EACH_END
+) -> tuple[np.ndarray, np.ndarray]:
     """Return a 95 % interval of the mean along the last axis, which is not empty, of values in [-1, 1].
 
-    `counts` says how often each value was seen; None: once.
+    `counts` says how often each value was seen; None: once. With another `error`, in (0, ½), each end misses that with
+    many examples, and so much of `TAIL` with few: all that is said below of `TAIL` is then said of its share.
 
     A sample misleads in two ways: what was drawn was drawn by luck, and what is rare was not drawn at all. If a
     share q of all examples is of a kind that the sample lacks, n examples miss it with the chance (1 − q)ⁿ, and luck
@@ -41,7 +46,7 @@ def mean_interval(values: np.ndarray, counts: np.ndarray | None = None) -> tuple
     """
     seen = np.ones(values.shape) if counts is None else np.asarray(counts, dtype=float)
     values = np.broadcast_to(np.asarray(values, dtype=float), seen.shape)
-    return _lower(values, seen), -_lower(-values, seen)
+    return _lower(values, seen, error), -_lower(-values, seen, error)
 
 
 def least_gain(n: int) -> float:
@@ -53,23 +58,24 @@ def least_gain(n: int) -> float:
     return missed / (1 - missed)
 
 
-def _lower(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def _lower(values: np.ndarray, counts: np.ndarray, error: float) -> np.ndarray:
     from scipy.special import stdtrit
 
+    tail = TAIL * (error / EACH_END)
     n = counts.sum(axis=-1)
     mean = (counts * values).sum(axis=-1) / n
     spread = (counts * (values - mean[..., None]) ** 2).sum(axis=-1)
     freedom = np.maximum(1, n - 1)
-    low = mean - stdtrit(freedom, 0.975) * np.sqrt(spread / freedom / n)
-    for bound, chance in (*_unlucky(values, counts), *_lucky(mean, spread, values, counts)):
-        missed = 1 - (TAIL / np.maximum(chance, TAIL)) ** (1 / n)
+    low = mean - stdtrit(freedom, 1 - error) * np.sqrt(spread / freedom / n)
+    for bound, chance in (*_unlucky(values, counts, tail), *_lucky(mean, spread, values, counts)):
+        missed = 1 - (tail / np.maximum(chance, tail)) ** (1 / n)
         low = np.minimum(low, (1 - missed) * bound - missed)
     result: np.ndarray = np.maximum(low, -1.0)
     return result
 
 
-def _unlucky(values: np.ndarray, counts: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield bounds of the mean and their chances, from `TAIL` up to a half."""
+def _unlucky(values: np.ndarray, counts: np.ndarray, tail: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield bounds of the mean and their chances, from `tail` up to a half."""
     from scipy.special import ndtr, ndtri
 
     least = np.where(counts > 0, values, np.inf).min(axis=-1)
@@ -78,7 +84,7 @@ def _unlucky(values: np.ndarray, counts: np.ndarray) -> Iterator[tuple[np.ndarra
     low, high = np.full(scale.shape, -12.0), np.full(scale.shape, 14.0)
     for _ in range(32):
         middle = (low + high) / 2
-        far = _saddlepoint(np.exp(middle) / scale, above, counts)[1] < ndtri(TAIL)
+        far = _saddlepoint(np.exp(middle) / scale, above, counts)[1] < ndtri(tail)
         low, high = np.where(far, low, middle), np.where(far, middle, high)
     for part in (np.arange(1, UNLUCKY + 1) / UNLUCKY) ** 2:
         mean, deviate = _saddlepoint(np.exp(high) / scale * part, above, counts)

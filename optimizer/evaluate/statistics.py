@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from optimizer.evaluate.bounded import TAIL, mean_interval
+from optimizer.evaluate.bounded import EACH_END, TAIL, mean_interval
 
 Interval = tuple[float, float]
 Z95 = 1.959963984540054
@@ -66,16 +66,16 @@ def wilson(successes: float, n: int) -> Interval:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def difference(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
+def difference(ours: Sequence[float], theirs: Sequence[float], error: float = EACH_END) -> Interval:
     """Return a 95 % interval of mean(ours − theirs) over the same examples, binary or graded: `mean_interval`'s.
 
-    Raises ValueError for unequal lengths.
+    `error` is what each end may miss instead. Raises ValueError for unequal lengths.
     """
     if len(ours) != len(theirs):
         raise ValueError(f"paired scores need equal lengths, not {len(ours)} and {len(theirs)}")
     if not len(ours):
         return (-1.0, 1.0)
-    low, high = mean_interval(np.asarray(ours, dtype=float) - np.asarray(theirs, dtype=float))
+    low, high = mean_interval(np.asarray(ours, dtype=float) - np.asarray(theirs, dtype=float), error=error)
     return float(low), float(high)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
-from optimizer.evaluate.aggregate import MEAN, Aggregate, answers
+from optimizer.evaluate.aggregate import MEAN, Aggregate, answers, filled
 from optimizer.evaluate.evaluator import Evaluator, Progress, counting, no_progress, phase_tag, wait_for_all
 from optimizer.evaluate.statistics import Interval
 from optimizer.search.board import MOST_FAILURES
@@ -147,33 +147,17 @@ def judge(seed: Tested, winner: Tested) -> Outcome:
     both = [(a, b) for a, b in pairs if isinstance(a, Score) and isinstance(b, Score)]
     unanswered = sum(not isinstance(a, Score) and isinstance(b, Score) for a, b in pairs)
     unmatched = sum(not isinstance(b, Score) and isinstance(a, Score) for a, b in pairs)
-    compare, filled = seed.aggregate.difference, partial(_filled, seed.aggregate)
+    compare, whole = seed.aggregate.difference, partial(filled, seed.aggregate)
     gain, (low, high) = compare([a for a, _ in both], [b for _, b in both])
     least, most = low, high
     if unanswered or unmatched:
-        least = min(low, compare(*filled(pairs, False, True))[1][0])
-        most = max(high, compare(*filled(pairs, True, False))[1][1])
+        least = min(low, compare(*whole(pairs, False, True))[1][0])
+        most = max(high, compare(*whole(pairs, True, False))[1][1])
     verdict: Verdict = "worse" if most < 0 else "improved" if least > 0 else "inconclusive"
     outcome = Outcome(seed, winner, verdict, gain, (low, high), len(both), (least, most), unanswered, unmatched)
     if seed.is_cut_more_than(winner):
         cut = [seed.aggregate.as_if(r, True) if isinstance(r, Score) and r.cut else r for r in seed.results]
         finished = list(zip(winner.results, cut, strict=True))
-        outcome = replace(outcome, hangs_on_cuts=compare(*filled(finished, False, True))[1][0] <= 0)
+        outcome = replace(outcome, hangs_on_cuts=compare(*whole(finished, False, True))[1][0] <= 0)
     refused = verdict == "improved" and (outcome.too_few_answers or outcome.hangs_on_cuts)
     return replace(outcome, verdict="inconclusive") if refused else outcome
-
-
-def _filled(
-    aggregate: Aggregate, pairs: Iterable[tuple[Score | Failure, Score | Failure]], ours: bool, theirs: bool
-) -> tuple[list[Score], list[Score]]:
-    """Return both sides' answers, with what one of them lacks as if it were right, or wrong.
-
-    What both lack is left out.
-    """
-    filled: list[tuple[Score, Score]] = []
-    for a, b in pairs:
-        if isinstance(a, Score):
-            filled.append((a, b if isinstance(b, Score) else aggregate.as_if(a, theirs)))
-        elif isinstance(b, Score):
-            filled.append((aggregate.as_if(b, ours), b))
-    return [a for a, _ in filled], [b for _, b in filled]

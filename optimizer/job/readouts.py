@@ -15,7 +15,7 @@ from optimizer.job.session import Session
 from optimizer.prompt.builder import ROOT
 from optimizer.prompt.formats import PLAIN
 from optimizer.prompt.readout import labels_of
-from optimizer.types import Candidate, Example, Readout, Score
+from optimizer.types import Candidate, Example, Prompt, Readout, Score
 
 # In the ledger: whether the model tells log-probabilities.
 LOGPROBS = "logprobs"
@@ -63,6 +63,21 @@ async def available_readouts(session: Session, examples: Sequence[Example]) -> R
 def _kept(model: str) -> str:
     """Return the name under which the ledger keeps whether a task model tells log-probabilities."""
     return f"{LOGPROBS} {model}".strip()
+
+
+def readable(session: Session, candidate: Candidate) -> Candidate:
+    """Return a candidate whose readouts the model allows: without log-probabilities the words of answers are read.
+
+    What a readout was fitted to is left out: it is another model's. Ask for `available_readouts` before.
+    """
+    told = bool(session.ledger.meta(LOGPROBS))
+
+    def read(prompt: Prompt) -> Prompt:
+        others = tuple(map(read, prompt.ensemble))
+        readout = prompt.readout if told else "generate"
+        return replace(prompt.uncalibrated, readout=readout, ensemble=others)
+
+    return replace(candidate, prompts={name: read(prompt) for name, prompt in candidate.prompts.items()})
 
 
 def _without_labels(session: Session) -> str | None:

@@ -32,10 +32,13 @@ from optimizer.system.versions import versions
 from optimizer.task.program import calls_each
 from optimizer.task.sources import sources_of
 from optimizer.task.task import Task
+from optimizer.types import Candidate
 
 # What decides how long a call is tried before it counts as failed.
 PATIENCE = ("config.failures", "config.models.timeout")
 EARLIER = "earlier_results"
+# In the ledger: the prompt that the run began with, where it is not the task's own instruction.
+SEED = "seed"
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Claim:
     """A run directory that is ours.
 
     `first_config` is the config with the limits that the run was begun with; an answer takes `calls_each` calls, and
-    up to `together` prompts may answer as one.
+    up to `together` prompts may answer as one. `seed` is the prompt to begin with, None: the task's own instruction.
     """
 
     run_id: str
@@ -52,15 +55,20 @@ class Claim:
     together: int
     finished: bool
     notes: tuple[str, ...] = ()
+    seed: Candidate | None = None
 
 
-def claim_run(ledger: Ledger, config: RunConfig, task: Task, accept: bool) -> Claim:
+def claim_run(ledger: Ledger, config: RunConfig, task: Task, accept: bool, seed: Candidate | None = None) -> Claim:
     """Take the run directory for a config; `accept` changes that are harmless.
 
-    Raises LedgerError with the difference if it was begun with another config, task or package.
+    `seed` is the prompt to begin with, if it is not the task's own instruction; one that was begun keeps its own.
+    Raises LedgerError with the difference if it was begun with another config, task, prompt or package.
     """
-    wanted = _identity(config, task)
     identity = ledger.meta("identity")
+    if seed is None and (stored := ledger.meta(SEED)) is not None:
+        with ledger.decoding(f"'{SEED}' in meta"):
+            seed = Candidate.from_json(stored, "seed")
+    wanted = _identity(config, task, seed)
     if identity is None:
         each = calls_each(task)
         refuse_few(config, each)
@@ -72,6 +80,8 @@ def claim_run(ledger: Ledger, config: RunConfig, task: Task, accept: bool) -> Cl
         ledger.put_meta("shape", shape)
         ledger.put_meta("run_id", token_hex(4))
         ledger.put_meta("notify", config.notify.url_env)
+        if seed is not None:
+            ledger.put_meta(SEED, seed.to_json())
     else:
         changed = changes(identity, wanted)
         finished = ledger.meta("result") is not None
@@ -95,6 +105,7 @@ def claim_run(ledger: Ledger, config: RunConfig, task: Task, accept: bool) -> Cl
         ledger.meta("shape")["together"],
         ledger.meta("result") is not None,
         tuple(map(_extended_note, ledger.meta(EARLIER) or ())),
+        seed,
     )
 
 
@@ -154,7 +165,7 @@ def stored_config(run_dir: str | Path, overrides: Sequence[str] = (), *, asks: b
     return validate(RunConfig, data, str(run_dir), ConfigError)
 
 
-def _identity(config: RunConfig, task: Task) -> dict[str, object]:
+def _identity(config: RunConfig, task: Task, seed: Candidate | None) -> dict[str, object]:
     """Return what makes a run this run; a run directory of another one is refused."""
     unsaid = {"task", "run_dir", "notify", *(() if config.privacy.redact else ("privacy",))}
     data = config.model_dump(mode="json", exclude=unsaid)
@@ -168,6 +179,8 @@ def _identity(config: RunConfig, task: Task) -> dict[str, object]:
         "task": task.facts,
         "package": {"metier": __version__, **versions(*packages)},
     }
+    if seed is not None:
+        identity["seed"] = seed.id
     if around := {name: scrub(value) for name, value in _surroundings(config).items()}:
         identity["environment"] = around
     return identity

@@ -30,7 +30,7 @@ from optimizer.models.providers import Endpoint
 from optimizer.system.internal import internal_errors
 from optimizer.system.redact import scrub
 from optimizer.task.task import Task
-from optimizer.types import ModelKey
+from optimizer.types import Candidate, ModelKey
 
 
 def run_config(
@@ -41,18 +41,20 @@ def run_config(
     endpoints: Mapping[ModelKey, Endpoint] = MappingProxyType({}),
     wait: bool = False,
     accept_changes: bool = False,
+    seed: Candidate | None = None,
 ) -> Report:
     """Optimize a task's prompt and return the report; its files lie in the run's folder.
 
     A run directory that was begun before goes on; a finished one is read. `task`, and the models behind `endpoints`,
     may be held in memory instead of being named in the config. `wait` for another process that is working on the run;
-    `accept_changes` that are harmless. Raises MetierError: ConfigError, TaskError, ModelError, LedgerError,
-    StoppedByFailures, Interrupted, InternalError.
+    `accept_changes` that are harmless. `seed` is a prompt to begin with in the place of the task's own instruction; a
+    run that goes on keeps the one that it was begun with. Raises MetierError: ConfigError, TaskError, ModelError,
+    LedgerError, StoppedByFailures, Interrupted, InternalError.
     """
     config = config if isinstance(config, RunConfig) else load_config(config)
     job = _job(config, Logged(watcher or Watcher()), task, endpoints)
     with closing(Ledger(job.run_dir / "ledger.db", wait=wait)) as ledger:
-        claim = claim_run(ledger, config, job.task, accept_changes)
+        claim = claim_run(ledger, config, job.task, accept_changes, seed)
         if claim.finished:
             catch_up(ledger, job.watcher.warn)
             return finished_report(ledger)

@@ -16,7 +16,7 @@ from optimizer.job.finish import finish, limit_key, read_report
 from optimizer.job.folder import Job, models_json
 from optimizer.job.mirror import mirrored
 from optimizer.job.notes import Notes, cut_in_search, cut_off, cut_short, missing_answers, refuse_small
-from optimizer.job.readouts import available_readouts
+from optimizer.job.readouts import available_readouts, readable
 from optimizer.job.resume import Claim, begin
 from optimizer.job.session import Session, open_session
 from optimizer.job.signals import Drain, cancelled_by_signals
@@ -104,13 +104,15 @@ async def prepare(
     judging = calls_of(task.metric)
     baseline_calls = baseline_runs(programs, session.config) * (predictors + judging)
     concurrency = session.models.endpoints["task"].concurrency
-    answered, graded = (1 + schedule.together) * len(task.test) * predictors, 2 * len(task.test) * judging
+    asked = 1 if claim.seed is None else claim.seed.together
+    answered, graded = (asked + schedule.together) * len(task.test) * predictors, 2 * len(task.test) * judging
     share = graded / max(1, answered + graded)
     session.budget.begin(session.ledger, answered + graded, concurrency, baseline_calls, schedule.together, share)
     readouts = await available_readouts(session, schedule.examples)
     notes.add(readouts.note)
-    strategy = await make_strategy(session, claim.first_config, schedule, watch, readouts)
-    seed = programs.seed(session.config.search.formats[0])
+    seed = claim.seed and readable(session, claim.seed)
+    strategy = await make_strategy(session, claim.first_config, schedule, watch, readouts, seed)
+    seed = seed or programs.seed(session.config.search.formats[0])
     return Prepared(seed, strategy, affordable_answers(claim.first_config, predictors + judging))
 
 
@@ -177,7 +179,9 @@ async def test(session: Session, prepared: Prepared, winner: Winner, notes: Note
     examples = session.task.test
     watcher.say(f"Testing the seed and the winner on {len(examples)} held-out examples …")
     evaluator, progress = prepared.strategy.evaluator, partial(watcher.testing, what="the seed and the winner")
-    outcome = await final_test(evaluator, prepared.seed, winner.candidate, examples, progress)
+    # As it is by now: a seed whose readout is calibrated was fitted on the way.
+    seed = prepared.strategy.board.candidates.get(prepared.seed.id, prepared.seed)
+    outcome = await final_test(evaluator, seed, winner.candidate, examples, progress)
     notes.add(missing_answers(outcome))
     notes.add(cut_off(outcome))
     if len(outcome.seed.results) < len(examples):

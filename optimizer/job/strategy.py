@@ -52,10 +52,12 @@ async def make_strategy(
     schedule: Schedule,
     watch: Callable[[Event], None],
     readouts: Readouts,
+    seed: Candidate | None = None,
 ) -> Strategy:
     """Return the strategy that the session's config names; `first_config` has the limits that the run was begun with.
 
-    A search of ours varies the `readouts`; DSPy's optimizers read the words of answers.
+    A search of ours varies the `readouts`; DSPy's optimizers read the words of answers. `seed` is a prompt whose
+    instructions and demos are tried among the first; None: the task's own.
     Raises ConfigError for an option that one of DSPy's optimizers does not have.
     """
     config = session.config.search
@@ -63,26 +65,26 @@ async def make_strategy(
         name = config.strategy.removeprefix(DSPY)
         optimizer = DspyOptimizer(name, config.options, config.formats[0], session.config.seed)
         return DspySearch(optimizer, session.evaluator, session.programs, session.door, session.writer, schedule, watch)
-    preset, seed = PRESETS[config.strategy], session.config.seed
+    preset, number = PRESETS[config.strategy], session.config.seed
     config, schedule = preset_config(config, preset), raced(schedule, preset)
     first = session.programs.seed(config.formats[0])
     programs = await with_missing_demos(session.evaluator, session.programs, first_config, first)
     evaluator = session.evaluator.with_programs(programs)
-    space = await make_space(programs, config, seed, session.writer, readouts.searched)
+    space = await make_space(programs, config, number, session.writer, readouts.searched, seed)
     space = replace(space, models=session.config.models.task_models, unread=readouts.unread)
     weight = cost_weight(first_config.budget)
     believed = first_ensemble(space, schedule.together)
     sampler = Sampler(
         space,
         preset.sampler,
-        seed,
+        number,
         schedule.first - 1,
         programs.embed,
         weight,
         config.objective,
         believed,
     )
-    proposals = make_proposals(programs, config, seed, session.writer, evaluator, schedule.later)
+    proposals = make_proposals(programs, config, number, session.writer, evaluator, schedule.later)
     log = TrialLog(session.ledger, len(schedule.examples), watch)
     together = _together(session.task, programs, schedule.examples, readouts.searched)
     board = Board(head_starts(believed, config.prior), evaluator.aggregate, config.cost)

@@ -139,6 +139,7 @@ class _Identity(TypedDict, total=False):
     task: _Facts
     package: dict[str, str | None]
     environment: dict[str, str]
+    seed: str
 
 
 class _Shape(TypedDict):
@@ -269,6 +270,7 @@ class _Failed(TypedDict):
 _META: Mapping[str, Any] = {
     "run_id": str,
     "planned": Count,
+    "seed": dict[str, dict[str, Any]],
     "task_path": str,
     "notify": str,
     "identity": _Identity,

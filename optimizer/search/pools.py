@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from optimizer.config.schema import SearchConfig
@@ -13,7 +14,7 @@ from optimizer.propose.registry import FIRST, build_proposers
 from optimizer.propose.screen import Screen
 from optimizer.propose.subjects import screen_of, subject_of
 from optimizer.search.space import Pool, Space
-from optimizer.types import Readout
+from optimizer.types import Candidate, Example, Readout
 
 if TYPE_CHECKING:
     import dspy
@@ -29,21 +30,34 @@ async def make_space(
     seed: int,
     writer: dspy.LM | None,
     readouts: Sequence[Readout] = ("generate",),
+    first: Candidate | None = None,
 ) -> Space:
     """Return the space of a run; `writer` is the prompt model's LM, None where there is none.
 
-    `readouts` are those that the model and the program allow.
+    `readouts` are those that the model and the program allow. The instructions and the fixed demos of a `first`
+    candidate come before all others, and its instruction is what the proposers begin with.
     """
     named = FIRST if config.proposers is None else [name for name in FIRST if name in config.proposers]
     proposers = build_proposers(named, writer, programs.embed).values()
     pools, screen = {}, task_screen(programs)
     for name in programs.predictors:
         examples = programs.pool_of(name)
-        subject = predictor_subject(programs, name, screen)
-        instructions = await _instructions(subject, proposers, config.instructions or _most(config), screen)
+        subject, leading = predictor_subject(programs, name, screen), () if first is None else first.prompts[name].asked
+        own = [Proposal(subject.instruction, "seed")]
+        if leading:
+            own = [*(Proposal(prompt.instruction, "seed") for prompt in leading), Proposal(own[0].text, "task")]
+            subject = replace(subject, instruction=leading[0].instruction)
+        instructions = await _instructions(subject, proposers, config.instructions or _most(config), screen, own)
         sets = balanced_sets(examples, config.demos.sets, config.demos.counts, seed) if examples else ((),)
-        pools[name] = Pool(instructions, sets, len(examples), readouts=tuple(readouts))
+        led = [_filled(prompt.demos, sets[0], max(config.demos.counts)) for prompt in leading if prompt.demos]
+        pools[name] = Pool(instructions, (*led, *sets), len(examples), readouts=tuple(readouts))
     return Space(pools, config.formats, config.demos, config.prior)
+
+
+def _filled(demos: Sequence[Example], others: Sequence[Example], most: int) -> tuple[Example, ...]:
+    """Return a demo set that begins with these demos, and goes on with others if it is to be longer."""
+    known = {demo.id for demo in demos}
+    return (*demos, *[other for other in others if other.id not in known][: max(0, most - len(demos))])
 
 
 def _most(config: SearchConfig) -> int:
@@ -65,12 +79,14 @@ def predictor_subject(programs: ProgramBuilder, name: str, screen: Screen) -> Su
 
 
 async def _instructions(
-    subject: Subject, proposers: Iterable[Proposer], limit: int, screen: Screen
+    subject: Subject, proposers: Iterable[Proposer], limit: int, screen: Screen, own: Sequence[Proposal]
 ) -> tuple[Proposal, ...]:
-    """Return the seed first, then what each proposer wrote and may be used, in equal shares of what is left."""
-    pool, asked = [Proposal(subject.instruction, "seed")], list(proposers)
+    """Return the user's own first, then what each proposer wrote and may be used, in equal shares of what is left."""
+    pool, asked = list(own), list(proposers)
     for index, proposer in enumerate(asked):
         share = -(-(limit - len(pool)) // (len(asked) - index))
+        if share <= 0:
+            break
         try:
             written = await proposer.propose(subject, share)
         except BudgetSpent:

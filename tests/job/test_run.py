@@ -18,6 +18,7 @@ from support.jobs import LABELS, TRUTH, lighten, make_task, metier, rows, rule, 
 import optimizer.job.stages
 import optimizer.prompt.overlap
 from optimizer import load_prompt
+from optimizer.config.load import load_config
 from optimizer.errors import InternalError, LedgerError
 from optimizer.job.run import run_config
 from optimizer.ledger.reader import Reader
@@ -26,6 +27,7 @@ from optimizer.ledger.trials import all_trials
 from optimizer.report.audit import audit_of
 from optimizer.report.compare import compare
 from optimizer.testing.fake_server import FakeServer, Messages
+from optimizer.types import Candidate, Example, Prompt
 
 pytestmark = pytest.mark.timeout(60)
 TOP = {
@@ -369,3 +371,24 @@ def test_the_worst_slice_may_be_what_is_searched_for(tmp_path: Path, monkeypatch
     assert 0.3 < by_worst["source: mail"] < 0.7
     assert found[1].verdict == "improved"
     assert found[1].winner.test_score > found[1].seed.test_score + 0.3
+
+
+def test_a_run_begins_with_the_prompt_that_it_is_given_and_keeps_it(
+    tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lighten(monkeypatch.setattr)
+    data = settings(make_task(tmp_path / "task"), server.api_base, run_dir=str(tmp_path / "out"), test={"baselines": 0})
+    config = load_config(write_config(tmp_path / "run.yaml", data))
+    demos = (Example({"text": "an apple"}, {"kind": "fruit"}),)
+    old = Candidate({"predict": Prompt("Sort it, please.", "fields", count=1, demos=demos)})
+    report = run_config(config, seed=old)
+    assert report.seed.candidate.id == old.id
+    with closing(Reader(tmp_path / "out" / "ledger.db")) as ledger:
+        first, *others = all_trials(ledger)
+    assert first.candidate.to_json() == old.to_json()
+    assert any(one.candidate.prompts["predict"].instruction == "Sort it, please." for one in others)
+    asked = server.count
+    assert run_config(config).seed.candidate.id == old.id
+    with pytest.raises(LedgerError, match=f"seed: {old.id} → "):
+        run_config(config, seed=Candidate({"predict": Prompt("Sort it otherwise.")}))
+    assert server.count == asked

@@ -17,7 +17,7 @@ from optimizer.search.space import Pool, Space
 from optimizer.task.metrics.build import build_metric
 from optimizer.task.schema import FieldSpec
 from optimizer.task.task import Task
-from optimizer.types import Example
+from optimizer.types import Candidate, Example, Prompt
 
 OUTPUTS = {"intent": FieldSpec(choices=("bill", "card"))}
 
@@ -149,3 +149,18 @@ def test_what_copies_the_data_stays_out(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setitem(WRITING, "grounded", Copier)
     _, pool = space_of(make_task(tmp_path), SearchConfig(instructions=7), writer=object())
     assert "grounded" not in {p.origin for p in pool.instructions}
+
+
+def test_a_prompt_to_begin_with_leads_the_instructions_and_the_demo_sets(tmp_path: Path) -> None:
+    task = make_task(tmp_path)
+    config = SearchConfig(formats=("turns",), demos=Demos(counts=(0, 4)))
+    programs = Programs(task, task.train, lambda texts: np.ones((len(texts), 1), np.float32))
+    first = Candidate({ROOT: Prompt("Sort it well.", count=2, demos=task.train[3:5])})
+    pool = asyncio.run(make_space(programs, config, 0, None, first=first)).pools[ROOT]
+    assert [(one.text, one.origin) for one in pool.instructions[:2]] == [
+        ("Sort it well.", "seed"),
+        ("Classify.", "task"),
+    ]
+    assert pool.instructions[2].text.startswith("Sort it well."), "who proposes begins with it"
+    assert pool.sets[0][:2] == task.train[3:5]
+    assert all(len({demo.id for demo in demos}) == 4 for demos in pool.sets)

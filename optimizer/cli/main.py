@@ -21,6 +21,7 @@ from optimizer.cli.export import export
 from optimizer.cli.help import SectionedGroup
 from optimizer.cli.init import init
 from optimizer.cli.judge import judge
+from optimizer.cli.migrate import migrate
 from optimizer.cli.report import report
 from optimizer.cli.show import show
 from optimizer.cli.status import status
@@ -74,7 +75,7 @@ def cli() -> None:
 cli.add_section("Before a run", init, tasks.tasks, models.models, configs.config, judge, estimate)
 cli.add_section("A run", runs.run, runs.resume, status)
 cli.add_section("Its result", report, show, compare, audit, runs.ui, track.track)
-cli.add_section("Its prompt", runs.evaluate, check, export, track.promote)
+cli.add_section("Its prompt", runs.evaluate, check, migrate, export, track.promote)
 
 
 def _print_scrubbed(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:

@@ -6,14 +6,14 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from optimizer.ledger.encode import json_text, storable
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.shapes import parsed
 from optimizer.system.redact import scrub
-from optimizer.types import NO_ANSWER, Failure, Phase, Score
+from optimizer.types import NO_ANSWER, Failure, FailureKind, Phase, Score
 
 ScoreKey = tuple[str, str, int]
 IN_THE_AIR = 60  # seconds
@@ -50,6 +50,15 @@ class Answer:
     def score(self) -> Score | None:
         """What the answer was worth; None where none came."""
         return None if self.value is None else Score(self.value, self.fields, self.feedback, pair=self.pair)
+
+    @property
+    def result(self) -> Score | Failure:
+        """What came of the example, as when it was scored: with how a call failed, and whether one was cut off."""
+        failure = cast("FailureKind | None", self.failure)
+        if self.value is None:
+            return Failure(failure or "program", self.feedback)
+        whole: dict[str, Any] = {"cut": self.cut, "failure": failure, "parts": self.parts, "pair": self.pair}
+        return Score(self.value, self.fields, self.feedback, self.tokens, self.calls, **whole)
 
 
 def put_scores(

@@ -174,7 +174,7 @@ class Report:
         return {
             **{name: getattr(self, name) for name in _AS_THEY_ARE},
             "status": "finished",
-            "seed": _side(self.seed),
+            "seed": {**_side(self.seed), **_fitted(self.seed.candidate)},
             "winner": {
                 "candidate_id": winner.id,
                 **_side(self.winner),
@@ -194,8 +194,10 @@ class Report:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], seed: Candidate, run_dir: Path) -> Report:
-        """Rebuild the report of a finished run from `to_json`'s data."""
+        """Rebuild the report of a finished run from `to_json`'s data; `seed` is as the first trial had it."""
         winner = data["winner"]
+        if "prompt" in data["seed"]:
+            seed = Candidate.from_json(data["seed"]["prompt"])
         return cls(
             **{name: data[name] for name in _AS_THEY_ARE},
             run_dir=run_dir,
@@ -228,6 +230,11 @@ def _interval(pair: Sequence[float]) -> Interval:
 def _side(side: Side) -> dict[str, Any]:
     figures = {"test_score": side.test_score, "test_ci95": list(side.test_ci95)}
     return {**figures, "tokens_per_call": side.tokens_per_call, "cut_answers": side.cut}
+
+
+def _fitted(seed: Candidate) -> dict[str, Any]:
+    """Return the seed's prompt where its readout was fitted: the test may have seen another fit than its trial."""
+    return {"prompt": seed.to_json()} if seed.calibrated else {}
 
 
 def _rivals(baselines: Sequence[Baseline]) -> list[str]:

@@ -26,6 +26,10 @@ class _Side(TypedDict):
     cut_answers: Count
 
 
+class _Seed(_Side):
+    prompt: NotRequired[dict[str, dict[str, Any]]]
+
+
 class _Winner(_Side):
     candidate_id: str
     validation_score: Figure
@@ -89,7 +93,7 @@ class _Result(TypedDict):
     trials: dict[str, Count]
     seconds: Figure
     mlflow: dict[str, str | None] | None
-    seed: _Side
+    seed: _Seed
     winner: _Winner
     difference: _Mean
     baselines: list[_Baseline]

@@ -74,6 +74,23 @@ def call_stats(ledger: Ledger) -> list[CallStats]:
     return [CallStats(row["role"], row["trial"], row["calls"], row["usd"], row["seconds"]) for row in ledger.read(sql)]
 
 
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """What one call took: dollars, and seconds from when it was to be made until its answer was there."""
+
+    usd: float
+    seconds: float
+
+
+def test_calls(ledger: Reader, number: int) -> list[Paid]:
+    """Return the paid calls of the task model in one pass of the test: 0 is the seed's, 1 the winner's."""
+    sql = (
+        "SELECT usd, ended - started AS seconds FROM calls WHERE phase = 'test' AND role = 'task' AND trial = ?"
+        " AND state = 'done' AND attempts > 0 ORDER BY id"
+    )
+    return [Paid(row["usd"], row["seconds"]) for row in ledger.read(sql, (number,))]
+
+
 def booked_for_lost(ledger: Ledger) -> dict[str, dict[Phase, Usage]]:
     """Return what calls that were cut off are booked at, by key and phase; `calls`: how often each may have been paid.
 

@@ -6,7 +6,9 @@ import json
 import os
 import re
 import tempfile
+from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -14,11 +16,11 @@ from urllib.parse import urlsplit
 from optimizer.errors import ConfigError, StoppedByFailures, TaskError
 from optimizer.ledger.decisions import PROMOTE, UNDONE, record_decision, refuse_unwritable
 from optimizer.ledger.reader import Reader
-from optimizer.ledger.result import best_of_run, result_of
+from optimizer.ledger.result import Report, best_of_run, result_of
 from optimizer.system.files import is_file
 from optimizer.system.mlflow_client import make_client, why
 from optimizer.track.address import checked
-from optimizer.track.registry import FILE, aliases, point, register, registry_name
+from optimizer.track.registry import CHAMPION, FILE, aliases, point, register, registry_name
 from optimizer.track.ui import tracking_uri as uri_of
 
 if TYPE_CHECKING:
@@ -49,12 +51,55 @@ def promote(run_dir: Path, alias: str) -> str:
         raise ConfigError(f"{run_dir}: no finished run here", f"Let it finish with `metier resume {run_dir}`.")
     if report.mlflow is None or report.mlflow["run_id"] is None:
         raise ConfigError(f"{run_dir}: this run is not in MLflow", f"Write it there: metier track sync {run_dir}")
-    refuse_unwritable(run_dir, PROMOTE)
-    uri, run_id, best = str(report.mlflow["tracking_uri"]), report.mlflow["run_id"], json.loads(text)
-    name = registry_name(best["task"])
+    shipped = _Shipped(run_dir, report, json.loads(text), "best.json")
+    done, known = _ship(shipped, alias)
+    if known:  # it may be mistyped
+        done = f"{done}, a new alias beside {' and '.join(known)}"
+    doubt = "" if report.verdict == "improved" else f" (its verdict is {report.verdict})"
+    return f"{done}{doubt}, at {report.mlflow['tracking_uri']}"
+
+
+def pin(report: Report, file: Path, name: str, verdict: str) -> str:
+    """Let `champion` mean a prompt with its model under a name in the registry; returns where it is, in a few words.
+
+    The prompt is that of a `file` which a finished run is the origin of; the run in MLflow gets a copy. Raises
+    ConfigError (a run that is not in MLflow), LedgerError (one that cannot be written), StoppedByFailures (an outage).
+    """
+    if report.mlflow is None or report.mlflow["run_id"] is None:
+        what = f"{report.run_dir}: this run is not in MLflow"
+        raise ConfigError(what, f"Write it there: metier track sync {report.run_dir}")
+    best = {**json.loads(file.read_text(encoding="utf-8")), "task": name, "verdict": verdict}
+    uri, folder = str(report.mlflow["tracking_uri"]), "migration"
+    try:
+        make_client(uri).log_artifact(report.mlflow["run_id"], str(file), folder)
+    except Exception as problem:  # noqa: BLE001 - the boundary to MLflow, which raises what its drivers raise
+        raise _unreached(uri, problem) from None
+    done, _ = _ship(_Shipped(report.run_dir, report, best, f"{folder}/{file.name}"), CHAMPION)
+    return f"{done}, at {uri}"
+
+
+@dataclass(frozen=True)
+class _Shipped:
+    """What is to be registered: the content of a saved prompt, which is the `file` among the artifacts of a run."""
+
+    run_dir: Path
+    report: Report
+    best: Mapping[str, Any]
+    file: str
+
+
+def _ship(shipped: _Shipped, alias: str) -> tuple[str, list[str]]:
+    """Register a prompt if it is not, and let an alias mean it; returns what was done, and the other aliases.
+
+    These are told only of an alias that is new.
+    """
+    refuse_unwritable(shipped.run_dir, PROMOTE)
+    report, best = shipped.report, shipped.best
+    assert report.mlflow is not None  # noqa: S101 - who calls has looked
+    uri, run_id, name = str(report.mlflow["tracking_uri"]), report.mlflow["run_id"], registry_name(best["task"])
     try:
         client = make_client(uri)
-        version = register(client, best, run_id, client.get_run(run_id).info.experiment_id)
+        version = register(client, best, str(run_id), client.get_run(str(run_id)).info.experiment_id, shipped.file)
         before = _version(client, name, alias, None)
         known = [] if before else aliases(client, best["task"])
     except Exception as problem:  # noqa: BLE001 - the boundary to MLflow, which raises what its drivers raise
@@ -64,21 +109,18 @@ def promote(run_dir: Path, alias: str) -> str:
         "alias": alias,
         "version": version,
         "was": before and int(before.version),
-        "verdict": report.verdict,
-        "candidate": report.winner.candidate.id,
+        "verdict": best["verdict"],
+        "candidate": best["candidate_id"],
         "at": uri,
     }
-    record_decision(run_dir, PROMOTE, decided)
+    record_decision(shipped.run_dir, PROMOTE, decided)
     try:
         point(client, best["task"], alias, version)
     except Exception as problem:  # noqa: BLE001 - the same boundary
-        record_decision(run_dir, UNDONE, {**decided, "why": why(problem)})
+        record_decision(shipped.run_dir, UNDONE, {**decided, "why": why(problem)})
         raise _unreached(uri, problem) from None
     was = f", was version {before.version}" if before and int(before.version) != version else ""
-    if known:  # it may be mistyped
-        was = f", a new alias beside {' and '.join(known)}"
-    doubt = "" if report.verdict == "improved" else f" (its verdict is {report.verdict})"
-    return f"prompts:/{name}@{alias} is version {version}{was}{doubt}, at {uri}"
+    return f"prompts:/{name}@{alias} is version {version}{was}", known
 
 
 def fetch(address: str, tracking_uri: str | None = None, trust: bool = False) -> str:

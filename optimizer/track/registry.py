@@ -25,10 +25,12 @@ def registry_name(task: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "-", task)
 
 
-def register(client: MlflowClient, best: Mapping[str, Any], run_id: str, experiment: str) -> int:
+def register(
+    client: MlflowClient, best: Mapping[str, Any], run_id: str, experiment: str, file: str = "best.json"
+) -> int:
     """Return the version that holds a run's winner, made if no version says the same.
 
-    `best` is the content of the run's best.json, which lies among the run's artifacts: the version points
+    `best` is the content of the run's best.json, which lies among the run's artifacts as `file`: the version points
     to it, because a prompt that retrieves demos is more than its text.
     """
     name, mark, model = registry_name(best["task"]), fingerprint(best), best["model"]
@@ -42,7 +44,7 @@ def register(client: MlflowClient, best: Mapping[str, Any], run_id: str, experim
             commit_message=(
                 f"{best['verdict']}: {best['test_score']:.3f} on the test examples of run {best['run_id']}"
             ),
-            tags={FINGERPRINT: mark, FILE: f"runs:/{run_id}/best.json"},
+            tags={FINGERPRINT: mark, FILE: f"runs:/{run_id}/{file}"},
             model_config={"model_name": str(model["model"]), "temperature": float(model.get("temperature") or 0.0)},
         )
     for key in (FINGERPRINT, FILE):  # MLflow wrote them to the prompt too, where they would be the latest version's

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from optimizer.evaluate.noninferiority import Verdict
+from optimizer.evaluate.noninferiority import MOST_MISSING, Verdict
 from optimizer.evaluate.statistics import Interval
 from optimizer.report.blocks import Bullets, Document, Section, Table, Text
 from optimizer.report.clean import cell
@@ -148,8 +148,12 @@ def advice(migration: Migration, model: ModelOutcome) -> str:
         return f"Use {what}: {model.use}{where}"
     if model.verdict == "do not move":
         return f"Stay: as it is and tuned, the prompt loses more than {migration.margin:g}."
-    seen = model.measured[0].gain
-    have = 0 if seen is None else seen.examples
+    first = model.measured[0]
+    have = 0 if first.gain is None else first.gain.examples
+    if model.enough is None and (first.missing > MOST_MISSING * first.examples or not have):
+        return (
+            f"{first.missing} of {first.examples} answers never came: give the same command when the provider answers."
+        )
     if model.enough is None:
         return f"No number of test examples up to a million would tell: the loss lies too near {migration.margin:g}."
     if model.enough <= have:

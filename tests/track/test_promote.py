@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import put_mlflow, put_result, result_of
 from optimizer.ledger.trials import begin_trial
 from optimizer.track.copier import Copier
-from optimizer.track.promote import fetch, promote
+from optimizer.track.promote import fetch, pin, promote
 
 from .finished import SEED, best_json, make_run, outcome
 
@@ -60,6 +61,28 @@ def test_a_promoted_prompt_is_the_runs_and_has_one_version(run: tuple[Path, str]
         assert (done.exit_code, done.stdout) == (0, told)
     for address in ("@champion", "@challenger", "/1", ""):
         assert json.loads(fetch(f"prompts:/sort-it{address}", uri)) == best_json("inconclusive")
+
+
+def test_a_prompt_that_moves_is_pinned_with_its_model_under_a_name_of_its_own(
+    run: tuple[Path, str], tmp_path: Path
+) -> None:
+    place, uri = run
+    with closing(Reader(place / "ledger.db")) as ledger:
+        report = result_of(ledger)
+    assert report is not None
+    moved = {**best_json(), "model": {"model": "openai/new", "temperature": 0.0}}
+    (tmp_path / "best.json").write_text(json.dumps(moved))
+    name = "sort-it-openai-new"
+    for _ in range(2):
+        assert pin(report, tmp_path / "best.json", name, "moves as it is") == (
+            f"prompts:/{name}@champion is version 1, at {uri}"
+        )
+    assert json.loads(fetch(f"prompts:/{name}@champion", uri)) == moved
+    with closing(Reader(place / "ledger.db")) as ledger:
+        (last,) = [one for one in decisions_of(ledger) if one.value["prompt"] == name][-1:]
+    assert (last.what, last.value["verdict"]) == (PROMOTE, "moves as it is")
+    with pytest.raises(ConfigError, match="not in MLflow"):
+        pin(replace(report, mlflow=None), tmp_path / "best.json", name, "moves as it is")
 
 
 def test_a_better_prompt_takes_the_alias_over(run: tuple[Path, str], tmp_path: Path) -> None:

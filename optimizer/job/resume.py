@@ -20,7 +20,7 @@ from optimizer.ledger.calls import begin_attempt
 from optimizer.ledger.clock import catch_up
 from optimizer.ledger.decisions import ACCEPT, EXTEND, put_decision
 from optimizer.ledger.examples import put_examples
-from optimizer.ledger.facts import SOURCES
+from optimizer.ledger.facts import SEED, SOURCES
 from optimizer.ledger.identity import changes, check_changes, extends
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
@@ -37,8 +37,6 @@ from optimizer.types import Candidate
 # What decides how long a call is tried before it counts as failed.
 PATIENCE = ("config.failures", "config.models.timeout")
 EARLIER = "earlier_results"
-# In the ledger: the prompt that the run began with, where it is not the task's own instruction.
-SEED = "seed"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
 
 SOURCES, MODELS = "sources", "models"
+# The prompt that a run began with, where it is not the task's own instruction: a migration's.
+SEED = "seed"
 
 
 @dataclass(frozen=True, slots=True)

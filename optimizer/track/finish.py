@@ -10,6 +10,7 @@ from typing import Any
 
 from optimizer.ledger.answers import answers_of
 from optimizer.ledger.calls import answered_in
+from optimizer.ledger.facts import SEED
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.result import best_of_run, result_of
 from optimizer.ledger.trials import trial_figures
@@ -79,6 +80,8 @@ class Finish:
         self._writer, self._ledger, self._runs, self._note = writer, ledger, runs, note
         self._report, self._trials = result_of(ledger), trial_figures(ledger)
         self._sides = self._find_sides()
+        # A migration's run is of another model: whoever uses the task's champion must not get that one unasked.
+        self._moves = ledger.meta(SEED) is not None
 
     def _find_sides(self) -> list[_Side]:
         if self._report is None:
@@ -97,7 +100,7 @@ class Finish:
         links = {"all trials": view_address(experiment, str(self._ledger.meta("run_id")))}
         for side in reversed(self._sides):
             links[f"{side.name}: {trial_name(side.trial)}"] = f"#/experiments/{experiment}/runs/{side.run}"
-        if self._report is not None:
+        if self._report is not None and not self._moves:
             links["registered prompt"] = f"#/prompts/{registry.registry_name(self._report.task)}"
         return links
 
@@ -111,7 +114,8 @@ class Finish:
             best = json.loads(text)
             # The registered version points to it, and may be loaded before the rest is there.
             self._writer.files(self._runs[""], {"best.json": text})
-            attempt("prompt registry", partial(self._register, best), self._note)
+            if not self._moves:
+                attempt("prompt registry", partial(self._register, best), self._note)
             attempt("logged models", partial(self._log_model, best, text), self._note)
 
     def _show_sides(self, examples: Examples) -> None:

@@ -17,7 +17,7 @@ from optimizer.track.promote import fetch
 from optimizer.track.registry import FILE, register
 
 from .conftest import TrackingServer, content_of, runs_of, text_of
-from .finished import TEST, WINNER, best_json, make_run
+from .finished import SEED, TEST, WINNER, best_json, make_run
 
 # MLflow's own code is not free of warnings.
 pytestmark = [pytest.mark.timeout(300), pytest.mark.filterwarnings("default")]
@@ -141,6 +141,20 @@ def test_without_proof_it_is_a_challenger_only(tmp_path: Path, made_database: Pa
     assert "champion" not in client.get_prompt("sort-it").tags
     with pytest.raises(Exception, match="champion"):
         client.get_prompt_version_by_alias("sort-it", "champion")
+
+
+@pytest.mark.slow
+def test_a_run_on_another_model_does_not_become_the_tasks_champion(tmp_path: Path, made_database: Path) -> None:
+    """A migration's run may be improved over its seed: who answers with the champion must not get its model unasked."""
+    shutil.copy(made_database, tmp_path / "mlflow.db")
+    make_run(tmp_path, f"sqlite:///{tmp_path}/mlflow.db")
+    with closing(Ledger(tmp_path / "ledger.db")) as ledger:
+        ledger.put_meta("seed", SEED.to_json())
+    client, noted = mirror(tmp_path)
+    assert noted == []
+    assert list(client.search_prompts()) == []
+    (parent, *_) = runs_of(f"sqlite:///{tmp_path}/mlflow.db", "abc")[1]
+    assert "registered prompt" not in parent.data.tags["mlflow.note.content"]
 
 
 def test_a_mirror_that_is_too_old_loses_nothing_else(

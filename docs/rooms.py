@@ -28,7 +28,7 @@ SENTENCES = {
     "report": "result.json, report.html, best.md, status, comparisons and audits, all read from the ledger.",
     "export": "A prompt as other tools hold it: one form a target.",
     "forecast": "What a run will take, before it runs.",
-    "job": "What each command does: run, resume, estimate, eval, check, export; the run's folder.",
+    "job": "What each command does: run, resume, estimate, eval, check, migrate, export; the run's folder.",
     "interop": "metier as a teleprompter of DSPy (`PromptSearch`).",
     "cli": "Click commands: they parse, call and print.",
     "testing": "Shipped for tests: a fake provider with faults, conformance suites, crash points.",

@@ -79,5 +79,7 @@ def migrate(
     if as_json:
         echo(json.dumps(migration.to_json(), ensure_ascii=False, indent=2), whole=True)
     else:
-        echo("\n".join(["", *summary(migration)]), whole=True)
+        for line in ["", *summary(migration)]:
+            # A table's row stays one; what is said is wrapped at words.
+            echo(line, whole=line.startswith("  ") and not line.startswith("  note"))
     click.get_current_context().exit(exit_code(migration))

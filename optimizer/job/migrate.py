@@ -35,7 +35,6 @@ from optimizer.task.task import Task
 from optimizer.track.promote import pin
 from optimizer.types import Candidate, Score
 
-Exit = dict[str, int]
 # A model moves; none does; none moves, and of one at least it cannot be told.
 MOVES, STAYS, UNTOLD = 0, 1, 2
 AS_IT_IS, TUNED = "as it is", "tuned"
@@ -84,13 +83,15 @@ def migrate(source: str, wanted: Wanted, make_watcher: Callable[[], Watcher] = W
     try:
         today = todays(job, wanted, watcher)
         runs = {name: _run(job, config, make_watcher) for name, config in job.configs.items()}
-    except (Interrupted, StoppedByFailures) as problem:
-        remedy = problem.remedy if isinstance(problem, StoppedByFailures) and "--stored" in problem.remedy else ""
-        raise type(problem)(problem.what, "\n  ".join(filter(None, [remedy, SAME_AGAIN]))) from None
+    except Interrupted as problem:  # a run's own remedy goes on with that run alone
+        raise Interrupted(problem.what, SAME_AGAIN) from None
+    except StoppedByFailures as problem:
+        raise StoppedByFailures(problem.what, f"{problem.remedy}\n  {SAME_AGAIN}") from None
     paired = {name: _paired(job.task, today, run) for name, run in runs.items()}
     tried = [Tried(pairs[AS_IT_IS], pairs.get(TUNED)) for pairs in paired.values()]
     decided = dict(zip(runs, decide(tried, wanted.margin), strict=True))
-    models = [_outcome(job, wanted, name, runs[name], paired[name], decided[name]) for name in runs]
+    models = [_outcome(job, wanted.margin, name, runs[name], paired[name], decided[name]) for name in runs]
+    notes, common = _notes_of(job, runs)
     migration = Migration(
         task=job.task.name,
         prompt=source,
@@ -100,12 +101,14 @@ def migrate(source: str, wanted: Wanted, make_watcher: Callable[[], Watcher] = W
         test_examples=len(job.task.test),
         today=_measured_today(job, today),
         stored=today.stored,
-        models=models,
+        models=[replace(one, notes=notes[name]) for name, one in zip(runs, models, strict=True)],
         folder=str(job.folder),
-        notes=_notes(job, today),
+        notes=[*_notes(job, today), *common],
     )
-    write_atomically(job.folder / "migration.json", json.dumps(migration.to_json(), ensure_ascii=False, indent=1))
-    write_atomically(job.folder / "migration.md", markdown(migration))
+    _write(migration)  # before MLflow, which may be away, is asked
+    if wanted.register is not None:
+        migration = _registered(migration, runs, wanted.register)
+        _write(migration)
     return migration
 
 
@@ -155,25 +158,37 @@ def _beside(side: _Side, today: Today, aggregate: Aggregate) -> Paired:
     return Paired([new for new, _ in both], [old for _, old in both], aggregate)
 
 
+def _registered(migration: Migration, runs: Mapping[str, _Run], prefix: str) -> Migration:
+    """Let `champion` mean each prompt that moves, under a name of its model's own; returns the migration with these."""
+    models = [
+        one
+        if one.use is None
+        else replace(one, registered=pin(run.report, Path(one.use), f"{prefix}-{name}", one.verdict))
+        for one, (name, run) in zip(migration.models, runs.items(), strict=True)
+    ]
+    return replace(migration, models=models)
+
+
+def _write(migration: Migration) -> None:
+    folder = Path(migration.folder)
+    write_atomically(folder / "migration.json", json.dumps(migration.to_json(), ensure_ascii=False, indent=1))
+    write_atomically(folder / "migration.md", markdown(migration))
+
+
 def _outcome(
-    job: Plan, wanted: Wanted, name: str, run: _Run, paired: Mapping[str, Paired], decided: Decided
+    job: Plan, margin: float, name: str, run: _Run, paired: Mapping[str, Paired], decided: Decided
 ) -> ModelOutcome:
     """Return what was found of one model, and write the prompts that it takes."""
     claimed = [pairs for key, pairs in paired.items() if key in (AS_IT_IS, TUNED)]
     told = decided.verdict != "cannot be told"
     use = _write_prompts(job, name, run, decided.verdict)
-    registered = ""
-    if use is not None and wanted.register is not None:
-        registered = pin(run.report, use, f"{wanted.register}-{name}", decided.verdict)
     return ModelOutcome(
         model=run.config.models.task.model,
         verdict=decided.verdict,
         measured=[_measured(side, paired[side.name], run) for side in run.sides],
-        enough=None if told else enough_for(claimed, wanted.margin, decided.error),
+        enough=None if told else enough_for(claimed, margin, decided.error),
         run_dir=str(run.report.run_dir),
         use=None if use is None else str(use),
-        notes=_run_notes(job, run),
-        registered=registered,
     )
 
 
@@ -223,6 +238,14 @@ def _write_prompts(job: Plan, name: str, run: _Run, verdict: Verdict) -> Path | 
     else:
         return None
     return best
+
+
+def _notes_of(job: Plan, runs: Mapping[str, _Run]) -> tuple[dict[str, list[str]], list[str]]:
+    """Return the notes of each model's run, and those that several models all have, which are said once."""
+    notes = {name: _run_notes(job, run) for name, run in runs.items()}
+    first = next(iter(notes.values()))
+    common = [note for note in first if len(notes) > 1 and all(note in others for others in notes.values())]
+    return {name: [note for note in own if note not in common] for name, own in notes.items()}, common
 
 
 def _run_notes(job: Plan, run: _Run) -> list[str]:

@@ -13,7 +13,7 @@ from optimizer.report.clean import cell
 from optimizer.report.markdown import report_md
 from optimizer.report.words import interval, number
 
-HEAD = ("prompt", "score", "against today's", "$ a thousand calls", "p50", "p95")
+HEAD = ("prompt", "score", "on", "against today's", "$ a thousand calls", "p50", "p95")
 
 
 @dataclass(frozen=True)
@@ -178,13 +178,15 @@ def _explained(migration: Migration) -> str:
 
 def _row(one: Measured) -> tuple[str, ...]:
     gain = "–" if one.gain is None else f"{one.gain.mean:+.3f} {interval(*one.gain.ci95, form='+.3f')}"
-    if one.gain is not None and one.gain.examples < one.examples:
+    answered = one.examples - one.missing
+    if one.gain is not None and one.gain.examples < answered:
         gain += f" on {one.gain.examples}"
     each = "" if one.cost.calls_each <= 1 else f" ({one.cost.calls_each:.3g} an answer)"
     usd = "not known" if one.cost.usd is None else f"{one.cost.usd:.4g}"
     return (
         one.name,
         f"{one.score:.3f} {interval(*one.ci95)}",
+        str(answered),
         gain,
         f"{usd}{each}",
         *(number(seconds, 2) + (" s" if seconds is not None else "") for seconds in (one.cost.p50, one.cost.p95)),
@@ -197,7 +199,7 @@ def _figures(caption: str, measured: Sequence[Measured]) -> list[Table]:
 
 
 def _section(migration: Migration, model: ModelOutcome) -> Section:
-    found = Text(f"{model.verdict}: {advice(migration, model)}")
+    found = Text(f"Verdict: {model.verdict}. {advice(migration, model)}")
     notes = [Bullets(model.notes)] if model.notes else []
     run = Text(f"Its run, with every answer: {model.run_dir}")
     return Section(cell(model.model), [found, *_figures("Test examples", model.measured), *notes, run])

@@ -168,7 +168,7 @@ def test_stored_answers_serve_where_todays_model_is_gone(tmp_path: Path, task: P
     data["search"]["trials"] = 2
     report = run_config(write_config(tmp_path / "mine.yaml", data))
     servers.today.stop()
-    new = (f"models.api_base={servers.new.api_base}", "search.trials=1")
+    new = (f"models.api_base={servers.new.api_base}", "search.trials=1", "test.baselines=0", "tracking.mlflow=null")
     found = migrate(str(tmp_path / "mine"), Wanted(("openai/new",), 0.05, overrides=new, out=str(tmp_path / "out")))
     assert found.today.score == report.winner.test_score
     assert found.stored.startswith(str(tmp_path / "mine"))

@@ -125,15 +125,18 @@ def _run(job: Plan, config: RunConfig, make_watcher: Callable[[], Watcher]) -> _
     numbered += [(one.name, one.side.candidate, number) for number, one in enumerate(report.baselines, 2)]
     if report.winner.candidate.id != report.seed.candidate.id:
         numbered.append((TUNED, report.winner.candidate, 1))
+    passes: dict[str, int] = {}  # of prompts that are the same, the first one's calls are those that were made
+    for _, candidate, number in sorted(numbered, key=lambda one: one[2]):
+        passes.setdefault(candidate.id, number)
     with closing(Reader(report.run_dir / LEDGER)) as ledger:
         sides = [
             _Side(
                 name,
                 candidate,
                 {answer.position: answer.result for answer in answers_of(ledger, candidate.id, "test")},
-                test_calls(ledger, number),
+                test_calls(ledger, passes[candidate.id]),
             )
-            for name, candidate, number in numbered
+            for name, candidate, _ in numbered
         ]
         sha256 = (ledger.meta(MODELS) or {}).get("task", {}).get("sha256", "")
         config = config.model_copy(

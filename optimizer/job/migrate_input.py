@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from optimizer.config.load import apply_override, load_config
-from optimizer.config.schema import ModelConfig, RunConfig, Tracking
+from optimizer.config.schema import ModelConfig, Notify, RunConfig, Tracking
 from optimizer.config.strict import validate
-from optimizer.errors import ConfigError, LedgerError
+from optimizer.errors import ConfigError, LedgerError, TaskError
 from optimizer.job.eval import check_fits
-from optimizer.job.load import REGISTERED, load_prompt
+from optimizer.job.load import REGISTERED, load_prompt, note_trust
 from optimizer.job.resume import hide_keys, stored_config
 from optimizer.job.window import load_task_of
-from optimizer.prompt.saved import SavedPrompt
+from optimizer.models.trust import beyond_its_own
+from optimizer.prompt.saved import Doubts, SavedPrompt
 from optimizer.system.files import is_file, is_folder
+from optimizer.system.redact import scrub
+from optimizer.task.load import load_task_file
 from optimizer.task.task import Task
+from optimizer.track.address import is_server
 from optimizer.types import digest
 
 BEST, LEDGER = "best.json", "ledger.db"
@@ -97,7 +102,7 @@ def _base(wanted: Wanted, prompt: SavedPrompt, old_run: Path | None) -> RunConfi
         config = load_config(wanted.config)
         settings = config.models.task.model_dump(exclude=set(ITS_OWN))
     elif old_run is not None:
-        config = _of_run(old_run)
+        config = _of_run(old_run, wanted)
     elif wanted.task is not None:
         config = RunConfig(task=wanted.task)
     else:
@@ -112,14 +117,43 @@ def _base(wanted: Wanted, prompt: SavedPrompt, old_run: Path | None) -> RunConfi
     return config.model_copy(update=changes)
 
 
-def _of_run(run_dir: Path) -> RunConfig:
-    """Return the config of the run that the prompt lies in; its endpoint is that of the models it asks besides only."""
+def _of_run(run_dir: Path, wanted: Wanted) -> RunConfig:
+    """Return the config of the run that the prompt lies in; its endpoint is that of the models it asks besides only.
+
+    Raises TaskError where the ledger, which may be anybody's, names an address, a key or code, and is not trusted.
+    """
     try:
         config = stored_config(run_dir)
     except ConfigError as problem:
         raise ConfigError(problem.what, "Give the run's config: --config run.yaml.") from None
-    changes: dict[str, object] = {role: model for role, model in config.models.by_role.items() if role != "task"}
-    return config.model_copy(update={"models": config.models.model_copy(update={**changes, "api_base": None})})
+    besides = {role: model for role, model in config.models.by_role.items() if role != "task"}
+    orders = [text for model in besides.values() for text in beyond_its_own(model)]
+    if config.tracking.mlflow is not None and is_server(config.tracking.mlflow.uri or ""):
+        orders.append(f"the MLflow at {scrub(str(config.tracking.mlflow.uri))!r:.80}")
+    if wanted.task is None:
+        orders += _orders_of_task(config.task)
+    if orders and not wanted.trust:
+        what = f"{run_dir / LEDGER}: asks for {', '.join(orders)}; that is not a saved run's to say"
+        remedy = "If you trust it, give --trust. Or name what is yours: the run's config, --config run.yaml"
+        raise TaskError(what, f"{remedy}, or the task, --task FOLDER.")
+    note_trust(run_dir, LEDGER, Doubts(str(run_dir), tuple(orders)))
+    changes: dict[str, object] = {"api_base": None}
+    changes |= {str(role): model for role, model in besides.items()}
+    models = config.models.model_copy(update=changes)
+    return config.model_copy(update={"models": models, "notify": Notify()})
+
+
+def _orders_of_task(path: str) -> list[str]:
+    """Return what a task asks for, in words, that a ledger which names it cannot allow: code, and data from afar."""
+    written, folder = load_task_file(path)
+    orders = []
+    if written.program is not None:
+        orders.append(f"the code {written.program!r:.80} in {str(folder)!r:.160}")
+    if ".py:" in (metric := json.dumps(written.metric)):
+        orders.append(f"the code of the metric {metric:.80} in {str(folder)!r:.160}")
+    if any(source is not None for source in (written.data.hf, written.data.sql, written.data.mlflow)):
+        orders.append(f"data that lies in no file, by {str(folder)!r:.160}")
+    return orders
 
 
 def _configs(base: RunConfig, wanted: Wanted, folder: Path) -> dict[str, RunConfig]:

@@ -18,7 +18,7 @@ from support.jobs import lighten, make_task, rule, settings, write_config
 
 from optimizer import load_prompt
 from optimizer.cli.main import cli
-from optimizer.config.schema import ModelConfig
+from optimizer.config.schema import ModelConfig, Models, RunConfig
 from optimizer.errors import MetierError
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.trials import begin_trial
@@ -177,6 +177,35 @@ def prompt_is_loaded_as_a_logged_model(attack: Attack) -> tuple[Callable[[], obj
 def prompt_is_the_rival_of_a_check(attack: Attack) -> tuple[list[str], list[str]]:
     good, evil = attack.best(place="good.json"), attack.best({"api_base": attack.address})
     return ["check", good, "--task", "mine", "--against", evil], ["evil.json", "the address"]
+
+
+@case
+def prompt_is_moved_from_an_address_of_its_own(attack: Attack) -> tuple[list[str], list[str]]:
+    evil = attack.best({"api_base": attack.address})
+    return ["migrate", evil, "--to", "openai/fake", "--task", "mine"], ["evil.json", "the address"]
+
+
+def handed_over(attack: Attack, task: Path, **models: Any) -> str:
+    """Write the folder of a run that an attacker hands over, with a ledger that names a task and models."""
+    attack.best(place="theirs/best.json")
+    config = RunConfig(task=str(task), models=Models.model_validate({"task": "openai/fake", **models}))
+    with closing(Ledger(attack.folder / "theirs" / "ledger.db")) as ledger:
+        ledger.put_meta("identity", {"config": config.model_dump(mode="json", exclude={"task", "run_dir", "notify"})})
+        ledger.put_meta("task_path", str(attack.folder / task))
+    return "theirs"
+
+
+@case
+def run_names_the_judge_of_a_migration(attack: Attack) -> tuple[list[str], list[str]]:
+    theirs = handed_over(attack, Path("mine"), judge={"model": "openai/fake", "api_base": attack.address})
+    return ["migrate", theirs, "--to", "openai/fake"], ["ledger.db", "the address"]
+
+
+@case
+def run_names_the_task_of_a_migration(attack: Attack) -> tuple[list[str], list[str]]:
+    make_task(attack.folder / "lure", program="evil.py:go")
+    attack.code("lure/evil.py")
+    return ["migrate", handed_over(attack, Path("lure")), "--to", "openai/fake"], ["ledger.db", "the code"]
 
 
 @case

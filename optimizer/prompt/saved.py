@@ -157,7 +157,7 @@ class SavedPrompt:
         if model.model != self.named.model and self.candidate.calibrated:
             what = f"this prompt reads its answers by a calibration for {self.named.model}"
             other = "Or take a trial of its run whose readout is not calibrated: metier export --trial N."
-            remedy = f"Optimize it for {model.model}: metier run … --set models.task={model.model}. {other}"
+            remedy = f"Fit it anew for {model.model}: metier migrate … --to {model.model}. {other}"
             raise TaskError(f"{what}, which says nothing of {model.model}", remedy)
         return self._changed(named=model, _lm=lm, doubts=replace(self.doubts, model=()))
 

@@ -23,7 +23,7 @@ from optimizer.system.redact import scrub
 from optimizer.task.load import load_task_file
 from optimizer.task.task import Task
 from optimizer.track.address import is_server
-from optimizer.types import digest
+from optimizer.types import digest, role_of
 
 BEST, LEDGER = "best.json", "ledger.db"
 # What of a model's settings says where that model answers, and means nothing to another.
@@ -108,7 +108,8 @@ def _base(wanted: Wanted, prompt: SavedPrompt, old_run: Path | None) -> RunConfi
     else:
         what = f"{prompt.doubts.source or 'the prompt'}: a saved prompt holds no examples, and this one lies in no run"
         raise ConfigError(what, "Name its task: --task FOLDER, or a run's config: --config run.yaml.")
-    models = config.models.model_copy(update={"task": ModelConfig.model_validate({"model": named.model, **settings})})
+    task = ModelConfig.model_validate({"model": named.model, **settings})
+    models = config.models.model_copy(update={"task": task, "also": ()})
     changes: dict[str, object] = {"models": models, "run_dir": None}
     if wanted.task is not None:
         changes["task"] = wanted.task
@@ -126,7 +127,7 @@ def _of_run(run_dir: Path, wanted: Wanted) -> RunConfig:
         config = stored_config(run_dir)
     except ConfigError as problem:
         raise ConfigError(problem.what, "Give the run's config: --config run.yaml.") from None
-    besides = {role: model for role, model in config.models.by_role.items() if role != "task"}
+    besides = {key: model for key, model in config.models.by_key.items() if role_of(key) != "task"}
     orders = [text for model in besides.values() for text in beyond_its_own(model)]
     if config.tracking.mlflow is not None and is_server(config.tracking.mlflow.uri or ""):
         orders.append(f"the MLflow at {scrub(str(config.tracking.mlflow.uri))!r:.80}")
@@ -138,8 +139,7 @@ def _of_run(run_dir: Path, wanted: Wanted) -> RunConfig:
         raise TaskError(what, f"{remedy}, or the task, --task FOLDER.")
     note_trust(run_dir, LEDGER, Doubts(str(run_dir), tuple(orders)))
     changes: dict[str, object] = {"api_base": None}
-    changes |= {str(role): model for role, model in besides.items()}
-    models = config.models.model_copy(update=changes)
+    models = config.models.model_copy(update={**changes, **besides})
     return config.model_copy(update={"models": models, "notify": Notify()})
 
 

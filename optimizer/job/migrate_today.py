@@ -30,7 +30,7 @@ from optimizer.ledger.spend import Paid, test_calls
 from optimizer.models.prices import prices_of
 from optimizer.report.words import failures_text
 from optimizer.system.files import is_file, private_folder
-from optimizer.types import Score
+from optimizer.types import Score, task_key
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _stored(plan: Plan, folder: Path) -> tuple[Today | None, str]:
         side = next((one for one in sides if one.candidate.to_json() == prompt.candidate.to_json()), None)
         if side is None:
             return None, "the run did not test this prompt"
-        asked = (ledger.meta(MODELS) or {}).get("task", {}).get("model", prompt.named.model)
+        asked = (ledger.meta(MODELS) or {}).get(task_key(side.candidate.model), {}).get("model", prompt.named.model)
         if asked != prompt.named.model:
             return None, f"the run asked {asked}, and the prompt names {prompt.named.model}"
         won = side is report.winner and report.winner.candidate.id != report.seed.candidate.id
@@ -113,7 +113,7 @@ def _asked(plan: Plan, watcher: Watcher) -> Today:
     prompt, first = plan.prompt, next(iter(plan.configs.values()))
     models = Models(
         task=prompt.model,
-        judge=first.models.by_role.get("judge"),
+        judge=first.models.by_key.get("judge"),
         concurrency=first.models.concurrency,
         timeout=first.models.timeout,
     )

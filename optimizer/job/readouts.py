@@ -75,7 +75,7 @@ def readable(session: Session, candidate: Candidate) -> Candidate:
     def read(prompt: Prompt) -> Prompt:
         others = tuple(map(read, prompt.ensemble))
         readout = prompt.readout if told else "generate"
-        return replace(prompt.uncalibrated, readout=readout, ensemble=others)
+        return replace(prompt.uncalibrated, readout=readout, ensemble=others, model="")
 
     return replace(candidate, prompts={name: read(prompt) for name, prompt in candidate.prompts.items()})
 

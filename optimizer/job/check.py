@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Literal, NoReturn, Protocol
 from xml.etree import ElementTree as Tree
 
 from optimizer.config.load import load_config
@@ -64,15 +64,36 @@ class Checked:
 
     def to_junit(self) -> str:
         """Return it as JUnit's XML: a test case a criterion; what is unclear is an error, what fell a failure."""
-        counts = {word: str(sum(one.outcome == word for one in self.criteria)) for word in EXIT}
-        totals = {"tests": str(len(self.criteria)), "failures": counts["fell"], "errors": counts["unclear"]}
-        suite = Tree.Element("testsuite", {"name": f"metier check {cell(self.task)}", **totals})
-        for one in self.criteria:
-            case = Tree.SubElement(suite, "testcase", {"classname": cell(self.prompt), "name": cell(one.name)})
-            if one.outcome != "holds":
-                tag = "failure" if one.outcome == "fell" else "error"
-                Tree.SubElement(case, tag, {"message": cell(one.message)}).text = cell(one.message)
-        return Tree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+        return junit(f"metier check {self.task}", self.prompt, self.criteria)
+
+
+class Case(Protocol):
+    """One thing that was asked, and what came of it."""
+
+    @property
+    def name(self) -> str:
+        """What was asked."""
+
+    @property
+    def outcome(self) -> Finding:
+        """What came of it."""
+
+    @property
+    def message(self) -> str:
+        """The figures."""
+
+
+def junit(suite: str, prompt: str, cases: Sequence[Case]) -> str:
+    """Return JUnit's XML: a test case for each thing asked; what is unclear is an error, what fell a failure."""
+    counts = {word: str(sum(one.outcome == word for one in cases)) for word in EXIT}
+    totals = {"tests": str(len(cases)), "failures": counts["fell"], "errors": counts["unclear"]}
+    root = Tree.Element("testsuite", {"name": cell(suite), **totals})
+    for one in cases:
+        case = Tree.SubElement(root, "testcase", {"classname": cell(prompt), "name": cell(one.name)})
+        if one.outcome != "holds":
+            tag = "failure" if one.outcome == "fell" else "error"
+            Tree.SubElement(case, tag, {"message": cell(one.message)}).text = cell(one.message)
+    return Tree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
 @dataclass(frozen=True)

@@ -74,16 +74,19 @@ def named_judge(name: str | None, api_base: str | None) -> ModelConfig | None:
     return None if name is None else ModelConfig(model=name, api_base=api_base)
 
 
-def answers_to(task: Task, prompt: SavedPrompt, split: str, judge: ModelConfig | None = None) -> list[Result]:
+def answers_to(
+    task: Task, prompt: SavedPrompt, split: str, judge: ModelConfig | None = None, folder: Path | None = None
+) -> list[Result]:
     """Return a prompt's result on each example of a split, in its order, by its model, started if it is local.
 
+    The calls are kept in the ledger of a `folder`, where one is named: whoever was killed pays for none of them again.
     Raises ConfigError where the task's metric is judge and there is none, or the other way round.
     """
     config = RunConfig(task=task.name, models=Models(task=prompt.model, judge=judge), privacy=prompt.privacy)
     refuse_judge(config, task, "Name one: --judge NAME.", "Leave --judge out.")
     examples = {"train": task.train, "validation": task.validation, "test": task.test}[split]
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         ledger = stack.enter_context(closing(Ledger(folder / "ledger.db")))
         session = stack.enter_context(open_session(task, config, ledger, programs=prompt.programs))
         prompt.check_file(session.models.endpoints["task"].sha256)

@@ -1,4 +1,4 @@
-"""Tells a webhook how a run ended. What goes wrong there is said, and never harms the run."""
+"""Tells a webhook how a run ended, or what a watch saw. What goes wrong there is said, and harms nothing."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from optimizer.config.schema import Notify
 from optimizer.errors import MetierError
+from optimizer.job.watch import Watched
 from optimizer.ledger.result import Report
 from optimizer.system.loopback import bypass_proxies
 from optimizer.system.redact import scrub
@@ -45,13 +46,22 @@ def stopped(task: str, run_dir: Path, problem: MetierError) -> dict[str, object]
     return {"text": text, "event": "stopped", "task": task, "run_dir": str(run_dir), "why": why}
 
 
-def notify(where: Notify, body: Mapping[str, object], say: Callable[[str], None]) -> None:
-    """Post a body as JSON to the configured webhook, if there is one; never raises for what happens there."""
+def watched(result: Watched) -> dict[str, object]:
+    """Return the body for a check that saw a change, or could not tell."""
+    why = "; ".join(f"{sign.name}: {sign.message}" for sign in result.signs if sign.outcome != "holds")
+    return {**result.to_json(), "text": scrub(f"{result.headline}. {why}"), "event": "watched"}
+
+
+def notify(where: Notify, body: Mapping[str, object], say: Callable[[str], None]) -> bool:
+    """Post a body as JSON to the configured webhook, if there is one, and return whether that is done.
+
+    Never raises for what happens there.
+    """
     url = where.url or os.environ.get(where.url_env or "")
     if not url:
         if where.url_env:
             say(f"The webhook was not told: {where.url_env} is not set.")
-        return
+        return not where.url_env
     import httpx
 
     bypass_proxies()
@@ -62,3 +72,4 @@ def notify(where: Notify, body: Mapping[str, object], say: Callable[[str], None]
         problem = str(error) or type(error).__name__
     if problem:
         say(f"The webhook was not told ({scrub(problem)}).")
+    return not problem

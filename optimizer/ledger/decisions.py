@@ -23,6 +23,7 @@ from optimizer.system.redact import scrub
 ACCEPT, EXTEND = "accept changes", "extend a finished run"
 PROMOTE, UNDONE = "promote", "promotion failed"
 TRUST, MOVE = "trust", "move the mirror"
+WATCH = "watch anew"
 
 
 @dataclass(frozen=True, slots=True)

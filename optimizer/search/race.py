@@ -9,10 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
+from optimizer.evaluate.betting import log_wealth
 from optimizer.evaluate.statistics import standard_error
 from optimizer.search.board import Board
-
-STAKES = np.linspace(0.05, 0.95, 10)
 
 
 class Race(Protocol):
@@ -141,9 +140,3 @@ def is_rung(seen: int, block: int) -> bool:
     """Tell if 1, 2, 4, 8 … blocks were seen."""
     blocks = -(-seen // block)
     return blocks & (blocks - 1) == 0
-
-
-def log_wealth(gaps: np.ndarray) -> np.ndarray:
-    """Return, for rows of gaps in [−1, 1], the log of the wealth of who bet on their mean being below zero."""
-    grown = np.log1p(-STAKES[:, None, None] * gaps).sum(axis=2)
-    return np.asarray(np.logaddexp.reduce(grown, axis=0) - math.log(len(STAKES)))

@@ -3,13 +3,12 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.search.board import Board
-from optimizer.search.race import BettingRace, PairedRace, Race, log_wealth, survivors
+from optimizer.search.race import BettingRace, PairedRace, Race, survivors
 from optimizer.types import Prompt
 
 from .conftest import candidate, scores
@@ -34,27 +33,6 @@ def test_the_clearly_worse_leaves() -> None:
 def test_a_few_lost_examples_are_no_proof() -> None:
     board, ids = made([1.0] * 10, [1.0] * 7 + [0.0] * 3)
     assert NO_RUNGS.staying(board, ids, 10, 10) == set(ids)
-
-
-def test_the_wealth_is_the_mean_over_the_stakes() -> None:
-    """Two losses and a win: each stake λ has (1 + λ)² (1 − λ)."""
-    by_hand = np.mean([(1 + stake) ** 2 * (1 - stake) for stake in np.linspace(0.05, 0.95, 10)])
-    assert log_wealth(np.array([[-1.0, 0.0, 1.0, -1.0]]))[0] == pytest.approx(math.log(by_hand))
-
-
-@settings(deadline=None)
-@given(st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.25, 1.0]), max_size=30))
-def test_an_equal_answer_moves_no_wealth(gaps: list[float]) -> None:
-    assert log_wealth(np.array([[*gaps, 0.0]])) == pytest.approx(log_wealth(np.array([gaps or [0.0]])))
-
-
-def test_one_tenth_of_the_rivals_of_an_equal_candidate_are_never_believed() -> None:
-    """Ville's inequality under looking after every example: the chance to reach 10 is at most a tenth."""
-    rng = np.random.default_rng(3)
-    for values, chances in (((-1.0, 0.0, 1.0), (0.2, 0.6, 0.2)), ((-0.2, 0.8), (0.8, 0.2)), ((-0.9, 0.1), (0.1, 0.9))):
-        gaps = rng.choice(values, p=chances, size=(500, 60))
-        reached = [log_wealth(gaps[:, :seen]) >= math.log(10) for seen in range(1, 61)]
-        assert np.any(reached, axis=0).mean() < 0.1
 
 
 def test_at_a_rung_the_lower_third_leaves() -> None:

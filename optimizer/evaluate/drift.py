@@ -18,7 +18,8 @@ FIRST = 0.005
 PARTS = 100
 # The capital of who begins to bet at look t is `_SHARE` / ((t + LATE) · ln²(t + LATE)): it sums to 1 over all looks.
 LATE = 20
-STEPS = 24
+# How finely the bound is looked for: rounds, each of so many means, between two of which the next round looks.
+ROUNDS, POINTS = 4, 32
 
 
 def _tail(first: int) -> float:
@@ -122,8 +123,10 @@ def least_mean(seen: Mapping[int, int]) -> float:
     parts = np.array(list(seen), dtype=float) / PARTS
     counts = np.array(list(seen.values()), dtype=float)
     low, high = -1.0, float(parts @ counts / counts.sum())
-    for _ in range(STEPS if high > low else 0):
-        middle = (low + high) / 2
-        grown = np.log1p(STAKES[:, None] * (parts - middle) / (1 + middle)) @ counts
-        low, high = (middle, high) if log_mean(grown) >= -math.log(BOUND) else (low, middle)
+    for _ in range(ROUNDS if high > low else 0):
+        means = np.linspace(low, high, POINTS)
+        tried = means[1:-1, None]  # the first is ruled out, the last is what was seen
+        grown = np.log1p(STAKES[:, None, None] * (parts - tried) / (1 + tried)) @ counts
+        ruled_out = int((log_mean(grown) >= -math.log(BOUND)).sum())  # the lower a mean, the more it is
+        low, high = float(means[ruled_out]), float(means[ruled_out + 1])
     return low

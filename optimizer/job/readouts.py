@@ -12,6 +12,7 @@ from optimizer.door.door import tag_of_call
 from optimizer.errors import BudgetSpent, ConfigError
 from optimizer.evaluate.evaluator import phase_tag
 from optimizer.job.session import Session
+from optimizer.models.capabilities import provider_of
 from optimizer.prompt.builder import ROOT
 from optimizer.prompt.formats import PLAIN
 from optimizer.prompt.readout import labels_of
@@ -104,8 +105,12 @@ def _refuse(session: Session, problem: str) -> tuple[Readout, ...]:
 async def _tells_logprobs(session: Session, examples: Sequence[Example], model: str) -> bool:
     """Ask a task model until there is an answer; False where none comes, or the budget does not pay for one.
 
-    A request that the provider refuses may be so for its text.
+    A request that the provider refuses may be so for its text. Nothing is asked where the provider's documentation says
+    that it tells none.
     """
+    asked_model = session.config.models.by_role["task"]
+    if provider_of(asked_model.model, asked_model.api_base).of("logprobs").can == "no":
+        return False
     tag_of_call.set(phase_tag("search"))  # in this task only
     format_name = next(name for name in session.config.search.formats if name in PLAIN)
     seed = session.programs.seed(format_name)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from click.testing import CliRunner
 
 from optimizer.cli.main import cli
 from optimizer.models.catalogue import CATALOGUE
+from optimizer.testing.fake_server import FakeServer
 
 
 @pytest.fixture(autouse=True)
@@ -28,3 +30,28 @@ def test_pull_of_a_file_prints_its_place(store: Path) -> None:
     (store / "mine.gguf").write_bytes(b"GGUF")
     done = CliRunner().invoke(cli, ["models", "pull", str(store / "mine.gguf")])
     assert (done.exit_code, done.stdout) == (0, f"{store / 'mine.gguf'}\n")
+
+
+def test_check_tells_a_reader_and_a_program_what_a_model_can() -> None:
+    with FakeServer(lambda messages: "Ann left Rome at 7") as server:
+        asked = ["models", "check", "openai/fake", "--api-base", server.api_base]
+        shown = CliRunner().invoke(cli, asked)
+        data = json.loads(CliRunner().invoke(cli, [*asked, "--json"]).stdout)
+        server.fail(401, times=9)
+        refused = CliRunner().invoke(cli, asked)
+    assert shown.exit_code == 0, shown.output
+    lines = shown.stdout.splitlines()
+    assert lines[0] == "openai/fake (a provider that is not known)"
+    assert "  structured outputs  no       –            it answers 'Ann left Rome at 7'" in lines
+    assert lines[-2].split(maxsplit=1) == ["price", "not known: name it in the config, models.task.price"]
+    assert (data["answers"], data["calls"]) == (True, 8)
+    assert refused.exit_code == 2
+    assert "  answers             no       –            openai/fake: authentication: told to fail" in refused.stdout
+
+
+def test_check_shows_what_is_documented_with_its_source() -> None:
+    with FakeServer(lambda messages: "Ann left Rome at 7") as server:
+        asked = ["models", "check", "anthropic/fake", "--api-base", server.url]
+        shown = CliRunner().invoke(cli, asked, env={"ANTHROPIC_API_KEY": "none"})
+    assert "  batches             unknown  yes          not asked; half the price, within a day" in shown.stdout
+    assert "/en/api/openai-sdk (log-probabilities, seed)" in shown.stdout

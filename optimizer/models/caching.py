@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from optimizer.types import digest
 
 if TYPE_CHECKING:
-    from dspy.lm15 import Message, Request
+    from dspy.lm15 import Message, Request, Response
+
+    from optimizer.models.wire import Wire
 
 # Characters of a prefix. What has fewer is hardly a thousand tokens, the least that any of the models caches.
 SHORTEST = 3_000
@@ -58,3 +60,18 @@ class CacheMarks:
             return request
         cache = CacheConfig(prefix_until_index=common - 1) if common else CacheConfig(prefix="stable")
         return replace(request, config=replace(request.config, cache=cache))
+
+
+class MarkingWire:
+    """A wire whose requests are marked first."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire, self._marks = wire, CacheMarks()
+
+    async def acall(self, request: Request) -> Response:
+        """Return the response; raises what the wire raises."""
+        return await self.wire.acall(self._marks.marked(request))
+
+    async def aclose(self) -> None:
+        """Let go of the connections."""
+        await self.wire.aclose()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.config.schema import PROVIDER_CALLS, PROVIDER_SECONDS, ModelConfig
 from optimizer.errors import ModelError
+from optimizer.models.caching import MarkingWire
 from optimizer.models.dialects import KEYS
 from optimizer.models.environment import base_of, identity_at
 from optimizer.models.wire import HttpWire, OnHeaders, Wire
@@ -48,16 +49,17 @@ class Endpoint:
     def dial(self, on_headers: OnHeaders) -> Wire:
         """Return what makes one attempt a call: our wire at an address that speaks a protocol of KEYS, else DSPy's.
 
-        `on_headers` is called with the headers of replies, where the wire shows them. Raises ModelError if
-        DSPy does not know how to reach the model.
+        Requests to Anthropic's models are marked for its prompt cache, where that pays. `on_headers` is called with the
+        headers of replies, where the wire shows them. Raises ModelError if DSPy does not know how to reach the model.
         """
         provider, _, name = self.model.partition("/")
         key = self.key or self._no_key()
         # An organisation or a project is what our wire would not name.
         if provider in KEYS and self.api_base is not None and key and " " not in self.identity:
-            return HttpWire(name, provider, self.api_base, key, on_headers)
-        wire: Wire = self.connect()
-        return wire
+            wire: Wire = HttpWire(name, provider, self.api_base, key, on_headers)
+        else:
+            wire = self.connect()
+        return MarkingWire(wire) if provider == "anthropic" else wire
 
     @property
     def on_this_machine(self) -> bool:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from optimizer.errors import CallError
-from optimizer.models.caching import CacheMarks
 from optimizer.models.dialects import Dialect, dialect
 from optimizer.models.headers import retry_after
 from optimizer.system.limits import check_depth, shorten
@@ -39,8 +38,7 @@ class Wire(Protocol):
 class HttpWire:
     """POSTs requests in a protocol of `dialects.KEYS`; `on_headers` is called with each reply's headers.
 
-    It sends the bytes that DSPy's own wire would send, several times as fast; in Anthropic's protocol with marks of
-    what is to be cached, where they pay (`CacheMarks`).
+    It sends the bytes that DSPy's own wire would send, several times as fast.
     """
 
     def __init__(self, model: str, provider: str, api_base: str, api_key: str, on_headers: OnHeaders) -> None:
@@ -48,7 +46,6 @@ class HttpWire:
         self._user = _basic(api_base)
         api_base = without_credentials(api_base) or api_base
         self._dialect = dialect(provider, api_base, api_key)
-        self._marks = CacheMarks() if provider == "anthropic" else None
         self._session: aiohttp.ClientSession | None = None
         # Looked up once: aiohttp's own look-up reads files in a thread, for every request.
         self._proxy = proxy_for(api_base)
@@ -57,7 +54,6 @@ class HttpWire:
         """Return the response; raises CallError, or lm15's error for a reply that says one."""
         lm = self._dialect.lm
         request = replace(request, model=self._name)
-        request = request if self._marks is None else self._marks.marked(request)
         asked = lm.build_request(request, stream=False)
         status, headers, body = await self._post(asked.url, self._signed(asked.headers), asked.body)
         self._on_headers(headers)

@@ -29,6 +29,7 @@ ANSWER_TOKENS, SHORT_TOKENS = 4096, 1024
 MOST_TOGETHER = 5
 # What a call of a candidate costs.
 Cost = Literal["tokens", "usd"]
+Effort = Literal["off", "minimal", "low", "medium", "high", "xhigh", "max"]
 PersonalData = Literal["email", "phone", "iban", "credit_card", "ip"]
 ProposerName = Literal[
     "induce",
@@ -74,7 +75,20 @@ class ModelConfig(Strict):
         f"times what the seed needs, 512 to {SHORT_TOKENS:,}; 400 for an instruction that the prompt model writes",
     )
     stop: tuple[str, ...] = Field((), description="texts that end an answer, for short ones: ['\\n']")
+    reasoning_effort: Effort | None = Field(
+        None, description="how long it thinks before it answers, if it can; null: as the provider has it"
+    )
     price: ModelPrice | None = Field(None, description="default: litellm's table; dollars per million tokens")
+
+    @field_validator("reasoning_effort", mode="before")
+    @classmethod
+    def _off(cls, value: object) -> object:
+        return "off" if value is False else value  # YAML reads an unquoted off so
+
+    @property
+    def reasons(self) -> bool:
+        """Whether it is asked to think first: then it takes no temperature, and no short limit."""
+        return self.reasoning_effort not in (None, "off")
 
 
 class Models(Strict):

@@ -28,13 +28,14 @@ class Submits(Protocol):
 def language_model(door: Submits, model: ModelKey, endpoint: Endpoint, asked: ModelConfig) -> dspy.LM:
     """Return the endpoint's LM, whose calls go through the door: no cache and no retries of its own.
 
-    `asked` holds its temperature, limit and stop texts. A model that reasons spends a predictor's limit before it
-    answers: only the LM's own limit is kept.
+    `asked` holds its temperature, limit, stop texts and effort. A model that reasons spends a predictor's limit before
+    it answers: only the LM's own limit is kept.
     """
     from dspy.clients.backend_selection import CLIENT_KEYS
 
     bare = endpoint.connect(asked)
-    reasons, own_limit = endpoint.reasons, bare.kwargs.get(REASONING_LIMIT)
+    reasons = endpoint.reasons or asked.reasons
+    own_limit = bare.kwargs.get(REASONING_LIMIT if endpoint.reasons else "max_tokens")
     # DSPy refuses an engine beside what configures a connection, and two limits that differ.
     lm = bare.copy(**dict.fromkeys({*CLIENT_KEYS, REASONING_LIMIT} & set(bare.kwargs)))
 

@@ -133,7 +133,7 @@ def asked_model(config: RunConfig, task: Task, endpoint: Endpoint, name: str = "
     A model that reasons, and a program that is given as an object, have the limits of plain DSPy.
     """
     model = config.models.by_key[task_key(name)]
-    if model.max_tokens is not None or endpoint.reasons or task.module is not None:
+    if model.max_tokens is not None or endpoint.reasons or model.reasons or task.module is not None:
         return model
     short = all(spec.is_short for spec in task.outputs.values())
     return model.model_copy(update={"max_tokens": SHORT_TOKENS if short else ANSWER_TOKENS})

@@ -108,6 +108,11 @@ class Canary:
     examples: Mapping[str, Example]
     reference: Mapping[str, Reference]
 
+    @property
+    def answers_alike(self) -> bool:
+        """Whether the model is asked for its likeliest answer, so that another one tells something."""
+        return self.prompt.named.temperature == 0 and not self.prompt.named.reasons
+
 
 @contextmanager
 def watching(folder: Path) -> Iterator[None]:
@@ -179,7 +184,7 @@ def watch(
     now = {name: r for name, r in zip(names, results, strict=True) if isinstance(r, Score)}
     gaps = {name: result.value - reference[name].score for name, result in now.items()}
     equal = [-float(_fields(result) != _plain(reference[name].answer)) for name, result in now.items()]
-    state = state.after(gaps, equal if canary.prompt.named.temperature == 0 else [])
+    state = state.after(gaps, equal if canary.answers_alike else [])
     signs = _signs(canary, state, list(gaps.values()), equal)
     if any(sign.outcome == "fell" for sign in signs):
         messages = tuple(f"{sign.name}: {sign.message}" for sign in signs if sign.outcome == "fell")
@@ -276,7 +281,7 @@ def _signs(canary: Canary, state: State, gaps: Sequence[float], equal: Sequence[
             BETS,
         ),
     ]
-    if canary.prompt.named.temperature == 0:
+    if canary.answers_alike:
         differ = f"{-sum(equal):.0f} of {len(equal)} differ in this check"
         message = f"{differ}; {-answers.mean:.1%} in all, surely below {-answers.low:.1%}"
         tests.append(("answers as in earlier checks", answers, message, BETS))

@@ -86,8 +86,8 @@ class Endpoint:
     def connect(self, asked: ModelConfig | None = None) -> dspy.LM:
         """Return a bare dspy.LM: one attempt a call, no cache, no retries; the door adds its own.
 
-        It is asked with the temperature, limit and stop texts of `asked`; a model that reasons without a temperature,
-        which it would refuse. Raises ModelError if DSPy does not know how to reach the model.
+        It is asked with the temperature, limit, stop texts and effort of `asked`; a model that reasons without a
+        temperature, which it would refuse. Raises ModelError if DSPy does not know how to reach the model.
         """
         import dspy
 
@@ -96,7 +96,10 @@ class Endpoint:
         settings = {name: value for name, value in settings.items() if value is not None}
         reasons, limit = self.reasons, None if asked is None else asked.max_tokens
         if not reasons:
-            settings |= {"temperature": None if asked is None else asked.temperature, "max_tokens": limit}
+            temperature = None if asked is None or asked.reasons else asked.temperature
+            settings |= {"temperature": temperature, "max_tokens": limit}
+        if asked is not None and asked.reasoning_effort is not None:
+            settings["reasoning_effort"] = asked.reasoning_effort
         if asked is not None and asked.stop:
             settings["stop"] = list(asked.stop)
         try:

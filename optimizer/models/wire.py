@@ -58,7 +58,7 @@ class HttpWire:
         status, headers, body = await self._post(asked.url, self._signed(asked.headers), asked.body)
         self._on_headers(headers)
         if status >= 400:
-            error = lm.normalize_error(status, body.decode("utf-8", "replace"))
+            error = _error(lm, status, body.decode("utf-8", "replace"))
             error.retry_after = retry_after(headers)
             raise error
         reply = _read(body, self._dialect)
@@ -105,6 +105,16 @@ async def _body(reply: aiohttp.ClientResponse) -> bytes:
         if len(body) > LARGEST_REPLY:
             raise CallError("malformed", f"the reply has more than {LARGEST_REPLY:,} bytes")
     return bytes(body)
+
+
+def _error(lm: Any, status: int, body: str) -> Any:
+    """Return lm15's error for a refusal, by its status alone where the body says it in no form that lm15 reads."""
+    try:
+        error = lm.normalize_error(status, body)
+        str(error)  # it keeps a message of any type, and fails when it is told
+        return error
+    except (TypeError, ValueError, LookupError, AttributeError):
+        return lm.normalize_error(status, "")
 
 
 def _basic(url: str) -> str | None:

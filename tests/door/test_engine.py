@@ -144,6 +144,26 @@ def test_a_reasoning_model_has_the_limit_that_was_asked_for(make_door: MakeDoor)
     assert endpoint.wire.calls[0].config.max_tokens == 500
 
 
+@pytest.mark.parametrize("model", ["openai/o3", "anthropic/claude-haiku-4-5", "openai/mine"])
+def test_an_effort_is_asked_for_without_a_temperature_and_spends_no_formats_limit(
+    make_door: MakeDoor, model: str
+) -> None:
+    endpoint = FakeEndpoint()
+    lm = language_model(
+        make_door(endpoint), "task", Endpoint(model, model), asked(max_tokens=9_000, reasoning_effort="low")
+    )
+    predict(lm, max_tokens=10)
+    config = endpoint.wire.calls[0].config
+    assert (config.reasoning.effort, config.temperature, config.max_tokens) == ("low", None, 9_000)
+
+
+def test_a_model_that_is_asked_not_to_reason_is_asked_as_any_other(make_door: MakeDoor) -> None:
+    endpoint = FakeEndpoint()
+    predict(language_model(make_door(endpoint), "task", MINI, asked(reasoning_effort="off")), max_tokens=10)
+    config = endpoint.wire.calls[0].config
+    assert (config.reasoning.effort, config.temperature, config.max_tokens) == ("off", 0.0, 10)
+
+
 @pytest.mark.parametrize(("own", "limit"), [({}, 77), ({"max_tokens": 9}, 9)])
 def test_a_callers_lm_takes_a_limit_where_it_has_none(make_door: MakeDoor, own: dict[str, int], limit: int) -> None:
     endpoint = FakeEndpoint()

@@ -10,7 +10,7 @@ from typing import Any
 
 import dspy
 import pytest
-from dspy.lm15 import Config, LM15Error, Message, Request, Response
+from dspy.lm15 import Config, LM15Error, Message, Reasoning, Request, Response
 from dspy.utils.exceptions import LMError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -121,6 +121,38 @@ def test_log_probabilities_come_back() -> None:
         assert outcome(dial(labels), asked) == ("invalid_request", None)
 
 
+@pytest.mark.parametrize(
+    ("provider", "model", "sent"),
+    [
+        ("openai", "gpt-5-mini", {"reasoning_effort": "low"}),
+        ("anthropic", "claude-opus-4-6", {"thinking": {"type": "adaptive"}, "output_config": {"effort": "low"}}),
+        ("anthropic", "claude-haiku-4-5", {"thinking": {"type": "enabled", "budget_tokens": 2048}}),
+    ],
+)
+def test_an_effort_is_spelled_as_the_provider_documents_it(
+    server: FakeServer, provider: str, model: str, sent: dict[str, Any]
+) -> None:
+    base = server.api_base if provider == "openai" else server.url
+    wire = Endpoint(f"{provider}/{model}", model, base, "none").dial(lambda headers: None)
+    ask(wire, request(provider=provider, reasoning=Reasoning("low")))
+    body = server.requests[-1]
+    assert {key: body.get(key) for key in sent} == sent
+    assert "temperature" not in body
+
+
+@both
+def test_a_schema_is_spelled_as_the_provider_documents_it(server: FakeServer, provider: str) -> None:
+    fields = {"properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
+    schema = {"type": "object", **fields}
+    asked = request(provider=provider, response_format={"type": "json_schema", "name": "answer", "schema": schema})
+    ask(dial(server, provider), asked)
+    body = server.requests[-1]
+    if provider == "openai":
+        assert body["response_format"] == {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+    else:
+        assert body["output_config"] == {"format": {"type": "json_schema", "schema": schema}}
+
+
 def inner(wire: Any) -> Any:
     """Return the wire whose requests are marked for Anthropic's cache; any other as it is."""
     return wire.wire if isinstance(wire, MarkingWire) else wire
@@ -196,7 +228,7 @@ def test_a_password_in_the_address_is_sent_as_a_header_and_shown_nowhere(server:
     base = server.api_base.replace("://", "://me:s3cret%40%20word@")
     place = remote(ModelConfig(model=f"{provider}/fake", api_base=base), 5, 1)
     wire = place.dial(lambda headers: None)
-    assert isinstance(wire, HttpWire)
+    assert isinstance(inner(wire), HttpWire)
     assert outcome(wire, request(provider=provider))[0] is None
     assert server.headers[-1]["Authorization"] == "Basic " + base64.b64encode(b"me:s3cret@ word").decode()
     assert "s3cret" not in place.identity + place.address
@@ -293,6 +325,14 @@ def test_any_reply_is_an_answer_or_a_failure_of_a_known_kind(provider: str, data
     body = data.draw(BODIES | changed)
     problem = raised_by(Canned(provider, status, body), request(provider=provider))
     assert problem is None or classify(problem) is not None, (status, body, problem)
+
+
+@both
+@pytest.mark.parametrize("message", [None, 2**63, ["no"], {"text": "no"}])
+def test_a_refusal_in_an_odd_form_is_told_by_its_status(provider: str, message: object) -> None:
+    body = json.dumps({"error": {"message": message}, "choices": None}).encode()
+    for status, kind in ((401, "authentication"), (429, "rate_limit"), (503, "server")):
+        assert outcome(Canned(provider, status, body), request(provider=provider)) == (kind, None)
 
 
 @both

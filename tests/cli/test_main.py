@@ -33,7 +33,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 
 NAMES = (
     *("run", "resume", "status", "estimate", "eval", "ui", "report", "show", "compare", "audit", "export", "check"),
-    *("promote", "init", "migrate"),
+    *("promote", "init", "migrate", "watch"),
 )
 GROUPS = ("track", "tasks", "models", "config", "judge")
 

@@ -1,23 +1,30 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import re
 import shutil
+import signal
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from xml.etree import ElementTree as Tree
 
 import pytest
 from click.testing import CliRunner, Result
-from support.bench import Bench
+from support.bench import SEED, Bench
 from support.jobs import lighten, rule
 
 from optimizer.cli.main import cli
+from optimizer.config.schema import PROVIDER_CALLS
 from optimizer.job.watch import watching
 from optimizer.ledger.decisions import WATCH, decisions_of
 from optimizer.ledger.reader import Reader
+from optimizer.ledger.result import result_of
 from optimizer.testing.fake_server import FakeServer, Messages
+from optimizer.testing.forks import Forks
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -179,3 +186,31 @@ def test_bad_input_is_one_clear_message(watched: tuple[Path, FakeServer], tmp_pa
         assert "another call of this watch is at work" in invoke(run, server).stderr
     (tmp_path / "empty").mkdir()
     assert "no run lies here" in invoke(tmp_path / "empty", server).stderr
+
+
+@pytest.mark.slow
+def test_a_watch_that_is_killed_again_and_again_counts_each_check_once(
+    watched: tuple[Path, FakeServer], forks: Forks, tmp_path: Path
+) -> None:
+    """By SIGKILL at random moments: a call adds one check at most, and only what was in the air is asked again."""
+    run, server = watched
+    server.delay = 0.02
+    rng, counted, kills, asked = random.Random(SEED), 0, 0, server.count
+    while counted < 3:
+        pid = forks.start(
+            *("watch", run, "--model", "openai/fake", "--api-base", server.api_base), log=tmp_path / "watch.log"
+        )
+        if kills < 8:
+            time.sleep(rng.uniform(0.2, 1.2))
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            kills += 1
+        forks.wait(pid)
+        file = run / "watch" / "state.json"
+        checks = json.loads(file.read_text())["checks"] if file.exists() else 0
+        assert checks - counted in (0, 1)
+        counted = checks
+    with closing(Reader(run / "ledger.db")) as ledger:
+        examples = result_of(ledger).test_examples  # type: ignore[union-attr]
+    least = counted * examples
+    assert least <= server.count - asked <= least + kills * PROVIDER_CALLS, f"METIER_TEST_SEED={SEED}"

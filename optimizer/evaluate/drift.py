@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from optimizer.evaluate.betting import STAKES, log_growth, log_mean
+from optimizer.evaluate.betting import STAKES, log_growth, log_mean, log_wealth
 
 # The chance that one test ever says wrongly that the mean has fallen: of the bound on the mean before, and of the bets.
 BOUND, BETS = 0.0025, 0.0075
-# The chance that the first looks, each example's first, wrongly say that it fell before them.
+# The chance that it is ever wrongly said that the scores fell before the first look.
 FIRST = 0.005
 # Gaps are counted by the hundredth, rounded down.
 PARTS = 100
@@ -20,6 +20,8 @@ PARTS = 100
 LATE = 20
 # How finely the bound is looked for: rounds, each of so many means, between two of which the next round looks.
 ROUNDS, POINTS = 4, 32
+# Of scores: what is no difference.
+TINY = 1e-9
 
 
 def _tail(first: int) -> float:
@@ -88,30 +90,44 @@ class Drift:
 
 
 @dataclass(frozen=True)
-class FirstLook:
-    """A test whether the first answer asked anew to each example is worth less than the one that it is compared with.
+class Again:
+    """How often an example was asked again, with which scores in sum, and at the least."""
 
-    Where the same model gave both, either may as well have come first: the expected gap is nought, whatever the model
-    and however often its answers differ. No bound has to be learnt, so it speaks from the first look on; but an example
-    counts once. `wealth` is the log of each stake's.
+    asked: int
+    total: float
+    least: float
+
+    def after(self, score: float) -> Again:
+        """Return it with one more score."""
+        return Again(self.asked + 1, self.total + score, min(self.least, score))
+
+
+def is_due(look: int) -> bool:
+    """Tell if a look, counted from 1, is one at which the first answers are tested: 1, 2, 4, 8 and so on."""
+    return look & (look - 1) == 0
+
+
+def error_at(look: int) -> float:
+    """Return the chance of a wrong alarm at one of those looks: all of them have `FIRST` together."""
+    turn = look.bit_length()
+    return FIRST / (turn * (turn + 1))
+
+
+def odd_one_evidence(first: Sequence[float], again: Sequence[Again]) -> float:
+    """Return the log of the evidence that the first score of each example was better than those that came later.
+
+    Where one model gave all the answers to an example, the first of them may be any of them (they are exchangeable):
+    its expected score is the mean of all, however often the model's answers differ. A stake λ on the first being better
+    has 1 + λ × (first − mean) / (mean − least), which then is expected to be 1, and so is the product over the
+    examples. Where nine later answers agree and are worse than the first, that is 1 + 9λ. The expectation holds at a
+    look that was fixed beforehand (`is_due`), not at whichever one likes.
     """
-
-    wealth: tuple[float, ...] = (0.0,) * len(STAKES)
-
-    def after(self, gaps: Sequence[float]) -> FirstLook:
-        """Return the test after gaps of examples that it has not seen yet."""
-        grown = log_growth(np.asarray(gaps, dtype=float)[None, :])[:, 0]
-        return FirstLook(tuple((np.asarray(self.wealth) + grown).tolist()))
-
-    @property
-    def evidence(self) -> float:
-        """The log of the wealth that is evidence of a fall."""
-        return float(log_mean(np.asarray(self.wealth)))
-
-    @property
-    def fallen(self) -> bool:
-        """Whether that is as much as the same model hardly ever leads to."""
-        return self.evidence >= -math.log(FIRST)
+    scores = np.asarray(first, dtype=float)
+    asked, total, least = (np.array([getattr(one, name) for one in again]) for name in ("asked", "total", "least"))
+    mean = (scores + total) / (asked + 1)
+    spread = mean - np.minimum(scores, least)
+    better = np.where(spread > TINY, (scores - mean) / np.maximum(spread, TINY), 0.0)
+    return float(log_wealth(-better[None, :])[0])
 
 
 def least_mean(seen: Mapping[int, int]) -> float:

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from optimizer.config.schema import ModelConfig, RunConfig
 from optimizer.errors import ConfigError, LedgerError
-from optimizer.evaluate.drift import BETS, FIRST, Drift, FirstLook
+from optimizer.evaluate.drift import BETS
 from optimizer.evaluate.evaluator import Result
 from optimizer.job.check import MOST_FAILURES, Finding, junit
 from optimizer.job.eval import answers_to, asked_of, check_fits, named_judge
@@ -41,7 +41,7 @@ FOLDER = "watch"
 EXAMPLES = 100
 LOCK = ".lock"
 # The log of the largest evidence that is shown.
-MOST_EVIDENCE = 50.0
+MOST_EVIDENCE = 20.0
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,8 @@ class Watched:
     @property
     def headline(self) -> str:
         """What it comes to, in words."""
+        if self.check == 0:
+            return f"begun anew: {self.model} of {self.run_dir} ({self.task})"
         word = {"holds": "no change seen", "unclear": "cannot be told", "fell": "changed"}[self.outcome]
         return f"{word}: {self.model} in check {self.check} of {self.run_dir} ({self.task})"
 
@@ -172,7 +174,7 @@ def watch(
     """
     state = _state_of(canary, folder)
     if state.alarm is not None:
-        say(f"The alarm of check {state.alarm.check} stands, so nothing is asked.")
+        say(f"The alarm of check {state.alarm.check} stands, so nothing is asked. {_accepted_by(canary)}")
         return _told(canary, state, _standing(state), 0), state
     reference = state.reference or canary.reference
     drawn = random.Random(f"{state.run} {state.begun} {state.checks + 1}")  # noqa: S311 - draws examples
@@ -182,13 +184,15 @@ def watch(
         unclear = [Sign("the answers came", "unclear", problem)]
         return _told(canary, state, unclear, len(names), state.checks + 1), state
     now = {name: r for name, r in zip(names, results, strict=True) if isinstance(r, Score)}
-    gaps = {name: result.value - reference[name].score for name, result in now.items()}
-    equal = [-float(_fields(result) != _plain(reference[name].answer)) for name, result in now.items()]
-    state = state.after(gaps, equal if canary.answers_alike else [])
-    signs = _signs(canary, state, list(gaps.values()), equal)
+    scores = {name: result.value for name, result in now.items()}
+    first = {name: one.score for name, one in reference.items()}
+    unequal = [-float(_fields(result) != _plain(reference[name].answer)) for name, result in now.items()]
+    state = state.after(scores, unequal if canary.answers_alike else [], first)
+    signs = _signs(canary, state, scores, unequal)
     if any(sign.outcome == "fell" for sign in signs):
         messages = tuple(f"{sign.name}: {sign.message}" for sign in signs if sign.outcome == "fell")
         state = state.model_copy(update={"alarm": Alarm(check=state.checks, time=time.time(), messages=messages)})
+        say(f"Nothing more is asked while this alarm stands. {_accepted_by(canary)}")
     write_state(folder, state)
     _forget(folder)
     return _told(canary, state, signs, len(now)), state
@@ -213,16 +217,18 @@ def accept(canary: Canary, folder: Path) -> Watched:
         "model": state.model,
         "checks": state.checks,
         "alarm": None if state.alarm is None else list(state.alarm.messages),
-        "score was": _mean([one.score for one in canary.reference.values()]),
-        "score is": _mean([result.value for result in now.values()]),
+        "score was": round(_mean([one.score for one in canary.reference.values()]), 4),
+        "score is": round(_mean([result.value for result in now.values()]), 4),
     }
     record_decision(canary.run_dir, WATCH, decided)
     reference = {name: Reference(score=result.value, answer=_object(result)) for name, result in now.items()}
     state = State(run=state.run, model=state.model, begun=state.begun + 1, reference=reference)
     write_state(folder, state)
     _forget(folder)
-    message = f"begun anew with {len(now)} answers of today, score {decided['score is']:.3f}"
-    return _told(canary, state, [Sign("begun anew", "holds", message)], len(now))
+    message = (
+        f"{len(now)} answers of today, score {decided['score is']:.3f}, in the run's test {decided['score was']:.3f}"
+    )
+    return _told(canary, state, [Sign("new reference", "holds", message)], len(now))
 
 
 def mark_told(folder: Path, state: State) -> None:
@@ -267,39 +273,40 @@ def _missing(results: Sequence[Result]) -> str | None:
     return None
 
 
-def _signs(canary: Canary, state: State, gaps: Sequence[float], equal: Sequence[float]) -> list[Sign]:
+def _signs(canary: Canary, state: State, now: Mapping[str, float], unequal: Sequence[float]) -> list[Sign]:
     """Return what each of the tests says after a check."""
     scores, answers = state.scores.restored(), state.answers.restored()
-    since = "the run's test" if state.reference is None else "the answers that were accepted"
-    met = f"{len(state.met)} of {len(state.reference or canary.reference)} examples asked again so far"
-    tests: list[tuple[str, Drift | FirstLook, str, float]] = [
-        (f"scores as in {since}", FirstLook(state.first), f"{_mean(gaps):+.3f} in this check; {met}", FIRST),
-        (
-            "scores as in earlier checks",
-            scores,
-            f"{scores.mean:+.3f} in all checks, surely above {scores.low:+.3f}",
-            BETS,
-        ),
-    ]
+    reference = state.reference or canary.reference
+    before = _mean([reference[name].score for name in now])
+    signs = []
+    if state.first is not None:
+        since = "the run's test" if state.reference is None else "the answers that were accepted"
+        message = f"{_mean(list(now.values())) - before:+.3f} in this check; tested at check {state.first.check}"
+        fallen = state.first.fallen and state.first.check == state.checks
+        signs.append(_sign(f"scores as in {since}", fallen, message, state.first.evidence, state.first.error))
+    message = f"{scores.mean:+.3f} in all checks, surely above {scores.low:+.3f}"
+    signs.append(_sign("scores as in earlier checks", scores.fallen, message, scores.evidence, BETS))
     if canary.answers_alike:
-        differ = f"{-sum(equal):.0f} of {len(equal)} differ in this check"
-        message = f"{differ}; {-answers.mean:.1%} in all, surely below {-answers.low:.1%}"
-        tests.append(("answers as in earlier checks", answers, message, BETS))
-    return [_sign(*test) for test in tests]
+        differ = f"{abs(sum(unequal)):.0f} of {len(unequal)} differ in this check"
+        message = f"{differ}; {abs(answers.mean):.1%} in all, surely below {-answers.low:.1%}"
+        signs.append(_sign("answers as in earlier checks", answers.fallen, message, answers.evidence, BETS))
+    return signs
 
 
-def _sign(name: str, test: Drift | FirstLook, message: str, error: float) -> Sign:
-    odds = math.exp(min(test.evidence, MOST_EVIDENCE))
-    return Sign(name, "fell" if test.fallen else "holds", f"{message}; evidence {odds:.3g}, alarm at {1 / error:.0f}")
+def _sign(name: str, fallen: bool, message: str, evidence: float, error: float) -> Sign:
+    odds = math.exp(min(evidence, MOST_EVIDENCE))
+    return Sign(name, "fell" if fallen else "holds", f"{message}; evidence {odds:,.1f}, alarm at {1 / error:,.0f}")
 
 
 def _standing(state: State) -> list[Sign]:
     """Return what an alarm said when it was raised."""
-    alarm = state.alarm
-    remedy = "Nothing is asked until it is accepted (--accept)."
-    messages = () if alarm is None else alarm.messages
-    number = state.checks if alarm is None else alarm.check
-    return [Sign(f"the alarm of check {number}", "fell", f"{message}. {remedy}") for message in messages]
+    if state.alarm is None:
+        return []
+    return [Sign(f"the alarm of check {state.alarm.check}", "fell", message) for message in state.alarm.messages]
+
+
+def _accepted_by(canary: Canary) -> str:
+    return f"See what changed; then begin anew with `metier watch {canary.run_dir} --accept`."
 
 
 def _told(canary: Canary, state: State, signs: Sequence[Sign], examples: int, check: int | None = None) -> Watched:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +13,7 @@ from pydantic import Field
 from optimizer.config.strict import Strict, validate
 from optimizer.errors import LedgerError
 from optimizer.evaluate.betting import STAKES
-from optimizer.evaluate.drift import PARTS, Drift, FirstLook
+from optimizer.evaluate.drift import PARTS, Again, Drift, error_at, is_due, odd_one_evidence
 from optimizer.system.files import is_file, refuse_large, unreadable, write_atomically
 from optimizer.task.text import parse_json
 
@@ -48,6 +49,35 @@ class Reference(Strict):
     answer: dict[str, Any]
 
 
+class AgainState(Strict):
+    """An `Again`: what an example's later answers were worth."""
+
+    asked: Annotated[int, Field(gt=0)]
+    total: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    least: float = Field(ge=0, le=1)
+
+    def restored(self) -> Again:
+        """Return it as the statistics take it."""
+        return Again(self.asked, self.total, self.least)
+
+
+class FirstState(Strict):
+    """What the first answers were last found to be: at which check, with the log of which evidence."""
+
+    check: Annotated[int, Field(gt=0)]
+    evidence: Finite
+
+    @property
+    def error(self) -> float:
+        """The chance of a wrong alarm at that check."""
+        return error_at(self.check)
+
+    @property
+    def fallen(self) -> bool:
+        """Whether it is as much evidence as the same model hardly ever leads to."""
+        return self.evidence >= -math.log(self.error)
+
+
 class Alarm(Strict):
     """At which check the alarm was raised, when (seconds since 1970), and in which words."""
 
@@ -59,9 +89,9 @@ class Alarm(Strict):
 class State(Strict):
     """A watch between two calls.
 
-    `begun` counts how often it began: once, and once more at each `--accept`. `checks` were made since then. `first` is
-    the wealth of a `FirstLook`, and `met` the examples that it has seen. `reference` holds the answers that the checks
-    are compared with, by example; None: those of the run's test. `told` tells that the webhook was told of the alarm.
+    `begun` counts how often it began: once, and once more at each `--accept`. `checks` were made since then. `again`
+    holds what the examples were answered in them. `reference` holds the answers that the checks are compared with, by
+    example; None: those of the run's test. `told` tells that the webhook was told of the alarm.
     """
 
     version: Literal[1] = 1
@@ -71,22 +101,31 @@ class State(Strict):
     checks: Count = 0
     scores: DriftState = DriftState.of(Drift())
     answers: DriftState = DriftState.of(Drift())
-    first: Wealth = FirstLook().wealth
-    met: tuple[str, ...] = ()
+    again: dict[str, AgainState] = Field({})
+    first: FirstState | None = None
     reference: dict[str, Reference] | None = None
     alarm: Alarm | None = None
     told: bool = False
 
-    def after(self, gaps: Mapping[str, float], equal: Sequence[float]) -> State:
-        """Return the state after one more check: the gaps of scores by example, and of answers (−1: another one)."""
-        new = [gap for name, gap in gaps.items() if name not in set(self.met)]
+    def after(self, scores: Mapping[str, float], unequal: Sequence[float], first: Mapping[str, float]) -> State:
+        """Return the state after one more check: its scores by example, and gaps of answers (−1: another one).
+
+        `first` holds the score that each example is compared with.
+        """
+        again = {name: one.restored() for name, one in self.again.items()}
+        for name, score in scores.items():
+            again[name] = again[name].after(score) if name in again else Again(1, score, score)
         changes = {
             "checks": self.checks + 1,
-            "scores": DriftState.of(self.scores.restored().after(list(gaps.values()))),
-            "answers": DriftState.of(self.answers.restored().after(equal)) if equal else self.answers,
-            "first": FirstLook(self.first).after(new).wealth,
-            "met": tuple(sorted({*self.met, *gaps})),
+            "scores": DriftState.of(
+                self.scores.restored().after([score - first[name] for name, score in scores.items()])
+            ),
+            "answers": DriftState.of(self.answers.restored().after(unequal)) if unequal else self.answers,
+            "again": {name: AgainState(**asdict(one)) for name, one in sorted(again.items())},
         }
+        if is_due(self.checks + 1):
+            evidence = odd_one_evidence([first[name] for name in again], list(again.values()))
+            changes["first"] = FirstState(check=self.checks + 1, evidence=evidence)
         return self.model_copy(update=changes)
 
 

@@ -85,8 +85,9 @@ def test_a_change_raises_an_alarm_that_stands_until_it_is_accepted(
     seen = invoke(run, server)
     assert (seen.exit_code, server.count) == (1, asked), "nothing is asked while the alarm stands"
     assert "the alarm of check 6" in seen.stdout
+    assert f"`metier watch {run} --accept`" in seen.stderr
     seen = invoke(run, server, "--accept")
-    assert seen.exit_code == 0, seen.output
+    assert (seen.exit_code, seen.stdout.splitlines()[0]) == (0, f"begun anew: openai/fake of {run} (sorting)")
     with closing(Reader(run / "ledger.db")) as ledger:
         decision = decisions_of(ledger)[-1]
     assert (decision.what, decision.value["checks"]) == (WATCH, 6)
@@ -160,7 +161,7 @@ def test_each_check_asks_some_examples_drawn_anew(watched: tuple[Path, FakeServe
         before = server.count
         assert invoke(run, server, "--examples", "5").exit_code == 0
         assert server.count - before == 5 or check == 1
-        met.append(len(state_of(run)["met"]))  # type: ignore[arg-type]
+        met.append(len(state_of(run)["again"]))  # type: ignore[arg-type]
     assert met[0] == 5 < met[1]
 
 

@@ -2,17 +2,31 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.evaluate.betting import STAKES
-from optimizer.evaluate.drift import BETS, BOUND, FIRST, PARTS, Drift, FirstLook, least_mean, log_capital
+from optimizer.evaluate.drift import (
+    BETS,
+    BOUND,
+    FIRST,
+    PARTS,
+    Again,
+    Drift,
+    error_at,
+    is_due,
+    least_mean,
+    log_capital,
+    odd_one_evidence,
+)
 
 gaps = st.lists(st.sampled_from([-1.0, -0.37, 0.0, 0.004, 0.5, 1.0]), min_size=1, max_size=12)
 looks = st.lists(gaps, max_size=8)
+few = settings(max_examples=30)
 
 
 def after(every: list[list[float]]) -> Drift:
@@ -29,6 +43,7 @@ def test_all_who_ever_bet_have_one_capital_together() -> None:
     assert some + far <= 1.0
 
 
+@few
 @given(looks, gaps)
 def test_a_look_without_a_gap_below_the_bound_is_no_evidence_of_a_fall(
     every: list[list[float]], last: list[float]
@@ -39,6 +54,7 @@ def test_a_look_without_a_gap_below_the_bound_is_no_evidence_of_a_fall(
     assert math.exp(calm.evidence) <= math.exp(before.evidence) + newcomer + 1e-12
 
 
+@few
 @given(looks, gaps)
 def test_the_bound_only_rises_and_stays_below_the_mean_that_was_seen(
     every: list[list[float]], last: list[float]
@@ -51,6 +67,7 @@ def test_the_bound_only_rises_and_stays_below_the_mean_that_was_seen(
     assert all(-PARTS <= part <= PARTS for part in later.seen)
 
 
+@few
 @given(gaps, st.randoms())
 def test_the_order_within_a_look_does_not_matter(one: list[float], rng: object) -> None:
     first = Drift().after([0.0] * 50).after(one)
@@ -59,12 +76,12 @@ def test_the_order_within_a_look_does_not_matter(one: list[float], rng: object) 
     assert first.low == pytest.approx(second.low)
 
 
+@few
 @given(looks, gaps)
 def test_a_worse_answer_is_never_less_evidence_in_its_look(every: list[list[float]], last: list[float]) -> None:
     before = after(every)
     worse = before.after([-1.0, *last[1:]])
     assert worse.evidence >= before.after(last).evidence - 1e-12
-    assert FirstLook().after([-1.0, *last[1:]]).evidence >= FirstLook().after(last).evidence - 1e-12
 
 
 @pytest.mark.parametrize("chance", [0.0, 0.02, 0.3, 0.9])
@@ -99,16 +116,39 @@ def test_the_bound_is_where_the_bet_comes_to_its_price() -> None:
     assert -0.03 < low < -0.01
 
 
-def test_the_first_looks_are_a_fair_game_whatever_the_model() -> None:
-    """Either of two answers may come first: over both orders the wealth stays what it was."""
-    for first, second in ((0.0, 1.0), (0.3, 0.9), (1.0, 1.0)):
-        ways = [FirstLook().after([first - second]), FirstLook().after([second - first])]
-        assert np.mean([math.exp(one.evidence) for one in ways]) == pytest.approx(1.0)
+def again(scores: Sequence[float]) -> Again:
+    return Again(len(scores), sum(scores), min(scores))
+
+
+@few
+@given(st.lists(st.sampled_from([0.0, 0.3, 0.9, 1.0]), min_size=2, max_size=7))
+def test_whichever_answer_came_first_the_expected_evidence_is_one(scores: list[float]) -> None:
+    """Of one model's answers any may have been the first: over all of them it is a fair game."""
+    ways = [odd_one_evidence([one], [again([*scores[:at], *scores[at + 1 :]])]) for at, one in enumerate(scores)]
+    assert np.mean(np.exp(ways)) == pytest.approx(1.0)
+
+
+def test_a_first_answer_that_all_later_ones_contradict_is_strong_evidence() -> None:
+    for count in (1, 3, 9):
+        by_hand = np.mean([(1 + stake * count) ** 2 for stake in STAKES])
+        later = [again([0.0] * count)] * 2
+        assert odd_one_evidence([1.0, 1.0], later) == pytest.approx(math.log(by_hand))
+    assert odd_one_evidence([1.0, 0.0], [again([1.0] * 5), again([0.0])]) == pytest.approx(0.0)
+    assert odd_one_evidence([0.0], [again([1.0] * 5)]) < 0.0
+
+
+def test_a_score_is_added() -> None:
+    assert again([1.0, 0.5]).after(0.2) == again([1.0, 0.5, 0.2])
+
+
+def test_the_first_answers_are_tested_at_looks_that_double_and_share_one_error() -> None:
+    due = [look for look in range(1, 5000) if is_due(look)]
+    assert due[:5] == [1, 2, 4, 8, 16]
+    assert math.fsum(map(error_at, due)) < FIRST
+    assert (error_at(1), error_at(8)) == (pytest.approx(FIRST / 2), pytest.approx(FIRST / 20))
 
 
 def test_what_is_enough_evidence() -> None:
-    assert FirstLook().after([-1.0] * 12).fallen
-    assert not FirstLook().after([-1.0] * 5 + [0.0] * 95).fallen
     calm = after([[0.0] * 100] * 10)
     assert not calm.fallen
     assert calm.after([-1.0] * 20 + [0.0] * 80).fallen

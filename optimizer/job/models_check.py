@@ -21,7 +21,7 @@ from optimizer.models.fleet import Fleet, Say
 from optimizer.models.prices import MILLION, Price, metered, price_of
 from optimizer.models.providers import Endpoint
 from optimizer.system.redact import scrub
-from optimizer.types import Role, Usage
+from optimizer.types import Usage
 
 if TYPE_CHECKING:
     from dspy.lm15 import Request, Response
@@ -107,7 +107,7 @@ def check_model(config: ModelConfig, say: Say = lambda text: None) -> ModelCheck
         endpoint = replace(fleet.endpoints["task"], concurrency=AT_ONCE)
         budget = Budget(BudgetConfig(), ledger.clock.now, time.time)
         price = _price(config)
-        prices: dict[Role, Price] = {} if price is None else {"task": price}
+        prices: dict[str, Price] = {} if price is None else {"task": price}
         failures = Failures(retries=1, give_up_after=30)
         door = stack.enter_context(closing(Door(ledger, budget, {"task": endpoint}, prices, failures)))
         asker = _Asker(door, endpoint, provider)

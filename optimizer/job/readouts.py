@@ -16,7 +16,7 @@ from optimizer.models.capabilities import provider_of
 from optimizer.prompt.builder import ROOT
 from optimizer.prompt.formats import PLAIN
 from optimizer.prompt.readout import labels_of
-from optimizer.types import Candidate, Example, Prompt, Readout, Score
+from optimizer.types import Candidate, Example, Prompt, Readout, Score, task_key
 
 # In the ledger: whether the model tells log-probabilities.
 LOGPROBS = "logprobs"
@@ -108,8 +108,8 @@ async def _tells_logprobs(session: Session, examples: Sequence[Example], model: 
     A request that the provider refuses may be so for its text. Nothing is asked where the provider's documentation says
     that it tells none.
     """
-    asked_model = session.config.models.by_role["task"]
-    if provider_of(asked_model.model, asked_model.api_base).of("logprobs").can == "no":
+    named = session.config.models.by_key[task_key(model)]
+    if provider_of(named.model, named.api_base).of("logprobs").can == "no":
         return False
     tag_of_call.set(phase_tag("search"))  # in this task only
     format_name = next(name for name in session.config.search.formats if name in PLAIN)

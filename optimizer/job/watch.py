@@ -158,7 +158,7 @@ def canary_of(source: Path, asking: Asking) -> Canary:
     }
     if not reference:
         raise LedgerError(f"{run_dir}: its winner has no test answers", "Watch a run that was tested.")
-    judge = named_judge(asking.judge, asking.api_base) or config.models.by_role.get("judge")
+    judge = named_judge(asking.judge, asking.api_base) or config.models.by_key.get("judge")
     return Canary(run_dir, config, task, prompt, judge, examples, reference)
 
 

@@ -114,7 +114,8 @@ def migrate(source: str, wanted: Wanted, make_watcher: Callable[[], Watcher] = W
 
 def _run(job: Plan, config: RunConfig, make_watcher: Callable[[], Watcher]) -> _Run:
     """Run a search on a new model that begins with the prompt as it is, or read the one that is finished."""
-    seed = Candidate({name: prompt.uncalibrated for name, prompt in job.prompt.candidate.prompts.items()})
+    old = job.prompt.candidate.asking("")  # the first model of its run, which has no other
+    seed = Candidate({name: prompt.uncalibrated for name, prompt in old.prompts.items()})
     watcher = make_watcher()
     watcher.say(f"{config.models.task.model}:")
     try:

@@ -28,7 +28,13 @@ from optimizer.types import digest, role_of
 BEST, LEDGER = "best.json", "ledger.db"
 # What of a model's settings says where that model answers, and means nothing to another.
 ITS_OWN = ("model", "api_base", "api_key_env", "price")
-SAID_ELSEWHERE = {"models.task": "--to", "models.task.model": "--to", "task": "--task", "run_dir": "--out"}
+SAID_ELSEWHERE = {
+    "models.task": "--to",
+    "models.task.model": "--to",
+    "models.also": "--to",
+    "task": "--task",
+    "run_dir": "--out",
+}
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,7 @@ def _base(wanted: Wanted, prompt: SavedPrompt, old_run: Path | None) -> RunConfi
         what = f"{prompt.doubts.source or 'the prompt'}: a saved prompt holds no examples, and this one lies in no run"
         raise ConfigError(what, "Name its task: --task FOLDER, or a run's config: --config run.yaml.")
     task = ModelConfig.model_validate({"model": named.model, **settings})
-    models = config.models.model_copy(update={"task": task, "also": ()})
+    models = config.models.model_copy(update={"task": task, "also": ()})  # a run for each new model
     changes: dict[str, object] = {"models": models, "run_dir": None}
     if wanted.task is not None:
         changes["task"] = wanted.task

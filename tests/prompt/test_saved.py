@@ -101,7 +101,7 @@ def test_a_calibrated_prompt_is_for_one_model_alone(tmp_path: Path, task: Task) 
         TaskError, match=r"calibration for local/smollm2-135m, which says nothing of openai/b"
     ) as problem:
         prompt.asked_of("openai/b", None)
-    assert "--set models.task=openai/b" in problem.value.remedy
+    assert "metier migrate … --to openai/b" in problem.value.remedy
     assert prompt.asked_of(LOCAL.model, None).candidate.prompts == READING.prompts
 
 

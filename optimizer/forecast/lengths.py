@@ -87,8 +87,8 @@ async def plan_of(
         candidates.append(sampler.ask([one.id for one in candidates]).candidate)
     several = f", of up to {plan.together} prompts that answer together" if plan.together > 1 else ""
     assumed.append(
-        f"the test takes {plan.test_calls - baselines} calls for the seed and the winner{several}, and {baselines} for "
-        "simple baselines"
+        f"the test takes {plan.test_calls - baselines} calls for the seed and the winner{several}, and {baselines} "
+        "for simple baselines"
     )
     if judging:
         assumed.append(JUDGED.format(calls=judging))

@@ -24,7 +24,7 @@ from optimizer.ledger.answers import answers_of
 from optimizer.ledger.facts import MODELS
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import Report
-from optimizer.ledger.spend import Paid, test_calls
+from optimizer.ledger.spend import Paid, paid_in_test
 from optimizer.models.prices import prices_of
 from optimizer.prompt.saved import dump_prompt
 from optimizer.report.migration import Cost, Gain, Measured, Migration, ModelOutcome, markdown
@@ -135,7 +135,7 @@ def _run(job: Plan, config: RunConfig, make_watcher: Callable[[], Watcher]) -> _
                 name,
                 candidate,
                 {answer.position: answer.result for answer in answers_of(ledger, candidate.id, "test")},
-                test_calls(ledger, passes[candidate.id]),
+                paid_in_test(ledger, passes[candidate.id]),
             )
             for name, candidate, _ in numbered
         ]

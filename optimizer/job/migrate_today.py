@@ -26,7 +26,7 @@ from optimizer.ledger.facts import MODELS, put_models
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import result_of
-from optimizer.ledger.spend import Paid, test_calls
+from optimizer.ledger.spend import Paid, paid_in_test
 from optimizer.models.prices import prices_of
 from optimizer.report.words import failures_text
 from optimizer.system.files import is_file, private_folder
@@ -82,7 +82,7 @@ def _stored(plan: Plan, folder: Path) -> tuple[Today | None, str]:
         if asked != prompt.named.model:
             return None, f"the run asked {asked}, and the prompt names {prompt.named.model}"
         won = side is report.winner and report.winner.candidate.id != report.seed.candidate.id
-        answers, paid = answers_of(ledger, side.candidate.id, "test"), test_calls(ledger, int(won))
+        answers, paid = answers_of(ledger, side.candidate.id, "test"), paid_in_test(ledger, int(won))
         ended = ledger.read("SELECT MAX(ended) AS ended FROM calls")[0]["ended"]
     if not _same_metric(plan, answers):
         known = ", ".join(sorted({one.metric for one in answers}))
@@ -129,7 +129,7 @@ def _asked(plan: Plan, watcher: Watcher) -> Today:
             watcher.say(f"Asking today's prompt of {prompt.named.model} on {len(plan.task.test)} test examples …")
             results = _answered(plan, config, ledger, watcher)
         priced = is_local(prompt.named.model) or "task" in prices_of(config)
-        return Today(results, test_calls(ledger, 0), priced)
+        return Today(results, paid_in_test(ledger, 0), priced)
 
 
 def _answered(plan: Plan, config: RunConfig, ledger: Ledger, watcher: Watcher) -> list[Result | None]:

@@ -82,7 +82,7 @@ class Paid:
     seconds: float
 
 
-def test_calls(ledger: Reader, number: int) -> list[Paid]:
+def paid_in_test(ledger: Reader, number: int) -> list[Paid]:
     """Return the paid calls of the task model in one pass of the test: 0 is the seed's, 1 the winner's."""
     sql = (
         "SELECT usd, ended - started AS seconds FROM calls WHERE phase = 'test' AND role = 'task' AND trial = ?"

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.evaluate.aggregate import MEAN, Population, aggregate_from, aggregate_of, answers, statistic_of
@@ -114,3 +114,14 @@ def test_the_interval_of_a_difference_covers_it(
         _, (low, high) = Population(statistic).difference(scored(sides[1]), scored(sides[0]))
         missed += [low > truth, high < truth]
     assert (missed <= 55).all(), f"missed below and above: {missed} of 1,000"
+
+
+@settings(max_examples=15)
+@given(SCORES)
+def test_a_smaller_error_makes_a_wider_interval(pairs: list[Pair]) -> None:
+    ours, theirs = scored(pairs), scored([(truth, "a") for truth, _ in pairs])
+    for aggregate in (MEAN, F1):
+        (seen, wide), (same, narrow) = (aggregate.difference(ours, theirs, error) for error in (0.004, 0.1))
+        assert seen == same
+        assert wide[0] <= narrow[0] + 1e-9
+        assert wide[1] >= narrow[1] - 1e-9

@@ -29,6 +29,7 @@ SENTENCES = {
     "export": "A prompt as other tools hold it: one form a target.",
     "forecast": "What a run will take, before it runs.",
     "job": "What each command does: run, resume, estimate, eval, check, migrate, export; the run's folder.",
+    "sweep": "Many runs from one file: cells, shares of a budget, the processes that play them, their report.",
     "interop": "metier as a teleprompter of DSPy (`PromptSearch`).",
     "cli": "Click commands: they parse, call and print.",
     "testing": "Shipped for tests: a fake provider with faults, conformance suites, crash points.",
@@ -82,7 +83,7 @@ def _arrows(room: str, rooms: dict[str, set[str]]) -> str:
         return ", ".join(sorted(allowed)) or "nothing of ours"
     if not allowed:
         return "–"
-    everything = set(rooms) - {room, "__main__", "__init__", "interop", "cli", "testing", "job", *COMMON}
+    everything = set(rooms) - {room, "__main__", "__init__", "interop", "cli", "testing", "job", "sweep", *COMMON}
     if everything <= allowed:
         above = sorted(allowed - everything - set(COMMON) - {room})
         return ", ".join(["all rooms above", *above])

@@ -40,7 +40,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 # The room that wires, and those above it.
 MAY_IMPORT["job"] = set(MAY_IMPORT) - COMMON
 MAY_IMPORT["interop"] = MAY_IMPORT["job"] | {"job"}
-MAY_IMPORT["cli"] = MAY_IMPORT["job"] | {"job"}
+MAY_IMPORT["sweep"] = MAY_IMPORT["job"] | {"job"}
+MAY_IMPORT["cli"] = MAY_IMPORT["job"] | {"job", "sweep"}
 MAY_IMPORT["testing"] = MAY_IMPORT["job"]
 MAY_IMPORT["__init__"] = MAY_IMPORT["job"] | {"job"}
 MAY_IMPORT["__main__"] = {"cli"}

@@ -25,6 +25,7 @@ from optimizer.cli.migrate import migrate
 from optimizer.cli.report import report
 from optimizer.cli.show import show
 from optimizer.cli.status import status
+from optimizer.cli.sweep import sweep
 from optimizer.cli.text import echo
 from optimizer.cli.watch import watch
 from optimizer.errors import MetierError
@@ -75,6 +76,7 @@ def cli() -> None:
 
 cli.add_section("Before a run", init, tasks.tasks, models.models, configs.config, judge, estimate)
 cli.add_section("A run", runs.run, runs.resume, status)
+cli.add_section("Many runs", sweep)
 cli.add_section("Its result", report, show, compare, audit, runs.ui, track.track)
 cli.add_section("Its prompt", runs.evaluate, check, watch, migrate, export, track.promote)
 

@@ -26,7 +26,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     found from the current folder is taken from the config file's. Raises ConfigError with the line and the remedy.
     """
     source = Path(path)
-    data = _read(source)
+    data = read_run(source)
     for override in overrides:
         data = apply_override(data, override)
     # What --set changed has no line in the file.
@@ -37,7 +37,8 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     return config
 
 
-def _read(source: Path) -> dict[str, Any]:
+def read_run(source: Path) -> dict[str, Any]:
+    """Return what a run's YAML file says, not validated; a task's folder or task.yaml is a run of that task."""
     if is_folder(source):
         if not is_file(source / TASK_FILE):
             remedy = f"Name a run's YAML file, or a task's folder, which holds a {TASK_FILE}."
@@ -59,10 +60,11 @@ def apply_override(data: Mapping[str, Any], override: str) -> dict[str, Any]:
     except yaml.YAMLError as problem:
         what = f"--set {override}: the value is not valid YAML ({flaw_of(problem)})"
         raise ConfigError(what, "Quote it, or check it.") from None
-    return _with(data, parts, value, override)
+    return with_value(data, parts, value, f"--set {override}")
 
 
-def _with(data: Mapping[str, Any], parts: Sequence[str], value: Any, override: str) -> dict[str, Any]:
+def with_value(data: Mapping[str, Any], parts: Sequence[str], value: Any, source: str) -> dict[str, Any]:
+    """Return `data` with the value of a nested key set; raises ConfigError, which names the `source` of the value."""
     head, *rest = parts
     if not rest:
         return {**data, head: value}
@@ -70,8 +72,8 @@ def _with(data: Mapping[str, Any], parts: Sequence[str], value: Any, override: s
     if isinstance(below, str) and head in {"task", "prompt", "judge"}:
         below = {"model": below}
     if below is not None and not isinstance(below, Mapping):
-        raise ConfigError(f"--set {override}: '{head}' is {shorten(below)}, not a section", f"Set '{head}' itself.")
-    return {**data, head: _with(below or {}, rest, value, override)}
+        raise ConfigError(f"{source}: '{head}' is {shorten(below)}, not a section", f"Set '{head}' itself.")
+    return {**data, head: with_value(below or {}, rest, value, source)}
 
 
 def dump_config(config: RunConfig) -> str:

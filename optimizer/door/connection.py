@@ -12,7 +12,7 @@ from optimizer.config.schema import Failures
 from optimizer.door.breaker import Breaker
 from optimizer.door.charges import Charge
 from optimizer.door.failures import RETRYABLE, checked, classify, problem_with
-from optimizer.door.limiter import Limiter
+from optimizer.door.limiter import Turns
 from optimizer.errors import CallError, StoppedByFailures
 from optimizer.models.prices import metered
 from optimizer.models.providers import Endpoint
@@ -27,7 +27,7 @@ MOST_TIMEOUTS = 3  # of one call: an endless one must not cost a night
 class Connection:
     """Makes calls to one endpoint, each in as many attempts as it takes; used on one event loop."""
 
-    def __init__(self, endpoint: Endpoint, failures: Failures, limiter: Limiter) -> None:
+    def __init__(self, endpoint: Endpoint, failures: Failures, limiter: Turns) -> None:
         self._endpoint, self._failures, self._limiter = endpoint, failures, limiter
         self._breaker = Breaker(endpoint.model, failures.give_up_after)
         self._wire = endpoint.dial(limiter.read_headers)

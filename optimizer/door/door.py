@@ -19,7 +19,7 @@ from optimizer.door.charges import Charge, most_of
 from optimizer.door.connection import Connection
 from optimizer.door.delivery import Delivery
 from optimizer.door.keys import call_key, response_json
-from optimizer.door.limiter import Limiter
+from optimizer.door.limiter import limiter_of
 from optimizer.errors import BudgetSpent, CallError, LedgerError
 from optimizer.ledger.calls import (
     CallTag,
@@ -299,7 +299,8 @@ class Door:
 
 def _connections(endpoints: Mapping[ModelKey, Endpoint], failures: Failures) -> dict[ModelKey, Connection]:
     """Return each model's connection: one in two roles has one, and the models of an account share a limiter."""
-    limiters = {endpoint.account: Limiter() for endpoint in endpoints.values()}
+    make = limiter_of.get()
+    limiters = {account: make(account) for account in {endpoint.account for endpoint in endpoints.values()}}
     distinct = {(endpoint.identity, endpoint.account): endpoint for endpoint in reversed(list(endpoints.values()))}
     made = {key: Connection(endpoint, failures, limiters[key[1]]) for key, endpoint in distinct.items()}
     return {model: made[endpoint.identity, endpoint.account] for model, endpoint in endpoints.items()}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from optimizer.door.pace import Pace
 from optimizer.errors import CallError
@@ -12,6 +14,29 @@ from optimizer.models.headers import allowances
 
 # A longer reset is that of a daily quota; its refusals say so.
 LONGEST_RESET = 60.0
+
+
+class Turns(Protocol):
+    """Lets calls through, and learns from how they end: a Limiter, or one that several processes share."""
+
+    @property
+    def by_chance(self) -> bool:
+        """Whether refusals are known to come at random: to wait after one is of no use."""
+
+    async def enter(self, tokens: int) -> float:
+        """Wait for a call's turn; return the time at which it was let through (time.monotonic)."""
+
+    def answered(self, sent: float, tokens: int, used: int) -> None:
+        """Learn that a call was answered."""
+
+    def failed(self, sent: float, error: CallError) -> None:
+        """Learn from a failed call."""
+
+    def read_headers(self, headers: Mapping[str, str]) -> None:
+        """Learn from a reply's headers."""
+
+    def describe(self) -> str:
+        """Return what is known of the limits in words, "" where none was met; safe from any thread."""
 
 
 class Limiter:
@@ -82,3 +107,12 @@ class Limiter:
         self._requests.take(now, 1)
         self._tokens.take(now, tokens)
         return now
+
+
+def _own(account: str) -> Turns:
+    """Return a limiter for the calls of this process alone."""
+    return Limiter()
+
+
+# Who lets through the calls of an account: a cell of a sweep shares its limits with the others.
+limiter_of: contextvars.ContextVar[Callable[[str], Turns]] = contextvars.ContextVar("limiter_of", default=_own)

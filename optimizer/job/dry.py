@@ -122,7 +122,7 @@ async def _dry(config: RunConfig) -> Dry:
     refuse_few(config, each)
     schedule = make_schedule(task.validation, config, task.outputs, each, ensemble_size(config, task))
     # Which demos are near an input is not asked: the embedder would have to be fetched.
-    programs = Programs(task, task.train, _same)
+    programs = Programs(task, task.train, same_embedding)
     plan, candidates, _ = await plan_of(config, programs, schedule, None)
     endpoints = with_writer(foreseen(config.models))
     if not _writes(config):
@@ -145,7 +145,7 @@ async def _dry(config: RunConfig) -> Dry:
     return Dry(receivers, settings, messages)
 
 
-def _same(texts: Sequence[str]) -> NDArray[np.float32]:
+def same_embedding(texts: Sequence[str]) -> NDArray[np.float32]:
     """Embed all texts alike."""
     return np.ones((len(texts), 1), dtype=np.float32)
 

@@ -43,6 +43,20 @@ def usage_by_trial(ledger: Reader, trial: int | None = None) -> dict[int, Usage]
     return {row["trial"]: _usage(row) for row in ledger.read(sql, () if trial is None else (trial,))}
 
 
+def asked_by_trial(ledger: Reader) -> dict[int, int]:
+    """Return how many answers of the task model each trial of the search took, paid for or recalled, by its number."""
+    sql = (
+        "SELECT trial, COUNT(*) AS n FROM calls"
+        " WHERE trial IS NOT NULL AND phase = 'search' AND role = 'task' AND state = 'done' GROUP BY trial"
+    )
+    return {row["trial"]: row["n"] for row in ledger.read(sql)}
+
+
+def asked_calls(ledger: Reader, phase: Phase) -> int:
+    """Return how many calls of a phase were answered, by whichever role, paid for or recalled."""
+    return int(ledger.read("SELECT COUNT(*) AS n FROM calls WHERE phase = ? AND state = 'done'", (phase,))[0]["n"])
+
+
 def _usage(row: sqlite3.Row) -> Usage:
     return Usage(
         calls=row["calls"],

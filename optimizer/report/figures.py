@@ -107,8 +107,10 @@ def bars(dimensions: Sequence[Importance], title: str, description: str) -> str:
     return _svg("bars", draw, title, description, height=1.2 + 0.42 * len(dimensions))
 
 
-def intervals(sides: Sequence[tuple[str, float, float, float]], title: str, description: str) -> str:
-    """Return scores with their 95 % intervals, one line a side: (name, score, low, high)."""
+def intervals(
+    sides: Sequence[tuple[str, float, float, float]], title: str, description: str, key: str = "intervals"
+) -> str:
+    """Return scores with their 95 % intervals, one line a side: (name, score, low, high); `key` names the figure."""
 
     def draw(axes: Axes) -> None:
         for row, (name, score, low, high) in enumerate(sides):
@@ -120,7 +122,43 @@ def intervals(sides: Sequence[tuple[str, float, float, float]], title: str, desc
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
 
-    return _svg("intervals", draw, title, description, height=1.1 + 0.4 * len(sides))
+    return _svg(key, draw, title, description, height=1.1 + 0.4 * len(sides))
+
+
+def rank_diagram(
+    ranks: Sequence[tuple[str, float]],
+    level: Sequence[tuple[float, float]],
+    least: float,
+    title: str,
+    description: str,
+) -> str:
+    """Return a critical-difference diagram (Demšar 2006): methods on an axis of mean ranks, the best on the left.
+
+    `ranks` are (name, mean rank); a bar joins each group of `level` ones, (lowest, highest) rank; `least` is the
+    critical difference, drawn above the axis.
+    """
+    ordered = sorted(ranks, key=lambda pair: pair[1])
+    depth = 1.0 + 0.35 * len(level)
+
+    def draw(axes: Axes) -> None:
+        last = max(2, len(ordered))
+        axes.plot([1, last], [0, 0], color=ROLES["ink"], linewidth=1)
+        for tick in range(1, last + 1):
+            axes.plot([tick, tick], [0, 0.12], color=ROLES["ink"], linewidth=1)
+            axes.text(tick, 0.2, str(tick), ha="center", va="bottom", color=ROLES["ink"])
+        axes.plot([1, 1 + least], [1.0, 1.0], color=ROLES["after"], linewidth=2)
+        axes.text(1, 1.1, f"critical difference {least:.2f}", ha="left", va="bottom", color=ROLES["ink"])
+        for number, (low, high) in enumerate(level):
+            bar = -0.3 - 0.35 * number
+            axes.plot([low - 0.03, high + 0.03], [bar, bar], color=ROLES["before"], linewidth=4)
+        for number, (name, rank) in enumerate(ordered):
+            height = -depth - 0.55 * number
+            axes.plot([rank, rank, 1 + last], [0, height, height], color=ROLES["other"], linewidth=1)
+            axes.text(1.05 + last, height, f"{name} ({rank:.2f})", ha="left", va="center", color=ROLES["ink"])
+        axes.set(xlim=(0.8, 2.2 * last + 1), ylim=(-depth - 0.55 * len(ordered), 1.7))
+        axes.set_axis_off()
+
+    return _svg("ranks", draw, title, description, height=1.4 + 0.28 * len(ordered) + 0.18 * len(level))
 
 
 def _unit(axes: Axes, values: Sequence[float]) -> None:

@@ -104,8 +104,10 @@ def metier(*arguments: str | Path, light: bool = False, **options: Any) -> subpr
 
 
 if __name__ == "__main__":
+    import optimizer.sweep.local
     from optimizer.cli.main import main
 
+    optimizer.sweep.local.COMMAND = (sys.executable, __file__)
     lighten(setattr)
     drop_charts(setattr)
     main()

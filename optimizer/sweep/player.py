@@ -1,0 +1,35 @@
+"""Who plays a cell: an order goes in, how it went comes out. What plays it is nobody else's business."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from optimizer.config.schema import RunConfig
+from optimizer.sweep.ledger import PlayState
+
+
+@dataclass(frozen=True)
+class Order:
+    """A cell to play: its run's config with what it may spend; `sweep` is what MLflow is told of the whole."""
+
+    name: str
+    config: RunConfig
+    sweep: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Played:
+    """How a cell was played: finished with an outcome; failed, interrupted or lost (killed) with a message."""
+
+    state: PlayState
+    message: str = ""
+    outcome: Mapping[str, Any] | None = None
+
+
+class Player(Protocol):
+    """Plays cells, several at a time."""
+
+    async def play(self, order: Order) -> Played:
+        """Play one cell; who cancels it lets the run stop in order, and waits for that."""

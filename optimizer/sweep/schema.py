@@ -1,0 +1,59 @@
+"""What a sweep's YAML file may say: a run, and the values that its keys take in turn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from optimizer.config.schema import BudgetConfig, Positive
+from optimizer.config.strict import Strict, validate
+from optimizer.config.yamlfile import read_yaml
+from optimizer.errors import ConfigError
+from optimizer.types import canonical_json
+
+# Cells of one sweep. A thousand are played and reported within what `experiments/sweep` measures.
+MOST_CELLS = 10_000
+# Cells that are played at a time where nobody says how many: this machine serves one local model at a time.
+LOCAL_CELLS, PROVIDER_CELLS = 1, 4
+# Keys of a run that the sweep itself sets.
+OWN = {"run_dir": "each cell has a folder of its own", "notify": "a sweep is watched with `metier sweep status`"}
+
+Values = Annotated[tuple[Any, ...], Field(min_length=1)]
+
+
+class SweepBudget(BudgetConfig):
+    """What all cells together may spend; null is no limit. `calls` and `tokens` bound the searches, the others all."""
+
+
+class SweepConfig(Strict):
+    """Many runs: the `base`, with one value of each key of the `matrix`."""
+
+    base: str = Field(description="a run's YAML file, a task's folder or task.yaml; taken from the sweep's folder")
+    matrix: dict[str, Values] = Field(
+        min_length=1, description="for each key, as `--set` takes it, the values that it has in turn; also task, seed"
+    )
+    exclude: tuple[dict[str, Any], ...] = Field(
+        (), description="cells that are left out: those that have all values of one of these mappings"
+    )
+    budget: SweepBudget = SweepBudget()
+    parallel: Positive | None = Field(
+        None, description=f"cells at a time; null: {LOCAL_CELLS} with a local model, else {PROVIDER_CELLS}"
+    )
+    where: Literal["local"] = Field("local", description="which machines play the cells: this one")
+
+    @field_validator("matrix")
+    @classmethod
+    def _each_value_once(cls, matrix: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
+        for key, values in matrix.items():
+            if key.split(".")[0] in OWN:
+                raise ValueError(f"{key} cannot vary: {OWN[key.split('.')[0]]}")
+            if len({canonical_json(value) for value in values}) < len(values):
+                raise ValueError(f"{key} has a value twice")
+        return matrix
+
+
+def load_sweep(path: str | Path) -> SweepConfig:
+    """Read a sweep's YAML file; raises ConfigError with the line and the remedy."""
+    return validate(SweepConfig, read_yaml(Path(path), ConfigError), str(path), ConfigError)

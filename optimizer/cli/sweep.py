@@ -121,6 +121,7 @@ def add(folder: str, values: tuple[str, ...], parallel: int | None, dry: bool, q
 
 
 def _play(source: Path, home: Path | None, additions: tuple[str, ...], parallel: int | None, quiet: bool) -> None:
+    from optimizer.sweep.mirror import mirrored
     from optimizer.sweep.report import make_sweep_report
     from optimizer.sweep.run import play_sweep, sweep_folder
 
@@ -132,6 +133,8 @@ def _play(source: Path, home: Path | None, additions: tuple[str, ...], parallel:
             echo(f"How it stands: metier sweep status {sweep_folder(source, home)}", err=True, whole=True)
         raise
     page = make_sweep_report(ended.folder)
+    if problem := mirrored(ended.folder):
+        echo(f"{problem}; again: metier sweep {ended.folder}", err=True)
     echo("\n".join(_result(ended)))
     echo(str(page), whole=True)
     if not ended.complete:
@@ -208,6 +211,22 @@ def report(folder: str, open_it: bool) -> None:
     echo(str(page), whole=True)
     if open_it:
         click.launch(page.resolve().as_uri())
+
+
+@sweep.command(hidden=True)
+@FOLDER
+def mirror(folder: str) -> None:
+    """Tell MLflow how the sweep in FOLDER stands; the mirror of its cells is their own.
+
+    \b
+    Example:
+      metier sweep mirror sweeps/mine
+    """
+    from optimizer.sweep.mirror import mirror_sweep
+
+    if problem := mirror_sweep(Path(folder)):
+        echo(f"MLflow was not reached ({problem})", err=True)
+        click.get_current_context().exit(INCOMPLETE)
 
 
 @sweep.command(hidden=True)

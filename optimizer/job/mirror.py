@@ -10,6 +10,7 @@ from optimizer.config.load import dump_config
 from optimizer.errors import Interrupted
 from optimizer.job.folder import splits_json
 from optimizer.job.watcher import Watcher
+from optimizer.ledger.facts import SWEEP
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.result import put_mlflow
 from optimizer.models.fleet import Say
@@ -75,6 +76,7 @@ def _started(session: Session, uri: str, experiment: str, run_id: str, block: in
             "data": splits_json(task),
             "config": scrub(dump_config(config.model_copy(update={"run_dir": None}))),
             "block": block,
+            "sweep": session.ledger.meta(SWEEP),
         }
     )
     return mirror

@@ -12,6 +12,8 @@ from optimizer.ledger.reader import Reader
 SOURCES, MODELS = "sources", "models"
 # The prompt that a run began with, where it is not the task's own instruction: a migration's.
 SEED = "seed"
+# The sweep that a run is a cell of: its id, and its name.
+SWEEP = "sweep"
 
 
 @dataclass(frozen=True, slots=True)

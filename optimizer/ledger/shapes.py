@@ -246,6 +246,11 @@ class _Tracking(TypedDict, total=False):
     status: str
 
 
+class _Sweep(TypedDict):
+    id: str
+    name: str
+
+
 class _Labelled(TypedDict):
     inputs: dict[str, Any]
     outputs: dict[str, Any]
@@ -282,6 +287,7 @@ _META: Mapping[str, Any] = {
     "clock": _Clock,
     "attempts": list[_Attempt],
     "sources": _Sources,
+    "sweep": _Sweep,
     "models": dict[str, _Model],
     "stopped": _Stopped,
     "earlier_results": list[_Earlier],

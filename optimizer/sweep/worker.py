@@ -21,6 +21,7 @@ from optimizer.config.strict import validate
 from optimizer.door.limiter import limiter_of
 from optimizer.errors import ConfigError, Interrupted, LedgerError, MetierError
 from optimizer.job.run import run_config
+from optimizer.ledger.facts import SWEEP
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import is_finished
@@ -29,9 +30,6 @@ from optimizer.sweep.player import Played
 from optimizer.sweep.turns import Line, SharedLimiter
 from optimizer.system.files import is_file, private_folder
 from optimizer.system.redact import scrub
-
-# The name under which a run's ledger holds which sweep it belongs to.
-SWEEP = "sweep"
 
 
 def work(commands: IO[str], news: IO[str]) -> int:

@@ -14,6 +14,7 @@ from optimizer.track.connect import connect
 from optimizer.track.content import Describe, Entry, Examples, Point, Source, trial_entry, trial_mark
 from optimizer.track.finish import Finish, attempt, prepare
 from optimizer.track.job import best_by_cost, job_entry
+from optimizer.track.sweep import parent_of
 from optimizer.track.view import view_state, view_tag
 from optimizer.track.writer import Known, Writer
 from optimizer.types import Usage
@@ -74,7 +75,8 @@ class Copier:
         about: dict[str, Any] = self._ledger.meta("tracking")  # anew each time: its end is written there
         writer = self._writer or self._look_up(Writer(*connect(about["uri"], about["experiment"])))
         if JOB not in self._known or status == "RUNNING":
-            self._write(writer, JOB, job_entry(self._ledger, about, "RUNNING"), {})
+            links = {PARENT: parent_of(writer, about["sweep"])} if about.get("sweep") else {}
+            self._write(writer, JOB, job_entry(self._ledger, about, "RUNNING"), links)
         ended = {str(trial.number): trial for trial in trial_figures(self._ledger) if trial.state != "running"}
         if ended and not self._viewed:
             attempt("view", partial(self._show, writer, ranked=False), self._note)

@@ -90,9 +90,21 @@ class Results:
         """Return a cell's method: its values of the keys that make one."""
         return ", ".join(value_text(record.cell.values[key]) for key in self.method_keys) or ONLY
 
+    @cached_property
+    def _groups(self) -> dict[tuple[str, str], list[CellRecord]]:
+        groups: dict[tuple[str, str], list[CellRecord]] = {}
+        for one in self.finished:
+            groups.setdefault((self.task(one), self.method(one)), []).append(one)
+        return groups
+
     def of(self, task: str | None = None, method: str | None = None) -> list[CellRecord]:
         """Return the finished cells of a task, or of a method, or of both."""
-        return [one for one in self.finished if task in (None, self.task(one)) and method in (None, self.method(one))]
+        return [
+            one
+            for (of_task, of_method), cells in self._groups.items()
+            if task in (None, of_task) and method in (None, of_method)
+            for one in cells
+        ]
 
     @cached_property
     def everywhere(self) -> list[str]:
@@ -143,7 +155,8 @@ class Results:
 
     def reached(self, task: str, cells: Sequence[CellRecord]) -> tuple[list[int], list[float]]:
         """Return calls and dollars at which cells reached the task's target; those that did not are left out."""
-        rises = [next((rise for rise in outcome(one)["curve"] if rise[2] >= self.target(task)), None) for one in cells]
+        target = self.target(task)
+        rises = [next((rise for rise in outcome(one)["curve"] if rise[2] >= target), None) for one in cells]
         known = [rise for rise in rises if rise is not None]
         return [rise[0] for rise in known], [rise[1] for rise in known]
 

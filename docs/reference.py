@@ -27,6 +27,13 @@ def task_keys() -> str:
     return "\n\n".join(_sections(TaskFile))
 
 
+def sweep_keys() -> str:
+    """Return every key of a sweep's YAML file, a table a section."""
+    from optimizer.sweep.schema import SweepConfig
+
+    return "\n\n".join(_sections(SweepConfig))
+
+
 def commands() -> str:
     """Return every command with its arguments and options."""
     from optimizer.cli.main import cli
@@ -54,6 +61,7 @@ def python_api() -> str:
 PARTS: dict[str, Callable[[], str]] = {
     "config": config_keys,
     "task": task_keys,
+    "sweep": sweep_keys,
     "commands": commands,
     "exit-codes": exit_codes,
     "python": python_api,

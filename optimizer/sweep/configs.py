@@ -16,6 +16,7 @@ from optimizer.job.judge import refuse_judge
 from optimizer.job.resume import hide_keys
 from optimizer.job.window import load_task_of
 from optimizer.models.fleet import foreseen
+from optimizer.models.prices import prices_of
 from optimizer.search.schedule import refuse_few
 from optimizer.sweep.cells import Cell
 from optimizer.sweep.schema import OWN
@@ -103,6 +104,9 @@ class Checks:
         refuse_judge(config, task)
         refuse_few(config, calls_each(task))
         self._once(f"models {canonical_json(config.models.model_dump(mode='json'))}", lambda: foreseen(config.models))
+        if config.budget.usd is not None:
+            key = f"prices {canonical_json(config.models.model_dump(mode='json'))}"
+            self._once(key, lambda: prices_of(config))
         where = config.tracking.mlflow
         if where is not None and where.uri is not None:
             key = f"mlflow {where.uri} {canonical_json(config.privacy.model_dump(mode='json'))}"

@@ -11,11 +11,12 @@ import yaml
 
 from optimizer.ledger.checks import LARGEST
 from optimizer.report.blocks import Block, Bullets, Code, Document, Figure, KeyFigures, Section, Table, Text
-from optimizer.report.clean import cell
+from optimizer.report.clean import cell, visible
 from optimizer.report.figures import intervals, rank_diagram
-from optimizer.report.words import interval
+from optimizer.report.words import interval, number
 from optimizer.sweep.results import SEED, Estimate, Results, outcome, value_text
 from optimizer.sweep.statistics import (
+    Effect,
     Factor,
     best_shares,
     critical_difference,
@@ -144,14 +145,14 @@ def _scores(results: Results, shares: dict[str, float]) -> Section:
 
 def _drawn(results: Results) -> list[Block]:
     drawn: list[Block] = []
-    for number, task in enumerate(results.tasks[:4]):
+    for index, task in enumerate(results.tasks[:4]):
         methods = [method for method in results.methods if results.of(task, method)][:MOST_DRAWN]
         sides = [(_short(method), results.score(results.of(task, method))) for method in methods]
         sides.append(("seed", results.score(results.of(task), "seed")))
         lines = [(name, one.mean, *one.ci95) for name, one in sides]
         table = Table(f"The same in figures, {task}", ("method", "score"), [(name, _text(one)) for name, one in sides])
         title, description = f"Scores in {task}", f"Each with its 95 % interval {PER_EXAMPLES}."
-        drawn.append(Figure(title, description, intervals(lines, title, description, f"scores{number}"), table))
+        drawn.append(Figure(title, description, intervals(lines, title, description, f"scores{index}"), table))
     return drawn
 
 
@@ -221,12 +222,8 @@ def _factors(results: Results) -> Section:
         factors = factor_effects(scores, values)
     except ValueError as problem:
         return Section(title, [Text(f"That cannot be told: {problem}.")])
-    rows = [(one.key, f"{one.share:.0%}", _share(one), "–" if one.p is None else f"{one.p:.3f}") for one in factors]
-    effects = [
-        (f"{one.key} = {effect.value}", f"{_flat(effect.mean):+.3f}", _signed_interval(effect.ci95), str(effect.cells))
-        for one in factors
-        for effect in one.effects
-    ]
+    rows = [(cell(one.key), f"{one.share:.0%}", _share(one), number(one.p)) for one in factors]
+    effects = [_effect_row(one.key, effect) for one in factors for effect in one.effects]
     text = (
         "A key's share is its partial η²: of the variance of cells' test scores that the other keys do not explain. "
         "Effects are least squares with all keys added up, against the mean of a key's values; how keys work together "
@@ -240,6 +237,11 @@ def _factors(results: Results) -> Section:
             Table("Effect of each value on the test score", ("value", "effect", "95 % interval", "cells"), effects),
         ],
     )
+
+
+def _effect_row(key: str, effect: Effect) -> tuple[str, str, str, str]:
+    figures = f"{_flat(effect.mean):+.3f}", _signed_interval(effect.ci95), str(effect.cells)
+    return (cell(f"{key} = {effect.value}"), *figures)
 
 
 def _cost(results: Results) -> Section:
@@ -350,7 +352,7 @@ def _again(results: Results) -> Section:
     )
     return Section(
         "Do it again",
-        [steps, Code("The sweep", text, "yaml"), Code("The run that it is based on", base, "yaml")],
+        [steps, Code("The sweep", visible(text), "yaml"), Code("The run that it is based on", visible(base), "yaml")],
         folded=True,
     )
 
@@ -397,4 +399,4 @@ def _word(estimate: Estimate) -> str:
 
 
 def _short(method: str) -> str:
-    return method if len(method) <= 40 else f"{method[:39]}…"
+    return method if len(method) <= 32 else f"{method[:31]}…"

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from optimizer.evaluate.statistics import Z95, Interval, difference, interval
+from optimizer.report.clean import cell as clean
 from optimizer.sweep.ledger import CellRecord, SweepReader
 from optimizer.types import canonical_json
 
@@ -77,7 +78,7 @@ class Results:
         """Return a finished cell's task by name; one whose name another has, too, by its path."""
         name = str(outcome(record)["task"])
         path = record.cell.values.get(TASK)
-        return f"{name} ({path})" if path is not None and name in self._ambiguous else name
+        return clean(f"{name} ({path})" if path is not None and name in self._ambiguous else name)
 
     @cached_property
     def _ambiguous(self) -> set[str]:
@@ -88,7 +89,7 @@ class Results:
 
     def method(self, record: CellRecord) -> str:
         """Return a cell's method: its values of the keys that make one."""
-        return ", ".join(value_text(record.cell.values[key]) for key in self.method_keys) or ONLY
+        return clean(", ".join(value_text(record.cell.values[key]) for key in self.method_keys)) or ONLY
 
     @cached_property
     def _groups(self) -> dict[tuple[str, str], list[CellRecord]]:

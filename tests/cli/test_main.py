@@ -35,7 +35,7 @@ NAMES = (
     *("run", "resume", "status", "estimate", "eval", "ui", "report", "show", "compare", "audit", "export", "check"),
     *("promote", "init", "migrate", "watch"),
 )
-GROUPS = ("track", "tasks", "models", "config", "judge")
+GROUPS = ("track", "tasks", "models", "config", "judge", "sweep")
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -17,7 +17,7 @@ from optimizer.testing.fake_server import FakeServer
 pytestmark = pytest.mark.filterwarnings("default")  # DSPy, litellm and MLflow deprecate things of each other
 BLOCKS = {page: list(blocks_of(page)) for page in pages()}
 RUN = [page for page, blocks in BLOCKS.items() if any("skip" not in b.marks and b.language != "text" for b in blocks)]
-WORDS = {"task", "metric", "config", "section", "file", "exit", "skip"}
+WORDS = {"task", "sweep", "metric", "config", "section", "file", "exit", "skip"}
 
 
 def named(page: Path) -> str:

@@ -29,6 +29,7 @@ from support.judges import asked_of, is_judged, shown
 from docs.blocks import ROOT, Block
 from optimizer.cli.main import cli
 from optimizer.config.schema import RunConfig, Tracking
+from optimizer.sweep.schema import SweepConfig
 from optimizer.task.load import load_task_file
 from optimizer.task.metrics.build import build_metric
 from optimizer.task.schema import FieldSpec
@@ -94,6 +95,8 @@ class Workshop:
         if "metric" in block.marks:
             outputs = {name: FieldSpec.model_validate(spec) for name, spec in data["outputs"].items()}
             build_metric(data["metric"], outputs, self.folder)
+        elif "sweep" in block.marks:
+            SweepConfig.model_validate(data)
         elif "config" in block.marks:
             RunConfig.model_validate(data)
         else:

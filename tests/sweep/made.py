@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from support.jobs import make_task, settings, write_config
 
+from optimizer.sweep.cells import combinations, named
+from optimizer.sweep.ledger import SweepLedger
 from optimizer.sweep.player import Order, Played
 from optimizer.types import digest
 
@@ -32,6 +35,7 @@ def write_sweep(
     base = settings(
         Path("task"), api_base, **{"search": SEARCH, "budget": {}, "cache": {"shared": False}, **(run or {})}
     )
+    base["models"] |= {"task": {"model": "openai/fake", "price": {"input": 1.0, "output": 2.0}}}
     del base["seed"]
     write_config(folder / "run.yaml", base)
     data = {"base": "run.yaml", "matrix": MATRIX, "parallel": 2, **changes}
@@ -98,3 +102,28 @@ class FakePlayer:
     def names(self) -> list[str]:
         """The cells that were played, in order."""
         return [order.name for order in self.orders]
+
+
+def played_sweep(
+    folder: Path,
+    matrix: Mapping[str, Any],
+    outcome: Callable[[Mapping[str, Any]], Mapping[str, Any] | str | None],
+) -> Path:
+    """Write a sweep's ledger: of each cell an outcome, the message of its failure, or None for one that waits."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with closing(SweepLedger(folder)) as ledger:
+        cells = named(combinations(matrix), {})
+        ledger.put_meta("id", "0123abcd")
+        ledger.put_meta("spec", {"base": {"task": "t"}, "sweep": {"base": "run.yaml", "matrix": dict(matrix)}})
+        ledger.put_meta("budget", {"calls": 500})
+        ledger.add_cells([(cell, {"calls": 50}) for cell in cells])
+        ledger.begin_attempt()
+        for record in ledger.cells():
+            answer = outcome(record.cell.values)
+            if answer is not None:
+                play = ledger.begin_play(record.id, {"calls": 50})
+                if isinstance(answer, str):
+                    ledger.end_play(play, "failed", answer)
+                else:
+                    ledger.end_play(play, "finished", "", answer)
+    return folder

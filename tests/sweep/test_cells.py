@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.errors import ConfigError
@@ -22,6 +22,7 @@ matrices = st.dictionaries(
 )
 
 
+@settings(max_examples=40)
 @given(st.data())
 def test_of_24_cells_those_that_are_excluded_are_left_out_and_no_others(data: st.DataObject) -> None:
     keys = data.draw(st.lists(st.sampled_from([*TWENTY_FOUR]), unique=True, min_size=1, max_size=3))
@@ -34,6 +35,7 @@ def test_of_24_cells_those_that_are_excluded_are_left_out_and_no_others(data: st
     assert len(named(left, {})) == len({cell.name for cell in named(left, {})}) == len(left)
 
 
+@settings(max_examples=40)
 @given(matrices)
 def test_names_are_folders_and_differ_on_any_disk(matrix: dict[str, list[object]]) -> None:
     cells = named(combinations(matrix), {})
@@ -45,6 +47,7 @@ def test_names_are_folders_and_differ_on_any_disk(matrix: dict[str, list[object]
         assert len(cell.name.encode()) <= LONGEST_NAME + 22
 
 
+@settings(max_examples=40)
 @given(matrices, st.data())
 def test_cells_keep_their_names_when_others_are_added(matrix: dict[str, list[object]], data: st.DataObject) -> None:
     first = named(combinations({key: row[:1] for key, row in matrix.items()}), {})

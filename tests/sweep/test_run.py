@@ -90,8 +90,8 @@ def test_shares_are_held_and_what_is_added_gets_what_was_left(tmp_path: Path) ->
     play_sweep(folder, additions=[f"seed={n}" for n in range(3, 8)], player=(third := FakePlayer()))
     assert len(third.orders) == 10
     assert {o.config.budget.calls for o in third.orders} == {(400 - 6 * 10) // 10}
-    with pytest.raises(ConfigError, match=r"budget\.calls: 400 for the sweep leaves none for 1000"):
-        play_sweep(folder, additions=[f"seed={n}" for n in range(8, 508)], player=FakePlayer())
+    with pytest.raises(ConfigError, match=r"budget\.calls: 400 for the sweep leaves none for 100 more"):
+        play_sweep(folder, additions=[f"seed={n}" for n in range(8, 58)], player=FakePlayer())
     assert len(cells(folder)) == 16
 
 
@@ -160,6 +160,14 @@ def test_all_that_is_wrong_is_told_before_anything_is_played(tmp_path: Path) -> 
     assert message.count("\n") <= 4
     assert player.orders == []
     assert not Path("sweeps").exists()
+
+
+def test_dollars_need_prices(tmp_path: Path) -> None:
+    sweep = write_sweep(tmp_path, "http://127.0.0.1:9", budget={"usd": 2})
+    models = yaml.safe_load((tmp_path / "run.yaml").read_text())["models"]
+    change(tmp_path / "run.yaml", models={**models, "task": "openai/fake"})
+    with pytest.raises(ConfigError, match=r"default--seed-0 and 3 more: budget\.usd is set, but the price"):
+        play_sweep(sweep, player=FakePlayer())
 
 
 def test_a_share_that_is_too_small_is_told_before_anything_is_played(tmp_path: Path) -> None:

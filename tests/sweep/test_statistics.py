@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
@@ -48,6 +48,7 @@ def test_friedman_and_ranks_agree_with_scipy_on_200_random_tables() -> None:
             assert ours.p_f == pytest.approx(stats.f.sf(ours.f, k - 1, (k - 1) * (n - 1)))
 
 
+@settings(max_examples=40)
 @given(arrays(float, st.tuples(st.integers(2, 8), st.integers(2, 6)), elements=scores))
 def test_ranks_add_up_and_know_no_scale(table: np.ndarray) -> None:
     n, k = table.shape

@@ -107,8 +107,10 @@ def _object(spec: Schema, whole: Schema) -> Schema | None:
 
 
 def _row(name: str, spec: Schema, whole: Schema, required: bool, section: bool) -> str:
-    default = "required" if required else "the section's own" if section and spec.get("default") else _value(spec)
-    values = "section" if section else _values(spec, whole)
+    own = section and isinstance(spec.get("default"), Mapping)
+    default = "required" if required else "the section's own" if own else _value(spec)
+    word_too = any("const" in choice for choice in spec.get("anyOf", ()))
+    values = "section" if section and not word_too else _values(spec, whole)
     return f"| `{name}` | {values} | {default} | {_cell(spec.get('description', ''))} |"
 
 

@@ -82,6 +82,13 @@ class Simulated:
         await asyncio.sleep(0)
         return Played("finished", outcome=outcome(order))
 
+    def room(self) -> int | None:
+        """Return None: the sweep says how many."""
+        return None
+
+    def close(self) -> None:
+        """Let go of nothing."""
+
 
 @dataclass
 class Processes:
@@ -92,6 +99,13 @@ class Processes:
     async def play(self, order: Order) -> Played:
         """Let a process play nothing."""
         return await self.player.play(Order(order.name, order.config, {"outcome": outcome(order)}))
+
+    def room(self) -> int | None:
+        """Return None: the sweep says how many."""
+        return None
+
+    def close(self) -> None:
+        """Let go of nothing."""
 
 
 def write(folder: Path, cells: int) -> Path:

@@ -49,7 +49,9 @@ def dry_sweep(source: Path, folder: Path | None = None, additions: Sequence[str]
 def _lines(spec: Spec, home: Path, cells: Sequence[Cell], parts: Mapping[str, Share], finished: int) -> list[str]:
     checks, known, forecasts = Checks(), dict[str, Forecast](), list[Forecast]()
     configs = checked_configs(spec, cells, home, parts, checks)
-    at_once = spec.sweep.parallel or cells_at_once(configs.values())
+    at_once = "as many as the cluster has processors"
+    if spec.sweep.parallel or spec.sweep.where == "local":
+        at_once = str(spec.sweep.parallel or cells_at_once(configs.values()))
     done = f", {finished:,} more are finished" if finished else ""
     lines = [f"{len(cells):,} cells would be played{done}, {at_once} at a time, in {home}. Nothing was sent."]
     width = max((len(cell.name) for cell in cells), default=0)

@@ -76,6 +76,10 @@ class LocalPlayer:
         pipe.close()
         return played or _without_news(code, folder)
 
+    def room(self) -> int | None:
+        """Return None: how many cells this machine can play depends on their models."""
+        return None
+
     def close(self) -> None:
         """Let go of what waits for a turn."""
         self._coordinator.close()

@@ -33,3 +33,9 @@ class Player(Protocol):
 
     async def play(self, order: Order) -> Played:
         """Play one cell; who cancels it lets the run stop in order, and waits for that."""
+
+    def room(self) -> int | None:
+        """Return how many cells there is room for at a time; None: that depends on their models."""
+
+    def close(self) -> None:
+        """Let go of what plays cells."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
@@ -25,7 +25,7 @@ from optimizer.sweep.drive import Clock, Drive, Say
 from optimizer.sweep.ledger import FILE, CellRecord, SweepLedger, SweepReader
 from optimizer.sweep.local import LocalPlayer
 from optimizer.sweep.player import Player
-from optimizer.sweep.schema import LOCAL_CELLS, PROVIDER_CELLS, SweepConfig
+from optimizer.sweep.schema import LOCAL_CELLS, PROVIDER_CELLS, RayCluster, SweepConfig
 from optimizer.sweep.share import LIMITS, Held, Share, shares
 from optimizer.sweep.spec import Spec, read_spec
 from optimizer.system.files import is_file, is_folder, output_folder
@@ -86,16 +86,18 @@ def play_sweep(
         raise LedgerError(f"{source}: no sweep lies here", f"Name a sweep's YAML file, or a folder with a {FILE}.")
     if spec is not None and not is_file(home / FILE):
         planned(spec, home, [])  # what is wrong is told before a folder is made
-    with closing(SweepLedger(output_folder(home))) as ledger:
+    with ExitStack() as stack:
+        ledger = stack.enter_context(closing(SweepLedger(output_folder(home))))
         spec = current_spec(ledger, spec)
         spec = added(spec, additions)
         plan = planned(spec, home, ledger.cells(), ledger.meta("budget"))
         _write_down(ledger, plan)
         clock = Clock.of(spec.sweep.budget, ledger)
-        at_once = parallel or spec.sweep.parallel or cells_at_once(plan.configs.values())
+        player = stack.enter_context(closing(player or make_player(spec.sweep.where)))
+        at_once = parallel or spec.sweep.parallel or player.room() or cells_at_once(plan.configs.values())
         say(f"{len(plan.configs):,} cells, {at_once} at a time, in {home}")
         about = {"id": ledger.meta("id"), "name": home.resolve().name}
-        drive = Drive(ledger, plan.configs, player or LocalPlayer(), at_once, clock, about, say)
+        drive = Drive(ledger, plan.configs, player, at_once, clock, about, say)
         try:
             asyncio.run(_until_stopped(drive))
         except asyncio.CancelledError:
@@ -215,6 +217,15 @@ def _write_down(ledger: SweepLedger, plan: Planned) -> None:
     ledger.put_shares(plan.changed)
     ledger.put_meta(SPEC, plan.spec.to_json())
     ledger.put_meta("budget", plan.spec.sweep.budget.model_dump(mode="json"))
+
+
+def make_player(where: str | RayCluster) -> Player:
+    """Return who plays a sweep's cells; raises ConfigError where a cluster cannot be had."""
+    if isinstance(where, RayCluster):
+        from optimizer.sweep.on_ray import RayPlayer
+
+        return RayPlayer(where.ray)
+    return LocalPlayer()
 
 
 def cells_at_once(configs: Any) -> int:

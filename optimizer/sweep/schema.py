@@ -26,6 +26,17 @@ Values = Annotated[tuple[Any, ...], Field(min_length=1)]
 class SweepBudget(BudgetConfig):
     """What all cells together may spend; null is no limit. `calls` and `tokens` bound the searches, the others all."""
 
+    calls: Positive | None = Field(None, description="answered calls of all searches; each cell has an equal share")
+    tokens: Positive | None = Field(None, description="input and output tokens of all searches")
+    usd: float | None = Field(None, gt=0, description="dollars of the whole sweep, the tests included")
+    seconds: float | None = Field(None, gt=0, description="of the whole sweep, while a process works on it")
+
+
+class RayCluster(Strict):
+    """A cluster of Ray's, for `where`; it needs the extra metier[ray]."""
+
+    ray: str = Field(description="auto: the cluster of this machine, else a new one on it; or its address, HOST:PORT")
+
 
 class SweepConfig(Strict):
     """Many runs: the `base`, with one value of each key of the `matrix`."""
@@ -39,9 +50,22 @@ class SweepConfig(Strict):
     )
     budget: SweepBudget = SweepBudget()
     parallel: Positive | None = Field(
-        None, description=f"cells at a time; null: {LOCAL_CELLS} with a local model, else {PROVIDER_CELLS}"
+        None,
+        description=f"cells at a time; null: {LOCAL_CELLS} with a local model, else {PROVIDER_CELLS}; on a cluster one "
+        "for each processor",
     )
-    where: Literal["local"] = Field("local", description="which machines play the cells: this one")
+    where: Literal["local"] | RayCluster = Field(
+        "local", description="which machines play the cells: local, this one, or {ray: auto}, a cluster's"
+    )
+
+    @field_validator("where", mode="before")
+    @classmethod
+    def _by_address(cls, where: object) -> object:
+        if isinstance(where, str) and where.startswith("ray://"):
+            return {"ray": where}
+        if isinstance(where, str) and where != "local":
+            raise ValueError("write local, {ray: auto} or {ray: HOST:PORT}")
+        return where
 
     @field_validator("matrix")
     @classmethod

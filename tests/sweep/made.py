@@ -98,6 +98,13 @@ class FakePlayer:
         finally:
             self.playing -= 1
 
+    def room(self) -> int | None:
+        """Return None: the sweep says how many."""
+        return None
+
+    def close(self) -> None:
+        """Let go of nothing."""
+
     @property
     def names(self) -> list[str]:
         """The cells that were played, in order."""

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -18,6 +18,7 @@ from optimizer.config.strict import validate
 from optimizer.config.yamlfile import flaw_of, parse_yaml
 from optimizer.door.budget import refuse_past
 from optimizer.errors import ConfigError, Interrupted, LedgerError, did_you_mean
+from optimizer.job.notify import notify
 from optimizer.job.signals import cancelled_by_signals
 from optimizer.sweep.cells import Cell, Matrix, combinations, named, same
 from optimizer.sweep.configs import Checks, checked_configs
@@ -48,6 +49,13 @@ class Ended:
     def complete(self) -> bool:
         """Whether every cell is finished."""
         return not self.failed and not self.not_begun
+
+    def body(self) -> dict[str, object]:
+        """Return what a webhook is told; `text` is what Slack shows."""
+        counts = {"finished": self.finished, "failed": self.failed, "not_begun": self.not_begun}
+        words = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count)
+        text = f"The sweep in {self.folder} has ended: {words}. See {self.folder / 'report.html'}."
+        return {"text": text, "event": "sweep ended", "folder": str(self.folder), **counts}
 
 
 @dataclass
@@ -97,15 +105,18 @@ def play_sweep(
         at_once = parallel or spec.sweep.parallel or player.room() or cells_at_once(plan.configs.values())
         say(f"{len(plan.configs):,} cells, {at_once} at a time, in {home}")
         about = {"id": ledger.meta("id"), "name": home.resolve().name}
+        played = any(one.state != "finished" for one in ledger.cells() if one.cell.name in plan.configs)
         drive = Drive(ledger, plan.configs, player, at_once, clock, about, say)
         try:
             asyncio.run(_until_stopped(drive))
         except asyncio.CancelledError:
             raise Interrupted("interrupted", f"Go on with `metier sweep {home}`: nothing paid is lost.") from None
         states = [one.state for one in ledger.cells() if one.cell.name in plan.configs]
-        return Ended(
-            home, states.count("finished"), len(states) - states.count("finished") - drive.not_begun, drive.not_begun
-        )
+        finished = states.count("finished")
+        ended = Ended(home, finished, len(states) - finished - drive.not_begun, drive.not_begun)
+        if played:
+            notify(spec.notify, ended.body(), say)
+        return ended
 
 
 async def _until_stopped(drive: Drive) -> None:
@@ -155,7 +166,7 @@ def added(spec: Spec, additions: Sequence[str]) -> Spec:
         if not any(same(value, known) for known in matrix[key]):
             matrix[key].append(value)
     data = spec.sweep.model_dump() | {"matrix": matrix}
-    return Spec(spec.base, validate(SweepConfig, data, spec.source, ConfigError), spec.source, spec.roots)
+    return replace(spec, sweep=validate(SweepConfig, data, spec.source, ConfigError))
 
 
 def planned(spec: Spec, home: Path, records: Sequence[CellRecord], budget: Mapping[str, Any] | None = None) -> Planned:

@@ -18,7 +18,7 @@ MOST_CELLS = 10_000
 # Cells that are played at a time where nobody says how many: this machine serves one local model at a time.
 LOCAL_CELLS, PROVIDER_CELLS = 1, 4
 # Keys of a run that the sweep itself sets.
-OWN = {"run_dir": "each cell has a folder of its own", "notify": "a sweep is watched with `metier sweep status`"}
+OWN = {"run_dir": "each cell has a folder of its own", "notify": "the webhook is told once, at the end of the sweep"}
 
 Values = Annotated[tuple[Any, ...], Field(min_length=1)]
 

@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any, Self
 
 from optimizer.config.load import read_run
+from optimizer.config.schema import Notify
 from optimizer.config.strict import validate
 from optimizer.errors import ConfigError
 from optimizer.sweep.schema import SweepConfig, load_sweep
 from optimizer.system.files import exists
-from optimizer.system.redact import HIDDEN, scrub
+from optimizer.system.redact import HIDDEN, hide, scrub
 from optimizer.types import canonical_json
+
+
+NOBODY = Notify()
 
 
 @dataclass(frozen=True)
@@ -23,12 +27,14 @@ class Spec:
     """`base` is the run's YAML as data, `sweep` the sweep's file, `source` where that was read.
 
     A relative task is looked for in the current folder, then in `roots`: where the sweep's and the run's file lie.
+    `notify` is the run's webhook, which is told of the sweep instead; its address is not kept.
     """
 
     base: Mapping[str, Any]
     sweep: SweepConfig
     source: str
     roots: tuple[str, ...]
+    notify: Notify = NOBODY
 
     def task_path(self, task: str) -> str:
         """Return where a task lies."""
@@ -39,7 +45,7 @@ class Spec:
         """Return it as data, without keys and passwords."""
         data = {"base": dict(self.base), "sweep": self.sweep.model_dump(mode="json")}
         kept: dict[str, Any] = json.loads(scrub(json.dumps(data, default=str)))
-        return {**kept, "source": self.source, "roots": list(self.roots)}
+        return {**kept, "source": self.source, "roots": list(self.roots), "notify": self.notify.url_env}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -48,7 +54,8 @@ class Spec:
             remedy = f"Go on with `metier sweep {data['source']} --folder FOLDER`."
             raise ConfigError("the sweep's run holds a password, which is not kept", remedy)
         sweep = validate(SweepConfig, data["sweep"], data["source"], ConfigError)
-        return cls(data["base"], sweep, data["source"], tuple(data["roots"]))
+        notify = Notify(url_env=data["notify"])
+        return cls(data["base"], sweep, data["source"], tuple(data["roots"]), notify)
 
 
 def read_spec(path: Path) -> Spec:
@@ -57,9 +64,11 @@ def read_spec(path: Path) -> Spec:
     base = path.parent / sweep.base
     if not exists(base) and exists(sweep.base):
         base = Path(sweep.base)
-    data = read_run(base)
+    data = {**read_run(base)}
     here = Path(os.path.abspath(path)).parent
     roots = dict.fromkeys([os.getcwd(), str(here), str(Path(os.path.abspath(base)).parent)])
     if data.get("task") == str(base):  # the base is a task itself
         data = {**data, "task": os.path.abspath(base)}
-    return Spec(data, sweep, str(path), tuple(roots))
+    notify = validate(Notify, data.pop("notify", None) or {}, f"{base}: notify", ConfigError)
+    hide(notify.url)
+    return Spec(data, sweep, str(path), tuple(roots), notify)

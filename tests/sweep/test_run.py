@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 
@@ -69,6 +70,32 @@ def test_cells_share_cache_and_experiment_unless_the_run_says_otherwise(tmp_path
     play_sweep(sweep, tmp_path / "other", player=player)
     assert not player.orders[0].config.cache.shared
     assert player.orders[0].config.tracking.mlflow is None
+
+
+def test_the_webhook_is_told_of_the_sweep_and_its_address_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posted: list[tuple[str, dict[str, object]]] = []
+
+    def post(url: str, json: dict[str, object], timeout: float) -> httpx.Response:
+        posted.append((url, json))
+        return httpx.Response(200)
+
+    monkeypatch.setattr("httpx.post", post)
+    sweep = write_sweep(tmp_path, "http://127.0.0.1:9", run={"notify": {"url": "https://hook/secretpath"}})
+    folder = play_sweep(sweep, player=failing(NAMES[0])).folder
+    ((url, body),) = posted
+    assert url == "https://hook/secretpath"
+    assert body["text"] == "The sweep in sweeps/sweep has ended: 3 finished, 1 failed. See sweeps/sweep/report.html."
+    assert b"secretpath" not in (folder / "sweep.db").read_bytes()
+    play_sweep(folder, player=FakePlayer())
+    assert len(posted) == 1, "from the folder alone nobody knows its address"
+    monkeypatch.setenv("HOOK", "https://hook/of-the-environment")
+    other = write_sweep(tmp_path, "http://127.0.0.1:9", run={"notify": {"url_env": "HOOK"}})
+    play_sweep(other, tmp_path / "other", player=failing(NAMES[0]))
+    play_sweep(tmp_path / "other", player=FakePlayer())
+    play_sweep(tmp_path / "other", player=FakePlayer())
+    assert [url for url, _ in posted[1:]] == ["https://hook/of-the-environment"] * 2, "not again without news"
 
 
 def test_no_more_cells_than_wanted_at_a_time(tmp_path: Path) -> None:

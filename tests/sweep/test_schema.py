@@ -35,7 +35,7 @@ def test_what_is_wrong_is_told_with_its_line_and_a_remedy(tmp_path: Path) -> Non
     assert "a value twice" in refused(path, matrix={"seed": [0, 1, 0]})
     assert "a value twice" not in refused(path, matrix={"a": [1, True], "run_dir": ["x"]})
     assert "each cell has a folder of its own" in refused(path, matrix={"run_dir": ["x"]})
-    assert "metier sweep status" in refused(path, matrix={"notify.url": ["x"]})
+    assert "told once, at the end" in refused(path, matrix={"notify.url": ["x"]})
     assert "write the time in quotes" in refused(path, budget={"until": 1350})
     assert "at least 1 item" in refused(path, matrix={"seed": []})
     assert "'where'" in refused(path, where="moon")

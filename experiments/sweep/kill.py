@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--calls", type=int, default=400, help="of each cell's search")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--longest", type=float, default=30, help="seconds between two kills")
     options = parser.parse_args()
     chance, kills, deaths = random.Random(options.seed), 0, {"driver": 0, "cell": 0}  # noqa: S311
     with tempfile.TemporaryDirectory() as scratch, FakeServer(answer, delay=0.5) as server:
@@ -52,7 +53,7 @@ def main() -> None:
         while True:
             driver = subprocess.Popen(command)
             while driver.poll() is None and kills < options.kills:
-                time.sleep(chance.uniform(1, 12))
+                time.sleep(chance.uniform(1, options.longest))
                 cells = [] if driver.poll() is not None else [*playing(home)]
                 if cells and chance.random() < 0.5:
                     with suppress(ProcessLookupError):
@@ -62,7 +63,7 @@ def main() -> None:
                     driver.kill()
                     kills, deaths["driver"] = kills + 1, deaths["driver"] + 1
                     break
-                print(f"{kills} kills, {server.count} requests", flush=True)
+            print(f"{kills} kills, {server.count} requests", flush=True)
             code = driver.wait()
             if code == 0 and kills >= options.kills:
                 break

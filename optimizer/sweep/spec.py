@@ -18,7 +18,6 @@ from optimizer.system.files import exists
 from optimizer.system.redact import HIDDEN, hide, scrub
 from optimizer.types import canonical_json
 
-
 NOBODY = Notify()
 
 

@@ -14,6 +14,7 @@ from optimizer.errors import ConfigError, MetierError
 from optimizer.job.folder import mlflow_uri
 from optimizer.job.judge import refuse_judge
 from optimizer.job.resume import hide_keys
+from optimizer.job.several import refuse_several
 from optimizer.job.window import load_task_of
 from optimizer.models.fleet import foreseen
 from optimizer.models.prices import prices_of
@@ -102,6 +103,7 @@ class Checks:
         """Return a cell's task; raises MetierError for what its run would be refused for."""
         task = self.task(config)
         refuse_judge(config, task)
+        refuse_several(config, task)
         refuse_few(config, calls_each(task))
         self._once(f"models {canonical_json(config.models.model_dump(mode='json'))}", lambda: foreseen(config.models))
         if config.budget.usd is not None:

@@ -241,5 +241,5 @@ def make_player(where: str | RayCluster) -> Player:
 
 def cells_at_once(configs: Any) -> int:
     """Return how many cells are played at a time where nobody says it."""
-    names = {model.model for config in configs for model in config.models.by_role.values()}
+    names = {model.model for config in configs for model in config.models.by_key.values()}
     return LOCAL_CELLS if any(map(is_local, names)) else PROVIDER_CELLS

@@ -54,7 +54,7 @@ def shares(budget: BudgetConfig, cells: Mapping[str, RunConfig], held: Collectio
 
 def may_cost(config: RunConfig) -> bool:
     """Tell if a run's calls may cost dollars: a model on this machine costs none unless it has a price."""
-    return any(not is_local(model.model) or model.price is not None for model in config.models.by_role.values())
+    return any(not is_local(model.model) or model.price is not None for model in config.models.by_key.values())
 
 
 def limited(

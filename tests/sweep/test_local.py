@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import textwrap
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -175,11 +174,9 @@ def test_ctrl_c_lets_cells_stop_in_order(tmp_path: Path, server: FakeServer) -> 
     sweep = write_sweep(tmp_path, server.api_base, matrix={"seed": [0]})
     driver = metier("sweep", sweep, "--folder", home, light=True, cwd=tmp_path)
     wait_for(lambda: server.count >= 12)
-    begun = time.monotonic()
     os.kill(driver.pid, signal.SIGINT)
     _, err = driver.communicate(timeout=60)
     assert driver.returncode == 130, err
-    assert time.monotonic() - begun < 30
     assert f"Go on with `metier sweep {home}`" in err
     with closing(Reader(home / "cells" / "seed-0" / "ledger.db")) as ledger:
         assert lost_calls(ledger) == 0

@@ -138,7 +138,7 @@ def _of_run(run_dir: Path, wanted: Wanted) -> RunConfig:
     if config.tracking.mlflow is not None and is_server(config.tracking.mlflow.uri or ""):
         orders.append(f"the MLflow at {scrub(str(config.tracking.mlflow.uri))!r:.80}")
     if wanted.task is None:
-        orders += _orders_of_task(config.task)
+        orders += orders_of_task(config.task)
     if orders and not wanted.trust:
         what = f"{run_dir / LEDGER}: asks for {', '.join(orders)}; that is not a saved run's to say"
         remedy = "If you trust it, give --trust. Or name what is yours: the run's config, --config run.yaml"
@@ -149,7 +149,7 @@ def _of_run(run_dir: Path, wanted: Wanted) -> RunConfig:
     return config.model_copy(update={"models": models, "notify": Notify()})
 
 
-def _orders_of_task(path: str) -> list[str]:
+def orders_of_task(path: str) -> list[str]:
     """Return what a task asks for, in words, that a ledger which names it cannot allow: code, and data from afar."""
     written, folder = load_task_file(path)
     orders = []

@@ -15,12 +15,13 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from optimizer.config.schema import ModelConfig, RunConfig
-from optimizer.errors import ConfigError, LedgerError
+from optimizer.errors import ConfigError, LedgerError, TaskError
 from optimizer.evaluate.drift import BETS
 from optimizer.evaluate.evaluator import Result
 from optimizer.job.check import MOST_FAILURES, Finding, junit
 from optimizer.job.eval import answers_to, asked_of, check_fits, named_judge
-from optimizer.job.load import load_prompt
+from optimizer.job.load import load_prompt, note_trust
+from optimizer.job.migrate_input import orders_of_task
 from optimizer.job.resume import hide_keys, stored_config
 from optimizer.job.watch_state import Alarm, Reference, State, read_state, write_state
 from optimizer.job.window import load_task_of
@@ -30,7 +31,8 @@ from optimizer.ledger.encode import json_text
 from optimizer.ledger.examples import known_examples
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import result_of
-from optimizer.prompt.saved import SavedPrompt
+from optimizer.models.trust import beyond_its_own
+from optimizer.prompt.saved import Doubts, SavedPrompt
 from optimizer.system.files import is_file, is_folder, output_folder
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
@@ -132,22 +134,28 @@ def watching(folder: Path) -> Iterator[None]:
 def canary_of(source: Path, asking: Asking) -> Canary:
     """Return what a finished run's folder, or the best.json in it, holds of the winner's test.
 
-    Raises LedgerError where there is none, TaskError where the task does not fit, ConfigError for a wrong option.
+    Raises LedgerError where there is none, TaskError where the task does not fit or what a file names is not trusted,
+    ConfigError for a wrong option.
     """
     run_dir = source if is_folder(source) else source.parent
+    config = stored_config(run_dir, asks=False)
+    hide_keys(config)
+    judge = named_judge(asking.judge, asking.api_base) or config.models.by_key.get("judge")
+    _refuse_orders(run_dir, config, asking)
     with closing(Reader(run_dir / "ledger.db")) as ledger:
         result = result_of(ledger)
         if result is None:
             remedy = f"Let it finish with `metier resume {run_dir}`."
             raise LedgerError(f"{run_dir}: this run has not come to its test", remedy)
         answers, examples = answers_of(ledger, result.winner.candidate.id, "test"), known_examples(ledger)
-    config = stored_config(run_dir, asks=False)
-    hide_keys(config)
     best = run_dir / "best.json"
     if not is_file(best):
         raise LedgerError(f"{run_dir}: it holds no best.json", f"Let it be written: metier resume {run_dir}")
     prompt = asked_of(load_prompt(best, trust=asking.trust), asking.model, asking.api_base)
     prompt.check_model()
+    if prompt.candidate.id != result.winner.candidate.id:
+        what = f"{best}: it is not the prompt that won and was tested ({result.winner.candidate.id})"
+        raise LedgerError(what, f"Move it away, and let it be written anew: metier resume {run_dir}")
     task = load_task_of(config) if asking.task is None else load_task(asking.task)
     prompt = prompt.run_by(task)
     check_fits(task, prompt, str(best))
@@ -158,8 +166,19 @@ def canary_of(source: Path, asking: Asking) -> Canary:
     }
     if not reference:
         raise LedgerError(f"{run_dir}: its winner has no test answers", "Watch a run that was tested.")
-    judge = named_judge(asking.judge, asking.api_base) or config.models.by_key.get("judge")
     return Canary(run_dir, config, task, prompt, judge, examples, reference)
+
+
+def _refuse_orders(run_dir: Path, config: RunConfig, asking: Asking) -> None:
+    """Raise TaskError where a ledger, which may be anybody's, names an address, a key or code, and is not trusted."""
+    judge = config.models.by_key.get("judge") if asking.judge is None else None
+    orders = [] if judge is None else beyond_its_own(judge)
+    if asking.task is None:
+        orders = [*orders, *orders_of_task(config.task)]
+    if orders and not asking.trust:
+        what = f"{run_dir / 'ledger.db'}: asks for {', '.join(orders)}; that is not a saved run's to say"
+        raise TaskError(what, "If you trust it, give --trust. Or name what is yours: --task FOLDER, --judge NAME.")
+    note_trust(run_dir, "ledger.db", Doubts(str(run_dir), tuple(orders)))
 
 
 def watch(

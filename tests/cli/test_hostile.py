@@ -209,6 +209,19 @@ def run_names_the_task_of_a_migration(attack: Attack) -> tuple[list[str], list[s
 
 
 @case
+def run_names_the_judge_of_a_watch(attack: Attack) -> tuple[list[str], list[str]]:
+    theirs = handed_over(attack, Path("mine"), judge={"model": "openai/fake", "api_base": attack.address})
+    return ["watch", theirs], ["ledger.db", "the address"]
+
+
+@case
+def run_names_the_task_of_a_watch(attack: Attack) -> tuple[list[str], list[str]]:
+    make_task(attack.folder / "lure", program="evil.py:go")
+    attack.code("lure/evil.py")
+    return ["watch", handed_over(attack, Path("lure"))], ["ledger.db", "the code"]
+
+
+@case
 def prompt_lies_in_the_folder_of_a_configs_run(attack: Attack) -> tuple[list[str], list[str]]:
     attack.best({"api_base": attack.address}, place="out/best.json")
     config = write_config(attack.folder / "run.yaml", settings(Path("mine"), None, run_dir="out"))

@@ -185,6 +185,10 @@ def test_bad_input_is_one_clear_message(watched: tuple[Path, FakeServer], tmp_pa
     state.write_text(good)
     with watching(run / "watch"):
         assert "another call of this watch is at work" in invoke(run, server).stderr
+    best = json.loads((run / "best.json").read_text())
+    best["prompts"]["predict"]["instruction"] = "Sort them."
+    (run / "best.json").write_text(json.dumps(best))
+    assert "it is not the prompt that won" in invoke(run, server).stderr
     (tmp_path / "empty").mkdir()
     assert "no run lies here" in invoke(tmp_path / "empty", server).stderr
 

@@ -59,6 +59,7 @@ class FakeServer:
         self._room: int | None = None  # words that a request may have
         self._unsupported: tuple[str, ...] = ()  # parameters
         self._last_prompt: dict[str, list[str]] = {}
+        self._prefixes: set[tuple[str, str]] = set()  # by model, where a protocol marks what is cached
         self._loop = asyncio.new_event_loop()
         self._runner, self.port = self._loop.run_until_complete(self._listen(port))
         self._thread = threading.Thread(target=self._loop.run_forever, name="fake-server", daemon=True)
@@ -218,10 +219,25 @@ class FakeServer:
         self.answered += 1
         self.tokens += sent + made
         self.bodies[canonical_json(body)] += 1
-        known = takewhile(lambda pair: pair[0] == pair[1], zip(self._last_prompt.get(model, []), prompt, strict=False))
-        cached = sum(1 for _ in known)
-        self._last_prompt[model] = prompt
-        return protocol.reply(Reply(self.answered, model, text, sent, made, cached, cut, tokens))
+        cached, written = self._cache(model, messages, prompt, protocol.marked(body))
+        return protocol.reply(Reply(self.answered, model, text, sent, made, cached, cut, tokens, written))
+
+    def _cache(self, model: str, messages: Messages, prompt: list[str], marked: int | None) -> tuple[int, int]:
+        """Return how many tokens are read from the cache, and how many written into it.
+
+        Where a protocol has marks, the first `marked` messages are cached as a whole, and nothing else.
+        """
+        if marked is None:
+            last = self._last_prompt.get(model, [])
+            self._last_prompt[model] = prompt
+            return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(last, prompt, strict=False))), 0
+        prefix = "\n".join(f"{one['role']}: {text_of(one)}" for one in messages[:marked])
+        count = len(prefix.split())
+        if (model, prefix) in self._prefixes:
+            return count, 0
+        if count:
+            self._prefixes.add((model, prefix))
+        return 0, count
 
     def _write(
         self, protocol: Protocol, body: dict[str, Any], messages: Messages

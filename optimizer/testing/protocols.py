@@ -44,7 +44,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What is answered to one request; tokens are words, the first `cached` of them known.
+    """What is answered to one request; tokens are words, the first `cached` of them known, or else `written`.
 
     `cut` tells that the answer ended at its limit of tokens. `tokens` are there where log-probabilities were asked for,
     and the model has them.
@@ -58,6 +58,7 @@ class Reply:
     cached: int
     cut: bool = False
     tokens: tuple[Token, ...] | None = None
+    written: int = 0
 
 
 class OpenAI:
@@ -108,6 +109,11 @@ class OpenAI:
         return _flaw_of_logprobs(body) or _flaw_of_bias(body.get("logit_bias"))
 
     @staticmethod
+    def marked(body: Mapping[str, Any]) -> int | None:
+        """Return None: whatever is like the last request is cached, without a mark."""
+        return None
+
+    @staticmethod
     def sampling(body: Mapping[str, Any]) -> Sampling:
         """Return what a request, which was not refused, asks of a model with log-probabilities."""
         bias = {int(number): float(value) for number, value in (body.get("logit_bias") or {}).items()}
@@ -125,7 +131,7 @@ class Anthropic:
 
     @staticmethod
     def reply(reply: Reply) -> dict[str, Any]:
-        """Return the body of a message; its input tokens are those that were not cached."""
+        """Return the body of a message; its input tokens are those that the cache has nothing to do with."""
         return {
             "id": f"msg_{reply.number}",
             "type": "message",
@@ -135,9 +141,9 @@ class Anthropic:
             "stop_reason": "max_tokens" if reply.cut else "end_turn",
             "stop_sequence": None,
             "usage": {
-                "input_tokens": reply.sent - reply.cached,
+                "input_tokens": reply.sent - reply.cached - reply.written,
                 "cache_read_input_tokens": reply.cached,
-                "cache_creation_input_tokens": 0,
+                "cache_creation_input_tokens": reply.written,
                 "output_tokens": reply.made,
             },
         }
@@ -158,6 +164,13 @@ class Anthropic:
         return None
 
     @staticmethod
+    def marked(body: Mapping[str, Any]) -> int | None:
+        """Return how many of the messages, the system prompt first, are to be cached: up to the last cache_control."""
+        blocks = [one.get("content") for one in Anthropic.messages(body)]
+        marks = [at for at, content in enumerate(blocks) if isinstance(content, list) and _is_marked(content)]
+        return max(marks, default=-1) + 1
+
+    @staticmethod
     def sampling(body: Mapping[str, Any]) -> Sampling:
         """Return that nothing is asked: this protocol has neither log-probabilities nor biases."""
         return Sampling()
@@ -173,6 +186,10 @@ def text_of(message: Mapping[str, Any]) -> str:
     if isinstance(content, str):
         return content
     return "".join(str(part.get("text", "")) for part in content)
+
+
+def _is_marked(content: Sequence[Mapping[str, Any]]) -> bool:
+    return any("cache_control" in block for block in content)
 
 
 def _entry(token: Token) -> dict[str, Any]:

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +12,11 @@ from dspy.lm15 import CacheConfig, Config, Message, Request
 from hypothesis import given
 from hypothesis import strategies as st
 
+from optimizer.config.schema import BudgetConfig, Failures
+from optimizer.door.budget import Budget
+from optimizer.door.door import Door
+from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.spend import usage_by_role
 from optimizer.models.caching import LIFETIME, REMEMBERED, SHORTEST, CacheMarks
 from optimizer.models.dialects import dialect
 from optimizer.models.prices import Price, metered
@@ -22,7 +30,7 @@ DEMOS = (Message.user("a"), Message.assistant("b"))
 
 
 def request(question: str, system: str = LONG, demos: tuple[Message, ...] = DEMOS, **config: Any) -> Request:
-    return Request("m", (*demos, Message.user(question)), system=system, config=Config(max_tokens=5, **config))
+    return Request("m", (*demos, Message.user(question)), system=system, config=Config(**{"max_tokens": 5, **config}))
 
 
 def test_what_comes_again_is_marked_and_what_comes_once_is_not() -> None:
@@ -109,3 +117,29 @@ def test_what_is_written_and_read_costs_what_the_provider_says(written: int, rea
     used = metered(answer.usage, "anthropic/claude-haiku-4-5", price, Usage())
     assert used.usd == pytest.approx(by_hand / 1e6)
     assert used.input_tokens == 50 + written + read
+
+
+@pytest.mark.parametrize("cached", [True, False])
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_twenty_calls_cost_the_sum_by_hand(tmp_path: Path, provider: str, cached: bool) -> None:
+    """Ten of each of two prompts, one after the other, whose prefix is long enough to be cached, or is not."""
+    rule = "word " * (700 if cached else 7)
+    with FakeServer(lambda messages: "fine indeed") as server, closing(Ledger(tmp_path / "ledger.db")) as ledger:
+        base = server.url if provider == "anthropic" else server.api_base
+        endpoint = Endpoint(f"{provider}/m", "m", base, "none")
+        price = Price(1e-6, 5e-6, cached=1e-7, written=1.25e-6)
+        budget = Budget(BudgetConfig(), ledger.clock.now, time.time)
+        with closing(Door(ledger, budget, {"task": endpoint}, {"task": price}, Failures())) as door:
+            for number in range(20):
+                asked = request(f"question {number}", f"{rule} {number // 10}", max_tokens=9)
+                door.submit("task", asked).result()
+        spent = usage_by_role(ledger, "search")["task"]
+    system, demos, question = 1 + len(rule.split()) + 1, 2 + 2, 3  # in words, each with its role before it
+    plain = 20 * (system + demos + question)
+    if provider == "openai":  # whatever is like the last request: all but the number, or but the two numbers
+        read, written = 2 * 9 * (system + demos + question - 1) + system - 1, 0
+    else:  # each prefix: the first call plain, the second writes it, the others read it
+        read, written = (2 * 8 * (system + demos), 2 * (system + demos)) if cached else (0, 0)
+    by_hand = (plain - read - written) * 1.0 + read * 0.1 + written * 1.25 + 20 * 2 * 5.0
+    assert (spent.calls, spent.input_tokens, spent.cached_input_tokens) == (20, plain, read)
+    assert spent.usd == pytest.approx(by_hand / 1e6)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
-from optimizer.cli.arguments import JSON, RUN_DIR, SET, TASK_FOLDER
+from optimizer.cli.arguments import JSON, RUN_DIR, RUN_FOLDER, SET, TASK_FOLDER
 from optimizer.cli.help import Command
 from optimizer.cli.text import echo
 
@@ -18,14 +20,38 @@ GROUPS = {
     "Output": ("--json",),
 }
 
+TUNE_GROUPS = {
+    "What people scored": GROUPS["What people scored"],
+    "Who judges": ("--config", "--set", "--model", "--api-base"),
+    "The run": ("--run-dir", "--out"),
+    "Output": ("--quiet", "--json"),
+}
+_SCORED = (
+    click.option("--data", metavar="FILE", help="Inputs, answers and scores; default: the task's own data file."),
+    click.option("--scores", metavar="COLUMN", help="People's scores; default: columns named as the criteria."),
+    click.option("--answer", "answers", multiple=True, metavar="COLUMN", help="The answers; OUTPUT=COLUMN if several."),
+    click.option("--config", metavar="FILE", help="The run's YAML, which names the judge."),
+    SET,
+    click.option("--model", metavar="NAME", help="The judge, in the place of the config's."),
+    click.option("--api-base", metavar="URL", help="The endpoint of --model."),
+)
 
-@click.group(short_help="Check a task's judge, and a run's verdict, against people.")
+
+def _scored(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say what people scored, and who judges."""
+    for option in reversed(_SCORED):
+        command = option(command)
+    return command
+
+
+@click.group(short_help="Check and tune a task's judge, and check a run's verdict, against people.")
 def judge() -> None:
-    """Check a task's judge against people, and a run's verdict.
+    """Check and tune a task's judge against people, and check a run's verdict.
 
     \b
     Example:
       metier judge check tasks/summary --scores rating --answer summary_of_today --model openai/gpt-4.1-mini
+      metier judge tune tasks/summary --answer summary_of_today --model openai/gpt-4.1-mini --set budget.calls=600
       metier judge sample runs/mine --out rate.csv
       metier judge verdict runs/mine --scores rate.csv
     """
@@ -33,13 +59,7 @@ def judge() -> None:
 
 @judge.command(cls=Command, groups=GROUPS, short_help="Say how far a judge agrees with people.")
 @click.argument("path", metavar="TASK", type=TASK_FOLDER)
-@click.option("--data", metavar="FILE", help="Inputs, answers and scores; default: the task's own data file.")
-@click.option("--scores", metavar="COLUMN", help="People's scores; default: columns named as the criteria.")
-@click.option("--answer", "answers", multiple=True, metavar="COLUMN", help="The answers; OUTPUT=COLUMN if several.")
-@click.option("--config", metavar="FILE", help="The run's YAML, which names the judge.")
-@SET
-@click.option("--model", metavar="NAME", help="The judge, in the place of the config's.")
-@click.option("--api-base", metavar="URL", help="The endpoint of --model.")
+@_scored
 @click.option("--again", type=click.IntRange(min=0), default=30, show_default=True, help="Answers to ask about twice.")
 @JSON
 def check(
@@ -83,6 +103,56 @@ def check(
     else:
         echo(f"{found.text()}\nkept in {kept}")
     click.get_current_context().exit(1 if found.refused else 0)
+
+
+@judge.command(cls=Command, groups=TUNE_GROUPS, short_help="Optimize the judge's own prompt.")
+@click.argument("path", metavar="TASK", type=TASK_FOLDER)
+@_scored
+@click.option("--run-dir", metavar="DIR", type=RUN_FOLDER, help="Where the run's files go; a run in it goes on.")
+@click.option("--out", metavar="FILE", help="The tuned prompt; default: judge/best.json in the task's folder.")
+@click.option("--quiet", is_flag=True, help="Print the result only.")
+@JSON
+def tune(
+    path: str,
+    data: str | None,
+    scores: str | None,
+    answers: tuple[str, ...],
+    config: str | None,
+    overrides: tuple[str, ...],
+    model: str | None,
+    api_base: str | None,
+    run_dir: str | None,
+    out: str | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Optimize the prompt by which the judge of TASK grades, against people's grades. Exit code 1: it did not help.
+
+    It is a run like any other: grade an answer by one criterion as people did. Answers that the search does not see
+    say whether the tuned judge agrees better with people. Only then its prompt is written, for the task's metric to
+    name: {name: judge, prompt: judge/best.json, …}.
+
+    \b
+    Examples:
+      metier judge tune tasks/summary --answer summary_of_today --config run.yaml --set budget.calls=600
+      metier judge tune tasks/summary --data rated.csv --answer said --model local/qwen2.5-coder-1.5b
+    """
+    from optimizer.cli.live import make_watcher
+    from optimizer.job.judge_input import judge_config, read_scored
+    from optimizer.job.judge_tune import FILE, tune_judge
+    from optimizer.task.load import find_task, load_task
+
+    file = find_task(path)
+    settings = judge_config(file, config, overrides, model, api_base)
+    task = load_task(file)
+    scored = read_scored(task, file, data, scores, answers)
+    watcher = make_watcher(quiet or as_json)
+    try:
+        found = tune_judge(settings, task, scored, file.parent / FILE if out is None else Path(out), run_dir, watcher)
+    finally:
+        watcher.end()
+    echo(json.dumps(found.to_json(), ensure_ascii=False, indent=2) if as_json else f"\n{found.text()}", whole=True)
+    click.get_current_context().exit(1 if found.kept is None else 0)
 
 
 @judge.command(

@@ -9,6 +9,7 @@ from dspy.utils.exceptions import AdapterParseError, LMError
 
 from optimizer.door.failures import metier_error_in
 from optimizer.prompt.formats.plain import TurnsAdapter
+from optimizer.task.metrics.tuned import GRADE, REQUEST
 
 
 class Judge:
@@ -30,3 +31,21 @@ class Judge:
         except LMError as problem:
             raise metier_error_in(problem) or problem from None
         return str(prediction.reply)
+
+
+class TunedJudge:
+    """Asks an LM of the door's for one grade by a tuned prompt; see `optimizer.task.metrics.tuned.AskGrade`."""
+
+    def __init__(self, lm: dspy.LM, program: dspy.Module) -> None:
+        self._lm, self._program = lm, program
+
+    async def __call__(self, request: str) -> str:
+        """Return the grade, or the words in which there is none; raises CallError, and what ends a run."""
+        try:
+            with dspy.context(lm=self._lm, disable_history=True, trace=None):
+                prediction = await self._program.acall(**{REQUEST: request})
+        except AdapterParseError as problem:
+            return problem.lm_response or ""
+        except LMError as problem:
+            raise metier_error_in(problem) or problem from None
+        return str(prediction[GRADE])

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from optimizer.config.schema import RunConfig
+from typing import TYPE_CHECKING
+
+from optimizer.config.schema import ModelConfig, RunConfig
 from optimizer.door.door import Door
 from optimizer.door.engine import language_model
 from optimizer.errors import ConfigError
-from optimizer.evaluate.judging import Judge
+from optimizer.evaluate.judging import Judge, TunedJudge
 from optimizer.models.fleet import Fleet
+from optimizer.models.providers import Endpoint
+from optimizer.prompt.saved import parse_prompt
 from optimizer.task.metrics.judge import JudgeMetric
+from optimizer.task.metrics.tuned import TunedPrompt
 from optimizer.task.task import Task
+
+if TYPE_CHECKING:
+    import dspy
 
 NO_MODEL = "the task's metric is judge, and no model is named to ask"
 NO_METRIC = "a judge is named, and the task's metric asks none, so it would never be called"
@@ -44,7 +52,15 @@ def with_judge(task: Task, config: RunConfig, door: Door, models: Fleet) -> Task
     if asked.max_tokens is None and not endpoint.reasons:
         asked = asked.model_copy(update={"max_tokens": metric.reply_tokens})
     lm = language_model(door, "judge", endpoint, asked)
-    return task.changed(metric=metric.bound(asked.model, Judge(lm)))
+    tuned = None if metric.tuned is None else TunedJudge(lm, _tuned_program(metric.tuned, asked, endpoint))
+    return task.changed(metric=metric.bound(asked.model, Judge(lm), tuned))
+
+
+def _tuned_program(tuned: TunedPrompt, asked: ModelConfig, endpoint: Endpoint) -> dspy.Module:
+    """Return what grades by a tuned prompt; raises TaskError where it is calibrated for another model than is asked."""
+    saved = parse_prompt(tuned.text, str(tuned.path)).answered_by(asked)
+    saved.check_file(endpoint.sha256)
+    return saved.program
 
 
 def judge_notes(task: Task) -> list[str]:

@@ -82,6 +82,11 @@ def check_judge(
         raise ConfigError(f"{task.name}: its metric is {task.metric.name}", "Only a judge is checked.")
     if model is None:
         raise ConfigError(f"{task.name}: {NO_MODEL}", "Name one: --model openai/gpt-4.1-mini, or a config that does.")
+    if metric.tuned is not None:
+        held_out = [answer for answer in answers if answer.example.id not in metric.tuned.tuned_on]
+        if len(held_out) < len(answers):
+            say(f"{len(answers) - len(held_out)} answers are left out: the judge's prompt was tuned on their inputs")
+        answers = held_out
     if len(answers) < LEAST:
         raise ConfigError(f"{len(answers)} answers have a score of people's", f"Give {LEAST} at least; 100 tell much.")
     if len({answer.score for answer in answers}) == 1:
@@ -100,17 +105,17 @@ async def _check(
     again: int,
     say: Say,
 ) -> Checked:
-    with _judge(config, task, say=say) as (asked, endpoints):
+    with asked_judge(config, task, say=say) as (asked, endpoints):
         say(f"Asking {model.model} about {len(answers)} answers …")
-        grades = await _graded(asked, answers)
+        grades = await graded_answers(asked, answers)
         graded = [(answer, grade) for answer, grade in zip(answers, grades, strict=True) if isinstance(grade, Grade)]
         failures = [grade for grade in grades if isinstance(grade, CallError)]
         if len(failures) > MOST_FAILED * len(answers) or len(graded) < LEAST:
             what = f"the judge gave no grade for {len(failures)} of {len(answers)} answers ({failures[0].what})"
             raise StoppedByFailures(what, "Mend the cause, or name another judge, then check it again.")
         # The door gives the answer that it has to an equal request: only in another ledger the model is asked again.
-        with _judge(config, task, endpoints) as (repeated, _):
-            second = await _graded(repeated, [answer for answer, _ in graded[:again]])
+        with asked_judge(config, task, endpoints) as (repeated, _):
+            second = await graded_answers(repeated, [answer for answer, _ in graded[:again]])
     pairs = zip((grade for _, grade in graded), second, strict=False)
     equal = [first.parts == other.parts for first, other in pairs if isinstance(other, Grade)]
     record = _record(task, model.model, metric, graded, equal, len(failures))
@@ -118,7 +123,7 @@ async def _check(
 
 
 @contextmanager
-def _judge(
+def asked_judge(
     config: RunConfig, task: Task, endpoints: Mapping[ModelKey, Endpoint] | None = None, say: Say = lambda text: None
 ) -> Iterator[tuple[JudgeMetric, Mapping[ModelKey, Endpoint]]]:
     """Open a ledger of its own and yield the metric that asks through it; the judge is the only model that is started.
@@ -142,7 +147,9 @@ def _judge(
         yield metric, fleet.endpoints
 
 
-async def _graded(metric: JudgeMetric, answers: Sequence[ScoredAnswer]) -> list[Grade | CallError]:
+async def graded_answers(metric: JudgeMetric, answers: Sequence[ScoredAnswer]) -> list[Grade | CallError]:
+    """Return a judge's grade of each answer, or why there is none; raises ConfigError where the budget ends."""
+
     async def one(answer: ScoredAnswer) -> Grade | CallError:
         tag_of_call.set(CallTag("judge", "test", example=answer.example.id))
         try:

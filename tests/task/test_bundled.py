@@ -18,8 +18,11 @@ import pytest
 from docs.workshop import parse
 from support.jobs import ROOT
 
+from optimizer.job.judge_input import read_scored
 from optimizer.task.load import load_task
+from optimizer.task.metrics.judge import JudgeMetric
 from optimizer.task.task import Task
+from optimizer.task.tuning import tuning_task
 from optimizer.types import Example
 
 BUNDLED = ROOT / "tasks"
@@ -260,3 +263,22 @@ def test_french_texts_have_a_summary_of_one_sentence_and_two_metrics() -> None:
     assert (task.metric.name, judged.metric.name) == ("chrf", "judge")
     example = task.test[0]
     assert task.metric(example, dict(example.outputs))[0] == 1.0
+
+
+def test_a_hundred_and_twenty_answers_are_graded_by_each_criterion() -> None:
+    folder = BUNDLED / "policy_answers"
+    task = load_task(folder / "judge.yaml")
+    assert isinstance(task.metric, JudgeMetric)
+    asked = {(example.inputs["policy"], example.inputs["question"]): example for example in examples_of(task)}
+    rows = rows_of(folder / "scored.jsonl")
+    assert len({row["reply"] for row in rows}) == len(rows) == 120
+    assert {asked[row["policy"], row["question"]].outputs["answer"] == row["answer"] for row in rows} == {True}
+    assert len({(row["policy"], row["question"]) for row in rows}) == len(asked)
+    for name, criterion in task.metric.criteria.items():
+        assert {row[name] for row in rows} == set(criterion.levels)
+    counts = Counter(row["kind"] for row in rows)
+    assert len(counts) == 11
+    assert min(counts.values()) >= 6
+    scored = read_scored(task, folder / "judge.yaml", str(folder / "scored.jsonl"), None, ["reply"])
+    tuning = tuning_task(task, task.metric, scored)
+    assert [len(split) for split in (tuning.task.train, tuning.task.validation, tuning.task.test)] == [144, 108, 108]

@@ -44,6 +44,7 @@ from optimizer.task.metrics.structure import (
     json_parts,
     parts_by_rules,
 )
+from optimizer.task.metrics.tuned import read_tuned
 from optimizer.task.metrics.worst import NAME as WORST
 from optimizer.task.metrics.worst import VERSION as WORST_VERSION
 from optimizer.task.metrics.worst import WorstSliceMetric, WorstSliceOptions
@@ -113,7 +114,7 @@ def build_metric(
             raise TaskError(what, "A function has no options here; write them into its file.")
         return python_metric(str(reference), folder, source)
     if name == JUDGE:
-        return JudgeMetric(validate(JudgeOptions, options, f"{source}: metric {name}", TaskError))
+        return _judge(options, folder, f"{source}: metric {name}")
     if name == SIMILARITY:
         validate(Options, options, f"{source}: metric {name}", TaskError)
         _check_types(name, _TEXTS, outputs, f"{source}: metric")
@@ -170,6 +171,13 @@ def _json_metric(made: FieldMetric, options: JsonOptions, source: str) -> FieldM
         inside=partial(parts_by_rules, options, rules),
         named=tuple(rules),
     )
+
+
+def _judge(options: Mapping[str, Any], folder: Path, source: str) -> JudgeMetric:
+    """Return the metric whose scores a model gives, by its tuned prompt where the options name one."""
+    chosen = validate(JudgeOptions, options, source, TaskError)
+    tuned = None if chosen.prompt is None else read_tuned(folder / chosen.prompt, chosen.named, source)
+    return JudgeMetric(chosen, tuned=tuned)
 
 
 def _composite(options: Mapping[str, Any], outputs: Mapping[str, FieldSpec], source: str) -> CompositeMetric:

@@ -12,6 +12,7 @@ from optimizer.errors import CallError, TaskError
 from optimizer.task.metrics.base import Grade
 from optimizer.task.metrics.own import UNREAD
 from optimizer.task.metrics.rubric import Criterion, JudgeOptions
+from optimizer.task.metrics.tuned import AskGrade, TunedPrompt
 from optimizer.task.metrics.verdicts import (
     Request,
     UnreadableVerdict,
@@ -46,16 +47,20 @@ class JudgeMetric:
 
     The score is the mean of the criteria's grades, each from 0 (the worst of its scale) to 1 (the best), by their
     weights. (G-Eval, Liu et al., arXiv:2303.16634, without its weighting of grades by their probabilities.)
+
+    With a `tuned` prompt the model is asked for one grade in a call, through `ask_grade`, and gives no reasons.
     """
 
     options: JudgeOptions
     model: str | None = None
     ask: Ask | None = field(default=None, compare=False, repr=False)
     name: str = NAME
+    tuned: TunedPrompt | None = None
+    ask_grade: AskGrade | None = field(default=None, compare=False, repr=False)
 
-    def bound(self, model: str, ask: Ask) -> JudgeMetric:
+    def bound(self, model: str, ask: Ask, ask_grade: AskGrade | None = None) -> JudgeMetric:
         """Return this metric with a model to ask."""
-        return replace(self, model=model, ask=ask)
+        return replace(self, model=model, ask=ask, ask_grade=ask_grade)
 
     @property
     def criteria(self) -> Mapping[str, Criterion]:
@@ -65,7 +70,9 @@ class JudgeMetric:
     @cached_property
     def rubric_digest(self) -> str:
         """Digits that change with whatever the judge is asked, its model apart."""
-        return digest([CODE, self.options.model_dump(), templates()])
+        if self.tuned is None:
+            return digest([CODE, self.options.model_dump(exclude={"prompt"}), templates()])
+        return digest([CODE, self.options.model_dump(exclude={"prompt", "each"}), templates(), self.tuned.digest])
 
     @property
     def version(self) -> str:
@@ -94,14 +101,22 @@ class JudgeMetric:
         """
         if answer is None:
             return Grade(*UNREAD, parts=dict.fromkeys(self.criteria, 0.0))
+        if self.tuned is not None:
+            return self._grade(await self._tuned_verdicts(example, answer))
         verdicts: dict[str, Verdict] = {}
         for criteria in self._asked:
             verdicts |= await self._verdicts(criteria, example, answer)
         return self._grade(verdicts)
 
     def requests(self, example: Example, answer: Mapping[str, Any]) -> list[Request]:
-        """Return what the judge is asked in each call of one grade."""
+        """Return what the judge is asked in each call of one grade; of a tuned prompt about that."""
+        if self.tuned is not None:
+            return [Request(self.tuned.messages, [], shown) for shown in self.grading(example, answer)]
         return [self._request(criteria, example, answer) for criteria in self._asked]
+
+    def grading(self, example: Example, answer: Mapping[str, Any]) -> list[str]:
+        """Return the input of a tuned prompt for each criterion."""
+        return [self._request({name: one}, example, answer).shown for name, one in self.criteria.items()]
 
     def _request(self, criteria: Mapping[str, Criterion], example: Example, answer: Mapping[str, Any]) -> Request:
         inputs = example.inputs if self.options.inputs else {}
@@ -109,7 +124,7 @@ class JudgeMetric:
 
     @property
     def _asked(self) -> list[Mapping[str, Criterion]]:
-        if self.options.each:
+        if self.options.each or self.tuned is not None:
             return [{name: criterion} for name, criterion in self.criteria.items()]
         return [self.criteria]
 
@@ -132,6 +147,17 @@ class JudgeMetric:
                 "malformed", f"the judge was asked twice, and its reply cannot be read: {problem}"
             ) from None
 
+    async def _tuned_verdicts(self, example: Example, answer: Mapping[str, Any]) -> dict[str, Verdict]:
+        if self.ask_grade is None:
+            raise TaskError("the metric judge has no model to ask", "Name one: models.judge in the run's YAML.")
+        verdicts = {}
+        for (name, criterion), shown in zip(self.criteria.items(), self.grading(example, answer), strict=True):
+            words = await self.ask_grade(shown)
+            if (level := criterion.level_in(words)) is None:
+                raise CallError("malformed", f"the judge's grade of '{name}' is not {criterion.grades}: {words:.60}")
+            verdicts[name] = Verdict(level, "")
+        return verdicts
+
     def _grade(self, verdicts: Mapping[str, Verdict]) -> Grade:
         parts = {name: criterion.share(verdicts[name].level) for name, criterion in self.criteria.items()}
         weights = {name: criterion.weight for name, criterion in self.criteria.items()}
@@ -141,4 +167,5 @@ class JudgeMetric:
 
     def _remark(self, name: str, verdict: Verdict) -> str:
         levels = self.criteria[name].levels
-        return f"{name}: {levels[verdict.level]} of {levels[-1]}, {verdict.reason}"
+        reason = f", {verdict.reason}" if verdict.reason else f": {self.criteria[name].description}"
+        return f"{name}: {levels[verdict.level]} of {levels[-1]}{reason}"

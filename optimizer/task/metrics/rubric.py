@@ -94,6 +94,7 @@ class JudgeOptions(Strict):
     reference: StrictBool = True
     inputs: StrictBool = True
     each: StrictBool = False
+    prompt: str | None = None
 
     @field_validator("criteria")
     @classmethod

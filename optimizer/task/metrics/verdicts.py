@@ -68,6 +68,12 @@ def complaint(criteria: Criteria, problem: str) -> str:
     return part.render(criteria=criteria, problem=problem).strip()
 
 
+def grading_instruction(reference: bool) -> str:
+    """Return what a judge is told that gives one grade and no reason: a tuned one's prompt begins with it."""
+    (part,) = _parts("judge_grade")
+    return part.render(reference=reference).strip()
+
+
 def templates() -> list[str]:
     """Return the files that `request` and `complaint` fill in, as text."""
     return [_source(name) for name in ("judge", "judge_again")]

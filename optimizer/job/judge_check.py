@@ -17,6 +17,7 @@ from optimizer.door.door import Door, tag_of_call
 from optimizer.errors import BudgetSpent, CallError, ConfigError, StoppedByFailures
 from optimizer.evaluate.concordance import MEASURES, Figure, concordance, constant_share, share
 from optimizer.evaluate.evaluator import wait_for_all
+from optimizer.evaluate.statistics import difference, mean
 from optimizer.job.judge import NO_MODEL, judge_of, with_judge
 from optimizer.job.judge_record import JudgeRecord, as_record
 from optimizer.job.resume import hide_keys
@@ -65,6 +66,8 @@ _WORDS = {
     "bias": "judge − people",
     "length_bias": "bias by length (tau)",
     "repeatability": "equal when asked again",
+    "position_bias": "prefers the first",
+    "same_swapped": "equal when swapped",
 }
 
 
@@ -113,13 +116,27 @@ async def _check(
         if len(failures) > MOST_FAILED * len(answers) or len(graded) < LEAST:
             what = f"the judge gave no grade for {len(failures)} of {len(answers)} answers ({failures[0].what})"
             raise StoppedByFailures(what, "Mend the cause, or name another judge, then check it again.")
+        preferences = await _preferences(asked, [answer for answer, _ in graded])
         # The door gives the answer that it has to an equal request: only in another ledger the model is asked again.
         with asked_judge(config, task, endpoints) as (repeated, _):
             second = await graded_answers(repeated, [answer for answer, _ in graded[:again]])
     pairs = zip((grade for _, grade in graded), second, strict=False)
     equal = [first.parts == other.parts for first, other in pairs if isinstance(other, Grade)]
     record = _record(task, model.model, metric, graded, equal, len(failures))
+    if preferences:
+        first = [value for value, _ in preferences]
+        bias = Figure(mean(first), difference(first, [0.0] * len(first)))
+        swapped = share([same for _, same in preferences])
+        agreement = record.agreement | as_record({"position_bias": bias, "same_swapped": swapped})
+        record = record.model_copy(update={"agreement": agreement})
     return Checked(record, _refusal(config, record))
+
+
+async def _preferences(metric: JudgeMetric, answers: Sequence[ScoredAnswer]) -> list[tuple[float, bool]]:
+    """Return what a judge that compares makes of the order; the door has its replies already, so none is paid."""
+    if not metric.options.pairwise:
+        return []
+    return [await metric.preference(answer.example, answer.answer) for answer in answers]
 
 
 @contextmanager

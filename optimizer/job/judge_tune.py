@@ -92,6 +92,9 @@ def tune_judge(
         raise ConfigError(f"{task.name}: its metric is {task.metric.name}, not judge", "Only a judge is tuned.")
     if model is None:
         raise ConfigError(f"{task.name}: {NO_MODEL}", "Name one: --model openai/gpt-4.1-mini, or a config that does.")
+    if metric.options.pairwise:
+        what = f"{task.name}: its judge compares two answers, and a tuned one grades one"
+        raise ConfigError(what, "Leave pairwise out of the metric to tune it.")
     hide_keys(config)
     tuning = tuning_task(task, metric, answers)
     models = config.models.model_copy(update={"task": model, "judge": None})

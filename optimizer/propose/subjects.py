@@ -46,7 +46,8 @@ def reward_of(metric: Metric) -> str:
         return f"{reward_of(metric.inner)}; of the kinds of inputs, by {metric.options.by}, the worst counts most"
     if isinstance(metric, JudgeMetric):
         criteria = "; ".join(f"{name}: {criterion.description}" for name, criterion in metric.criteria.items())
-        return f"an answer is graded for each of these: {criteria}"
+        done = "compared with the expected one" if metric.options.pairwise else "graded"
+        return f"an answer is {done} for each of these: {criteria}"
     reward, options = REWARDS.get(metric.name, ""), builtin_of(metric) or {}
     if metric.name == "regex" and options.get("pattern") is not None:
         extent = "as a whole" if options["full"] else "in some part"

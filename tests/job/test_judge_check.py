@@ -18,7 +18,7 @@ from optimizer.job.judge_check import Checked, check_judge
 from optimizer.task.load import load_task
 from optimizer.task.scored import ScoredAnswer
 from optimizer.task.task import Task
-from optimizer.testing.fake_server import FakeServer
+from optimizer.testing.fake_server import FakeServer, Messages
 from optimizer.types import Example
 
 Grade = Callable[[dict[str, str]], object]
@@ -148,3 +148,23 @@ def test_a_budget_in_dollars_ends_it(tmp_path: Path) -> None:
         data["budget"]["usd"] = 0.5
         with pytest.raises(ConfigError, match=r"budget\.usd: too little to check the judge"):
             check_judge(RunConfig.model_validate(data), task, answers())
+
+
+def test_a_judge_that_prefers_a_place_is_seen_through(tmp_path: Path) -> None:
+    """One that always names the first answer finds all answers equal, and the check says so."""
+    pairs = {"name": "judge", "criteria": {"right": "It is right."}, "pairwise": True}
+
+    def first(messages: Messages) -> str:
+        return "right reason: It is so.\nright grade: first"
+
+    with FakeServer(first) as server:
+        task = load_task(make_task(tmp_path / "task", metric=pairs))
+        config = RunConfig.model_validate(
+            {"task": "t", "models": {"judge": "openai/judge", "api_base": server.api_base, "concurrency": 8}}
+        )
+        checked = check_judge(config, task, answers(20), again=0)
+        assert server.count == 10 + 2 * 10  # beside itself an answer is asked about once
+    figures = checked.record.agreement
+    assert (figures["position_bias"].value, figures["same_swapped"].value) == (0.5, 0.0)
+    assert "prefers the first     0.50" in checked.text()
+    assert checked.refused

@@ -11,12 +11,14 @@ from typing import Any, Protocol
 from optimizer.errors import CallError, TaskError
 from optimizer.task.metrics.base import Grade
 from optimizer.task.metrics.own import UNREAD
+from optimizer.task.metrics.pairwise import pairwise_grade, preference
 from optimizer.task.metrics.rubric import Criterion, JudgeOptions
 from optimizer.task.metrics.tuned import AskGrade, TunedPrompt
 from optimizer.task.metrics.verdicts import (
     Request,
     UnreadableVerdict,
     Verdict,
+    comparison,
     complaint,
     read_verdicts,
     request,
@@ -49,6 +51,9 @@ class JudgeMetric:
     weights. (G-Eval, Liu et al., arXiv:2303.16634, without its weighting of grades by their probabilities.)
 
     With a `tuned` prompt the model is asked for one grade in a call, through `ask_grade`, and gives no reasons.
+
+    With `options.pairwise` the answer is compared with the expected one, in both orders, as judges prefer one of two
+    places (Wang et al., arXiv:2305.17926): see `pairwise_grade`.
     """
 
     options: JudgeOptions
@@ -70,9 +75,9 @@ class JudgeMetric:
     @cached_property
     def rubric_digest(self) -> str:
         """Digits that change with whatever the judge is asked, its model apart."""
-        if self.tuned is None:
-            return digest([CODE, self.options.model_dump(exclude={"prompt"}), templates()])
-        return digest([CODE, self.options.model_dump(exclude={"prompt", "each"}), templates(), self.tuned.digest])
+        said = self.options.model_dump(exclude={"prompt", "pairwise"})
+        tuned = [] if self.tuned is None else [self.tuned.digest]
+        return digest([CODE, said, templates(self.options.pairwise), *tuned])
 
     @property
     def version(self) -> str:
@@ -82,7 +87,7 @@ class JudgeMetric:
     @property
     def calls(self) -> int:
         """How many calls one grade takes, if each reply can be read."""
-        return len(self._asked)
+        return len(self._asked) * (2 if self.options.pairwise else 1)
 
     @property
     def reply_tokens(self) -> int:
@@ -103,15 +108,26 @@ class JudgeMetric:
             return Grade(*UNREAD, parts=dict.fromkeys(self.criteria, 0.0))
         if self.tuned is not None:
             return self._grade(await self._tuned_verdicts(example, answer))
+        if self.options.pairwise:
+            return pairwise_grade(self.criteria, *await self._both_orders(example, answer))
         verdicts: dict[str, Verdict] = {}
         for criteria in self._asked:
-            verdicts |= await self._verdicts(criteria, example, answer)
+            verdicts |= await self._verdicts(criteria, self._request(criteria, example, answer))
         return self._grade(verdicts)
+
+    async def preference(self, example: Example, answer: Mapping[str, Any]) -> tuple[float, bool]:
+        """Return how far the judge prefers what it is shown first, and whether both orders give the same verdicts.
+
+        The preference is from −0.5, always the second, to 0.5. It asks what `grade` asks; see there for errors.
+        """
+        return preference(self.criteria, *await self._both_orders(example, answer))
 
     def requests(self, example: Example, answer: Mapping[str, Any]) -> list[Request]:
         """Return what the judge is asked in each call of one grade; of a tuned prompt about that."""
         if self.tuned is not None:
             return [Request(self.tuned.messages, [], shown) for shown in self.grading(example, answer)]
+        if self.options.pairwise:
+            return [one for criteria in self._asked for one in self._comparisons(criteria, example, answer)]
         return [self._request(criteria, example, answer) for criteria in self._asked]
 
     def grading(self, example: Example, answer: Mapping[str, Any]) -> list[str]:
@@ -124,16 +140,33 @@ class JudgeMetric:
 
     @property
     def _asked(self) -> list[Mapping[str, Criterion]]:
+        criteria = self.options.preferences if self.options.pairwise else self.criteria
         if self.options.each or self.tuned is not None:
-            return [{name: criterion} for name, criterion in self.criteria.items()]
-        return [self.criteria]
+            return [{name: criterion} for name, criterion in criteria.items()]
+        return [criteria]
 
-    async def _verdicts(
+    def _comparisons(
         self, criteria: Mapping[str, Criterion], example: Example, answer: Mapping[str, Any]
-    ) -> dict[str, Verdict]:
+    ) -> tuple[Request, Request]:
+        """Return what is asked with the answer before the expected one, and behind it."""
+        inputs = example.inputs if self.options.inputs else {}
+        expected = example.outputs
+        return comparison(criteria, inputs, answer, expected), comparison(criteria, inputs, expected, answer)
+
+    async def _both_orders(
+        self, example: Example, answer: Mapping[str, Any]
+    ) -> tuple[dict[str, Verdict], dict[str, Verdict]]:
+        """Return the verdicts with the answer before the expected one, and behind it; they are about what is first."""
+        ahead: dict[str, Verdict] = {}
+        behind: dict[str, Verdict] = {}
+        for criteria in self._asked:
+            for verdicts, asked in zip((ahead, behind), self._comparisons(criteria, example, answer), strict=True):
+                verdicts.update(await self._verdicts(criteria, asked))
+        return ahead, behind
+
+    async def _verdicts(self, criteria: Mapping[str, Criterion], asked: Request) -> dict[str, Verdict]:
         if self.ask is None:
             raise TaskError("the metric judge has no model to ask", "Name one: models.judge in the run's YAML.")
-        asked = self._request(criteria, example, answer)
         reply = await self.ask(asked.told, asked.turns, asked.shown)
         try:
             return read_verdicts(criteria, reply)

@@ -13,6 +13,8 @@ from optimizer.task.metrics.match import named_labels
 from optimizer.task.text import fold
 
 MOST_CRITERIA, MOST_LEVELS = 20, 101
+# What an answer is beside the expected one, and which of two is better; from the worst to the best for the first.
+COMPARED, PREFERRED = ("worse", "equal", "better"), ("second", "equal", "first")
 _NAME = re.compile(r"[^\W\d_][\w -]{0,38}\w")
 # Words around a number that say no other number: 4, <4>, **4**, 4/5, 4 out of 5, 4 (good).
 _NUMBER = re.compile(r"[^\w.+-]*(?P<number>[+-]?[0-9]+)(?:\.0+)?(?:\s*(?:/|out of|of)\s*(?P<most>[0-9]+))?(?P<rest>.*)")
@@ -86,6 +88,17 @@ class Criterion(Strict):
         return self.levels.index(number) if number in self.levels else None
 
 
+class Preference(Criterion):
+    """One thing by which two answers are compared."""
+
+    scale: tuple[int, int] | tuple[str, ...] = PREFERRED
+
+    @property
+    def grades(self) -> str:
+        """The scale in words, for whoever compares."""
+        return "first, equal or second"
+
+
 class JudgeOptions(Strict):
     """What a judge grades, and what it is shown for it."""
 
@@ -95,6 +108,7 @@ class JudgeOptions(Strict):
     inputs: StrictBool = True
     each: StrictBool = False
     prompt: str | None = None
+    pairwise: StrictBool = False
 
     @field_validator("criteria")
     @classmethod
@@ -117,11 +131,32 @@ class JudgeOptions(Strict):
             raise ValueError("a text of the rubric is empty; remove it")
         return self
 
+    @model_validator(mode="after")
+    def _can_be_compared(self) -> JudgeOptions:
+        if not self.pairwise:
+            return self
+        if not self.reference:
+            raise ValueError("pairwise compares with the expected answer, so reference cannot be false")
+        if self.prompt is not None:
+            raise ValueError("a tuned prompt grades one answer, and pairwise compares two; leave one of them out")
+        for name, criterion in self.criteria.items():
+            if "scale" in criterion.model_fields_set:
+                raise ValueError(f"{name} has a scale, and pairwise has its own: {', '.join(COMPARED)}; leave it out")
+        return self
+
     @property
     def named(self) -> Mapping[str, Criterion]:
         """The criteria by their names; the texts of a plain rubric are point_1, point_2 and so on."""
         points = {f"point_{number}": Criterion(description=text) for number, text in enumerate(self.rubric, 1)}
-        return self.criteria or points
+        named = self.criteria or points
+        if not self.pairwise:
+            return named
+        return {name: criterion.model_copy(update={"scale": COMPARED}) for name, criterion in named.items()}
+
+    @property
+    def preferences(self) -> Mapping[str, Criterion]:
+        """The criteria as they are asked about two answers."""
+        return {name: Preference(description=one.description, weight=one.weight) for name, one in self.named.items()}
 
 
 def bare_name(name: str) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PROMPTS = Path(__file__).parent / "prompts"
 Criteria = Mapping[str, Criterion]
 # A tag of ours, however it is spaced: what stands in the data must neither close nor open one.
-_TAG = re.compile(r"<(?=\s*/?\s*(?:input|expected|answer)\b)", re.IGNORECASE)
+_TAG = re.compile(r"<(?=\s*/?\s*(?:input|expected|answer|first|second)\b)", re.IGNORECASE)
 _LINE = re.compile(r"^(?P<name>.*?)\b(?P<what>reason|grade)\b[\s*_`]*:(?P<text>.*)$", re.IGNORECASE)
 _BULLET = re.compile(r"^[\W_]*(?:[0-9]+[.)]\s+)?")
 _SHOWN = 120
@@ -57,9 +57,14 @@ def request(
 
     Without `inputs` or a `reference` nothing is said of them.
     """
-    shown = {"criteria": criteria, "inputs": inputs, "reference": reference, "answer": answer}
-    told, *turns, asked = (part.render(shown).strip() for part in _parts("judge"))
-    return Request(told, list(zip(turns[::2], turns[1::2], strict=True)), asked)
+    return _filled("judge", {"criteria": criteria, "inputs": inputs, "reference": reference, "answer": answer})
+
+
+def comparison(
+    criteria: Criteria, inputs: Mapping[str, Any], first: Mapping[str, Any], second: Mapping[str, Any]
+) -> Request:
+    """Return what a judge is asked about two answers, in the order in which they are shown."""
+    return _filled("judge_pair", {"criteria": criteria, "inputs": inputs, "first": first, "second": second})
 
 
 def complaint(criteria: Criteria, problem: str) -> str:
@@ -74,9 +79,9 @@ def grading_instruction(reference: bool) -> str:
     return part.render(reference=reference).strip()
 
 
-def templates() -> list[str]:
-    """Return the files that `request` and `complaint` fill in, as text."""
-    return [_source(name) for name in ("judge", "judge_again")]
+def templates(pairwise: bool = False) -> list[str]:
+    """Return the files that `request`, or `comparison`, and `complaint` fill in, as text."""
+    return [_source(name) for name in ("judge_pair" if pairwise else "judge", "judge_again")]
 
 
 def as_data(value: Any) -> str:
@@ -133,6 +138,11 @@ def _reason(name: str, written: list[str]) -> str:
     if not re.search(r"\w", reason):
         raise UnreadableVerdict(f"the line '{name} reason: …' is missing")
     return reason
+
+
+def _filled(name: str, shown: Mapping[str, Any]) -> Request:
+    told, *turns, asked = (part.render(shown).strip() for part in _parts(name))
+    return Request(told, list(zip(turns[::2], turns[1::2], strict=True)), asked)
 
 
 def _source(name: str) -> str:

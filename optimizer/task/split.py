@@ -60,26 +60,26 @@ def make_splits(
     """
     notes: list[str] = []
     problems = Problems() if problems is None else problems
-    _add_twins(parts, problems)
+    add_twins(parts, problems)
     problems.refuse()
     keyed = {
         name: list(zip(part, (keys or {}).get(name, [""] * len(part)), strict=True)) for name, part in parts.items()
     }
     if "all" in parts:
         shares = (spec.train, spec.validation, spec.test)
-        cuts = dict(zip(_NAMES, _cut(keyed["all"], shares, spec, outputs, label, notes), strict=True))
+        cuts = dict(zip(_NAMES, cut_keyed(keyed["all"], shares, spec, outputs, label, notes), strict=True))
     elif "validation" in parts:
         cuts = {name: keyed[name] for name in _NAMES}
     else:
         train = _without_copies(keyed["train"], notes)
         whole = spec.train + spec.validation
-        train, validation = _cut(train, (spec.train / whole, spec.validation / whole), spec, outputs, label, notes)
+        train, validation = cut_keyed(train, (spec.train / whole, spec.validation / whole), spec, outputs, label, notes)
         notes.append(f"validation: {len(validation)} examples cut from train, which keeps {len(train)}")
         cuts = {"train": train, "validation": validation, "test": keyed["test"]}
     splits = {name: tuple(example for example, _ in pairs) for name, pairs in cuts.items()}
     _check_sizes(splits, sum(len(part) for part in parts.values()), spec, tuple(parts), label)
     if set(parts) == {"train", "test"}:  # contradicting copies in train, of which each may be in another split
-        _add_twins(splits, problems)
+        add_twins(splits, problems)
         problems.refuse()
     if keys is not None:
         _check_keys(cuts, spec)
@@ -132,7 +132,7 @@ def interleaved(examples: Sequence[Example], seed: int, stratum: Stratum) -> lis
     return [example for _, example in sorted(placed, key=lambda pair: pair[0])]
 
 
-def _cut(
+def cut_keyed(
     pairs: Sequence[Keyed],
     shares: Sequence[float],
     spec: SplitSpec,
@@ -194,7 +194,7 @@ def _rounded(number: float) -> int:
     return math.floor(number + 0.5 + _EPSILON)
 
 
-def _add_twins(parts: Mapping[str, Sequence[Example]], problems: Problems) -> None:
+def add_twins(parts: Mapping[str, Sequence[Example]], problems: Problems) -> None:
     """Add to the problems each example of one set that has another's input, and each of a part that has one of another.
 
     Inputs are the same if they are after case, spaces and spelling variants are folded.

@@ -72,7 +72,9 @@ def show(path: str) -> None:
     echo(f"metric: {metric_name(written.metric, path)}\n{_sizes(task)}")
     for name, spec in task.outputs.items():
         if spec.choices:
-            counts = Counter(e.outputs[name] for split in (task.train, task.validation, task.test) for e in split)
+            # With folds an example of the test is one of train or validation, too.
+            examples = {example.id: example for example in (*task.train, *task.validation, *task.test)}
+            counts = Counter(example.outputs[name] for example in examples.values())
             echo(f"labels of {name}: " + ", ".join(f"{label} {counts[label]}" for label in spec.choices))
     example = task.train[0]
     echo(f"example ({example.origin}): {dict(example.inputs)} → {dict(example.outputs)}")
@@ -116,5 +118,7 @@ def _embedder() -> Embed:
 
 
 def _sizes(task: Task) -> str:
+    if task.folds:
+        return f"examples: {len(task.train) + len(task.validation)}, in folds of which {len(task.folds)} are tested"
     sizes = {"train": task.train, "validation": task.validation, "test": task.test}
     return "examples: " + ", ".join(f"{len(split)} {name}" for name, split in sizes.items())

@@ -15,6 +15,7 @@ from optimizer.forecast.forecast import Forecast, Range, Sample, forecast
 from optimizer.forecast.judged import with_judge
 from optimizer.forecast.lengths import EXAMPLES, plan_of, price_in_role
 from optimizer.job.folder import make_run_dir
+from optimizer.job.folds import share_of_budget
 from optimizer.job.judge import refuse_judge
 from optimizer.job.session import Session, open_session
 from optimizer.job.several import refuse_several
@@ -46,6 +47,9 @@ async def _estimate(config: RunConfig, say: Say) -> Forecast:
     task = load_task_of(config)
     refuse_judge(config, task)
     refuse_several(config, task)
+    runs = len(task.folds) + 1
+    if task.folds:
+        config, task = share_of_budget(config, runs), task.folds[0]
     each = calls_each(task)
     refuse_few(config, each)
     schedule = make_schedule(task.validation, config, task.outputs, each, ensemble_size(config, task))
@@ -61,6 +65,8 @@ async def _estimate(config: RunConfig, say: Say) -> Forecast:
         samples = _samples(ledger, priced="task" in session.prices or endpoint.model == "openai/local")
         samples = [with_judge(sample, judge, plan.judging) for sample in samples]
         assumed += _notes(config, plan.written, len(samples))
+        if runs > 1:
+            assumed.append(f"split.folds: this is one of {runs} such runs, with its share of the budget")
         return forecast(plan, samples, config.budget, endpoint.concurrency, assumed)
 
 

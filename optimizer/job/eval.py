@@ -80,10 +80,16 @@ def answers_to(
     """Return a prompt's result on each example of a split, in its order, by its model, started if it is local.
 
     The calls are kept in the ledger of a `folder`, where one is named: whoever was killed pays for none of them again.
-    Raises ConfigError where the task's metric is judge and there is none, or the other way round.
+    Raises ConfigError where the task's metric is judge and there is none, or the other way round, TaskError for the
+    test of a task with folds.
     """
     config = RunConfig(task=task.name, models=Models(task=prompt.model, judge=judge), privacy=prompt.privacy)
     refuse_judge(config, task, "Name one: --judge NAME.", "Leave --judge out.")
+    if task.folds and split == "test":
+        what = f"{task.name}: with split.folds a run searches on all examples in the end, so no test is left"
+        raise TaskError(
+            what, "Give new examples: a task without split.folds. How well the search does, its report says."
+        )
     examples = {"train": task.train, "validation": task.validation, "test": task.test}[split]
     with ExitStack() as stack:
         folder = folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from optimizer.config.schema import RunConfig
 from optimizer.errors import ConfigError
@@ -19,10 +20,16 @@ from optimizer.system.redact import scrub
 from optimizer.task.task import Task
 from optimizer.types import ModelKey, digest
 
+if TYPE_CHECKING:
+    from optimizer.job.folds import Pooled
+
 
 @dataclass(frozen=True)
 class Job:
-    """What a run is made of before anything is paid; `endpoints` are of models that the caller holds in memory."""
+    """What a run is made of before anything is paid; `endpoints` are of models that the caller holds in memory.
+
+    `pooled` are the test answers of the folds, which a run of a task with folds has in the place of a test.
+    """
 
     config: RunConfig
     task: Task
@@ -30,6 +37,7 @@ class Job:
     tracking_uri: str
     watcher: Watcher
     endpoints: Mapping[ModelKey, Endpoint]
+    pooled: Pooled | None = None
 
 
 def make_run_dir(config: RunConfig, task: Task) -> Path:

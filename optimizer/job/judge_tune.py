@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from optimizer.config.schema import RunConfig
-from optimizer.errors import ConfigError, StoppedByFailures, TaskError
+from optimizer.errors import CallError, ConfigError, StoppedByFailures, TaskError
 from optimizer.evaluate.concordance import MEASURES, Figure, concordance
 from optimizer.evaluate.statistics import difference, interval, mean
 from optimizer.job.judge import NO_MODEL, judge_of
@@ -17,11 +18,13 @@ from optimizer.job.judge_check import asked_judge, graded_answers
 from optimizer.job.resume import hide_keys
 from optimizer.job.run import run_config
 from optimizer.job.watcher import Watcher
+from optimizer.ledger.answers import answers_of
+from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import Report
 from optimizer.system.files import write_atomically
 from optimizer.task.metrics.base import Grade
 from optimizer.task.metrics.judge import JudgeMetric
-from optimizer.task.metrics.tuned import TUNED_ON, read_tuned
+from optimizer.task.metrics.tuned import GRADE, REQUEST, TUNED_ON
 from optimizer.task.scored import ScoredAnswer
 from optimizer.task.task import Task
 from optimizer.task.text import parse_json
@@ -103,12 +106,9 @@ def tune_judge(
     own = {"task": tuning.task.name, "models": models, "search": search, "run_dir": run_dir}
     report = run_config(config.model_copy(update=own), watcher, task=tuning.task)
     text = _tuned_text(report.run_dir / "best.json", tuning)
-    watcher.say(f"Asking the judge as it was, and as it is tuned, about {len(tuning.held_out)} held-out answers …")
-    candidate = report.run_dir / "judge-prompt.json"
-    write_atomically(candidate, text)
-    after = replace(metric, tuned=read_tuned(candidate, metric.criteria, task.name))
-    grades = asyncio.run(_both(config, task, after, tuning.held_out))
-    found = _compared(report, model.model, metric, tuning.held_out, grades)
+    watcher.say(f"Asking the judge as it was about {len(tuning.held_out)} held-out answers …")
+    before = asyncio.run(_graded_before(config, task, tuning.held_out))
+    found = _compared(report, model.model, metric, tuning.held_out, before, _graded_after(report, metric, tuning))
     if found.gain.ci95[0] <= 0:
         return found
     try:
@@ -125,16 +125,27 @@ def _tuned_text(best: Path, tuning: Tuning) -> str:
     return json.dumps({**data, TUNED_ON: list(tuning.tuned_on)}, ensure_ascii=False, indent=1) + "\n"
 
 
-async def _both(
-    config: RunConfig, task: Task, after: JudgeMetric, answers: Sequence[ScoredAnswer]
-) -> list[tuple[Grade, Grade] | None]:
-    """Return both judges' grades of each answer, None where one of them gave none."""
-    with (
-        asked_judge(config, task) as (before, endpoints),
-        asked_judge(config, task.changed(metric=after), endpoints) as (tuned, _),
-    ):
-        pairs = zip(await graded_answers(before, answers), await graded_answers(tuned, answers), strict=True)
-        return [(one, two) if isinstance(one, Grade) and isinstance(two, Grade) else None for one, two in pairs]
+async def _graded_before(config: RunConfig, task: Task, answers: Sequence[ScoredAnswer]) -> list[Grade | CallError]:
+    with asked_judge(config, task) as (judge, _):
+        return await graded_answers(judge, answers)
+
+
+def _graded_after(report: Report, metric: JudgeMetric, tuning: Tuning) -> list[Grade | None]:
+    """Return the tuned judge's grade of each held-out answer, None where one of its criteria has none.
+
+    They are the winner's answers in the run's test, which the ledger holds: nothing is asked again.
+    """
+    with closing(Reader(report.run_dir / "ledger.db")) as ledger:
+        said = {one.example: one for one in answers_of(ledger, report.winner.candidate.id, "test")}
+    words = {
+        str(example.inputs[REQUEST]): str(said[example.id].fields.get(GRADE, ""))
+        for example in tuning.task.test
+        if example.id in said
+    }
+    return [
+        metric.grade_of([words.get(request, "") for request in metric.grading(answer.example, answer.answer)])
+        for answer in tuning.held_out
+    ]
 
 
 def _compared(
@@ -142,18 +153,23 @@ def _compared(
     model: str,
     metric: JudgeMetric,
     answers: Sequence[ScoredAnswer],
-    grades: Sequence[tuple[Grade, Grade] | None],
+    before: Sequence[Grade | CallError],
+    after: Sequence[Grade | None],
 ) -> Tuned:
-    rows = [(answer, *pair) for answer, pair in zip(answers, grades, strict=True) if pair is not None]
+    rows = [
+        (answer, one, other)
+        for answer, one, other in zip(answers, before, after, strict=True)
+        if isinstance(one, Grade) and other is not None
+    ]
     if len(rows) < LEAST:
-        what = f"the judge graded {len(rows)} of {len(answers)} held-out answers"
+        what = f"both judges graded {len(rows)} of {len(answers)} held-out answers"
         raise StoppedByFailures(what, "Mend the cause, or name another judge, then tune it again.")
     people = [answer.score for answer, _, _ in rows]
     levels = max(len(criterion.levels) for criterion in metric.criteria.values())
-    before, near_before = _figures([grade.value for _, grade, _ in rows], people, levels)
-    after, near_after = _figures([grade.value for _, _, grade in rows], people, levels)
-    gain = Figure(mean(near_after) - mean(near_before), difference(near_after, near_before))
-    return Tuned(report, model, len(rows), before, after, gain, None)
+    old, near_old = _figures([grade.value for _, grade, _ in rows], people, levels)
+    new, near_new = _figures([grade.value for _, _, grade in rows], people, levels)
+    gain = Figure(mean(near_new) - mean(near_old), difference(near_new, near_old))
+    return Tuned(report, model, len(rows), old, new, gain, None)
 
 
 def _figures(judge: Sequence[float], people: Sequence[float], levels: int) -> tuple[dict[str, Figure], list[float]]:

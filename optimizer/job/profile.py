@@ -99,12 +99,14 @@ def check_task(path: str | Path, embedder: Callable[[], Embed] | None = None) ->
         task, refusal = None, problem
     parts: Mapping[str, Sequence[Example]] = draft.parts.examples
     if task is not None:
-        parts = {"train": task.train, "validation": task.validation, "test": task.test}
+        # With folds all examples are searched on in the end: there are no splits to tell apart.
+        splits = {"train": task.train, "validation": task.validation, "test": task.test}
+        parts = parts if task.folds else splits
     profile = _with_personal_data(profile_of(parts, draft.written.outputs), parts)
     labels = [name for name, spec in draft.written.outputs.items() if has_labels(spec)]
     for name in labels if embedder is not None else ():
         profile = _with_doubts(profile, parts, name, embedder())  # type: ignore[misc]
-    proofs = {} if task is None else {name: proof_of(len(parts[name])) for name in ("validation", "test")}
+    proofs = {} if task is None else {"validation": proof_of(len(task.validation)), "test": proof_of(len(task.test))}
     notes = draft.parts.notes if task is None else (*task.notes, *judge_notes(task))
     return Checked(draft.written.name, task, refusal, notes, profile, proofs)
 

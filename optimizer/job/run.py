@@ -16,6 +16,7 @@ from optimizer.door.budget import refuse_past
 from optimizer.errors import Interrupted, LedgerError, MetierError
 from optimizer.job.finish import finished_report
 from optimizer.job.folder import Job, make_run_dir, mlflow_uri
+from optimizer.job.folds import RunFold, run_folds, share_of_budget
 from optimizer.job.judge import refuse_judge
 from optimizer.job.judge_record import agreement_note
 from optimizer.job.mirror import catch_up
@@ -52,7 +53,13 @@ def run_config(
     LedgerError, StoppedByFailures, Interrupted, InternalError.
     """
     config = config if isinstance(config, RunConfig) else load_config(config)
-    job = _job(config, Logged(watcher or Watcher()), task, endpoints)
+    watcher = watcher or Watcher()
+    job = _job(config, Logged(watcher), task, endpoints)
+
+    def run_fold(fold: Job) -> Report:
+        going_on = {"wait": wait, "accept_changes": accept_changes}
+        return run_config(fold.config, watcher, task=fold.task, endpoints=fold.endpoints, **going_on)
+
     with closing(Ledger(job.run_dir / "ledger.db", wait=wait)) as ledger:
         claim = claim_run(ledger, config, job.task, accept_changes, seed)
         if claim.finished:
@@ -62,6 +69,8 @@ def run_config(
             job = replace(job, task=job.task.changed(notes=(*job.task.notes, note)))
         try:
             with internal_errors(job.run_dir, _go_on(job)):
+                if job.task.folds:
+                    job, claim = _with_folds(job, claim, run_fold)
                 result = _run_to_end(job, ledger, claim)
         except MetierError as problem:
             _keep_why(ledger, problem)
@@ -75,11 +84,21 @@ def _job(config: RunConfig, watcher: Watcher, task: Task | None, endpoints: Mapp
     task = load_task_of(config) if task is None else task
     refuse_judge(config, task)
     refuse_several(config, task)
+    if task.folds:
+        share_of_budget(config, len(task.folds) + 1)
     run_dir = make_run_dir(config, task)
     if not (run_dir / "ledger.db").exists():  # a run that was begun may be resumed after its time
         refuse_past(config.budget, time.time())
     hide_keys(config)
     return Job(config, task, run_dir, mlflow_uri(config, run_dir), watcher, endpoints)
+
+
+def _with_folds(job: Job, claim: Claim, run_fold: RunFold) -> tuple[Job, Claim]:
+    """Run the folds of a job; what is left is its search on all data, with its share of the budget."""
+    runs = len(job.task.folds) + 1
+    job = replace(job, config=share_of_budget(job.config, runs))
+    job = replace(job, pooled=run_folds(job, run_fold))
+    return job, replace(claim, first_config=share_of_budget(claim.first_config, runs))
 
 
 def _run_to_end(job: Job, ledger: Ledger, claim: Claim) -> Report:

@@ -14,6 +14,7 @@ from optimizer.evaluate.precheck import Precheck, precheck
 from optimizer.forecast.lengths import forecast_by_length
 from optimizer.job.finish import finish, limit_key, read_report
 from optimizer.job.folder import Job, models_json
+from optimizer.job.folds import Pooled
 from optimizer.job.mirror import mirrored
 from optimizer.job.notes import Notes, cut_in_search, cut_off, cut_short, missing_answers, refuse_small
 from optimizer.job.readouts import available_readouts, readable
@@ -65,8 +66,11 @@ async def run_stages(job: Job, ledger: Ledger, claim: Claim) -> Report:
                 watcher.say(scrub(f"{role} model: {endpoint.model} at {endpoint.address}"))
         prepared = await prepare(session, claim, schedule, notes, watcher, watch)
         winner = await search(session, prepared, notes, watcher)
-        outcome = await test(session, prepared, winner, notes, watcher)
-        compared = await baselines(session, prepared, outcome, notes, watcher)
+        if job.pooled is None:
+            outcome = await test(session, prepared, winner, notes, watcher)
+            compared = await baselines(session, prepared, outcome, notes, watcher)
+        else:
+            outcome, compared = await pooled_test(job.pooled, prepared, winner, notes), []
         warn(session, winner.candidate, notes)
         result = report(job, session, claim, winner, outcome, compared, notes)
         finish(session, result)
@@ -97,15 +101,17 @@ async def prepare(
     """Look at the data, forecast what the run takes, keep room for the test, and fill the space."""
     task, programs = session.task, session.programs
     predictors = len(programs.predictors)
-    notes.add(duplicates_note(near_duplicates(task, programs.embed)))
+    if not task.folds:  # whose test is what the search sees; each fold's run looks for its own
+        notes.add(duplicates_note(near_duplicates(task, programs.embed)))
     if {"task", "judge"} & session.prices.keys():
         forecast = await forecast_by_length(session.config, programs, schedule, session.prices)
         watcher.say(forecast.text())
     judging = calls_of(task.metric)
-    baseline_calls = baseline_runs(programs, session.config) * (predictors + judging)
+    tested = 0 if task.folds else len(task.test)
+    baseline_calls = baseline_runs(programs, session.config) * (predictors + judging) if tested else 0
     concurrency = session.models.endpoints["task"].concurrency
     asked = 1 if claim.seed is None else claim.seed.together
-    answered, graded = (asked + schedule.together) * len(task.test) * predictors, 2 * len(task.test) * judging
+    answered, graded = (asked + schedule.together) * tested * predictors, 2 * tested * judging
     share = graded / max(1, answered + graded)
     session.budget.begin(session.ledger, answered + graded, concurrency, baseline_calls, schedule.together, share)
     readouts = await available_readouts(session, schedule.examples)
@@ -192,6 +198,16 @@ async def test(session: Session, prepared: Prepared, winner: Winner, notes: Note
     return outcome
 
 
+async def pooled_test(pooled: Pooled, prepared: Prepared, winner: Winner, notes: Notes) -> Outcome:
+    """Judge by the test answers of the folds: all examples were searched on here, so that none is left to test with."""
+    for note in pooled.notes:
+        notes.add(note)
+    outcome = await pooled.outcome(prepared.strategy.evaluator, prepared.seed, winner.candidate)
+    notes.add(missing_answers(outcome))
+    notes.add(cut_off(outcome))
+    return outcome
+
+
 async def baselines(
     session: Session, prepared: Prepared, outcome: Outcome, notes: Notes, watcher: Watcher
 ) -> list[Compared]:
@@ -254,7 +270,8 @@ def report(
         lost_calls=lost_calls(ledger),
         baselines=tuple(_baseline(ledger, one) for one in compared),
         parts=tuple(by_part(outcome)),
-        slices=tuple(by_slice(outcome, session.task.test)),
+        slices=tuple(by_slice(outcome, session.task.test if job.pooled is None else job.pooled.examples)),
+        folds=len(job.task.folds),
         statistic=statistic_of(session.task.metric),
         front=tuple(point.to_json() for point in winner.front),
         proposers=proposers_of(ledger)[0],

@@ -27,7 +27,8 @@ def task_texts(config: RunConfig, task: Task, schedule: Schedule, predictors: in
         texts["training labels"] = f"demos from {len(task.train)} training examples, with their labels"
     texts["training inputs"] = f"inputs of {len(task.train)} training examples"
     texts["validation inputs"] = f"inputs of {len(schedule.examples)} validation examples"
-    texts["test inputs"] = f"inputs of {len(task.test)} test examples, their labels never"
+    seen = "their labels by the searches on other folds" if task.folds else "their labels never"
+    texts["test inputs"] = f"inputs of {len(task.test)} test examples, {seen}"
     if predictors > 1 or config.search.strategy.startswith(DSPY):
         texts["answers"] = "answers of the task model"
     return texts

@@ -114,6 +114,15 @@ def answers_of(ledger: Reader, candidate: str, split: str) -> list[Answer]:
         ]
 
 
+def result_from(answer: Answer) -> Score | Failure:
+    """Return a recorded answer as it was recorded: what it was worth, or how its call failed."""
+    if answer.value is None:
+        return Failure(cast("FailureKind", answer.failure), answer.feedback)
+    kind = cast("FailureKind | None", answer.failure)
+    taken = {"tokens": answer.tokens, "calls": answer.calls, "cut": answer.cut, "parts": answer.parts}
+    return Score(answer.value, answer.fields, answer.feedback, failure=kind, pair=answer.pair, **taken)  # type: ignore[arg-type]
+
+
 def known_failures(ledger: Reader) -> dict[ScoreKey, Score | Failure]:
     """Return what the failed calls were worth, by candidate, split and position in the split's order.
 

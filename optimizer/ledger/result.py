@@ -120,7 +120,8 @@ class Part:
 class Report:
     """The outcome of a run; `to_json` gives the schema of result.json.
 
-    `statistic` is what the scores are, as data, where they are no means.
+    `statistic` is what the scores are, as data, where they are no means. With `folds` the test's figures are those of
+    so many searches, each on the examples that it had not seen; the winner is that of a further search, on all data.
     """
 
     run_id: str
@@ -146,6 +147,7 @@ class Report:
     statistic: Mapping[str, Any] | None = None
     front: tuple[dict[str, Any], ...] = ()
     proposers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    folds: int = 0
 
     @property
     def recommendation(self) -> str:
@@ -153,6 +155,12 @@ class Report:
         advice = "Keep the seed prompt: the winner is not proven better. It is saved beside it all the same."
         if self.verdict == "improved":
             advice = "Use the winner: it is better than the seed on examples that neither has seen."
+            if self.folds:
+                advice = (
+                    "Use the winner. It was searched on all data and is not tested itself: in "
+                    f"{self.folds} folds prompts that were searched in the same way are better than the seed on "
+                    "examples that they had not seen."
+                )
         winner = self.winner.candidate.id
         same = [b.name for b in self.baselines if b.side.candidate.id == winner]
         found = [f"It is the seed with {name}: no search was needed to find it." for name in same]
@@ -190,6 +198,7 @@ class Report:
             "recommendation": self.recommendation,
             "notes": list(self.notes),
             "proposers": dict(self.proposers),
+            "folds": self.folds,
         }
 
     @classmethod
@@ -213,6 +222,7 @@ class Report:
             front=tuple(data["pareto_front"]),
             notes=tuple(data["notes"]),
             proposers=data["proposers"],
+            folds=data.get("folds", 0),
         )
 
 

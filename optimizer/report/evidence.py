@@ -27,13 +27,17 @@ def answers_section(facts: Facts) -> Section:
     return Section(
         "Answers",
         [
-            Text(f"On the {facts.split} examples; before is the seed, after the {after}."),
+            Text(f"On the {facts.split} examples; before is the seed, after the {after}{_of_folds(facts)}."),
             *(_classes(facts, field) for field in fields),
             _changes(facts, "fixed", fixed),
             _changes(facts, "broken", broken),
             _doubts(facts),
         ],
     )
+
+
+def _of_folds(facts: Facts) -> str:
+    return " of each example's fold" if facts.result is not None and facts.result["folds"] else ""
 
 
 def _classes(facts: Facts, field: str) -> Section:

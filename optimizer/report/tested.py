@@ -35,7 +35,7 @@ def outcome_section(result: Scored) -> Section:
     )
     table = Table("Scores on the test examples", head, [_row(name, side, result) for name, side in sides])
     notes: list[Block | Section] = [
-        Text(f"{result['test_examples']} examples, seen by nobody before, each answered by both prompts."),
+        Text(_tested_on(result)),
         Text(
             f"Paired difference: {gain(result['difference'])}. The "
             f"winner's score on validation was {result['winner']['validation_score']:.3f}, shrunken towards the "
@@ -49,6 +49,19 @@ def outcome_section(result: Scored) -> Section:
         "On the test examples",
         [Section("Scores with their intervals", [figure]), Section("What they say", notes), *_parts(result)],
         columns=True,
+    )
+
+
+def _tested_on(result: Scored) -> str:
+    """Return on which examples the prompts were tested, and which prompts."""
+    number, folds = result["test_examples"], result["folds"]
+    if not folds:
+        return f"{number} examples, seen by nobody before, each answered by both prompts."
+    return (
+        f"{number} examples in {folds} folds. For each fold a prompt was searched without it, and then answered it, as "
+        "the seed did: that is the winner here. So the figures are of the way to search. Their interval takes the "
+        "folds' prompts as they are: another cut into folds would give others. The winner that is handed over was "
+        "searched on all examples, and none was left to test it with."
     )
 
 

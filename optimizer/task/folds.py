@@ -1,7 +1,7 @@
 """Folds for small data: each example is tested once, by a search that has seen none of its fold.
 
 Cross-validation judges a procedure, not a prompt: each fold has a winner of its own (Stone 1974,
-doi:10.1111/j.2517-6161.1974.tb00994.x). Nothing calls this yet: a run has one test.
+doi:10.1111/j.2517-6161.1974.tb00994.x).
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from optimizer.task.schema import FieldSpec, SplitSpec
 from optimizer.task.split import SMALLEST, Keyed, Splits, add_twins, cut_keyed, stratum_of
 from optimizer.task.text import Problems
 from optimizer.types import Example, digest
-
-LEAST_FOLDS = 2
 
 
 def make_folds(
@@ -34,8 +32,6 @@ def make_folds(
     tested, and there is one fold less. Shares and seed are those of `spec`; the order of the examples does not matter.
     Raises TaskError where two examples have the same input, or a split would have under 2 examples.
     """
-    if count < LEAST_FOLDS:
-        raise TaskError(f"{label}: {count} folds", f"Give {LEAST_FOLDS} at least; 5 or 10 are usual.")
     problems = Problems()
     add_twins({"all": examples}, problems)
     problems.refuse()
@@ -63,6 +59,23 @@ def make_folds(
             )
         folds.append(Splits(_bare(train), _bare(validation), _bare(test), tuple(notes)))
     return folds
+
+
+def all_of(
+    folds: Sequence[Splits],
+    examples: Sequence[Example],
+    spec: SplitSpec,
+    outputs: Mapping[str, FieldSpec],
+    label: str,
+    keys: Sequence[Key] | None = None,
+) -> Splits:
+    """Return the splits of the search on all data: all are to train or to validate; the test has all folds' tests."""
+    pairs = list(zip(examples, keys or [""] * len(examples), strict=True))
+    whole = spec.train + spec.validation
+    notes: list[str] = []
+    shares = (spec.train / whole, spec.validation / whole)
+    train, validation = cut_keyed(pairs, shares, spec, outputs, label, notes)
+    return Splits(_bare(train), _bare(validation), tuple(one for fold in folds for one in fold.test), tuple(notes))
 
 
 def _bare(pairs: Sequence[Keyed]) -> tuple[Example, ...]:

@@ -15,6 +15,7 @@ from optimizer.errors import TaskError, did_you_mean
 from optimizer.system.files import exists, is_file, is_folder
 from optimizer.task.data import read_rows
 from optimizer.task.folder import read_folder
+from optimizer.task.folds import all_of, make_folds
 from optimizer.task.hub import read_hub
 from optimizer.task.instruction import check_placeholders, read_instruction
 from optimizer.task.metrics.base import BuiltIn, Metric
@@ -24,7 +25,7 @@ from optimizer.task.metrics.worst import WorstSliceMetric, of_each
 from optimizer.task.parts import Parts, make_parts
 from optimizer.task.rows import Reading, Row
 from optimizer.task.schema import DataSpec, TaskFile, TaskSpec
-from optimizer.task.split import make_splits
+from optimizer.task.split import Splits, add_twins, make_splits
 from optimizer.task.sql import read_sql
 from optimizer.task.task import Task
 from optimizer.task.text import Problems
@@ -64,7 +65,8 @@ class Draft:
                 raise
             # Where few traces count, what is wrong is why the others do not.
             raise TaskError(problem.what, "\n  ".join([problem.remedy, *self.notes])) from None
-        return task.changed(file=self.file, origin=self.facts)
+        folds = tuple(fold.changed(file=self.file, origin=self.facts) for fold in task.folds)
+        return task.changed(file=self.file, origin=self.facts, folds=folds)
 
 
 def load_task(path: str | Path, *, scored: bool = True, window: Window | None = None) -> Task:
@@ -119,22 +121,43 @@ def checked_task(
         _check_expected(metric, examples, parts.problems)
     if not len(parts.problems):
         _check_parts(metric, [example for examples in parts.examples.values() for example in examples], source)
-    splits = make_splits(parts.examples, spec.split, spec.outputs, source, parts.keys, parts.problems)
-    return Task.from_parts(
-        name=spec.name,
-        description=spec.description,
-        instruction=spec.instruction,
-        inputs=spec.inputs,
-        outputs=spec.outputs,
-        train=splits.train,
-        validation=splits.validation,
-        test=splits.test,
-        metric=metric,
-        folder=folder,
-        program=program,
-        module=module,
-        notes=(*notes, *parts.notes, *splits.notes),
-    )
+    folds: list[Splits] = []
+    if spec.split.folds is None:
+        splits = make_splits(parts.examples, spec.split, spec.outputs, source, parts.keys, parts.problems)
+    else:
+        folds, splits = _folded(spec, parts, source)
+
+    def made(splits: Splits) -> Task:
+        return Task.from_parts(
+            name=spec.name,
+            description=spec.description,
+            instruction=spec.instruction,
+            inputs=spec.inputs,
+            outputs=spec.outputs,
+            train=splits.train,
+            validation=splits.validation,
+            test=splits.test,
+            metric=metric,
+            folder=folder,
+            program=program,
+            module=module,
+            notes=(*notes, *parts.notes, *splits.notes),
+        )
+
+    return made(splits).changed(folds=tuple(map(made, folds)))
+
+
+def _folded(spec: TaskSpec, parts: Parts, source: str) -> tuple[list[Splits], Splits]:
+    """Return the splits of each fold, and those of the search on all data."""
+    if set(parts.examples) != {"all"}:
+        raise TaskError(
+            f"{source}: split.folds: the examples are split already", "Give one file as data.path, or leave folds out."
+        )
+    examples, keys = parts.examples["all"], None if parts.keys is None else parts.keys["all"]
+    add_twins(parts.examples, parts.problems)
+    parts.problems.refuse()
+    folds = make_folds(examples, spec.split, spec.outputs, int(spec.split.folds or 0), source, keys)
+    return folds, all_of(folds, examples, spec.split, spec.outputs, source, keys)
 
 
 def load_task_file(path: str | Path) -> tuple[TaskFile, Path]:

@@ -248,6 +248,10 @@ class SplitSpec(Strict):
         default=None, description="A column: rows with the same value, such as a customer, are in one split."
     )
     time: str | None = Field(default=None, description="A column of times: train has the earliest, test the latest.")
+    folds: Annotated[int, Field(ge=2, le=20)] | None = Field(
+        default=None,
+        description="For small data: so many searches, each tested on the fold that it has not seen, and one on all.",
+    )
 
     @model_validator(mode="after")
     def _sums_to_one(self) -> SplitSpec:

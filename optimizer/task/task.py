@@ -43,6 +43,8 @@ class Task:
     notes: tuple[str, ...]
     file: Path | None  # the task.yaml that it was read from
     origin: Mapping[str, Any]
+    # The task of each fold, where there are folds: then test has all folds' examples, which the search sees, too.
+    folds: tuple[Task, ...]
 
     def __init__(
         self,
@@ -69,7 +71,7 @@ class Task:
         `program`: a dspy.Module, which brings its own instructions, or "program.py:build". `fields` maps a field to the
         column that it is read from; `slices` are columns by whose values scores are told apart; `split` are the shares
         of train, validation and test, a seed, and a column as `group`, whose rows with the same value stay together, or
-        as `time`, by which train comes before test.
+        as `time`, by which train comes before test; `folds` is how many folds small data are cut into.
         """
         from optimizer.task.objects import make_task
 
@@ -97,6 +99,7 @@ class Task:
         notes: tuple[str, ...] = (),
         file: Path | None = None,
         origin: Mapping[str, Any] = MappingProxyType({}),
+        folds: tuple[Task, ...] = (),
     ) -> Task:
         """Return a task of parts that are checked already."""
         parts = locals()

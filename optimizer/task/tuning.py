@@ -63,7 +63,7 @@ def tuning_task(task: Task, metric: JudgeMetric, answers: Sequence[ScoredAnswer]
     labels = labels_of(metric.criteria)
     spelled = {fold(label): label for label in labels}
     made = Task(
-        name=f"{task.name}_judge",
+        name=f"{task.name}_grades",
         description=f"Grade answers of the task {task.name} as people do.",
         examples=[{**row, GRADE: spelled[fold(row[GRADE])]} for row in rows.values()],
         inputs={REQUEST: "a criterion, and an answer to grade by it"},

@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from optimizer.errors import TaskError
 from optimizer.task.folds import make_folds
@@ -104,8 +105,8 @@ def test_the_folds_have_equal_shares_of_all_and_of_each_label(pairs: Rows, count
 
 def test_what_cannot_be_cut_is_refused() -> None:
     examples = examples_of([(0, "a")] * 12)
-    with pytest.raises(TaskError, match="1 folds"):
-        make_folds(examples, SplitSpec(), OUTPUTS, 1, "t")
+    with pytest.raises(ValidationError, match="greater than or equal to 2"):
+        SplitSpec(folds=1)
     with pytest.raises(TaskError, match="fold 1 of 12 has train 6, validation 5, test 1 examples"):
         make_folds(examples, SplitSpec(), OUTPUTS, 12, "t")
     with pytest.raises(TaskError, match="have the same input"):

@@ -180,6 +180,17 @@ class JudgeMetric:
                 "malformed", f"the judge was asked twice, and its reply cannot be read: {problem}"
             ) from None
 
+    def grade_of(self, words: Sequence[str]) -> Grade | None:
+        """Return the grade of an answer from the words in which a tuned judge grades it by each criterion, in order.
+
+        None where one of them is no grade of its criterion's scale.
+        """
+        levels = [one.level_in(said) for one, said in zip(self.criteria.values(), words, strict=True)]
+        known = {
+            name: Verdict(level, "") for name, level in zip(self.criteria, levels, strict=True) if level is not None
+        }
+        return self._grade(known) if len(known) == len(levels) else None
+
     async def _tuned_verdicts(self, example: Example, answer: Mapping[str, Any]) -> dict[str, Verdict]:
         if self.ask_grade is None:
             raise TaskError("the metric judge has no model to ask", "Name one: models.judge in the run's YAML.")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from optimizer.config.schema import RunConfig
-from optimizer.errors import CallError, ConfigError, StoppedByFailures, TaskError
+from optimizer.errors import CallError, ConfigError, MetierError, StoppedByFailures, TaskError
 from optimizer.evaluate.concordance import MEASURES, Figure, concordance
 from optimizer.evaluate.statistics import difference, interval, mean
 from optimizer.job.judge import NO_MODEL, judge_of
@@ -104,7 +104,11 @@ def tune_judge(
     # Several prompts that grade together would take as many calls for each grade of each answer of later runs.
     search = config.search.model_copy(update={"ensemble": 1})
     own = {"task": tuning.task.name, "models": models, "search": search, "run_dir": run_dir}
-    report = run_config(config.model_copy(update=own), watcher, task=tuning.task)
+    try:
+        report = run_config(config.model_copy(update=own), watcher, task=tuning.task)
+    except MetierError as problem:  # whose task no file describes, so that `metier resume` would not know it
+        problem.remedy = problem.remedy.replace("metier resume ", "metier judge tune … --run-dir ")
+        raise
     text = _tuned_text(report.run_dir / "best.json", tuning)
     watcher.say(f"Asking the judge as it was about {len(tuning.held_out)} held-out answers …")
     before = asyncio.run(_graded_before(config, task, tuning.held_out))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -14,7 +13,7 @@ from support.judges import is_judged, judging
 from support.scored import CRITERIA, graded_answers
 
 from optimizer.config.schema import RunConfig
-from optimizer.errors import ConfigError, TaskError
+from optimizer.errors import ConfigError, Interrupted, TaskError
 from optimizer.job.judge_check import check_judge
 from optimizer.job.judge_tune import FILE, Tuned, tune_judge
 from optimizer.job.watcher import Watcher
@@ -49,13 +48,13 @@ def dull(messages: Messages) -> str:
     return learner(messages if is_judged(messages) else [messages[0], messages[-1]])
 
 
-def tuned_by(server: FakeServer, folder: Path, **changes: Any) -> tuple[Tuned, Task, RunConfig]:
+def tuned_by(server: FakeServer, folder: Path, watcher: Watcher | None = None) -> tuple[Tuned, Task, RunConfig]:
     task = load_task(make_task(folder / "task", metric=METRIC, outputs={"kind": {}}))
     models = {"judge": "openai/judge", "api_base": server.api_base, "concurrency": 8}
     data = {"task": "t", "models": models, "search": SEARCH, "test": {"baselines": 0}, "tracking": {"mlflow": None}}
-    config = RunConfig.model_validate(data | changes)
+    config = RunConfig.model_validate(data)
     out, run_dir = folder / "task" / FILE, str(folder / "run")
-    return tune_judge(config, task, graded_answers(), out, run_dir, Watcher()), task, config
+    return tune_judge(config, task, graded_answers(), out, run_dir, watcher or Watcher()), task, config
 
 
 def test_a_judge_that_learns_is_kept_and_grades_by_its_new_prompt(
@@ -121,3 +120,35 @@ def test_without_a_judge_nothing_is_tuned(tmp_path: Path) -> None:
     other = load_task(make_task(tmp_path / "other"))
     with pytest.raises(ConfigError, match="Only a judge is tuned"):
         tune_judge(RunConfig(task="t"), other, graded_answers(), tmp_path / "out.json", None, Watcher())
+
+
+class Stops(Watcher):
+    """Stops a run before its test."""
+
+    def end(self) -> None:
+        raise Interrupted("stopped by the test", "Go on with `metier resume here`.")
+
+
+@pytest.mark.slow
+def test_a_run_that_was_stopped_goes_on_by_the_same_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lighten(monkeypatch.setattr)
+    with FakeServer(learner) as server:
+        with pytest.raises(Interrupted, match=r"metier judge tune … --run-dir here"):
+            tuned_by(server, tmp_path, watcher=Stops())
+        searched = server.count
+        tuned, _, _ = tuned_by(server, tmp_path)
+        assert tuned.kept is not None
+        tested = sum(tuned.report.test_usage["calls"].values())
+        assert server.count == searched + tested + tuned.answers
+        # A finished run is read: only the judge as it was is asked again.
+        again, _, _ = tuned_by(server, tmp_path)
+    assert again.to_json() == tuned.to_json()
+    assert server.count == searched + tested + 2 * tuned.answers
+
+
+def test_a_judge_that_compares_is_not_tuned(tmp_path: Path) -> None:
+    pairs = {"name": "judge", "criteria": {"right": "It is right."}, "pairwise": True}
+    task = load_task(make_task(tmp_path / "task", metric=pairs))
+    config = RunConfig.model_validate({"task": "t", "models": {"judge": "openai/judge"}})
+    with pytest.raises(ConfigError, match="compares two answers, and a tuned one grades one"):
+        tune_judge(config, task, graded_answers(), tmp_path / "out.json", None, Watcher())

@@ -57,7 +57,10 @@ def request(
 
     Without `inputs` or a `reference` nothing is said of them.
     """
-    return _filled("judge", {"criteria": criteria, "inputs": inputs, "reference": reference, "answer": answer})
+    # The examples of the form are graded on the criteria's own scales: a small model copies the grades that it sees.
+    scales = list(criteria.values())
+    shown = {"criteria": criteria, "inputs": inputs, "reference": reference, "answer": answer, "scales": scales}
+    return _filled("judge", shown)
 
 
 def comparison(

@@ -41,10 +41,13 @@ def test_a_judge_is_told_the_rubric_and_shown_the_data() -> None:
 def test_the_form_is_shown_by_replies_that_can_be_read(criteria: dict[str, Criterion]) -> None:
     names = list(criteria)
     asked = request(criteria, {"text": "What?"}, {}, {"team": "billing"})
-    form = {"spelling": Criterion(description="x"), "greeting": Criterion(description="x", scale=("no", "yes"))}
-    used = dict(list(form.items())[: len(names)])
+    # On the scales of the criteria themselves: a small model copies the grades that it sees.
+    used = dict(zip(("spelling", "greeting"), criteria.values(), strict=False))
     grades = [[one.level for one in read_verdicts(used, reply).values()] for _, reply in asked.turns]
-    assert grades == [[0, 1][: len(names)], [4, 0][: len(names)]]  # as often the best as the worst
+    best = [len(one.levels) - 1 for one in used.values()]
+    assert grades == [[0, *best[1:]], [best[0], *[0] * len(best[1:])]]  # as often the best as the worst
+    shown = [f"Grade: {one.grades}." for one in used.values()]
+    assert all(text in turn for turn, _ in asked.turns for text in shown)
     assert all(("greeting" in text) is (len(names) > 1) for turn in asked.turns for text in turn)
 
 

@@ -184,3 +184,29 @@ def test_people_score_a_part_of_a_run(tmp_path: Path) -> None:
     )
     found = json.loads(CliRunner().invoke(cli, [*asked, "--json"]).output)
     assert (found["verdict"], found["people"]["mean"], found["judged"]) == ("improved", 1.0, 1.0)
+
+
+def tune(folder: Path, *arguments: Any) -> Result:
+    base = ["judge", "tune", str(folder), "--data", str(folder.parent / "rated.csv"), "--quiet"]
+    return CliRunner().invoke(cli, [*base, *map(str, arguments)], catch_exceptions=False)
+
+
+@pytest.mark.slow
+def test_a_judge_that_tuning_does_not_help_exits_with_1(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lighten(monkeypatch.setattr)
+    with FakeServer(judging(strict, lambda messages: "3")) as server:
+        sets = ["budget.calls=40", "search.formats=[turns]", "test.baselines=0", "tracking.mlflow=null"]
+        options = [word for one in sets for word in ("--set", one)]
+        done = tune(folder, *asked(server), *options, "--run-dir", folder.parent / "run", "--json")
+    assert done.exit_code == 1, done.output
+    said = json.loads(done.stdout)
+    assert said["kept"] is None
+    assert said["before"]["accuracy"]["value"] == 1.0
+    assert said["gain"]["ci95"][1] < 0
+    assert not (folder / "judge").exists()
+
+
+def test_without_a_judge_there_is_nothing_to_tune(folder: Path) -> None:
+    done = tune(folder, "--scores", "rating", "--answer", "said")
+    assert done.exit_code == 2
+    assert "no model is named to ask" in done.stderr

@@ -148,11 +148,11 @@ def tune(
     scored = read_scored(task, file, data, scores, answers)
     watcher = make_watcher(quiet or as_json)
     try:
-        found = tune_judge(settings, task, scored, file.parent / FILE if out is None else Path(out), run_dir, watcher)
+        tuned = tune_judge(settings, task, scored, file.parent / FILE if out is None else Path(out), run_dir, watcher)
     finally:
         watcher.end()
-    echo(json.dumps(found.to_json(), ensure_ascii=False, indent=2) if as_json else f"\n{found.text()}", whole=True)
-    click.get_current_context().exit(1 if found.kept is None else 0)
+    echo(json.dumps(tuned.to_json(), ensure_ascii=False, indent=2) if as_json else f"\n{tuned.text()}", whole=True)
+    click.get_current_context().exit(1 if tuned.kept is None else 0)
 
 
 @judge.command(

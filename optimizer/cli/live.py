@@ -97,7 +97,8 @@ class LiveView(Watcher):
         self.console.print(shown, markup=False, highlight=False, soft_wrap=True)
 
     def begin(self, config: RunConfig, task: Task, budget: Budget, ledger: Ledger) -> None:
-        """Start the panel."""
+        """Start the panel; with folds one search follows the other."""
+        self.trial_lines, self.failures, self.test = [], [], Test("", 0)
         self.state, self.title, self._ledger = State(config, budget, ledger), task.name, ledger
         for note in task.notes:
             self.say(f"note: {note}")

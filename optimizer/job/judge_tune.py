@@ -42,6 +42,7 @@ LEAST = 5
 class Tuned:
     """How a judge agrees with people before and after it was tuned, on `answers` that were held out.
 
+    `failed` is how many it could not grade before, and when it was tuned: these are left out.
     `nearness` is the mean of 1 − |judge − people|; `gain` is how much more of it the tuned judge has. `kept` is the
     file of the tuned prompt, None where it is not shown to be better: then nothing was changed.
     """
@@ -49,6 +50,7 @@ class Tuned:
     report: Report
     model: str
     answers: int
+    failed: tuple[int, int]
     before: Mapping[str, Figure]
     after: Mapping[str, Figure]
     gain: Figure
@@ -57,6 +59,9 @@ class Tuned:
     def text(self) -> str:
         """Return it for a person."""
         lines = [f"the judge {self.model} against people, on {self.answers} held-out answers"]
+        if any(self.failed):
+            before, after = self.failed
+            lines.append(f"  left out: {before} that it could not grade before, {after} that the tuned one could not")
         lines.append(f"  {'':<20}{'before':<21}tuned")
         lines += [f"  {words:<20}{self.before[name]!s:<21}{self.after[name]}" for name, words in _WORDS.items()]
         low, high = self.gain.ci95
@@ -78,7 +83,9 @@ class Tuned:
         gain = {"value": self.gain.value, "ci95": list(self.gain.ci95)}
         kept = None if self.kept is None else str(self.kept)
         run_dir = str(self.report.run_dir)
-        return {"model": self.model, "answers": self.answers, **sides, "gain": gain, "kept": kept, "run_dir": run_dir}
+        failed = dict(zip(sides, self.failed, strict=True))
+        figures = {"answers": self.answers, "failed": failed, **sides, "gain": gain}
+        return {"model": self.model, **figures, "kept": kept, "run_dir": run_dir}
 
 
 def tune_judge(
@@ -112,15 +119,15 @@ def tune_judge(
     text = _tuned_text(report.run_dir / "best.json", tuning)
     watcher.say(f"Asking the judge as it was about {len(tuning.held_out)} held-out answers …")
     before = asyncio.run(_graded_before(config, task, tuning.held_out))
-    found = _compared(report, model.model, metric, tuning.held_out, before, _graded_after(report, metric, tuning))
-    if found.gain.ci95[0] <= 0:
-        return found
+    tuned = _compared(report, model.model, metric, tuning.held_out, before, _graded_after(report, metric, tuning))
+    if tuned.gain.ci95[0] <= 0:
+        return tuned
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(out, text, private=False)
     except OSError as problem:
         raise TaskError(f"{out}: cannot be written ({problem})", "Name another file: --out FILE.") from None
-    return replace(found, kept=out)
+    return replace(tuned, kept=out)
 
 
 def _tuned_text(best: Path, tuning: Tuning) -> str:
@@ -173,7 +180,8 @@ def _compared(
     old, near_old = _figures([grade.value for _, grade, _ in rows], people, levels)
     new, near_new = _figures([grade.value for _, _, grade in rows], people, levels)
     gain = Figure(mean(near_new) - mean(near_old), difference(near_new, near_old))
-    return Tuned(report, model, len(rows), old, new, gain, None)
+    failed = sum(not isinstance(one, Grade) for one in before), sum(other is None for other in after)
+    return Tuned(report, model, len(rows), failed, old, new, gain, None)
 
 
 def _figures(judge: Sequence[float], people: Sequence[float], levels: int) -> tuple[dict[str, Figure], list[float]]:

@@ -49,7 +49,8 @@ class Progress(Watcher):
         tqdm.write(spelled_out(text))
 
     def begin(self, config: RunConfig, task: Task, budget: Budget, ledger: Ledger) -> None:
-        """Open the bar of the search."""
+        """Open the bar of the search; with folds one search follows the other."""
+        self._scores, self._ended = {}, 0
         for note in task.notes:
             self.say(f"note: {note}")
         self._budget, self._calls = budget, config.budget.calls

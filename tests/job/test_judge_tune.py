@@ -66,6 +66,7 @@ def test_a_judge_that_learns_is_kept_and_grades_by_its_new_prompt(
         assert tuned.kept == tmp_path / "task" / FILE
         assert (tuned.before["accuracy"].value, tuned.after["accuracy"].value) == (0.0, 1.0)
         assert tuned.gain.ci95[0] > 0
+        assert tuned.failed == (0, 0)
         assert "The tuned judge agrees better with people." in tuned.text()
         # With its prompt the task has another judge, which is checked on what it was not tuned on alone.
         file = tmp_path / "task" / "task.yaml"

@@ -148,7 +148,7 @@ def asked_judge(
     Yields the endpoints too, for a further ledger while this one is open.
     """
     judge = config.models.by_key["judge"]
-    models = config.models.model_copy(update={"task": judge, "prompt": None})
+    models = config.models.model_copy(update={"task": judge, "also": (), "prompt": None})
     alone = config.model_copy(
         update={"models": models, "budget": BudgetConfig(usd=config.budget.usd), "cache": Cache()}
     )

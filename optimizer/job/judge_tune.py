@@ -97,7 +97,7 @@ def tune_judge(
     0. The run's files lie in `run_dir`; a run that was begun there goes on. Raises ConfigError where there is no judge,
     or the answers are too few, and what a run raises.
     """
-    metric, model = judge_of(task), config.models.by_role.get("judge")
+    metric, model = judge_of(task), config.models.by_key.get("judge")
     if metric is None:
         raise ConfigError(f"{task.name}: its metric is {task.metric.name}, not judge", "Only a judge is tuned.")
     if model is None:
@@ -107,7 +107,7 @@ def tune_judge(
         raise ConfigError(what, "Leave pairwise out of the metric to tune it.")
     hide_keys(config)
     tuning = tuning_task(task, metric, answers)
-    models = config.models.model_copy(update={"task": model, "judge": None})
+    models = config.models.model_copy(update={"task": model, "also": (), "judge": None})
     # Several prompts that grade together would take as many calls for each grade of each answer of later runs.
     search = config.search.model_copy(update={"ensemble": 1})
     own = {"task": tuning.task.name, "models": models, "search": search, "run_dir": run_dir}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from optimizer.door.budget import refuse_past
 from optimizer.errors import Interrupted, LedgerError, MetierError
 from optimizer.job.finish import finished_report
 from optimizer.job.folder import Job, make_run_dir, mlflow_uri
-from optimizer.job.folds import RunFold, run_folds, share_of_budget
+from optimizer.job.folds import run_folds, share_of_budget
 from optimizer.job.judge import refuse_judge
 from optimizer.job.judge_record import agreement_note
 from optimizer.job.mirror import catch_up
@@ -56,9 +56,9 @@ def run_config(
     watcher = watcher or Watcher()
     job = _job(config, Logged(watcher), task, endpoints)
 
-    def run_fold(fold: Job) -> Report:
+    def run_fold(fold: Job, first: Candidate | None) -> Report:
         going_on = {"wait": wait, "accept_changes": accept_changes}
-        return run_config(fold.config, watcher, task=fold.task, endpoints=fold.endpoints, **going_on)
+        return run_config(fold.config, watcher, task=fold.task, endpoints=fold.endpoints, seed=first, **going_on)
 
     with closing(Ledger(job.run_dir / "ledger.db", wait=wait)) as ledger:
         claim = claim_run(ledger, config, job.task, accept_changes, seed)
@@ -93,11 +93,11 @@ def _job(config: RunConfig, watcher: Watcher, task: Task | None, endpoints: Mapp
     return Job(config, task, run_dir, mlflow_uri(config, run_dir), watcher, endpoints)
 
 
-def _with_folds(job: Job, claim: Claim, run_fold: RunFold) -> tuple[Job, Claim]:
+def _with_folds(job: Job, claim: Claim, run_fold: Callable[[Job, Candidate | None], Report]) -> tuple[Job, Claim]:
     """Run the folds of a job; what is left is its search on all data, with its share of the budget."""
     runs = len(job.task.folds) + 1
     job = replace(job, config=share_of_budget(job.config, runs))
-    job = replace(job, pooled=run_folds(job, run_fold))
+    job = replace(job, pooled=run_folds(job, lambda fold: run_fold(fold, claim.seed)))
     return job, replace(claim, first_config=share_of_budget(claim.first_config, runs))
 
 

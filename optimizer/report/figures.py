@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 # What a colour means; the page's style sheet says what it is, in light and in dark.
 ROLES = {role: f"#{n:06}" for n, role in enumerate(("ink", "grid", "after", "before", "other"), 1)}
-_SIDES = {"seed": ("before", "s"), "winner": ("after", "D")}  # role and marker; everything else is ("other", "o")
+# Role and marker; everything else is ("other", "o").
+_SIDES = {"seed": ("before", "s"), "untuned": ("before", "s"), "winner": ("after", "D")}
 WIDTH = 5.2  # inches; so narrow that its text can still be read on a phone
 _VARIABLES = {colour: f"var(--{role})" for role, colour in ROLES.items()}
 _SVG = "http://www.w3.org/2000/svg"

@@ -19,7 +19,8 @@ from optimizer.search.schedule import make_schedule
 from optimizer.sweep.cells import Cell
 from optimizer.sweep.configs import Checks, checked_configs
 from optimizer.sweep.ledger import FILE, SweepReader
-from optimizer.sweep.run import added, cells_at_once, current_spec, planned, sweep_folder
+from optimizer.sweep.plan import added, current_spec, planned
+from optimizer.sweep.run import cells_at_once, sweep_folder
 from optimizer.sweep.share import Share
 from optimizer.sweep.spec import Spec, read_spec
 from optimizer.system.files import is_file, is_folder

@@ -54,8 +54,8 @@ class RayPlayer:
     async def play(self, order: Order) -> Played:
         """Play one cell; who cancels it lets the run stop in order, and waits for that."""
         errors = self._ray.exceptions
-        places = {name: os.path.abspath(str(getattr(order.config, name))) for name in ("task", "run_dir")}
-        config = order.config.model_copy(update=places)
+        paths = {name: os.path.abspath(str(getattr(order.config, name))) for name in ("task", "run_dir")}
+        config = order.config.model_copy(update=paths)
         data = {"name": order.name, "config": config.model_dump(mode="json"), "sweep": dict(order.sweep)}
         task = self._task.remote(json.dumps(data), self._limits)
         answer = asyncio.wrap_future(task.future())

@@ -37,8 +37,8 @@ class Spec:
 
     def task_path(self, task: str) -> str:
         """Return where a task lies."""
-        places = [task, *(os.path.join(root, task) for root in self.roots)]
-        return next((path for path in places if exists(path)), task)
+        paths = [task, *(os.path.join(root, task) for root in self.roots)]
+        return next((path for path in paths if exists(path)), task)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as data, without keys and passwords."""

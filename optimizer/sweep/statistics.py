@@ -159,7 +159,7 @@ def factor_effects(scores: Sequence[float], factors: Mapping[str, Sequence[str]]
     freedom = len(y) - whole.shape[1]
     covariance = np.linalg.inv(whole.T @ whole) * (rest / freedom if freedom > 0 else math.nan)
     solution = np.linalg.lstsq(whole, y, rcond=None)[0]
-    found, column = [], 1
+    estimated, column = [], 1
     for key, (levels, coded) in parts.items():
         width = coded.shape[1]
         columns = slice(column, column + width)
@@ -174,8 +174,8 @@ def factor_effects(scores: Sequence[float], factors: Mapping[str, Sequence[str]]
             Effect(level, values.count(level), float(mean), _t_interval(float(mean), float(error), freedom))
             for level, mean, error in zip(levels, means, errors, strict=True)
         ]
-        found.append(_factor(key, effects, explained, rest, width, freedom))
-    return found
+        estimated.append(_factor(key, effects, explained, rest, width, freedom))
+    return estimated
 
 
 def _coded(values: Sequence[str]) -> tuple[list[str], Array]:

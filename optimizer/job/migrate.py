@@ -86,7 +86,8 @@ def migrate(source: str, wanted: Wanted, make_watcher: Callable[[], Watcher] = W
     except Interrupted as problem:  # a run's own remedy goes on with that run alone
         raise Interrupted(problem.what, SAME_AGAIN) from None
     except StoppedByFailures as problem:
-        raise StoppedByFailures(problem.what, f"{problem.remedy}\n  {SAME_AGAIN}") from None
+        again = "" if "same command" in problem.remedy else f"\n  {SAME_AGAIN}"
+        raise StoppedByFailures(problem.what, f"{problem.remedy}{again}") from None
     paired = {name: _paired(job.task, today, run) for name, run in runs.items()}
     tried = [Tried(pairs[AS_IT_IS], pairs.get(TUNED)) for pairs in paired.values()]
     decided = dict(zip(runs, decide(tried, wanted.margin), strict=True))

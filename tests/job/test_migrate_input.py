@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from support.jobs import light_embeddings, make_task, settings, write_config
 
+import optimizer.track.promote
 from optimizer.config.schema import ModelConfig, Models, RunConfig
 from optimizer.errors import ConfigError, LedgerError, TaskError
 from optimizer.job.migrate_input import Wanted, plan
@@ -110,6 +111,16 @@ def test_a_folder_without_a_prompt_and_a_prompt_of_another_task_are_refused(tmp_
     other = make_task(tmp_path / "other", rows, inputs={"message": {}}, outputs={"kind": {"choices": ["a", "b"]}})
     with pytest.raises(TaskError, match="its fields are"):
         plan(saved(tmp_path, other), asked)
+
+
+def test_a_registered_prompt_needs_its_task(tmp_path: Path, task: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = Path(saved(tmp_path, task)).read_text()
+    monkeypatch.setattr(optimizer.track.promote, "fetch", lambda *_: text)
+    address, asked = "prompts:/sorting@champion", Wanted(("openai/new",), 0.02, task=str(task))
+    made = plan(address, asked)
+    assert (made.source, made.old_run, made.prompt.named.model) == (address, None, "openai/old")
+    with pytest.raises(ConfigError, match="lies in no run"):
+        plan(address, replace(asked, task=None))
 
 
 def test_a_tasks_own_code_is_not_a_ledgers_to_name(tmp_path: Path, task: Path) -> None:

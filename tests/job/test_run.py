@@ -55,6 +55,7 @@ ADDED = {
     "statistic",
     "pareto_front",
     "proposers",
+    "folds",
 }
 SIDE = {"test_score", "test_ci95", "tokens_per_call", "cut_answers"}
 USAGE = {"calls", "cached_calls", "input_tokens", "cached_input_tokens", "output_tokens", "usd"}

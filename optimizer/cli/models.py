@@ -137,7 +137,7 @@ def _table(checked: ModelChecked) -> Iterator[str]:
 
     documented = {"yes": "yes", "no": "no", "some": "some models", "unknown": "–"}
     yield f"{cell(checked.model)} ({checked.provider})"
-    yield f"  {'':20}{'seen':9}{'documented':13}"
+    yield f"  {'':20}{'seen':9}documented"
     sources: dict[str, list[str]] = {}
     for one in checked.findings:
         remarks = "; ".join(filter(None, [cell(one.message), one.documented.note]))

@@ -177,8 +177,7 @@ EMBEDDED = Provider(
         "structured": Documented("yes", _LLAMA),
         "seed": Documented("yes", _LLAMA),
         "caching": Documented("yes", _LLAMA, "by itself"),
-        "batch": Documented("no", _LLAMA, "it costs nothing anyway"),
-        "rate_limits": Documented("no", _LLAMA, "it has no limits"),
+        "batch": Documented("no", _LLAMA, "there is no such endpoint"),
     },
 )
 OTHER = Provider("a provider that is not known", (), {})

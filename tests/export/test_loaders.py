@@ -211,6 +211,7 @@ def three(task: Task, readout: Readout = "generate", first: str = "block") -> di
     return {"format": first, "policy": "nearest", "count": 3, "demos": (), "ensemble": others}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("labels", "readout"), [(SHORT, "calibrated"), (SHORT, "choose"), (LONG, "calibrated")])
 def test_prompts_that_answer_together_give_load_prompts_answers_on_two_hundred_examples(
     labels: tuple[str, ...], readout: Readout, tmp_path: Path, embedder: None

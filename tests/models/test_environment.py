@@ -9,6 +9,7 @@ import pytest
 
 from optimizer.config.schema import ModelConfig, Models
 from optimizer.errors import ModelError
+from optimizer.models.caching import MarkingWire
 from optimizer.models.dspy_lm import lm_endpoint
 from optimizer.models.environment import surroundings
 from optimizer.models.providers import Endpoint, remote
@@ -50,7 +51,8 @@ def test_an_address_of_the_environment_is_the_configs(model: str, name: str, mon
     monkeypatch.setenv(f"{model.partition('/')[0].upper()}_API_KEY", "key")
     found = place(model)
     assert found.identity == place(model, AT).identity == f"{model}@{AT}"
-    assert isinstance(found.dial(lambda headers: None), HttpWire)
+    wire = found.dial(lambda headers: None)
+    assert isinstance(wire.wire if isinstance(wire, MarkingWire) else wire, HttpWire)
     assert surroundings(model, None) == {name: AT}
     assert surroundings(model, "http://elsewhere/v1") == {}, "the config's address counts"
     assert lm_endpoint(dspy.LM(model), Models()).identity == f"{model}@{AT}"

@@ -71,6 +71,7 @@ def test_a_drawn_world_keeps_what_demos_do(manner: str) -> None:
 
 
 @needs_tables
+@pytest.mark.slow
 def test_the_model_resembles_each_recorded_table() -> None:
     """Every figure of a table lies among those of 30 draws, or within a fifth of their middle."""
     for table in load_all():

@@ -64,7 +64,7 @@ def scores_section(results: Results, shares: dict[str, float]) -> Section:
                 "seeds, the same for all methods, in which a method's mean over the tasks leads."
             )
         )
-    return Section("Scores", [*blocks, *_drawn(results)])
+    return Section("Scores", [*blocks, Section("By task", _drawn(results), columns=True)])
 
 
 def _drawn(results: Results) -> list[Block]:

@@ -69,14 +69,14 @@ def watch(
     from optimizer.job.watch import accept as begin_anew
     from optimizer.job.watch import watch as check_again
     from optimizer.report.clean import cell
-    from optimizer.system.files import is_folder, write_atomically
+    from optimizer.system.files import write_atomically
 
     def say(text: str) -> None:
         echo(text, err=True)
 
     asking = Asking(task, model, api_base, judge, trust, examples)
     canary = canary_of(run_dir, asking)
-    kept = Path(folder) if folder else (run_dir if is_folder(run_dir) else run_dir.parent) / FOLDER
+    kept = Path(folder) if folder else canary.run_dir / FOLDER
     with watching(kept):
         if accept:
             result = begin_anew(canary, kept)

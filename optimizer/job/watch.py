@@ -33,7 +33,7 @@ from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import result_of
 from optimizer.models.trust import beyond_its_own
 from optimizer.prompt.saved import Doubts, SavedPrompt
-from optimizer.system.files import is_file, is_folder, output_folder
+from optimizer.system.files import is_file, output_folder
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
 from optimizer.types import Example, Score, canonical_json
@@ -137,7 +137,7 @@ def canary_of(source: Path, asking: Asking) -> Canary:
     Raises LedgerError where there is none, TaskError where the task does not fit or what a file names is not trusted,
     ConfigError for a wrong option.
     """
-    run_dir = source if is_folder(source) else source.parent
+    run_dir = source.parent if source.name == "best.json" else source
     config = stored_config(run_dir, asks=False)
     hide_keys(config)
     judge = named_judge(asking.judge, asking.api_base) or config.models.by_key.get("judge")

@@ -191,6 +191,7 @@ def test_bad_input_is_one_clear_message(watched: tuple[Path, FakeServer], tmp_pa
     assert "it is not the prompt that won" in invoke(run, server).stderr
     (tmp_path / "empty").mkdir()
     assert "no run lies here" in invoke(tmp_path / "empty", server).stderr
+    assert f"{tmp_path / 'nowhere'}: no run lies here" in invoke(tmp_path / "nowhere", server).stderr
 
 
 @pytest.mark.slow

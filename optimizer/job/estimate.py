@@ -126,6 +126,9 @@ def _notes(config: RunConfig, written: int, probed: int) -> list[str]:
     notes = [
         f"a call takes what {EXAMPLES} calls of each of {probed} candidates took; the interval is that of their mean"
     ]
+    if config.models.also:
+        first = config.models.task.model
+        notes.append(f"calls are taken to be like those of the first task model, {first}; the others were not asked")
     if written:
         notes.append(f"{written} instructions are written by the prompt model, judged by the length of what it is sent")
     if config.budget.usd or config.budget.calls or config.budget.tokens or config.budget.seconds:

@@ -18,6 +18,7 @@ from optimizer import load_prompt
 from optimizer.config.load import load_config
 from optimizer.errors import ConfigError
 from optimizer.job.dry import dry
+from optimizer.job.estimate import estimate
 from optimizer.job.run import run_config
 from optimizer.job.several import refuse_several
 from optimizer.ledger.reader import Reader
@@ -110,6 +111,15 @@ def test_before_a_run_each_model_is_named_with_its_address(tmp_path: Path, serve
         assert f"task model: this machine, {name} at {server.api_base}" in shown
     assert shown.count("of all task models together") == 2
     assert not any(server.requests for server in servers.values())
+
+
+def test_an_estimate_says_that_it_asked_the_first_model_alone(
+    tmp_path: Path, servers: dict[str, FakeServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lighten(monkeypatch.setattr)
+    found = estimate(load_config(config(tmp_path, servers))).text()
+    assert f"taken to be like those of the first task model, {WEAK}; the others were not asked" in found
+    assert not servers[STRONG].requests
 
 
 @pytest.mark.parametrize("strategy", ["dspy.MIPROv2", "dspy.GEPA"])

@@ -54,4 +54,4 @@ def test_check_shows_what_is_documented_with_its_source() -> None:
         asked = ["models", "check", "anthropic/fake", "--api-base", server.url]
         shown = CliRunner().invoke(cli, asked, env={"ANTHROPIC_API_KEY": "none"})
     assert "  batches             unknown  yes          not asked; half the price, within a day" in shown.stdout
-    assert "/en/api/openai-sdk (log-probabilities, seed)" in shown.stdout
+    assert "/types/message_create_params.py (log-probabilities, seed)" in shown.stdout

@@ -29,7 +29,7 @@ def test_what_is_said_has_its_source(provider: Provider) -> None:
 
 def test_every_feature_has_a_name_and_what_is_left_out_is_unknown() -> None:
     assert tuple(NAMES) == FEATURES
-    assert MISTRAL.of("caching") == UNKNOWN
+    assert MISTRAL.of("logprobs") == UNKNOWN
     assert OTHER.of("logprobs").can == "unknown"
 
 

@@ -169,9 +169,6 @@ class Door:
         if hidden is not None and hidden.counts:
             data["masked"] = dict(hidden.counts)  # for the ledger
         answer = await self._answer(model, request, data, key, replace(tag, role=role_of(model)))
-        if (price := self._prices.get(model)) is not None:
-            used = metered(answer.response.usage, self._endpoints[model].model, price, most_of(data, price))
-            answer = answer._replace(usd=used.usd)
         if hidden is not None:
             answer = answer._replace(response=hidden.answer(answer.response))
         if collecting is not None:
@@ -183,9 +180,10 @@ class Door:
     ) -> Answer:
         known = find_call(self.ledger, key) if key in self._written else None
         if known is not None:
-            row, response, tokens = known
+            row, kept, tokens = known
             await self._delivery.wait(count_hit(self.ledger, row))
-            return Answer(row, response_from_dict(response), tokens)
+            response = response_from_dict(kept)
+            return Answer(row, response, tokens, self._worth(model, data, response))
         while key in self._in_flight:
             try:
                 answer = await asyncio.shield(self._in_flight[key])
@@ -199,7 +197,9 @@ class Door:
         flight: asyncio.Future[Answer] = self._loop.create_future()
         self._in_flight[key] = flight
         try:
-            flight.set_result(await self._recall(data, key, tag) or await self._pay(model, request, data, key, tag))
+            flight.set_result(
+                await self._recall(model, data, key, tag) or await self._pay(model, request, data, key, tag)
+            )
         except BaseException as problem:
             flight.set_exception(problem)
             flight.exception()  # nobody else may be waiting; that is no loss
@@ -208,7 +208,7 @@ class Door:
             del self._in_flight[key]
         return flight.result()
 
-    async def _recall(self, data: Mapping[str, Any], key: str, tag: CallTag) -> Answer | None:
+    async def _recall(self, model: ModelKey, data: Mapping[str, Any], key: str, tag: CallTag) -> Answer | None:
         """Return the answer that another run was given, once it is in this run's ledger too."""
         known = None if self._shared is None else self._shared.find(key)
         if self._shared is None or known is None:
@@ -220,7 +220,13 @@ class Door:
             return None
         self._written.add(key)
         row = await self._delivery.wait(recall_call(self.ledger, key, tag, data, *known))
-        return Answer(row, response, known[1].tokens)
+        return Answer(row, response, known[1].tokens, self._worth(model, data, response))
+
+    def _worth(self, model: ModelKey, data: Mapping[str, Any], response: Response) -> float:
+        """Return the dollars of an answer that is not paid for again."""
+        if (price := self._prices.get(model)) is None:
+            return 0.0
+        return metered(response.usage, self._endpoints[model].model, price, most_of(data, price)).usd
 
     async def _pay(self, model: ModelKey, request: Request, data: Mapping[str, Any], key: str, tag: CallTag) -> Answer:
         price, connection = self._prices.get(model, Price()), self._connections[model]
@@ -262,7 +268,7 @@ class Door:
                 self._shared.put(key, answer, usage)
             if (lost := self.budget.lost.pop(key, None)) is not None:
                 await self._written_down(rebook_lost(self.ledger, key, charge.known_at_last(lost, usage)))
-            return Answer(row, outcome, usage.tokens)
+            return Answer(row, outcome, usage.tokens, usage.usd)
 
     async def _again(self, row: int, charge: Charge) -> bool:
         """Hold what a further attempt can cost, and book it with the lost ones; False where there is no room.

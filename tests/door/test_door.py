@@ -8,6 +8,8 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ from optimizer.errors import BudgetSpent, CallError, LedgerError, StoppedByFailu
 from optimizer.ledger import ledger as ledger_module
 from optimizer.ledger.calls import CallTag, finish_call
 from optimizer.ledger.ledger import Ledger, Write
+from optimizer.ledger.shared import SharedCache
 from optimizer.ledger.spend import usage_by_role
 from optimizer.models.masks import Hidden, Masks
 from optimizer.models.prices import Price
@@ -56,6 +59,22 @@ def test_the_second_identical_call_is_answered_by_the_ledger(make_door: MakeDoor
     assert len(endpoint.wire.calls) == 1
     assert usage_by_role(ledger, "search")["task"].cached_calls == 2
     assert door.budget.used()["calls"] == (1.0, 100.0)
+
+
+def test_who_counts_is_told_the_price_of_every_answer_whoever_paid_for_it(make_door: MakeDoor, tmp_path: Path) -> None:
+    price, shared = Price(0.5, 2.0), SharedCache(tmp_path / "answers.db", lambda text: None)
+    with collected_answers() as paid:
+        ask(make_door(FakeEndpoint(), price=price, shared=shared))
+    with collected_answers() as remembered:
+        ask(make_door(FakeEndpoint(), price=price))
+    with closing(Ledger(tmp_path / "other.db")) as other, collected_answers() as recalled:
+        door = make_door(FakeEndpoint(), price=price, shared=shared, ledger=other)
+        ask(door)
+        door.close()
+    shared.close()
+    used = paid[0].response.usage
+    assert paid[0].usd == 0.5 * used.input_tokens + 2.0 * used.output_tokens > 0
+    assert [one.usd for one in (*remembered, *recalled)] == [paid[0].usd] * 2
 
 
 def test_who_counts_is_told_the_tokens_of_every_answer_whoever_paid_for_it(make_door: MakeDoor, ledger: Ledger) -> None:

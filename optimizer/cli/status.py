@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from optimizer.cli.arguments import JSON, RUN_DIR
-from optimizer.cli.text import best_text, duration, echo, figure
+from optimizer.cli.text import best_text, duration, echo, spent_of
 
 if TYPE_CHECKING:
     from optimizer.report.status import Status
@@ -50,7 +50,7 @@ def _lines(status: Status, run_dir: Path) -> list[str]:
         f"  trials    {ended}{at_most(status.planned)} ended" + (f" ({states})" if states else ""),
         f"  best      {best_text(status.best)}",
         *([f"  prompt    {cell(status.prompt)}"] if status.prompt else []),
-        f"  spent     {', '.join(_spent(name, *pair) for name, pair in status.spent.items())}",
+        f"  spent     {', '.join(spent_of(name, *pair) for name, pair in status.spent.items())}",
         f"  test      {status.test_calls:,} calls",
         f"  failures  {', '.join(f'{count} {kind}' for kind, count in status.failures.items()) or 'none'}",
     ]
@@ -70,10 +70,3 @@ def _lines(status: Status, run_dir: Path) -> list[str]:
         lines += [f"  stopped   {line}" for line in status.stopped.splitlines()]
         lines.append(f"Go on with: metier resume {run_dir}")
     return lines
-
-
-def _spent(name: str, spent: float, limit: float | None) -> str:
-    if name == "seconds":
-        return duration(spent) + ("" if limit is None else f" of {duration(limit)}")
-    bound = "" if limit is None else f" of {figure(name, limit)}"
-    return f"{figure(name, spent)}{bound} {'dollars' if name == 'usd' else name}"

@@ -13,7 +13,7 @@ import click
 
 from optimizer.cli.arguments import JSON, Completed
 from optimizer.cli.help import Command
-from optimizer.cli.text import duration, echo, figure
+from optimizer.cli.text import echo, spent_of
 
 if TYPE_CHECKING:
     from optimizer.sweep.run import Ended
@@ -177,7 +177,7 @@ def _lines(state: SweepStatus) -> list[str]:
     lines = [
         f"{state.folder}: {state.state}",
         f"  cells     {counts}",
-        f"  spent     {', '.join(_spent(name, *pair) for name, pair in state.spent.items())}",
+        f"  spent     {', '.join(spent_of(name, *pair) for name, pair in state.spent.items())}",
     ]
     for one in state.unfinished:
         detail = f": {one.detail.splitlines()[0]}" if one.detail else ""
@@ -185,13 +185,6 @@ def _lines(state: SweepStatus) -> list[str]:
     if state.state == "interrupted":
         lines.append(f"Go on with: metier sweep {state.folder}")
     return lines
-
-
-def _spent(name: str, spent: float, limit: float | None) -> str:
-    if name == "seconds":
-        return duration(spent) + ("" if limit is None else f" of {duration(limit)}")
-    bound = "" if limit is None else f" of {figure(name, limit)}"
-    return f"{figure(name, spent)}{bound} {'dollars' if name == 'usd' else name}"
 
 
 @sweep.command(short_help="Write a sweep's report anew.")

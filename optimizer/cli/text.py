@@ -49,6 +49,14 @@ def figure(name: str, value: float) -> str:
     return f"{value:,.2f}" if name == "usd" else f"{value:,.0f}"
 
 
+def spent_of(name: str, spent: float, limit: float | None) -> str:
+    """Return what was spent of a limit, if there is one, in calls, tokens, dollars (`usd`) or seconds."""
+    if name == "seconds":
+        return duration(spent) + ("" if limit is None else f" of {duration(limit)}")
+    bound = "" if limit is None else f" of {figure(name, limit)}"
+    return f"{figure(name, spent)}{bound} {'dollars' if name == 'usd' else name}"
+
+
 def best_text(best: Mapping[str, Any] | None) -> str:
     """Return the best trial so far, as `report.status` tells it, with its 95 % interval."""
     if best is None:

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from optimizer.cli.text import duration, echo, wrapped
+from optimizer.cli.text import duration, echo, spent_of, wrapped
 
 PATH = "/a/very/long/path/that-has-hyphens/and/fits/on/no/line"
 
@@ -39,3 +39,17 @@ def test_a_duration_is_told_in_two_units() -> None:
 def test_nothing_that_is_printed_acts_on_a_terminal(err: bool, capsys: pytest.CaptureFixture[str]) -> None:
     echo("a\x1b]0;owned\x07b\tc\n", err=err, whole=True)
     assert "".join(capsys.readouterr()) == "a\\u001b]0;owned\\u0007b\tc\n\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "spent", "limit", "text"),
+    [
+        ("calls", 1200, 3000, "1,200 of 3,000 calls"),
+        ("tokens", 50, None, "50 tokens"),
+        ("usd", 0.5, 2, "0.50 of 2.00 dollars"),
+        ("seconds", 61, 3600, "1 min 1 s of 1 h 0 min"),
+        ("seconds", 7, None, "7 s"),
+    ],
+)
+def test_what_was_spent_is_told_beside_its_limit(name: str, spent: float, limit: float | None, text: str) -> None:
+    assert spent_of(name, spent, limit) == text

@@ -17,15 +17,19 @@ from optimizer.search.board import Board
 class Point:
     """A candidate: its shrunken estimate on validation, what a call costs, and the examples that it saw.
 
-    `cost` is in what the search compares: tokens, or millionths of a dollar; `usd_per_call` is None where it is tokens.
+    `usd_per_call` is None where tokens are what the search compares.
     """
 
     candidate_id: str
     estimate: float
-    cost: float
     tokens_per_call: float
     seen: int
     usd_per_call: float | None = None
+
+    @property
+    def cost(self) -> float:
+        """What a call costs, in what the search compares."""
+        return self.tokens_per_call if self.usd_per_call is None else self.usd_per_call
 
     def to_json(self) -> dict[str, Any]:
         """Return it as result.json has it."""
@@ -45,7 +49,6 @@ def points(board: Board, cost: Cost) -> list[Point]:
         Point(
             cid,
             estimate,
-            board.costs[cid],
             board.costs[cid] if cost == "tokens" else board.tokens_per_call(cid) or 0.0,
             len(board.results(cid)),
             board.usd_per_call(cid) if cost == "usd" else None,

@@ -45,7 +45,7 @@ def test_the_points_are_shrunken_estimates_with_their_prices(board: Board) -> No
 
 
 def test_the_front_rises_with_the_price() -> None:
-    made = [Point(*row, 100, 40) for row in (("a", 0.5, 30), ("b", 0.4, 40), ("c", 0.9, 90), ("d", 0.9, 95))]
+    made = [Point("a", 0.5, 30, 40), Point("b", 0.4, 40, 40), Point("c", 0.9, 90, 40), Point("d", 0.9, 95, 40)]
     assert [one.candidate_id for one in front(made)] == ["a", "c"]
     assert front([]) == []
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from optimizer.ledger.decisions import record_trust
 from optimizer.prompt.saved import Doubts, SavedPrompt, parse_prompt
 from optimizer.prompt.saved import load_prompt as load_file
+from optimizer.task.load import load_task_file
 
 REGISTERED = "prompts:/"
 
@@ -37,3 +39,16 @@ def note_trust(run_dir: Path, file: str, doubts: Doubts) -> None:
     asked = (*doubts.model, *doubts.program)
     if asked:
         record_trust(run_dir, file, asked)
+
+
+def orders_of_task(path: str) -> list[str]:
+    """Return what a task asks for, in words, that a ledger which names it cannot allow: code, and data from afar."""
+    written, folder = load_task_file(path)
+    orders = []
+    if written.program is not None:
+        orders.append(f"the code {written.program!r:.80} in {str(folder)!r:.160}")
+    if ".py:" in (metric := json.dumps(written.metric)):
+        orders.append(f"the code of the metric {metric:.80} in {str(folder)!r:.160}")
+    if any(source is not None for source in (written.data.hf, written.data.sql, written.data.mlflow)):
+        orders.append(f"data that lies in no file, by {str(folder)!r:.160}")
+    return orders

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,14 +12,13 @@ from optimizer.config.schema import ModelConfig, Notify, RunConfig, Tracking
 from optimizer.config.strict import validate
 from optimizer.errors import ConfigError, LedgerError, TaskError
 from optimizer.job.eval import check_fits
-from optimizer.job.load import REGISTERED, load_prompt, note_trust
+from optimizer.job.load import REGISTERED, load_prompt, note_trust, orders_of_task
 from optimizer.job.resume import hide_keys, stored_config
 from optimizer.job.window import load_task_of
 from optimizer.models.trust import beyond_its_own
 from optimizer.prompt.saved import Doubts, SavedPrompt
 from optimizer.system.files import is_file, is_folder
 from optimizer.system.redact import scrub
-from optimizer.task.load import load_task_file
 from optimizer.task.task import Task
 from optimizer.track.address import is_server
 from optimizer.types import digest, role_of
@@ -147,19 +145,6 @@ def _of_run(run_dir: Path, wanted: Wanted) -> RunConfig:
     changes: dict[str, object] = {"api_base": None}
     models = config.models.model_copy(update={**changes, **besides})
     return config.model_copy(update={"models": models, "notify": Notify()})
-
-
-def orders_of_task(path: str) -> list[str]:
-    """Return what a task asks for, in words, that a ledger which names it cannot allow: code, and data from afar."""
-    written, folder = load_task_file(path)
-    orders = []
-    if written.program is not None:
-        orders.append(f"the code {written.program!r:.80} in {str(folder)!r:.160}")
-    if ".py:" in (metric := json.dumps(written.metric)):
-        orders.append(f"the code of the metric {metric:.80} in {str(folder)!r:.160}")
-    if any(source is not None for source in (written.data.hf, written.data.sql, written.data.mlflow)):
-        orders.append(f"data that lies in no file, by {str(folder)!r:.160}")
-    return orders
 
 
 def _configs(base: RunConfig, wanted: Wanted, folder: Path) -> dict[str, RunConfig]:

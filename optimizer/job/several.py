@@ -1,4 +1,4 @@
-"""Several task models in one search: which tasks may have them, and which one a candidate asks."""
+"""Several task models in one search: which runs may have them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,3 @@ def refuse_several(config: RunConfig, task: Task) -> None:
         why = "the task has a program of its own, whose predictors all ask one"
     if why is not None:
         raise ConfigError(f"models.task names several models ({names:.200}), and {why}", "Name one model.")
-
-
-def name_of_model(config: RunConfig, model: str) -> str:
-    """Return the full name of a task model, given its name as a candidate has it: "" is the first one."""
-    return model or config.models.task.model

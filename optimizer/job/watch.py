@@ -20,8 +20,7 @@ from optimizer.evaluate.drift import BETS
 from optimizer.evaluate.evaluator import Result
 from optimizer.job.check import MOST_FAILURES, Finding, junit
 from optimizer.job.eval import answers_to, asked_of, check_fits, named_judge
-from optimizer.job.load import load_prompt, note_trust
-from optimizer.job.migrate_input import orders_of_task
+from optimizer.job.load import load_prompt, note_trust, orders_of_task
 from optimizer.job.resume import hide_keys, stored_config
 from optimizer.job.watch_state import Alarm, Reference, State, read_state, write_state
 from optimizer.job.window import load_task_of

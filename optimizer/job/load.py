@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
+from optimizer.errors import TaskError
 from optimizer.ledger.decisions import record_trust
 from optimizer.prompt.saved import Doubts, SavedPrompt, parse_prompt
 from optimizer.prompt.saved import load_prompt as load_file
@@ -39,6 +41,17 @@ def note_trust(run_dir: Path, file: str, doubts: Doubts) -> None:
     asked = (*doubts.model, *doubts.program)
     if asked:
         record_trust(run_dir, file, asked)
+
+
+def refuse_orders(run_dir: Path, orders: Sequence[str], trust: bool, own: str) -> None:
+    """Raise TaskError where a run's ledger, which may be anybody's, asks for what only a user who trusts it can allow.
+
+    `own` says what to name in its place. Where it is trusted, the run keeps that.
+    """
+    if orders and not trust:
+        what = f"{run_dir / 'ledger.db'}: asks for {', '.join(orders)}; that is not a saved run's to say"
+        raise TaskError(what, f"If you trust it, give --trust. Or name what is yours: {own}.")
+    note_trust(run_dir, "ledger.db", Doubts(str(run_dir), tuple(orders)))
 
 
 def orders_of_task(path: str) -> list[str]:

@@ -10,13 +10,13 @@ from pathlib import Path
 from optimizer.config.load import apply_override, load_config
 from optimizer.config.schema import ModelConfig, Notify, RunConfig, Tracking
 from optimizer.config.strict import validate
-from optimizer.errors import ConfigError, LedgerError, TaskError
+from optimizer.errors import ConfigError, LedgerError
 from optimizer.job.eval import check_fits
-from optimizer.job.load import REGISTERED, load_prompt, note_trust, orders_of_task
+from optimizer.job.load import REGISTERED, load_prompt, orders_of_task, refuse_orders
 from optimizer.job.resume import hide_keys, stored_config
 from optimizer.job.window import load_task_of
 from optimizer.models.trust import beyond_its_own
-from optimizer.prompt.saved import Doubts, SavedPrompt
+from optimizer.prompt.saved import SavedPrompt
 from optimizer.system.files import is_file, is_folder
 from optimizer.system.redact import scrub
 from optimizer.task.task import Task
@@ -137,11 +137,7 @@ def _of_run(run_dir: Path, wanted: Wanted) -> RunConfig:
         orders.append(f"the MLflow at {scrub(str(config.tracking.mlflow.uri))!r:.80}")
     if wanted.task is None:
         orders += orders_of_task(config.task)
-    if orders and not wanted.trust:
-        what = f"{run_dir / LEDGER}: asks for {', '.join(orders)}; that is not a saved run's to say"
-        remedy = "If you trust it, give --trust. Or name what is yours: the run's config, --config run.yaml"
-        raise TaskError(what, f"{remedy}, or the task, --task FOLDER.")
-    note_trust(run_dir, LEDGER, Doubts(str(run_dir), tuple(orders)))
+    refuse_orders(run_dir, orders, wanted.trust, "the run's config, --config run.yaml, or the task, --task FOLDER")
     changes: dict[str, object] = {"api_base": None}
     models = config.models.model_copy(update={**changes, **besides})
     return config.model_copy(update={"models": models, "notify": Notify()})

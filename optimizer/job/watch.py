@@ -15,12 +15,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from optimizer.config.schema import ModelConfig, RunConfig
-from optimizer.errors import ConfigError, LedgerError, TaskError
+from optimizer.errors import ConfigError, LedgerError
 from optimizer.evaluate.drift import BETS
 from optimizer.evaluate.evaluator import Result
 from optimizer.job.check import MOST_FAILURES, Finding, junit
 from optimizer.job.eval import answers_to, asked_of, check_fits, named_judge
-from optimizer.job.load import load_prompt, note_trust, orders_of_task
+from optimizer.job.load import load_prompt, orders_of_task, refuse_orders
 from optimizer.job.resume import hide_keys, stored_config
 from optimizer.job.watch_state import Alarm, Reference, State, read_state, write_state
 from optimizer.job.window import load_task_of
@@ -31,7 +31,7 @@ from optimizer.ledger.examples import known_examples
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import result_of
 from optimizer.models.trust import beyond_its_own
-from optimizer.prompt.saved import Doubts, SavedPrompt
+from optimizer.prompt.saved import SavedPrompt
 from optimizer.system.files import is_file, output_folder
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
@@ -174,10 +174,7 @@ def _refuse_orders(run_dir: Path, config: RunConfig, asking: Asking) -> None:
     orders = [] if judge is None else beyond_its_own(judge)
     if asking.task is None:
         orders = [*orders, *orders_of_task(config.task)]
-    if orders and not asking.trust:
-        what = f"{run_dir / 'ledger.db'}: asks for {', '.join(orders)}; that is not a saved run's to say"
-        raise TaskError(what, "If you trust it, give --trust. Or name what is yours: --task FOLDER, --judge NAME.")
-    note_trust(run_dir, "ledger.db", Doubts(str(run_dir), tuple(orders)))
+    refuse_orders(run_dir, orders, asking.trust, "--task FOLDER, --judge NAME")
 
 
 def watch(

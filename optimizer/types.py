@@ -302,7 +302,8 @@ class Score:
     says why. `logprobs` are those of the labels, where the answer was to be read from them: empty where they are not
     among what the model told, None where it told nothing. `parts` are the scores of which `value` is made, by name, if
     it is made of some. `pair` is the label that was right and the one that was answered, "" where none could be read,
-    if a metric looks at all answers together.
+    if a metric looks at all answers together. `seconds` are those of the calls, one after the other, each from
+    sending the request that was answered to its answer; None where that is not known of every call.
     """
 
     value: float
@@ -317,6 +318,7 @@ class Score:
     parts: Mapping[str, float] = field(default_factory=dict)
     pair: tuple[str, str] | None = None
     usd: float = 0.0
+    seconds: float | None = None
 
     @property
     def failed(self) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from optimizer.config.schema import Failures
 from optimizer.door.breaker import Breaker
@@ -24,6 +24,17 @@ FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 MOST_TIMEOUTS = 3  # of one call: an endless one must not cost a night
 
 
+class Ended(NamedTuple):
+    """How a call ended: its answer or how it failed for good, the attempts made, and the seconds of the last one.
+
+    They count from when the limiter let it through, so that no wait of ours is in them.
+    """
+
+    outcome: Response | CallError
+    attempts: int
+    seconds: float = 0.0
+
+
 class Connection:
     """Makes calls to one endpoint, each in as many attempts as it takes; used on one event loop."""
 
@@ -34,10 +45,8 @@ class Connection:
         self._jitter = random.Random()  # noqa: S311 - spreads retries, decides nothing
         self.slots = asyncio.Semaphore(endpoint.concurrency)
 
-    async def call(
-        self, request: Request, tokens: int, charge: Charge, again: Callable[[], Awaitable[bool]]
-    ) -> tuple[Response | CallError, int]:
-        """Return the answer, or how the call failed for good, and the attempts made.
+    async def call(self, request: Request, tokens: int, charge: Charge, again: Callable[[], Awaitable[bool]]) -> Ended:
+        """Return the answer, or how the call failed for good, and what that took.
 
         `tokens` is an upper estimate of what it takes. Failed attempts are noted in `charge`; before each
         further one `again` says if the budget has room for it.
@@ -48,15 +57,15 @@ class Connection:
                 async with self._breaker.gate():
                     attempt += 1
                     began = time.monotonic()
-                    outcome = await self._attempt(request, tokens, charge)
+                    outcome, seconds = await self._attempt(request, tokens, charge)
             except StoppedByFailures as stop:
-                return CallError("transport", f"not asked any more: {stop.what}"), attempt
+                return Ended(CallError("transport", f"not asked any more: {stop.what}"), attempt)
             if not isinstance(outcome, CallError):
-                return outcome, attempt
+                return Ended(outcome, attempt, seconds)
             timeouts += outcome.kind == "timeout"
             hopeless = timeouts > MOST_TIMEOUTS or attempt > self._failures.retries
             if hopeless or not await self._worth_repeating(outcome, began) or not await again():
-                return outcome, attempt
+                return Ended(outcome, attempt, seconds)
             if outcome.kind != "rate_limit" or not self._limiter.by_chance:
                 await asyncio.sleep(self._backoff(attempt))
 
@@ -76,8 +85,9 @@ class Connection:
         """Return the seconds before the next attempt: full jitter under a growing ceiling."""
         return self._jitter.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2**attempt))
 
-    async def _attempt(self, request: Request, tokens: int, charge: Charge) -> Response | CallError:
-        sent = await self._limiter.enter(tokens)
+    async def _attempt(self, request: Request, tokens: int, charge: Charge) -> tuple[Response | CallError, float]:
+        """Return an attempt's answer, or how it failed, and its seconds since the limiter let it through."""
+        sent, begun = await self._limiter.enter(tokens), time.monotonic()
         try:
             async with asyncio.timeout(self._breaker.patience(self._endpoint.timeout)):
                 response = checked(await self._wire.acall(request))
@@ -89,11 +99,11 @@ class Connection:
         else:
             error = problem_with(response)
             if error is None:
-                return self._answered(response, sent, tokens)
+                return self._answered(response, sent, tokens), time.monotonic() - begun
             charge.waste(metered(response.usage, self._endpoint.model, charge.price, charge.most))
         self._limiter.failed(sent, error)
         self._breaker.failed(error, sent)
-        return error
+        return error, time.monotonic() - begun
 
     def _answered(self, response: Response, sent: float, tokens: int) -> Response:
         self._breaker.answered()

@@ -22,6 +22,7 @@ from optimizer.door.keys import call_key, response_json
 from optimizer.door.limiter import limiter_of
 from optimizer.errors import BudgetSpent, CallError, LedgerError
 from optimizer.ledger.calls import (
+    SECONDS,
     CallTag,
     answered_keys,
     begin_call,
@@ -44,6 +45,8 @@ from optimizer.types import Failure, ModelKey, role_of
 if TYPE_CHECKING:
     from dspy.lm15 import Request, Response
 
+# To a tenth of a millisecond.
+DIGITS = 4
 # Tokens that an answer is taken to have before the first one is there.
 USUAL_ANSWER = 1024
 tag_of_call: contextvars.ContextVar[CallTag] = contextvars.ContextVar("tag_of_call", default=CallTag())  # noqa: B039
@@ -52,12 +55,17 @@ repetition_of_call: contextvars.ContextVar[int] = contextvars.ContextVar("repeti
 
 
 class Answer(NamedTuple):
-    """A response, its row in the ledger, its tokens when it was paid for, and their price in dollars."""
+    """A response, its row in the ledger, its tokens when it was paid for, and their price in dollars.
+
+    `seconds` are those from sending the request that was answered to its answer; None where the cache between runs
+    answered, which is no time of the model's.
+    """
 
     row: int
     response: Response
     tokens: int
     usd: float = 0.0
+    seconds: float | None = None
 
     @property
     def cut(self) -> bool:
@@ -182,8 +190,9 @@ class Door:
         if known is not None:
             row, kept, tokens = known
             await self._delivery.wait(count_hit(self.ledger, row))
+            seconds = kept.pop(SECONDS, None)
             response = response_from_dict(kept)
-            return Answer(row, response, tokens, self._worth(model, data, response))
+            return Answer(row, response, tokens, self._worth(model, data, response), seconds)
         while key in self._in_flight:
             try:
                 answer = await asyncio.shield(self._in_flight[key])
@@ -244,7 +253,7 @@ class Door:
                     row = intent
                     again = partial(self._again, row, charge)
                     likely = _likely_tokens(request, self._longest.get(model, USUAL_ANSWER))
-                    outcome, attempts = await connection.call(request, likely, charge, again)
+                    outcome, attempts, took = await connection.call(request, likely, charge, again)
             except TimeoutError:  # the job's time; an attempt's own is sorted among the failures
                 paid, cut = charge.fail(cut=True), Failure("timeout", "cut when the budget's time was up")
                 if row is not None:
@@ -263,12 +272,14 @@ class Door:
             paid = charge.settle(usage, time.monotonic() - begun)
             answer = response_json(outcome)
             self._written.add(key)  # before the wait: the answer is committed even if the caller leaves
-            await self._written_down(finish_call(self.ledger, row, answer, paid, attempts, usage))
+            seconds = round(took, DIGITS)  # as a resumed run reads it
+            written = finish_call(self.ledger, row, {**answer, SECONDS: seconds}, paid, attempts, usage)
+            await self._written_down(written)
             if self._shared is not None:
                 self._shared.put(key, answer, usage)
             if (lost := self.budget.lost.pop(key, None)) is not None:
                 await self._written_down(rebook_lost(self.ledger, key, charge.known_at_last(lost, usage)))
-            return Answer(row, outcome, usage.tokens, usage.usd)
+            return Answer(row, outcome, usage.tokens, usage.usd, seconds)
 
     async def _again(self, row: int, charge: Charge) -> bool:
         """Hold what a further attempt can cost, and book it with the lost ones; False where there is no room.

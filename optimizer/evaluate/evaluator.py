@@ -297,9 +297,16 @@ def with_calls(result: Result, answers: Sequence[Answer]) -> Result:
         tokens=sum(answer.tokens for answer in answers),
         usd=sum(answer.usd for answer in answers),
         calls=len(answers),
+        # How a prompt fails is written down without it, so a resumed run would not know it.
+        seconds=None if result.failed else _seconds(answers),
         longest=max((answer.output_tokens for answer in answers), default=0),
         cut=cut,
     )
+
+
+def _seconds(answers: Sequence[Answer]) -> float | None:
+    known = [answer.seconds for answer in answers if answer.seconds is not None]
+    return sum(known) if known and len(known) == len(answers) else None
 
 
 def no_progress(answered: int, planned: int) -> None:

@@ -18,6 +18,11 @@ from optimizer.system.redact import scrub
 from optimizer.system.versions import versions_here
 from optimizer.types import Failure, Phase, Role, Usage
 
+# What a response is kept with: the seconds from sending the request that was answered to its answer.
+SECONDS = "seconds"
+# The same in SQL. A ledger of an earlier metier has only the whole call, with its waits and repetitions.
+OWN_SECONDS = f"COALESCE(response ->> '{SECONDS}', ended - started)"
+
 
 @dataclass(frozen=True, slots=True)
 class CallTag:
@@ -170,17 +175,21 @@ def count_hit(ledger: Ledger, row: int) -> Future[int]:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A call of the task model that was answered: for which example, and when (seconds since 1970)."""
+    """A call of the task model that was answered: for which example, and when (seconds since 1970).
+
+    `seconds` are those of the attempt that was answered, without waits of ours; see `Answer` of the door.
+    """
 
     example: str | None
     started: float
     ended: float
+    seconds: float
 
 
 def answered_in(ledger: Reader, phase: Phase, trial: int) -> list[Answered]:
     """Return the answered calls of the task model that one trial paid for, in the order in which they began."""
     sql = (
-        "SELECT example, started, ended FROM calls"
+        f"SELECT example, started, ended, {OWN_SECONDS} FROM calls"  # noqa: S608
         " WHERE trial = ? AND phase = ? AND role = 'task' AND state = 'done' AND attempts > 0 ORDER BY id"
     )
     return [Answered(*row) for row in ledger.read(sql, (trial, phase))]

@@ -6,6 +6,7 @@ import sqlite3
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+from optimizer.ledger.calls import OWN_SECONDS
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
 from optimizer.types import Phase, Role, Usage
@@ -90,7 +91,7 @@ def call_stats(ledger: Ledger) -> list[CallStats]:
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """What one call took: dollars, and seconds from when it was to be made until its answer was there."""
+    """What one call took: dollars, and the seconds of the attempt that was answered, without waits of ours."""
 
     usd: float
     seconds: float
@@ -99,10 +100,25 @@ class Paid:
 def paid_in_test(ledger: Reader, number: int) -> list[Paid]:
     """Return the paid calls of the task model in one pass of the test: 0 is the seed's, 1 the winner's."""
     sql = (
-        "SELECT usd, ended - started AS seconds FROM calls WHERE phase = 'test' AND role = 'task' AND trial = ?"
+        f"SELECT usd, {OWN_SECONDS} AS seconds FROM calls WHERE phase = 'test' AND role = 'task' AND trial = ?"  # noqa: S608
         " AND state = 'done' AND attempts > 0 ORDER BY id"
     )
     return [Paid(row["usd"], row["seconds"]) for row in ledger.read(sql, (number,))]
+
+
+def seconds_by_trial(ledger: Reader, trial: int | None = None) -> dict[int, list[float]]:
+    """Return how long the answers took that each trial of the search paid for, by its number; of one trial, if given.
+
+    They are the seconds of the task model's calls, each without waits of ours.
+    """
+    sql = (
+        f"SELECT trial, {OWN_SECONDS} AS seconds FROM calls WHERE trial IS NOT NULL AND phase = 'search'"  # noqa: S608
+        " AND role = 'task' AND state = 'done' AND attempts > 0 AND (?1 IS NULL OR trial = ?1) ORDER BY id"
+    )
+    found: dict[int, list[float]] = {}
+    for row in ledger.read(sql, (trial,)):
+        found.setdefault(row["trial"], []).append(row["seconds"])
+    return found
 
 
 def booked_for_lost(ledger: Ledger) -> dict[str, dict[Phase, Usage]]:

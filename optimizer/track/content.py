@@ -168,7 +168,7 @@ def _readouts(candidate: Candidate) -> dict[str, str]:
 
 
 def _figures(trial: Trial, calls: Sequence[Answered], at: int) -> list[Point]:
-    seconds = sorted(call.ended - call.started for call in calls)
+    seconds = sorted(call.seconds for call in calls)
     figures = {
         # As if it had seen every example, so that trials can be ordered by it; see Board.estimate. One that did well
         # on hard examples is carried beyond the best score there is: nobody is helped by 1.025 of 1.

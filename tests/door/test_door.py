@@ -77,6 +77,28 @@ def test_who_counts_is_told_the_price_of_every_answer_whoever_paid_for_it(make_d
     assert [one.usd for one in (*remembered, *recalled)] == [paid[0].usd] * 2
 
 
+def test_who_counts_is_told_the_seconds_of_an_answer_but_not_of_one_from_the_cache(
+    make_door: MakeDoor, tmp_path: Path
+) -> None:
+    shared = SharedCache(tmp_path / "answers.db", lambda text: None)
+    slow = FakeEndpoint(FakeWire([dspy_errors.LMServerError("down"), "a"], delay=0.1))
+    with collected_answers() as paid:
+        ask(make_door(slow, shared=shared))
+    with collected_answers() as remembered:
+        ask(make_door(FakeEndpoint()))
+    with closing(Ledger(tmp_path / "other.db")) as other, collected_answers() as recalled:
+        door = make_door(FakeEndpoint(), shared=shared, ledger=other)
+        ask(door)
+        door.close()
+        (whole,) = other.read("SELECT response FROM calls")
+    shared.close()
+    # One attempt failed before it, and there was a wait: neither is the model's time for the answer.
+    assert 0.1 <= paid[0].seconds < 0.2  # type: ignore[operator]
+    assert remembered[0].seconds == paid[0].seconds
+    assert recalled[0].seconds is None
+    assert "seconds" not in whole["response"]
+
+
 def test_who_counts_is_told_the_tokens_of_every_answer_whoever_paid_for_it(make_door: MakeDoor, ledger: Ledger) -> None:
     door = make_door(FakeEndpoint(FakeWire(delay=0.02)), calls=100)
     with collected_answers() as first:

@@ -41,9 +41,9 @@ def _going_on(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option(
     "--prefer",
-    type=(click.Choice(["cheapest-within"]), float),
-    metavar="cheapest-within MARGIN",
-    help="Let the cheapest prompt within MARGIN of the best validation score win.",
+    type=(click.Choice(["cheapest-within", "fastest-within"]), float),
+    metavar="cheapest-within|fastest-within MARGIN",
+    help="Let the cheapest (or fastest) prompt within MARGIN of the best validation score win.",
 )
 @click.option("--dry", is_flag=True, help="Only tell what would be sent to whom: no call, no folder, no file.")
 @_going_on

@@ -40,6 +40,7 @@ def status(run_dir: Path, as_json: bool) -> None:
 
 
 def _lines(status: Status, run_dir: Path) -> list[str]:
+    from optimizer.evaluate.latency import Latency
     from optimizer.report.clean import cell
     from optimizer.report.words import at_most, masked_text
 
@@ -50,6 +51,7 @@ def _lines(status: Status, run_dir: Path) -> list[str]:
         f"  trials    {ended}{at_most(status.planned)} ended" + (f" ({states})" if states else ""),
         f"  best      {best_text(status.best)}",
         *([f"  prompt    {cell(status.prompt)}"] if status.prompt else []),
+        *([f"  latency   {Latency.from_json(status.latency).text()}"] if status.latency is not None else []),
         f"  spent     {', '.join(spent_of(name, *pair) for name, pair in status.spent.items())}",
         f"  test      {status.test_calls:,} calls",
         f"  failures  {', '.join(f'{count} {kind}' for kind, count in status.failures.items()) or 'none'}",

@@ -34,6 +34,7 @@ USUAL_TRIALS, MOST_TRIALS = 40, 2_000
 MOST_TOGETHER = 5
 # What a call of a candidate costs.
 Cost = Literal["tokens", "usd"]
+Objective = Literal["score", "tokens", "usd", "latency"]
 PersonalData = Literal["email", "phone", "iban", "credit_card", "ip"]
 ProposerName = Literal[
     "induce",
@@ -92,11 +93,15 @@ class SearchConfig(Strict):
 
     strategy: str = Field("default", description=f"how candidates are found: {', '.join(STRATEGIES)}")
     options: dict[str, Any] = Field({}, description="of DSPy's optimizer, if the strategy is one: {auto: light}")
-    objective: tuple[Literal["score", "tokens", "usd"], ...] = Field(
+    objective: tuple[Objective, ...] = Field(
         ("score",),
-        description="score; {score, tokens} or {score, usd}: the Pareto front of score and tokens, or dollars, a call",
+        description="score, or the Pareto front of score and others: tokens or usd, a call, and latency: {score, usd}, "
+        "{score, latency}, {score, usd, latency}",
     )
-    prefer: str = Field("best", description="the winner: best, or 'cheapest-within MARGIN' of the best score")
+    prefer: str = Field(
+        "best",
+        description="the winner: best, or 'cheapest-within MARGIN' of the best score, or 'fastest-within MARGIN'",
+    )
     prior: Prior | None = Field(Prior(), description="what is believed beforehand; null: nothing")
     trials: Positive | None = Field(None, description=f"at most; null: what the budget pays, else {USUAL_TRIALS}")
     formats: tuple[FormatName, ...] = Field(("turns", "fields", "block", "chat", "json", "xml"), min_length=1)
@@ -142,15 +147,19 @@ class SearchConfig(Strict):
         # YAML reads {score, tokens} as keys without values.
         bare = isinstance(value, dict) and not any(value.values())
         names = [value] if isinstance(value, str) else list(value) if bare or isinstance(value, (list, tuple)) else []  # type: ignore[call-overload]
-        if sorted(map(str, names)) not in (["score"], ["score", "tokens"], ["score", "usd"]):
-            raise ValueError("write score, {score, tokens} or {score, usd}")
-        return tuple(sorted(names))
+        known = [one for one in get_args(Objective) if one in names]
+        if len(known) < len(names) or "score" not in known or {"tokens", "usd"} <= set(known):
+            raise ValueError("write score, or {score, …} with tokens or usd, with latency, or with both")
+        return tuple(known)
 
     @field_validator("prefer")
     @classmethod
     def _readable(cls, value: str) -> str:
-        if value != "best" and not re.fullmatch(r"cheapest-within 0(\.\d+)?", value):
-            raise ValueError("write best, or cheapest-within and a share of the score below 1: cheapest-within 0.02")
+        if value != "best" and not re.fullmatch(r"(cheapest|fastest)-within 0(\.\d+)?", value):
+            raise ValueError(
+                "write best, or cheapest-within and a share of the score below 1: cheapest-within 0.02; "
+                "or fastest-within"
+            )
         return value
 
     @property
@@ -160,8 +169,13 @@ class SearchConfig(Strict):
 
     @property
     def margin(self) -> float | None:
-        """How much of the best score a cheaper winner may lack; None: it is the best."""
+        """How much of the best score a cheaper or faster winner may lack; None: it is the best."""
         return None if self.prefer == "best" else float(self.prefer.split()[1])
+
+    @property
+    def by_latency(self) -> bool:
+        """Whether latency has a say: in the search, or in which winner is preferred."""
+        return "latency" in self.objective or self.prefer.startswith("fastest")
 
     @field_validator("strategy")
     @classmethod

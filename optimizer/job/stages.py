@@ -10,6 +10,7 @@ from optimizer.config.schema import SHORT_TOKENS
 from optimizer.errors import StoppedByFailures
 from optimizer.evaluate.aggregate import statistic_of
 from optimizer.evaluate.evaluator import Evaluator, refuse_broken
+from optimizer.evaluate.latency import latency_of_results
 from optimizer.evaluate.precheck import Precheck, precheck
 from optimizer.forecast.lengths import forecast_by_length
 from optimizer.job.finish import finish, limit_key, read_report
@@ -249,7 +250,8 @@ def report(
 ) -> Report:
     """Return the outcome of the run as data; where it lies in MLflow is known when the mirror has ended."""
     ledger = session.ledger
-    seed, best = (_side(ledger, tested) for tested in (outcome.seed, outcome.winner))
+    timed = session.config.search.by_latency
+    seed, best = (_side(ledger, tested, timed) for tested in (outcome.seed, outcome.winner))
     return Report(
         run_id=claim.run_id,
         task=session.task.name,
@@ -278,9 +280,11 @@ def report(
     )
 
 
-def _side(ledger: Ledger, tested: Tested) -> Side:
+def _side(ledger: Ledger, tested: Tested, timed: bool = False) -> Side:
     tokens = tokens_per_call(ledger, tested.candidate.id, "test") or 0.0
-    return Side(tested.candidate, tested.mean, tested.ci95, tokens, tested.cut)
+    latency = latency_of_results(tested.results) if timed else None
+    took = None if latency is None else latency.to_json()
+    return Side(tested.candidate, tested.mean, tested.ci95, tokens, tested.cut, took)
 
 
 def _baseline(ledger: Ledger, compared: Compared) -> Baseline:

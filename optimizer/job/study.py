@@ -14,7 +14,9 @@ from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from optimizer.errors import LedgerError
+from optimizer.evaluate.latency import latency_of
 from optimizer.ledger.reader import Reader
+from optimizer.ledger.spend import seconds_by_trial
 from optimizer.ledger.trials import Trial, all_trials
 from optimizer.system.files import private_file, sync
 
@@ -37,20 +39,25 @@ _STATES = {"complete": "COMPLETE", "raced_out": "PRUNED", "failed": "FAIL", "run
 def study_of(run_dir: Path) -> optuna.Study:
     """Return a run's trials as a study in memory, for `optuna.visualization`.
 
-    A trial's value is its mean score on the validation examples that it saw, beside the tokens a call where both were
-    searched. Who left the race is pruned. What a trial has beside its parameters is in its user attributes.
+    A trial's value is its mean score on the validation examples that it saw, beside the tokens a call and the median
+    milliseconds of an answer where these were searched. Who left the race is pruned. What a trial has beside its
+    parameters is in its user attributes.
     """
     import optuna
+    from optuna.study import StudyDirection
 
     with closing(Reader(run_dir / "ledger.db")) as ledger:
         trials = all_trials(ledger)
         identity, run_id = ledger.meta("identity") or {}, ledger.meta("run_id")
-    both = len(identity.get("config", {}).get("search", {}).get("objective", ())) > 1
+        objective = identity.get("config", {}).get("search", {}).get("objective") or ("score",)
+        seconds = seconds_by_trial(ledger) if "latency" in objective else {}
     name = f"{identity.get('task', {}).get('name', '')} {run_id}".strip()
     with _quiet():
-        study = optuna.create_study(study_name=name, directions=["maximize", "minimize"] if both else ["maximize"])
-        _name_values(study)
-    study.add_trials(_frozen(trials, both))
+        directions = [StudyDirection.MAXIMIZE, *[StudyDirection.MINIMIZE] * (len(objective) - 1)]
+        study = optuna.create_study(study_name=name, directions=directions)
+        study.set_metric_names(_names(objective))
+    latencies = {number: found.p50 for number, each in seconds.items() if (found := latency_of(each)) is not None}
+    study.add_trials(_frozen(trials, objective, latencies))
     return study
 
 
@@ -84,7 +91,8 @@ def _write(study: optuna.Study, path: Path) -> None:
     try:
         with _quiet():
             study_id = storage.create_new_study(study.directions, study.study_name)
-            _name_values(optuna.load_study(study_name=study.study_name, storage=storage))
+            loaded = optuna.load_study(study_name=study.study_name, storage=storage)
+            loaded.set_metric_names(study.metric_names or [])
         _insert(storage.engine, study_id, study.trials)
     finally:
         storage.engine.dispose()
@@ -97,8 +105,8 @@ def _unsynced(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _name_values(study: optuna.Study) -> None:
-    study.set_metric_names(["score", "tokens a call"][: len(study.directions)])
+def _names(objective: Sequence[str]) -> list[str]:
+    return ["score", *("milliseconds" if name == "latency" else "tokens a call" for name in objective[1:])]
 
 
 @contextmanager
@@ -116,14 +124,15 @@ def _quiet() -> Iterator[None]:
         optuna.logging.set_verbosity(verbosity)
 
 
-def _frozen(trials: Sequence[Trial], both: bool) -> list[FrozenTrial]:
+def _frozen(trials: Sequence[Trial], objective: Sequence[str], latencies: Mapping[int, float]) -> list[FrozenTrial]:
     from optuna.trial import FrozenTrial, TrialState
 
     labels = _labels(trials)
     distributions = _distributions([labels[trial.number] for trial in trials])
     frozen = []
     for trial in trials:
-        values = [trial.score, trial.tokens] if both else [trial.score]
+        costs = [latencies.get(trial.number) if name == "latency" else trial.tokens for name in objective[1:]]
+        values = [trial.score, *costs]
         known = [value for value in values if value is not None]
         whole = len(known) == len(values)
         state = TrialState[_STATES[trial.state]]

@@ -25,13 +25,17 @@ ENOUGH = 10
 
 @dataclass(frozen=True)
 class Side:
-    """The seed's or the winner's figures on the test split; `cut` answers ended at their limit of tokens."""
+    """The seed's or the winner's figures on the test split; `cut` answers ended at their limit of tokens.
+
+    `latency` is that of the answers, as data, where a run looks at it.
+    """
 
     candidate: Candidate
     test_score: float
     test_ci95: Interval
     tokens_per_call: float
     cut: int = 0
+    latency: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -227,9 +231,8 @@ class Report:
 
 
 def _side_from(data: Mapping[str, Any], candidate: Candidate) -> Side:
-    return Side(
-        candidate, data["test_score"], _interval(data["test_ci95"]), data["tokens_per_call"], data["cut_answers"]
-    )
+    test = (data["test_score"], _interval(data["test_ci95"]))
+    return Side(candidate, *test, data["tokens_per_call"], data["cut_answers"], data.get("latency"))
 
 
 def _interval(pair: Sequence[float]) -> Interval:
@@ -238,8 +241,9 @@ def _interval(pair: Sequence[float]) -> Interval:
 
 
 def _side(side: Side) -> dict[str, Any]:
-    figures = {"test_score": side.test_score, "test_ci95": list(side.test_ci95)}
-    return {**figures, "tokens_per_call": side.tokens_per_call, "cut_answers": side.cut}
+    figures: dict[str, Any] = {"test_score": side.test_score, "test_ci95": list(side.test_ci95)}
+    figures |= {"tokens_per_call": side.tokens_per_call, "cut_answers": side.cut}
+    return figures if side.latency is None else {**figures, "latency": dict(side.latency)}
 
 
 def _fitted(seed: Candidate) -> dict[str, Any]:

@@ -19,11 +19,19 @@ Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Interval = Annotated[list[Figure], Field(min_length=2, max_length=2)]
 
 
+class _Latency(TypedDict):
+    p50_ms: Figure
+    p50_ci95_ms: Interval
+    p95_ms: Figure
+    answers: Count
+
+
 class _Side(TypedDict):
     test_score: Figure
     test_ci95: Interval
     tokens_per_call: Figure
     cut_answers: Count
+    latency: NotRequired[_Latency]
 
 
 class _Seed(_Side):
@@ -80,6 +88,7 @@ class _Point(TypedDict):
     tokens_per_call: Figure
     seen: Count
     usd_per_call: NotRequired[Figure]
+    latency: NotRequired[_Latency]
 
 
 class _Result(TypedDict):
@@ -116,6 +125,7 @@ class _Budget(TypedDict, total=False):
 class _Search(TypedDict, total=False):
     trials: Count | None
     objective: list[str]
+    prefer: str
 
 
 class _Config(TypedDict, total=False):
@@ -268,6 +278,7 @@ class _Request(TypedDict, total=False):
 
 class _Response(TypedDict, total=False):
     message: _Message
+    seconds: Figure
 
 
 class _Failed(TypedDict):

@@ -11,6 +11,7 @@ from optimizer.report.by_model import models_section
 from optimizer.report.clean import cell
 from optimizer.report.curves import best_so_far, pareto, priced
 from optimizer.report.figures import bars, curve, scatter
+from optimizer.report.front import front_section
 from optimizer.report.gather import Facts
 from optimizer.report.importance import FEWEST, importances
 from optimizer.report.words import interval, number
@@ -26,7 +27,7 @@ def search_section(facts: Facts) -> Section:
         [
             Section("Best so far", [_curve(facts)]),
             Section("Score against tokens", [_scatter(facts)]),
-            *_front(facts),
+            *front_section(facts, _sides(facts)),
             *models_section(facts),
             Section("What mattered", _importance(facts)),
             Section("Who proposed", _proposers(facts)),
@@ -83,33 +84,6 @@ def _scatter(facts: Facts) -> Block:
 def _priced(trial: Trial, digits: int = 0) -> tuple[str, str, str, str]:
     score = interval(trial.low, trial.high, form=".2f")
     return str(trial.number), number(trial.tokens, digits), number(trial.score), score
-
-
-def _front(facts: Facts) -> list[Section]:
-    """Return the front that the search was asked for; nothing where it was not."""
-    first = {trial.candidate.id: trial for trial in reversed(facts.trials)}
-    points = [point for point in (facts.result or {}).get("pareto_front", ()) if point["candidate_id"] in first]
-    if not points:
-        return []
-    unit, digits, costs = "tokens a call", 0, [point["tokens_per_call"] for point in points]
-    if any("usd_per_call" in point for point in points):
-        unit, digits, costs = "$ per 1,000 calls", 4, [1000 * point.get("usd_per_call", 0.0) for point in points]
-    shown = [
-        replace(first[point["candidate_id"]], score=point["estimate"], tokens=cost)
-        for point, cost in zip(points, costs, strict=True)
-    ]
-    sides = _sides(facts)
-    description = (
-        f"{len(shown)} candidates that no other beats in both the estimated score and {unit}. The estimates are "
-        "shrunken towards the other candidates'; who left the race early has seen few examples, and is less sure."
-    )
-    rows = [(*_priced(t, digits), sides.get(t.candidate.id, "–"), str(t.seen)) for t in shown]
-    title = f"Estimated score against {unit}"
-    head = ("trial", unit, "estimate", "95 % interval of its own answers", "is", "examples seen")
-    svg = scatter(shown, shown, sides, title, description, "front", unit)
-    return [
-        Section("Pareto front", [Figure(title, description, svg, Table("The Pareto front of the search", head, rows))])
-    ]
 
 
 def _importance(facts: Facts) -> Sequence[Block]:

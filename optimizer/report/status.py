@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from optimizer.evaluate.latency import latency_of
 from optimizer.ledger.answers import cut_answers
 from optimizer.ledger.calls import failures_by_kind
 from optimizer.ledger.clock import active_seconds, end_moment
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import result_of
 from optimizer.ledger.sent import Masked, masked_data
-from optimizer.ledger.spend import lost_calls, usage_by_role
+from optimizer.ledger.spend import lost_calls, seconds_by_trial, usage_by_role
 from optimizer.ledger.trials import TrialFigures, best_trial, find_trial, trial_figures
 from optimizer.report.words import dimensions_of
 from optimizer.types import Usage
@@ -30,7 +31,8 @@ class Status:
     `spent` holds (spent, limit or None) by limit; `best` the trial with the best mean among those that saw most, and
     `prompt` what that one has beside its instruction: "turns, nearest 4, calibrated". `planned` is None where the
     budget alone ends the search, `seconds_left` where it cannot be told. `cut` are the answers that ended at their
-    limit of tokens, and all. `masked` is None where a run masks nothing. Times are seconds.
+    limit of tokens, and all. `masked` is None where a run masks nothing. `latency` is that of the answers that the
+    best trial paid for, in milliseconds, where it has a say. Times are seconds.
     """
 
     state: str
@@ -50,6 +52,7 @@ class Status:
     verdict: str | None
     masked: Masked | None = None
     prompt: str = ""
+    latency: Mapping[str, Any] | None = None
 
 
 def read_status(ledger: Reader) -> Status:
@@ -72,6 +75,7 @@ def read_status(ledger: Reader) -> Status:
         trials=counts,
         planned=planned,
         best=best_figures(trials),
+        latency=None if best is None else _latency(ledger, identity, best.number),
         prompt="" if best is None else dimensions_of(find_trial(ledger, best.number).candidate),
         spent=spent,
         test_calls=sum(usage_by_role(ledger, "test").values(), Usage()).calls,
@@ -84,6 +88,14 @@ def read_status(ledger: Reader) -> Status:
         verdict=result.verdict if result else None,
         masked=masked_data(ledger),
     )
+
+
+def _latency(ledger: Reader, identity: Mapping[str, Any], trial: int) -> dict[str, Any] | None:
+    search = identity.get("config", {}).get("search", {})
+    if "latency" not in search.get("objective", ()) and not search.get("prefer", "").startswith("fastest"):
+        return None
+    found = latency_of(seconds_by_trial(ledger, trial).get(trial, []))
+    return None if found is None else found.to_json()
 
 
 def best_figures(trials: Sequence[TrialFigures]) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optimizer.evaluate.bounded import least_gain
+from optimizer.evaluate.latency import Latency
 from optimizer.report.blocks import Block, Figure, Section, Table, Text
 from optimizer.report.clean import cell
 from optimizer.report.figures import intervals
@@ -41,6 +42,7 @@ def outcome_section(result: Scored) -> Section:
             f"winner's score on validation was {result['winner']['validation_score']:.3f}, shrunken towards the "
             "other candidates': the one that was chosen for its score is likely to have been lucky."
         ),
+        *_latency(result),
         *(_price(result["test_examples"]) if result["statistic"] is None else _statistic(result["statistic"])),
         *_baselines(result, baselines),
     ]
@@ -50,6 +52,15 @@ def outcome_section(result: Scored) -> Section:
         [Section("Scores with their intervals", [figure]), Section("What they say", notes), *_parts(result)],
         columns=True,
     )
+
+
+def _latency(result: Scored) -> list[Block]:
+    """Return how long the answers of both took, where the run looked at it."""
+    seed, winner = (result[name].get("latency") for name in ("seed", "winner"))
+    if seed is None or winner is None:
+        return []
+    times = f"the seed {Latency.from_json(seed).text()}, the winner {Latency.from_json(winner).text()}"
+    return [Text(f"Median time of an answer, with its 95 % interval: {times}. Both beside the run's other calls.")]
 
 
 def _tested_on(result: Scored) -> str:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # In tokens of fresh input: one that a cached prefix holds, and one that is generated. Bytes to a token.
 CACHED, GENERATED, BYTES = 0.1, 4.0, 4.0
 RIDGE, REFERENCE = 0.1, 1.1
+# Milliseconds of a call and tokens of a prompt, about which the logarithms of times are fitted.
+TYPICAL, LENGTH = 500.0, 200.0
 # The dimensions that change what a call takes beside its texts.
 NAMED = ("format", "count", "policy")
 # Tokens that a format puts around an answer.
@@ -31,30 +33,48 @@ def expected_improvement(mean: Floats, deviation: Floats, best: float) -> Floats
     return np.asarray(deviation * (ahead * ndtr(ahead) + density))
 
 
-def front_improvement(mean: Floats, deviation: Floats, tokens: Floats, known: tuple[Floats, Floats]) -> Floats:
-    """Return by how much each candidate is expected to enlarge what the front of score against tokens dominates.
+def front_improvement(mean: Floats, deviation: Floats, costs: Floats, known: tuple[Floats, Floats]) -> Floats:
+    """Return by how much each candidate is expected to enlarge what the front of score against costs dominates.
 
-    `known` holds the expected scores and the tokens of what was tried. A candidate's tokens are known before it is
-    tried, so the expected hypervolume improvement (Emmerich et al. 2006, doi:10.1109/TEVC.2005.859463) is the
-    expected improvement over the front's score at each price, from the candidate's own up to a little more than the
-    dearest's, summed over the logarithm of the price.
+    `costs` are tokens, dollars or milliseconds, shape (candidates, 1 or 2); `known` holds the expected scores and the
+    costs of what was tried. A candidate's costs are known before it is tried, so the expected hypervolume improvement
+    (Emmerich et al. 2006, doi:10.1109/TEVC.2005.859463) is the expected improvement over the front's score at each
+    price, from the candidate's own up to a little more than the dearest's, summed over the logarithms of the prices.
     """
-    most = REFERENCE * float(max(tokens.max(), known[1].max(initial=0.0)))
-    on_front = pareto(*known)
-    edges = np.log([*known[1][on_front], most])
-    steps = [0.0, *known[0][on_front]]
-    total, begin = np.zeros(len(mean)), np.log(tokens)
-    for low, high, best in zip([-np.inf, *edges[:-1]], edges, steps, strict=True):
-        width = np.maximum(0.0, high - np.maximum(low, begin))
-        total += width * expected_improvement(mean, deviation, best)
-    return total
+    on_front, most = pareto(*known), REFERENCE * np.maximum(costs.max(axis=0), known[1].max(axis=0, initial=0.0))
+    scores, prices = known[0][on_front], known[1][on_front]
+    steps = [_steps(prices[:, column], costs[:, column], float(most[column])) for column in range(costs.shape[1])]
+    (edges, widths), (others, heights) = steps[0], steps[1] if len(steps) > 1 else (np.ones(1), np.ones((len(mean), 1)))
+    cheap = prices[:, 0] <= edges[:, None]
+    quick = prices[:, -1] <= others[:, None] if len(steps) > 1 else np.ones((1, len(scores)), dtype=bool)
+    # What the front scores in each cell of prices, and what is to be gained over that.
+    best = np.where(cheap[:, None] & quick, scores, 0.0).max(axis=2, initial=0.0)
+    levels, cell = np.unique(best, return_inverse=True)
+    gains = np.stack([expected_improvement(mean, deviation, level) for level in levels])
+    rows = cell.reshape(best.shape)
+    return np.asarray(
+        sum(widths[:, n] * np.einsum("cn,nc->c", heights, gains[row]) for n, row in enumerate(rows)), dtype=float
+    )
 
 
-def pareto(scores: Floats, tokens: Floats) -> list[int]:
-    """Return the indices of those that no other beats in both score and tokens, the cheapest first."""
+def _steps(prices: Floats, costs: Floats, most: float) -> tuple[Floats, Floats]:
+    """Return where the steps of a front begin, by price, and how wide each is from a candidate's own cost on.
+
+    Widths are of logarithms, shape (candidates, steps).
+    """
+    sides = np.append(np.unique(prices), most)
+    lows, highs = np.append(-np.inf, np.log(sides[:-1])), np.log(sides)
+    return np.append(0.0, sides[:-1]), np.maximum(0.0, highs - np.maximum(lows, np.log(costs)[:, None]))
+
+
+def pareto(scores: Floats, costs: Floats) -> list[int]:
+    """Return the indices of those that no other beats in score and all costs, the cheapest first.
+
+    `costs` has shape (candidates, costs). Of several that are alike in all the first counts.
+    """
     front: list[int] = []
-    for index in np.lexsort((-scores, tokens)).tolist():
-        if not front or scores[index] > scores[front[-1]]:
+    for index in np.lexsort((-scores, *costs.T[::-1])).tolist():
+        if not any(scores[one] >= scores[index] and (costs[one] <= costs[index]).all() for one in front):
             front.append(index)
     return front
 
@@ -91,24 +111,32 @@ class Tokens:
 
     The correction is a factor for each format, count, policy and model, by ridge regression of the logarithms: a
     tokenizer's words, how much of its frame a format really writes, and a model's prices are not known beforehand.
+    A call's time is none of its tokens': `timed`, the length counts with a power that is fitted, too.
     """
 
-    def __init__(self, space: Space, sizes: Sequence[int], levels: Levels, measured: Floats) -> None:
+    def __init__(
+        self, space: Space, sizes: Sequence[int], levels: Levels, measured: Floats, timed: bool = False
+    ) -> None:
         """`sizes` are the numbers of levels of each dimension; `measured` the tokens a call of each row of levels."""
-        self._cost, self._sizes = Cost(space, cached=1.0, generated=1.0), sizes
+        self._cost, self._sizes, self._timed = Cost(space, cached=1.0, generated=1.0), sizes, timed
         seen = self._effects(levels)
-        wanted = np.log(measured / self._cost.of(levels))
+        wanted = np.log(measured / self._base(levels))
         self._factors = np.linalg.solve(seen.T @ seen + RIDGE * np.eye(seen.shape[1]), seen.T @ wanted)
 
     def of(self, levels: Levels) -> Floats:
         """Return the tokens a call of each row of levels."""
-        return np.asarray(self._cost.of(levels) * np.exp(self._effects(levels) @ self._factors))
+        return np.asarray(self._base(levels) * np.exp(self._effects(levels) @ self._factors))
+
+    def _base(self, levels: Levels) -> Floats:
+        return np.full(len(levels), TYPICAL) if self._timed else self._cost.of(levels)
 
     def _effects(self, levels: Levels) -> Floats:
         """Return each row's format, count, policy and model as ones among zeros, after a one for all."""
         kinds = [KINDS[dimension % len(KINDS)] for dimension in range(len(self._sizes))]
         named = [d for d, kind in enumerate(kinds) if kind in NAMED or (kind == "model" and self._sizes[d] > 1)]
-        return np.hstack([np.ones((len(levels), 1)), *(np.eye(self._sizes[d])[levels[:, d]] for d in named)])
+        length = [np.log(self._cost.of(levels) / LENGTH)[:, None]] if self._timed else []
+        ones = (np.eye(self._sizes[d])[levels[:, d]] for d in named)
+        return np.hstack([np.ones((len(levels), 1)), *length, *ones])
 
 
 def _lengths(pool: Pool) -> tuple[Floats, float, float]:

@@ -29,8 +29,8 @@ UNKNOWN_VARIANCE = 0.025
 # Of the best: how many have their neighbours tried. Of the observations: on how many the hyperparameters are
 # fitted and the posterior rests (time goes with the cube), and how many more call for a new fit.
 KIN, FIT_ON, REST_ON, MORE = 8, 100, 400, 1.25
-ONE = [StudyDirection.MAXIMIZE]
-TWO = [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
+# Of a score, and of what a call costs.
+DIRECTIONS = [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE, StudyDirection.MINIMIZE]
 THREADS = ThreadpoolController()
 
 
@@ -54,10 +54,18 @@ class Model:
         variances = np.array([t.user_attrs.get(VARIANCE, UNKNOWN_VARIANCE) for t in trials], dtype=float)
         return Observations(levels, values, variances, self.features.beliefs(levels))
 
-    def tokens(self, levels: Levels, trials: Sequence[FrozenTrial]) -> Tokens:
-        """Return what calls take, given the levels of the finished ones of some trials, whose second value it is."""
-        measured = np.array([t.values[1] for t in trials if t.state == TrialState.COMPLETE], dtype=float)
-        return Tokens(self.space, [len(table) for table in self.features.tables], levels, np.maximum(measured, 1.0))
+    def costs(self, names: Sequence[str], levels: Levels, trials: Sequence[FrozenTrial]) -> list[Tokens]:
+        """Return what calls take, given the levels of the finished ones of some trials: a model for each cost.
+
+        `names` are those of the costs, which are the trials' second value and third.
+        """
+        values = [t.values[1:] for t in trials if t.state == TrialState.COMPLETE]
+        measured = np.maximum(np.array(values, dtype=float).reshape(len(values), len(names)), 1.0)
+        sizes = [len(table) for table in self.features.tables]
+        return [
+            Tokens(self.space, sizes, levels, measured[:, number], timed=name == "latency")
+            for number, name in enumerate(names)
+        ]
 
     def posterior(self, seen: Observations, running: Levels) -> tuple[Posterior, Observations]:
         """Return what is believed after the observations, and these; both as if `running` had met expectations."""
@@ -94,12 +102,20 @@ class BayesianSampler(BaseSampler):
     divided by the candidate's cost to the power of `cost_weight`. What was asked is not asked again while
     anything else is left. A trial's parameters follow from `seed`, its number, and the trials before it.
 
-    In a study of two objectives, a score to be maximized and tokens to be minimized, it asks for the candidate that
-    is expected to enlarge what the Pareto front dominates the most (see `front_improvement`).
+    In a study of two or three objectives, a score to be maximized, and tokens and time to be minimized, it asks for the
+    candidate that is expected to enlarge what the Pareto front dominates the most (see `front_improvement`). `costs`
+    name what is minimized: tokens (or usd) and latency, in the order of the study's directions.
     """
 
-    def __init__(self, space: Space, seed: int = 0, embed: Embed | None = None, cost_weight: float = 0.0) -> None:
-        self.space, self.seed, self._cost_weight = space, seed, cost_weight
+    def __init__(
+        self,
+        space: Space,
+        seed: int = 0,
+        embed: Embed | None = None,
+        cost_weight: float = 0.0,
+        costs: Sequence[str] = ("tokens", "latency"),
+    ) -> None:
+        self.space, self.seed, self._cost_weight, self._costs = space, seed, cost_weight, costs
         self._embed = embed
         self._model: Model | None = None
 
@@ -111,9 +127,11 @@ class BayesianSampler(BaseSampler):
         self, study: optuna.Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Return the parameters of the next candidate. Raises ValueError in a study of other objectives."""
-        if study.directions not in (ONE, TWO):
+        if study.directions != DIRECTIONS[: len(study.directions)]:
             names = ", ".join(direction.name.lower() for direction in study.directions)
-            raise ValueError(f"the study's directions are {names}; it takes maximize, or maximize and minimize")
+            raise ValueError(
+                f"the study's directions are {names}; it takes maximize, or maximize and minimize once or twice"
+            )
         # Matrices this small take many times as long on several threads next to a busy model, and other last digits.
         with THREADS.limit(limits=1, user_api="blas"):
             return self._chosen(study, trial)
@@ -130,16 +148,21 @@ class BayesianSampler(BaseSampler):
         posterior, known = model.posterior(seen, levels[running])
         expected, _ = posterior.predict(known.levels, known.beliefs)
         best = np.argsort(-expected.round(6), kind="stable")[:KIN]
-        tokens = model.tokens(seen.levels, trials) if study.directions == TWO else None
-        if tokens is not None:
-            best = np.array(pareto(expected.round(6), tokens.of(known.levels))[-KIN:], dtype=np.intp)
+        names = self._costs[: len(study.directions) - 1]
+        costs = model.costs(names, seen.levels, trials)
+
+        def prices(levels: Levels) -> Floats:
+            return np.stack([one.of(levels) for one in costs], axis=1)
+
+        if costs:
+            best = np.array(pareto(expected.round(6), prices(known.levels))[-KIN:], dtype=np.intp)
         rows = without(candidates(model.parts, known.levels[best], rng), levels)
         rows = rows[rng.permutation(len(rows))]
         mean, deviation = posterior.predict(rows, model.features.beliefs(rows))
-        if tokens is None:
-            gain = expected_improvement(mean, deviation, float(expected.max(initial=0.0)))
+        if costs:
+            gain = front_improvement(mean, deviation, prices(rows), (expected, prices(known.levels)))
         else:
-            gain = front_improvement(mean, deviation, tokens.of(rows), (expected, tokens.of(known.levels)))
+            gain = expected_improvement(mean, deviation, float(expected.max(initial=0.0)))
         worth = np.log(np.maximum(gain, 1e-300)) - self._cost_weight * np.log(model.cost.of(rows))
         # Rounded, so that the last digits of the arithmetic do not decide: among equals the seed does, by the order.
         return model.features.params(rows[int(np.argmax(worth.round(6)))])

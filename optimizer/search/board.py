@@ -10,6 +10,7 @@ import numpy as np
 
 from optimizer.config.schema import Cost
 from optimizer.evaluate.aggregate import MEAN, Aggregate, answers
+from optimizer.evaluate.latency import Latency, latency_of_results
 from optimizer.evaluate.shrinkage import shrink
 from optimizer.evaluate.statistics import Interval, mean
 from optimizer.types import Candidate, Failure, Score
@@ -115,6 +116,10 @@ class Board:
             return self.tokens_per_call(candidate_id)
         usd = self.usd_per_call(candidate_id)
         return None if usd is None else MILLION * usd
+
+    def latency(self, candidate_id: str) -> Latency | None:
+        """Return how long a candidate's answers took so far; None where no answer's time is known."""
+        return latency_of_results(self.results(candidate_id))
 
     def _per_call(self, candidate_id: str, of: Callable[[Score], float]) -> float | None:
         scores = [result for result in self.results(candidate_id) if isinstance(result, Score)]

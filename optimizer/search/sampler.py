@@ -14,7 +14,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.trial import FixedTrial, TrialState, create_trial
 
 from optimizer.prompt.demos import Embed
-from optimizer.search.bayes import TWO, VARIANCE, BayesianSampler
+from optimizer.search.bayes import DIRECTIONS, VARIANCE, BayesianSampler
 from optimizer.search.candidates import candidates, rows_of
 from optimizer.search.features import Features
 from optimizer.search.space import Space
@@ -31,13 +31,15 @@ class Observation:
     """What a trial has shown: an estimate of its score, that estimate's variance, and the examples it rests on.
 
     An estimate from few examples, carried to all, may lie outside [0, 1] (`Board.estimate`). `tokens` is what a
-    call of it takes, None where it made none.
+    call of it takes, in the unit of the search, None where it made none; `latency` the median of its answers' times in
+    milliseconds, None where no time is known.
     """
 
     value: float
     variance: float
     seen: int
     tokens: float | None = None
+    latency: float | None = None
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.value):
@@ -45,11 +47,10 @@ class Observation:
         if not (math.isfinite(self.variance) and self.variance > 0):
             raise ValueError(f"an observation's variance is a number above 0, not {self.variance}")
 
-    def values(self, objectives: int) -> list[float] | None:
-        """Return the score, and as the second of two objectives the tokens; None where these are not known."""
-        if objectives == 1:
-            return [self.value]
-        return None if self.tokens is None else [self.value, self.tokens]
+    def values(self, objective: Sequence[str]) -> list[float] | None:
+        """Return a value for each name of an objective, the score's first; None where one of them is not known."""
+        values = [self.value, *(self.latency if name == "latency" else self.tokens for name in objective[1:])]
+        return None if None in values else [value for value in values if value is not None]
 
 
 @dataclass(frozen=True)
@@ -80,14 +81,16 @@ class Sampler:
     ) -> None:
         """`embed` gives the texts of the space a meaning, `cost_weight` is that of a candidate's tokens: see there.
 
-        `objective` is score, or score and tokens: then Optuna's study has two directions. The first `startup` trials
-        are what is `believed` to be good, in the place of what one would try by hand, and others by design (`spread`).
+        `objective` is score, or score and tokens (or usd), latency, or both: Optuna's study has a direction for each.
+        The first `startup` trials are what is `believed` to be good, in the place of what one would try by hand, and
+        others by design (`spread`).
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._space, self._seed, self._asks = space, seed, 0
-        self.strategy = _bayesian(space, embed, cost_weight) if strategy == "default" else _named(strategy, startup)
+        ours = strategy == "default"
+        self.strategy = _bayesian(space, embed, cost_weight, objective[1:]) if ours else _named(strategy, startup)
         self._nominal = strategy == "tpe"
-        self._directions = TWO[: len(objective)]
+        self._objective, self._directions = objective, DIRECTIONS[: len(objective)]
         self._study = optuna.create_study(directions=self._directions)
         self._planned: list[dict[str, Any] | Candidate] = [
             *believed,
@@ -119,9 +122,9 @@ class Sampler:
     def tell(self, asked: Asked, observation: Observation | None) -> None:
         """Report what a candidate has shown; None for a trial that failed.
 
-        Of two objectives both must be known: a trial without tokens counts as failed.
+        Of several objectives all must be known: a trial without tokens counts as failed.
         """
-        values = None if observation is None else observation.values(len(self._directions))
+        values = None if observation is None else observation.values(self._objective)
         if observation is None or values is None:
             if asked.trial is not None:
                 self._study.tell(asked.trial, state=TrialState.FAIL)
@@ -201,9 +204,9 @@ def _starts(longer: Sequence[Any], shorter: Sequence[Any]) -> bool:
     return longer[: len(shorter)] == shorter
 
 
-def _bayesian(space: Space, embed: Embed | None, cost_weight: float) -> Strategy:
+def _bayesian(space: Space, embed: Embed | None, cost_weight: float, costs: Sequence[str]) -> Strategy:
     # One for all asks: it keeps what it has fitted.
-    sampler = BayesianSampler(space, 0, embed, cost_weight)
+    sampler = BayesianSampler(space, 0, embed, cost_weight, costs)
 
     def at(space: Space, seed: int) -> BayesianSampler:
         sampler.space, sampler.seed = space, seed

@@ -76,7 +76,9 @@ class TrialLog:
         end_trial(self.ledger, self.watch, ended, value, board.interval(cid), len(board.results(cid)), failures)
         if value is None:
             return None
-        return Observation(value, _variance(board, cid, reference), len(scores), board.costs.get(cid))
+        latency = board.latency(cid)
+        took = None if latency is None else latency.p50
+        return Observation(value, _variance(board, cid, reference), len(scores), board.costs.get(cid), took)
 
 
 def start_trial(ledger: Ledger, watch: Callable[[Event], None], number: int, candidate: Candidate) -> None:

@@ -70,6 +70,9 @@ def test_an_unquoted_clock_time_is_explained() -> None:
         (SearchConfig, {"unknown": 1}),
         (SearchConfig, {"objective": "tokens"}),
         (SearchConfig, {"objective": ["score", "score"]}),
+        (SearchConfig, {"objective": ["latency", "usd"]}),
+        (SearchConfig, {"objective": ["score", "tokens", "usd"]}),
+        (SearchConfig, {"objective": ["score", "speed"]}),
         (SearchConfig, {"objective": {"score": 1, "tokens": 2}}),
         (SearchConfig, {"objective": 3}),
         (SearchConfig, {"prefer": "cheapest"}),
@@ -104,15 +107,21 @@ def test_a_budget_must_let_two_prompts_see_one_block() -> None:
         ("score", ("score",)),
         ("{score, tokens}", ("score", "tokens")),
         ("[tokens, score]", ("score", "tokens")),
+        ("{score, latency}", ("score", "latency")),
+        ("{latency, usd, score}", ("score", "usd", "latency")),
+        ("[score, tokens, latency]", ("score", "tokens", "latency")),
     ],
 )
-def test_the_objective_is_score_or_score_and_tokens(text: str, objective: tuple[str, ...]) -> None:
+def test_the_objective_is_score_or_score_and_what_calls_take(text: str, objective: tuple[str, ...]) -> None:
     assert SearchConfig.model_validate({"objective": yaml.safe_load(text)}).objective == objective
 
 
 def test_a_preference_has_a_margin() -> None:
     assert SearchConfig().margin is None
     assert SearchConfig(prefer="cheapest-within 0.02").margin == 0.02
+    fast = SearchConfig(prefer="fastest-within 0.02")
+    assert (fast.margin, fast.by_latency, SearchConfig().by_latency) == (0.02, True, False)
+    assert SearchConfig(objective=("score", "latency")).by_latency
     with pytest.raises(ValidationError, match=r"write best, or cheapest-within .* cheapest-within 0\.02"):
         SearchConfig(prefer="cheap")
 

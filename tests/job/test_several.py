@@ -24,6 +24,7 @@ from optimizer.job.several import refuse_several
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import Report
 from optimizer.ledger.trials import all_trials
+from optimizer.report.status import read_status
 from optimizer.testing.fake_server import FakeServer, Messages
 
 pytestmark = pytest.mark.timeout(60)
@@ -155,3 +156,30 @@ def test_the_front_of_score_and_dollars_holds_the_cheap_model_and_the_good_one(
     assert 10 * first["usd_per_call"] < last["usd_per_call"]
     assert report.winner.candidate.model == STRONG
     assert "$ per 1,000 calls" in (report.run_dir / "report.md").read_text()
+
+
+def test_the_front_of_three_holds_the_fast_model_and_the_fastest_within_a_margin_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lighten(monkeypatch.setattr)
+    objective = {"objective": ["score", "usd", "latency"], "prefer": "fastest-within 0.1"}
+    with FakeServer(rule, delay=0.06) as slow, FakeServer(rule) as fast:
+        servers = {WEAK: slow, STRONG: fast}
+        path = config(tmp_path, servers, search={**settings(Path())["search"], **objective})
+        data = yaml.safe_load(path.read_text())
+        for model, price in zip(data["models"]["task"], (0.1, 10), strict=True):
+            model["price"] = {"input": price, "output": price}
+        report = run_config(write_config(path, data))
+    with closing(Reader(report.run_dir / "ledger.db")) as ledger:
+        model_of = {trial.candidate.id: trial.candidate.model for trial in all_trials(ledger)}
+        status = read_status(ledger)
+    times = {model_of[one["candidate_id"]]: one["latency"]["p50_ms"] for one in report.front}
+    assert times[STRONG] < times[""]
+    assert report.winner.candidate.model == STRONG
+    result = json.loads((report.run_dir / "result.json").read_text())
+    assert result["winner"]["latency"]["p50_ms"] < result["seed"]["latency"]["p50_ms"]
+    assert status.latency is not None
+    assert status.latency["answers"] > 0
+    page = (report.run_dir / "report.md").read_text()
+    assert "median ms" in page
+    assert "Median time of an answer, with its 95 % interval: the seed " in page

@@ -85,6 +85,20 @@ def test_two_objectives_have_two_directions(run_dir: Path, monkeypatch: pytest.M
     assert loaded(write_study(run_dir)).metric_names == ["score", "tokens a call"]
 
 
+def test_latency_is_a_direction_too(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def meta(self: Any, key: str) -> Any:
+        identity = {"config": {"search": {"objective": ["score", "usd", "latency"]}}, "task": {"name": "three"}}
+        return {"identity": identity, "run_id": "ab"}[key]
+
+    monkeypatch.setattr("optimizer.ledger.reader.Reader.meta", meta)
+    study = study_of(run_dir)
+    assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE", "MINIMIZE"]
+    score, tokens, milliseconds = study.trials[1].values
+    assert (score, tokens) == (pytest.approx(11 / 12), 20.0)
+    assert milliseconds >= 0
+    assert loaded(write_study(run_dir)).metric_names == ["score", "tokens a call", "milliseconds"]
+
+
 def test_optunas_plots_work(run_dir: Path) -> None:
     pytest.importorskip("plotly")
     study = study_of(run_dir)

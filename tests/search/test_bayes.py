@@ -165,7 +165,7 @@ def test_trials_that_were_broken_off_are_passed_over() -> None:
     assert over.suggest(study.ask()).prompts
 
 
-@pytest.mark.parametrize("directions", [["minimize"], ["minimize", "maximize"], ["maximize", "minimize", "minimize"]])
+@pytest.mark.parametrize("directions", [["minimize"], ["minimize", "maximize"], ["maximize", "maximize", "minimize"]])
 def test_objectives_that_it_does_not_know_are_refused(directions: list[str]) -> None:
     over = space()
     study = optuna.create_study(directions=directions, sampler=BayesianSampler(over))
@@ -188,6 +188,22 @@ def test_with_two_objectives_it_finds_good_prompts_at_every_price() -> None:
         study.tell(trial, [score(one) / 2, 20.0 + 10 * one.prompts["predict"].count])
     front = {int((tokens - 20) / 10): value for value, tokens in (trial.values for trial in study.best_trials)}
     assert front == {count: pytest.approx(0.5 * (0.3 + 0.1 * count + 0.05)) for count in counts}
+
+
+def test_with_three_objectives_it_finds_what_is_cheap_and_what_is_fast() -> None:
+    """`block` is dear and fast, `turns` cheap and slow, and more demos are better: both formats matter."""
+    counts = (0, 2, 4)
+    over = space(instructions=4, counts=counts, policies=("static",), orders=("given",))
+    study = optuna.create_study(directions=["maximize", "minimize", "minimize"], sampler=BayesianSampler(over, 1))
+    for _ in range(30):
+        trial = study.ask()
+        prompt = over.suggest(trial).prompts["predict"]
+        trial.set_user_attr(VARIANCE, 1e-3)
+        dear = prompt.format == "block"
+        value = 0.4 + 0.1 * prompt.count + 0.02 * int(prompt.instruction[-1])
+        study.tell(trial, [value, 100.0 * (1 + 4 * dear), 1000.0 / (1 + 4 * dear)])
+    best = {trial.values[1]: trial.values[0] for trial in study.best_trials}
+    assert best == {100.0: pytest.approx(0.86), 500.0: pytest.approx(0.86)}
 
 
 def test_the_hyperparameters_follow_from_what_was_seen_alone() -> None:

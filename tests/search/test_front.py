@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from optimizer.config.schema import SearchConfig
+from optimizer.evaluate.latency import Latency
 from optimizer.search.board import Board
 from optimizer.search.front import Point, cheapest_within, choose, front, points
 from optimizer.types import Candidate, Score
@@ -50,6 +51,44 @@ def test_the_front_rises_with_the_price() -> None:
     assert front([]) == []
 
 
+def took(milliseconds: float) -> Latency:
+    return Latency(milliseconds, (milliseconds - 10, milliseconds + 10), 2 * milliseconds, 40)
+
+
+def test_a_front_of_three_keeps_who_is_fast_though_dear() -> None:
+    made = [
+        Point("a", 0.5, 30, 40, 0.001, took(900)),
+        Point("b", 0.5, 40, 40, 0.002, took(200)),
+        Point("c", 0.4, 50, 40, 0.003, took(300)),
+        Point("d", 0.9, 90, 40, 0.004, took(800)),
+        Point("unknown", 1.0, 10, 40, 0.0001),
+    ]
+    assert [one.candidate_id for one in front(made, ("score", "usd", "latency"))] == ["a", "b", "d"]
+    assert [one.candidate_id for one in front(made, ("score", "latency"))] == ["b", "d"]
+    assert [one.candidate_id for one in front(made, ("score", "usd"))] == ["unknown"]
+    assert front(made, ("score",)) == []
+    assert cheapest_within(made, "d", 0.6, "milliseconds") == "b"
+    assert cheapest_within(made, "d", 0.45, "milliseconds") == "b"
+    assert cheapest_within(made, "d", 0.3, "milliseconds") == "d"
+    assert made[1].to_json()["latency"] == {"p50_ms": 200, "p50_ci95_ms": [190, 210], "p95_ms": 400, "answers": 40}
+
+
+def test_the_fastest_of_the_good_wins_and_whose_time_nobody_knows_does_not() -> None:
+    made = Board()
+    for one, right, seconds in ((DEAR, 180, 0.9), (MIDDLE, 179, 0.3), (CHEAP, 180, None)):
+        made.add(one, [Score(value, tokens=10, calls=1, seconds=seconds) for value in row(right)])
+        made.costs[one.id] = 10.0
+    notes: list[str] = []
+    config = SearchConfig(objective=("score", "latency"), prefer="fastest-within 0.05")
+    chosen, shown = choose(made, DEAR.id, config, notes.append)
+    assert chosen == MIDDLE.id
+    assert {one.candidate_id for one in shown} <= {DEAR.id, MIDDLE.id}
+    fastest, unknown = notes
+    assert "the fastest prompt within 0.05 of the best on validation: " in fastest
+    assert "at 300 ms (300 to 300; p95 300); the best has " in fastest
+    assert unknown.startswith("the latency of 1 of 3 candidates is not known")
+
+
 def test_the_cheapest_within_a_margin_has_seen_as_much_as_the_best(board: Board) -> None:
     found = points(board, "tokens")
     gap = board.shrunken(DEAR.id) - board.shrunken(MIDDLE.id)
@@ -95,4 +134,4 @@ def test_dollars_order_what_tokens_would_order_otherwise() -> None:
         for one, tokens, usd in ((CHEAP, 400, 0.0001), (DEAR, 30, 0.002))
     ]
     assert " at $0.1 a thousand calls; the best has " in notes[0]
-    assert notes[0].endswith(" at $2")
+    assert notes[0].endswith(" at $2 a thousand calls")

@@ -114,6 +114,26 @@ def test_two_objectives_are_a_study_of_two_directions(strategy: str) -> None:
     assert sampler.ask(set()).trial is not None
 
 
+def test_of_three_objectives_each_has_a_direction() -> None:
+    sampler = Sampler(space(), "default", 0, 3, objective=("score", "usd", "latency"))
+    for number in range(6):
+        asked = sampler.ask(set())
+        shown = Observation(value_of(asked.candidate), 0.01, 10, tokens=100.0 + number, latency=900.0 - number)
+        sampler.tell(asked, shown)
+    sampler.tell(sampler.ask(set()), Observation(0.5, 0.01, 10, tokens=1.0))  # the cache answered
+    trials = sampler._study.get_trials()
+    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 6 + ["FAIL"]
+    assert [trial.values[1:] for trial in trials[:6]] == [[100.0 + n, 900.0 - n] for n in range(6)]
+    assert sampler.ask(set()).trial is not None
+
+
+def test_latency_alone_is_the_second_objective() -> None:
+    shown = Observation(0.5, 0.01, 10, tokens=3.0, latency=200.0)
+    assert shown.values(("score", "latency")) == [0.5, 200.0]
+    assert shown.values(("score", "tokens", "latency")) == [0.5, 3.0, 200.0]
+    assert Observation(0.5, 0.01, 10, tokens=3.0).values(("score", "latency")) is None
+
+
 def test_the_seed_and_failed_trials_can_be_told() -> None:
     sampler = Sampler(space(), "default", 0, 2)
     sampler.tell(Asked(candidate()), Observation(0.5, 0.01, 10))

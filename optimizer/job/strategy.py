@@ -87,7 +87,7 @@ async def make_strategy(
     proposals = make_proposals(programs, config, number, session.writer, evaluator, schedule.later)
     log = TrialLog(session.ledger, len(schedule.examples), watch)
     together = _together(session.task, programs, schedule.examples, readouts.searched)
-    board = Board(head_starts(believed, config.prior), evaluator.aggregate, config.cost)
+    board = Board(head_starts(believed, config.prior), evaluator.aggregate, config.cost, config.objective)
     return Search(sampler, evaluator, log, schedule, board, Ensembles(proposals, together, schedule.together))
 
 

@@ -29,12 +29,16 @@ class Board:
         head_starts: Mapping[str, float] = MappingProxyType({}),
         aggregate: Aggregate = MEAN,
         cost: Cost = "tokens",
+        objective: Sequence[str] = ("score",),
     ) -> None:
         """`head_starts` are the right answers with which ensembles begin, by their id: what is believed of them.
 
         `aggregate` says how the results on many examples become one score, and `cost` by what one is cheaper.
+        `objective` names what the front is of.
         """
         self._head_starts, self._aggregate, self._cost = head_starts, aggregate, cost
+        self._objective = objective
+        self._prices: dict[str, tuple[int, list[float], list[float]]] = {}  # by how many results they are of
         self.candidates: dict[str, Candidate] = {}
         self._results: dict[str, list[Result]] = {}
         self._earlier: dict[str, list[list[Result]]] = {}  # what replaced results were, shortest first
@@ -120,6 +124,32 @@ class Board:
     def latency(self, candidate_id: str) -> Latency | None:
         """Return how long a candidate's answers took so far; None where no answer's time is known."""
         return latency_of_results(self.results(candidate_id))
+
+    @property
+    def races_for_the_front(self) -> bool:
+        """Whether a candidate races against those alone that cost no more: where the front is of three.
+
+        Of two, the race by score alone finds as good a front with few calls (experiments/replay/TRIED.md); of three
+        much more of it lies far from the best score (experiments/front/README.md).
+        """
+        return len(self._objective) > 2
+
+    def prices(self, candidate_id: str) -> tuple[list[float], list[float]]:
+        """Return what a candidate costs so far in each objective beside the score, and what it may cost.
+
+        The second has the upper ends of intervals, where there are such: a rival that is no slower than that may well
+        be the faster one. Both are NaN where nobody knows.
+        """
+        seen = len(self.results(candidate_id))
+        if self._prices.get(candidate_id, (-1,))[0] != seen:
+            latency = self.latency(candidate_id) if "latency" in self._objective else None
+            cost, time = self.cost_per_call(candidate_id), (math.nan,) * 2
+            if latency is not None:
+                time = (latency.p50, latency.ci95[1])
+            ends = (math.nan if cost is None else cost,) * 2
+            each = [time if name == "latency" else ends for name in self._objective[1:]]
+            self._prices[candidate_id] = (seen, [one for one, _ in each], [one for _, one in each])
+        return self._prices[candidate_id][1:]
 
     def _per_call(self, candidate_id: str, of: Callable[[Score], float]) -> float | None:
         scores = [result for result in self.results(candidate_id) if isinstance(result, Score)]

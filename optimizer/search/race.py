@@ -39,6 +39,10 @@ def survivors(
     staying |= race.staying(board, alone, seen, block)
     leaders = {kind: board.leader(seen, kind) for kind in (True, False)}
     leaving = {number: leaders[board.is_ensemble(cid)] or cid for number, cid in sound.items() if cid not in staying}
+    if board.races_for_the_front and alone:
+        field = _Field(board, alone, seen)
+        own = {cid: field.against(row)[0] for row, cid in enumerate(alone)}
+        leaving = {number: own.get(sound[number]) or leader for number, leader in leaving.items()}
     return [number for number in sound if number not in leaving], leaving
 
 
@@ -104,12 +108,17 @@ class PairedRace:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where the `running` candidates stand: score − leader's score, candidate × example; 0 where one did not answer."""
+    """Where the `running` candidates stand: score − leader's score, candidate × example; 0 where one did not answer.
+
+    `leader` is the best of all. In a race for the front each has a leader of its own, of those that cost no more in
+    anything the one that is the most ahead of it. Who has none is `alone`, and ahead of everybody.
+    """
 
     running: Sequence[str]
     leader: str
     gaps: np.ndarray
     shared: np.ndarray
+    alone: np.ndarray | None = None
 
     @classmethod
     def of(cls, board: Board, running: Sequence[str], seen: int) -> Standing | None:
@@ -120,20 +129,58 @@ class Standing:
         leader = board.leader(seen, board.is_ensemble(running[0])) if running else None
         if leader is None:
             return None
+        if board.races_for_the_front:
+            return cls._for_the_front(board, running, seen, leader)
         values, answered = board.table([leader, *running], seen)
         shared = answered[1:] * answered[0]
         return cls(running, leader, (values[1:] - values[0]) * shared, shared)
 
+    @classmethod
+    def _for_the_front(cls, board: Board, running: Sequence[str], seen: int, leader: str) -> Standing:
+        """Return the standing in which everybody has a leader among those that cost no more, if there are any."""
+        field = _Field(board, running, seen)
+        rows = list(map(field.against, range(len(running))))
+        gaps, shared = (np.array([row[side] for row in rows]) for side in (1, 2))
+        return cls(running, leader, gaps, shared, np.array([rival is None for rival, *_ in rows]))
+
     @property
     def ahead(self) -> np.ndarray:
-        """Each candidate's mean paired difference to the leader."""
-        return np.asarray(self.gaps.sum(axis=1) / np.maximum(self.shared.sum(axis=1), 1.0))
+        """Each candidate's mean paired difference to its leader; endless without one."""
+        ahead = self.gaps.sum(axis=1) / np.maximum(self.shared.sum(axis=1), 1.0)
+        return np.asarray(ahead) if self.alone is None else np.where(self.alone, math.inf, ahead)
 
     def best(self, alive: np.ndarray, keep: float) -> set[str]:
-        """Return those `alive`, at most the share `keep` of the running, the leader first."""
+        """Return those `alive`, at most the share `keep` of the running, the leader first, and who has none."""
         ahead = np.where([cid == self.leader for cid in self.running], math.inf, self.ahead)
         order = [index for index in np.argsort(-ahead, kind="stable") if alive[index]]
-        return {self.running[index] for index in order[: math.ceil(keep * len(self.running))]}
+        most = max(math.ceil(keep * len(self.running)), int(np.isinf(ahead).sum()))
+        return {self.running[index] for index in order[:most]}
+
+
+class _Field:
+    """Whoever has seen as many examples as the `running`, who come first: what each scored and costs."""
+
+    def __init__(self, board: Board, running: Sequence[str], seen: int) -> None:
+        ranked = [cid for cid in board.ranked() if len(board.results(cid)) >= seen and not board.is_ensemble(cid)]
+        self._all = list(dict.fromkeys([*running, *ranked]))
+        self._values, self._answered = board.table(self._all, seen)
+        least, most = zip(*map(board.prices, self._all), strict=True)
+        self._least, self._most = np.array(least), np.array(most)
+
+    def against(self, row: int) -> tuple[str | None, np.ndarray, np.ndarray]:
+        """Return whom one of the running races against, the gaps to it by example, and which both have answered.
+
+        Of those that cost no more in anything it is the one that is the most ahead; None where there are none.
+        """
+        rivals = (self._least <= self._most[row]).all(axis=1)
+        rivals[row] = False
+        nothing = np.zeros(self._values.shape[1])
+        if not rivals.any():
+            return None, nothing, nothing
+        both = self._answered[rivals] * self._answered[row]
+        gaps = (self._values[row] - self._values[rivals]) * both
+        best = int(np.argmin(gaps.sum(axis=1) / np.maximum(both.sum(axis=1), 1.0)))
+        return self._all[int(np.flatnonzero(rivals)[best])], gaps[best], both[best]
 
 
 def is_rung(seen: int, block: int) -> bool:

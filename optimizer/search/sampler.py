@@ -109,6 +109,8 @@ class Sampler:
 
     def ask(self, known: Collection[str]) -> Asked:
         """Return a candidate that is not among the `known` ids; one of these when the space is `exhausted`."""
+        if self.exhausted and not self._planned:
+            return self._draw(None)
         for _ in range(REDRAWS):
             planned = self._planned.pop(0) if self._planned else None
             asked = Asked(planned) if isinstance(planned, Candidate) else self._draw(planned)

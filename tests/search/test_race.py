@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from optimizer.search.board import Board
 from optimizer.search.race import BettingRace, PairedRace, Race, survivors
-from optimizer.types import Prompt
+from optimizer.types import Prompt, Score
 
 from .conftest import candidate, scores
 
@@ -126,3 +126,34 @@ def test_who_is_in_an_ensemble_takes_nobody_s_share() -> None:
     running = dict(enumerate([one.id for one in (*members, *others, together)]))
     staying, _ = survivors(BettingRace(error=1e-300, keep=0.5), board, running, 10, 10)
     assert staying == [0, 1, 2, 3, 6], "half of the four others"
+
+
+def front_board(*rows: tuple[float, float, float]) -> tuple[Board, list[str]]:
+    """Return a board for a front of three: who scores so much on each example, at such a price and time."""
+    board = Board(cost="usd", objective=("score", "usd", "latency"))
+    for one, (value, usd, seconds) in zip(ALL, rows, strict=False):
+        board.add(one, [Score(value, calls=1, usd=usd, seconds=seconds)] * 10)
+    return board, [one.id for one in ALL[: len(rows)]]
+
+
+def test_in_a_race_for_the_front_nobody_is_beaten_by_who_costs_more() -> None:
+    dear, cheap, fast, beaten = (1.0, 0.01, 1.0), (0.2, 0.001, 1.0), (0.3, 0.01, 0.1), (0.2, 0.02, 2.0)
+    board, ids = front_board(dear, cheap, fast, beaten)
+    assert NO_RUNGS.staying(board, ids, 10, 10) == set(ids[:3])
+    assert survivors(NO_RUNGS, board, dict(enumerate(ids)), 10, 10) == ([0, 1, 2], {3: ids[0]})
+    by_score = Board()
+    for one in ALL[:4]:
+        by_score.add(one, board.results(one.id))
+    assert NO_RUNGS.staying(by_score, ids, 10, 10) == {ids[0]}
+
+
+def test_at_a_rung_of_a_race_for_the_front_who_adds_least_to_it_leaves() -> None:
+    board, ids = front_board((0.9, 0.01, 1.0), (0.2, 0.001, 1.0), (0.21, 0.002, 1.0), (0.5, 0.003, 1.0))
+    # 0 is the best, 1 has no rival, and of the others 2 gains the less for its price.
+    assert BettingRace(error=1e-300, keep=0.75).staying(board, ids, 10, 10) == {ids[0], ids[1], ids[3]}
+
+
+def test_whose_price_nobody_knows_has_no_rival() -> None:
+    board, ids = front_board((0.9, 0.01, 1.0), (0.2, 0.02, 2.0))
+    board.add(ALL[2], [Score(0.1, calls=1, usd=0.05)] * 10)
+    assert NO_RUNGS.staying(board, [*ids, ALL[2].id], 10, 10) == {ids[0], ALL[2].id}

@@ -56,6 +56,8 @@ def _lines(status: Status, run_dir: Path) -> list[str]:
         f"  test      {status.test_calls:,} calls",
         f"  failures  {', '.join(f'{count} {kind}' for kind, count in status.failures.items()) or 'none'}",
     ]
+    if status.consistency:
+        lines.append(f"  answers   {status.consistency}")
     if status.masked is not None:
         lines.append(f"  masked    {masked_text(status.masked)}")
     cut, answers = status.cut

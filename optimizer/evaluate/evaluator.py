@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import takewhile
 from typing import Any
 
@@ -17,6 +18,7 @@ from optimizer.door.failures import metier_error_in
 from optimizer.errors import BudgetSpent, CallError, TaskError
 from optimizer.evaluate.admission import Admission, unlimited
 from optimizer.evaluate.aggregate import Aggregate, aggregate_of
+from optimizer.evaluate.consistency import each_asking, together
 from optimizer.ledger.answers import ScoreKey, put_scores
 from optimizer.ledger.calls import CallTag
 from optimizer.ledger.ledger import Ledger
@@ -24,7 +26,8 @@ from optimizer.prompt.builder import Builder
 from optimizer.prompt.formatted import NoLabel
 from optimizer.system.limits import check_depth
 from optimizer.task.metrics.base import Grade, Metric, calls_of, graded
-from optimizer.types import RAISED, UNREADABLE, Candidate, Example, Failure, Phase, Score
+from optimizer.task.metrics.consistency import times_of
+from optimizer.types import CAUSED_BY_PROMPT, RAISED, UNREADABLE, Candidate, Example, Failure, Phase, Score
 
 Result = Score | Failure
 # What DSPy notes of each predictor that answered: itself, its inputs, its prediction.
@@ -53,6 +56,12 @@ class _Said:
     raised: Exception | None
     answers: Sequence[Answer]
     trace: Trace
+
+    @property
+    def lost(self) -> bool:
+        """Whether no answer came, and the prompt is not to blame."""
+        error = None if self.raised is None else metier_error_in(self.raised)
+        return error is not None and getattr(error, "kind", None) not in CAUSED_BY_PROMPT
 
 
 @dataclass(frozen=True)
@@ -180,7 +189,7 @@ class Evaluator:
         They are one for each predictor at least.
         """
         predictors = len(program.predictors())
-        return max(predictors, self._calls.get(predictors, 1)) + self._grading
+        return max(predictors, self._calls.get(predictors, 1)) * times_of(self.metric) + self._grading
 
     async def _one(self, program: dspy.Module, model: str, example: Example, spent: list[BudgetSpent]) -> Result:
         try:
@@ -189,24 +198,25 @@ class Evaluator:
                     raise spent[0]  # the block cannot be completed, so no more is spent on it
                 # A task of asyncio's has a context of its own: no other example's calls are tagged by this.
                 tag_of_call.set(replace(tag_of_call.get(), example=example.id))
-                said = await self._said(program, model, example)
-            return await self._worth(said, example)
+                ask = partial(self._said, program, model)
+                said = await each_asking(self.metric, example, ask, lambda one: one.lost)
+            return together(self.metric, [(way, await self._worth(one, example)) for way, one in said])
         except BudgetSpent as problem:
             spent.append(problem)
             raise
 
     async def traced(self, program: dspy.Module, example: Example, model: str = "") -> tuple[Result, Trace]:
         """Return one example's result by a task model, and what each predictor was given and said on the way there."""
-        said = await self._said(program, model, example)
+        said = await self._said(program, model, example.inputs)
         return await self._worth(said, example), said.trace
 
-    async def _said(self, program: dspy.Module, model: str, example: Example) -> _Said:
+    async def _said(self, program: dspy.Module, model: str, inputs: Mapping[str, Any]) -> _Said:
         trace: Trace = []
         raised: Exception | None = None
         prediction: Any = None
         with collected_answers() as answers, dspy.context(lm=self.lm_of(model), disable_history=True, trace=trace):
             try:
-                prediction = await call_program(program, example.inputs)
+                prediction = await call_program(program, inputs)
             except Exception as problem:  # noqa: BLE001 - the boundary to the program, which may be the user's
                 raised = problem
         if len(answers) > 1:

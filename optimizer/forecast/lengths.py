@@ -28,6 +28,7 @@ from optimizer.search.sampler import Sampler
 from optimizer.search.schedule import Schedule
 from optimizer.search.simulate import answers
 from optimizer.task.metrics.base import calls_of
+from optimizer.task.metrics.consistency import times_of
 from optimizer.teleprompt.methods import CALLS
 from optimizer.types import Candidate, Example, ModelKey, task_key
 
@@ -63,7 +64,9 @@ async def plan_of(
 
     `price` is the prompt model's.
     """
-    recorder, writer, predictors = Recorder(), None, len(programs.predictors)
+    recorder, writer = Recorder(), None
+    times = times_of(programs.task.metric)
+    predictors = len(programs.predictors) * times
     if config.models.prompt is not None:
         writer = recorder.model("prompt", writing_model(config.models))
     judging = calls_of(programs.task.metric)
@@ -90,6 +93,8 @@ async def plan_of(
         f"the test takes {plan.test_calls - baselines} calls for the seed and the winner{several}, and {baselines} "
         "for simple baselines"
     )
+    if times > 1:
+        assumed.append(f"each example is asked {times} times, as the metric consistency wants it")
     if judging:
         assumed.append(JUDGED.format(calls=judging))
     return plan, candidates, assumed

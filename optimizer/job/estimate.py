@@ -14,6 +14,7 @@ from optimizer.evaluate.evaluator import phase_tag
 from optimizer.forecast.forecast import Forecast, Range, Sample, forecast
 from optimizer.forecast.judged import with_judge
 from optimizer.forecast.lengths import EXAMPLES, plan_of, price_in_role
+from optimizer.job.consistency import refuse_consistency
 from optimizer.job.folder import make_run_dir
 from optimizer.job.folds import share_of_budget
 from optimizer.job.judge import refuse_judge
@@ -47,6 +48,7 @@ async def _estimate(config: RunConfig, say: Say) -> Forecast:
     task = load_task_of(config)
     refuse_judge(config, task)
     refuse_several(config, task)
+    refuse_consistency(config, task)
     runs = len(task.folds) + 1
     if task.folds:
         config, task = share_of_budget(config, runs), task.folds[0]

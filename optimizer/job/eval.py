@@ -13,6 +13,7 @@ from optimizer.errors import ConfigError, TaskError
 from optimizer.evaluate.aggregate import aggregate_of, answers
 from optimizer.evaluate.evaluator import Result, phase_tag
 from optimizer.evaluate.statistics import Interval
+from optimizer.job.consistency import refuse_consistency
 from optimizer.job.judge import refuse_judge
 from optimizer.job.load import load_prompt
 from optimizer.job.session import open_session
@@ -85,6 +86,7 @@ def answers_to(
     """
     config = RunConfig(task=task.name, models=Models(task=prompt.model, judge=judge), privacy=prompt.privacy)
     refuse_judge(config, task, "Name one: --judge NAME.", "Leave --judge out.")
+    refuse_consistency(config, task)
     if task.folds and split == "test":
         what = f"{task.name}: with split.folds a run searches on all examples in the end, so no test is left"
         raise TaskError(

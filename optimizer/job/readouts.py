@@ -16,6 +16,7 @@ from optimizer.models.capabilities import provider_of
 from optimizer.prompt.builder import ROOT
 from optimizer.prompt.formats import PLAIN
 from optimizer.prompt.readout import labels_of
+from optimizer.task.metrics.consistency import times_of
 from optimizer.types import Candidate, Example, Prompt, Readout, Score, task_key
 
 # In the ledger: whether the model tells log-probabilities.
@@ -88,6 +89,8 @@ def _without_labels(session: Session) -> str | None:
         return f"the strategy {config.strategy} reads the words of answers"
     if not PLAIN & set(config.formats):
         return f"none of the formats is one of {', '.join(sorted(PLAIN))}, whose answers begin with the label"
+    if times_of(session.task.metric) > 1:
+        return "each example is asked several times, and a calibration is fitted to one answer of each"
     # What a program of somebody's makes of its predictors' answers is not known.
     if not session.programs.made_from_fields or labels_of(predictors[ROOT].signature) is None:
         return "the task's answer is not one label, yes or no, of a single call"

@@ -14,6 +14,7 @@ from optimizer.config.load import load_config
 from optimizer.config.schema import RunConfig
 from optimizer.door.budget import refuse_past
 from optimizer.errors import Interrupted, LedgerError, MetierError
+from optimizer.job.consistency import refuse_consistency
 from optimizer.job.finish import finished_report
 from optimizer.job.folder import Job, make_run_dir, mlflow_uri
 from optimizer.job.folds import run_folds, share_of_budget
@@ -84,6 +85,7 @@ def _job(config: RunConfig, watcher: Watcher, task: Task | None, endpoints: Mapp
     task = load_task_of(config) if task is None else task
     refuse_judge(config, task)
     refuse_several(config, task)
+    refuse_consistency(config, task)
     if task.folds:
         share_of_budget(config, len(task.folds) + 1)
     run_dir = make_run_dir(config, task)

@@ -45,6 +45,7 @@ from optimizer.search.trials import Event
 from optimizer.search.verdict import Outcome, Tested, final_test
 from optimizer.system.redact import scrub
 from optimizer.task.metrics.base import calls_of
+from optimizer.task.metrics.consistency import times_of
 from optimizer.types import Candidate
 
 
@@ -101,7 +102,7 @@ async def prepare(
 ) -> Prepared:
     """Look at the data, forecast what the run takes, keep room for the test, and fill the space."""
     task, programs = session.task, session.programs
-    predictors = len(programs.predictors)
+    predictors = len(programs.predictors) * times_of(task.metric)
     if not task.folds:  # whose test is what the search sees; each fold's run looks for its own
         notes.add(duplicates_note(near_duplicates(task, programs.embed)))
     if {"task", "judge"} & session.prices.keys():

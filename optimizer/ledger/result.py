@@ -19,6 +19,8 @@ _AS_THEY_ARE = (
     *("trials", "seconds", "mlflow"),
 )
 Interval = tuple[float, float]
+# Parts of which less is better: whether an answer changes with the asking, and how far its scores differ.
+FLIP_RATE, SPREAD = "flip rate", "spread"
 # Examples of a slice, for its score to be called the worst.
 ENOUGH = 10
 
@@ -173,6 +175,12 @@ class Report:
         if unknown:
             found.append(f"How good {_listed(unknown)} would be is not known: too many of the answers were cut off.")
         return " ".join([advice, *found, *_rivals(known)])
+
+    @property
+    def consistency(self) -> tuple[Part, Part] | None:
+        """The flip rate and the spread, where each example was asked several times."""
+        known = {part.name: part for part in self.parts}
+        return (known[FLIP_RATE], known[SPREAD]) if {FLIP_RATE, SPREAD} <= known.keys() else None
 
     @property
     def worst_slice(self) -> Part | None:

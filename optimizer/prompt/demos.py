@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 Embed = Callable[[Sequence[str]], "NDArray[np.float32]"]
 SHORTLIST, REDUNDANCY, DIGITS = 4, 0.5, 6
+# The text of the example that an input is a changed form of: shown as a demo, it would give the answer away.
+made_of: ContextVar[str | None] = ContextVar("made_of", default=None)
 
 
 def text_of(inputs: Mapping[str, Any]) -> str:
@@ -35,7 +38,7 @@ class DemoPool:
         return self  # copies of a program share it: nothing in it changes, and it may be large
 
     def choose(self, prompt: Prompt, inputs: Mapping[str, Any]) -> list[Example]:
-        """Return the demos for one input, in the order they are shown; never the input itself.
+        """Return the demos for one input, in the order they are shown; never the input itself, nor what it was made of.
 
         `given` order puts the nearest last, next to the input; `reversed` puts it first.
         """
@@ -50,7 +53,9 @@ class DemoPool:
             self._vectors = self._embed(self._texts).astype(np.float64)
         # The last digits of a product differ between processes: equal examples must rank alike in all of them.
         likeness = (self._vectors @ self._embed([text])[0]).round(DIGITS)
-        ranked = [int(i) for i in np.argsort(-likeness, kind="stable") if self._texts[int(i)] != text]
+        ranked = [
+            int(i) for i in np.argsort(-likeness, kind="stable") if self._texts[int(i)] not in (text, made_of.get())
+        ]
         if prompt.policy == "nearest":
             return ranked[: prompt.count]
         return self._spread(ranked[: SHORTLIST * prompt.count], likeness, prompt.count)

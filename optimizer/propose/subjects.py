@@ -12,6 +12,7 @@ from optimizer.propose.screen import Screen
 from optimizer.task.metrics.base import Metric
 from optimizer.task.metrics.build import builtin_of
 from optimizer.task.metrics.composite import CompositeMetric
+from optimizer.task.metrics.consistency import ConsistencyMetric
 from optimizer.task.metrics.judge import JudgeMetric
 from optimizer.task.metrics.worst import WorstSliceMetric
 from optimizer.task.schema import FieldSpec
@@ -44,6 +45,8 @@ def reward_of(metric: Metric) -> str:
         return _composite_reward(metric)
     if isinstance(metric, WorstSliceMetric):
         return f"{reward_of(metric.inner)}; of the kinds of inputs, by {metric.options.by}, the worst counts most"
+    if isinstance(metric, ConsistencyMetric):
+        return f"{reward_of(metric.inner)}; the same question, put in another way, must have the same answer"
     if isinstance(metric, JudgeMetric):
         criteria = "; ".join(f"{name}: {criterion.description}" for name, criterion in metric.criteria.items())
         done = "compared with the expected one" if metric.options.pairwise else "graded"

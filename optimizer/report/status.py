@@ -16,7 +16,7 @@ from optimizer.ledger.result import result_of
 from optimizer.ledger.sent import Masked, masked_data
 from optimizer.ledger.spend import lost_calls, seconds_by_trial, usage_by_role
 from optimizer.ledger.trials import TrialFigures, best_trial, find_trial, trial_figures
-from optimizer.report.words import dimensions_of
+from optimizer.report.words import consistency_in_words, dimensions_of
 from optimizer.types import Usage
 
 STATES = ("complete", "raced_out", "failed", "running")
@@ -32,7 +32,8 @@ class Status:
     `prompt` what that one has beside its instruction: "turns, nearest 4, calibrated". `planned` is None where the
     budget alone ends the search, `seconds_left` where it cannot be told. `cut` are the answers that ended at their
     limit of tokens, and all. `masked` is None where a run masks nothing. `latency` is that of the answers that the
-    best trial paid for, in milliseconds, where it has a say. Times are seconds.
+    best trial paid for, in milliseconds, where it has a say. `consistency` tells how far the answers of a finished
+    run's winner differ where each example is asked several times. Times are seconds.
     """
 
     state: str
@@ -53,6 +54,7 @@ class Status:
     masked: Masked | None = None
     prompt: str = ""
     latency: Mapping[str, Any] | None = None
+    consistency: str = ""
 
 
 def read_status(ledger: Reader) -> Status:
@@ -87,6 +89,7 @@ def read_status(ledger: Reader) -> Status:
         seconds_left=0.0 if state == "finished" else left,
         verdict=result.verdict if result else None,
         masked=masked_data(ledger),
+        consistency="" if result is None or result.consistency is None else consistency_in_words(*result.consistency),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from optimizer.ledger.result import Report
 from optimizer.report.clean import visible
-from optimizer.report.words import interval, readout_in_words, together_in_words
+from optimizer.report.words import consistency_in_words, interval, readout_in_words, together_in_words
 
 
 def summary(report: Report) -> list[str]:
@@ -29,6 +29,8 @@ def summary(report: Report) -> list[str]:
     if (worst := report.worst_slice) is not None:
         score = f"{worst.winner:.3f}  {interval(*worst.winner_ci95)}"
         lines.append(f"  the winner's worst slice, {visible(worst.name)}: {score} on {worst.examples}")
+    if report.consistency is not None:
+        lines.append(f"  {consistency_in_words(*report.consistency)}")
     lines.append(f"  {_spent(report)}")
     if report.lost_calls:
         lines.append(f"  {report.lost_calls} calls were in flight when it was cut off, and were made again")

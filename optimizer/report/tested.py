@@ -7,6 +7,7 @@ from typing import Any
 
 from optimizer.evaluate.bounded import least_gain
 from optimizer.evaluate.latency import Latency
+from optimizer.ledger.result import FLIP_RATE, SPREAD
 from optimizer.report.blocks import Block, Figure, Section, Table, Text
 from optimizer.report.clean import cell
 from optimizer.report.figures import intervals
@@ -85,11 +86,25 @@ def _parts(result: Scored) -> list[Section]:
             f"read counts as 0. {_BY_CHANCE}"
         )
         table = _breakdown("Scores by part", "part", result["parts"])
-        sections.append(Section("By part of the score", [table, explanation]))
+        sections.append(Section("By part of the score", [table, explanation, *_consistency(result["parts"])]))
     if result["slices"]:
         table = _breakdown("Scores by slice", "slice", result["slices"])
         sections.append(Section("By slice of the examples", [table, Text(_BY_CHANCE)]))
     return sections
+
+
+def _consistency(parts: Sequence[Scored]) -> list[Block]:
+    """Return what the parts mean of a score that is made of several askings."""
+    if not {FLIP_RATE, SPREAD} <= {part["name"] for part in parts}:
+        return []
+    return [
+        Text(
+            f"Each example was asked several times, and is one observation all the same. The {FLIP_RATE} is the share "
+            f"of the examples of which any answer is another one than the first, the {SPREAD} the standard deviation "
+            "of an example's scores: of both less is better, and where the winner is ahead by less than 0 it changes "
+            "its answers less than the seed."
+        )
+    ]
 
 
 def _breakdown(title: str, kind: str, parts: Sequence[Scored]) -> Table:

@@ -8,6 +8,7 @@ from typing import Any
 
 from optimizer.ledger.calls import failures_by_kind
 from optimizer.ledger.reader import Reader
+from optimizer.ledger.result import Part
 from optimizer.ledger.sent import Masked
 from optimizer.report.blocks import Sign
 from optimizer.types import Candidate, Prompt, Readout
@@ -42,6 +43,18 @@ def number(value: float | None, digits: int = 3) -> str:
 def interval(low: float | None, high: float | None, *, form: str = ".3f") -> str:
     """Return an interval as [low, high]; a dash where it is not known."""
     return "–" if low is None or high is None else f"[{low:{form}}, {high:{form}}]"
+
+
+def consistency_in_words(flips: Part, spread: Part) -> str:
+    """Return on how many examples the answers differ that several askings have, and how far their scores do."""
+    rates = [
+        f"{rate:.1%} {interval(*ci95)}"
+        for rate, ci95 in ((flips.winner, flips.winner_ci95), (flips.seed, flips.seed_ci95))
+    ]
+    return (
+        f"asked several times, the winner changes its answer on {rates[0]} of the examples, the seed on {rates[1]}; "
+        f"an example's scores have a standard deviation of {spread.winner:.3f}, and {spread.seed:.3f}"
+    )
 
 
 def gain(difference: Mapping[str, Any]) -> str:

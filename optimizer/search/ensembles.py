@@ -22,6 +22,7 @@ from optimizer.search.sampler import Sampler
 from optimizer.search.space import Space
 from optimizer.search.spread import believed
 from optimizer.task.metrics.agreement import Agreement
+from optimizer.task.metrics.consistency import times_of
 from optimizer.task.task import Task
 from optimizer.types import NO_ANSWER, Candidate, Example, Score
 
@@ -38,11 +39,12 @@ def ensemble_size(config: RunConfig, task: Task) -> int:
 
     `search.ensemble` says it. Where it does not, they are several if a call costs nothing, neither money nor time of
     the budget, there is one task model, only the score is wanted, and there are fixed demo sets, by which prompts
-    differ. A task with a program of its own has no ensembles, nor has one of DSPy's optimizers, nor a search whose
-    first round cannot hold one.
+    differ. A task with a program of its own has no ensembles, nor has one that asks each example several times, one
+    of DSPy's optimizers, or a search whose first round cannot hold one.
     """
     search = config.search
-    if task.module is not None or task.program is not None or search.strategy not in PRESETS:
+    own = task.module is not None or task.program is not None
+    if own or search.strategy not in PRESETS or times_of(task.metric) > 1:
         return 1
     size = _size_by_default(config) if search.ensemble is None else search.ensemble
     return size if config.trials >= size + 2 else 1

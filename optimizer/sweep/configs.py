@@ -11,6 +11,7 @@ from optimizer.config.load import with_value
 from optimizer.config.schema import RunConfig
 from optimizer.config.strict import validate
 from optimizer.errors import ConfigError, MetierError
+from optimizer.job.consistency import refuse_consistency
 from optimizer.job.folder import mlflow_uri
 from optimizer.job.judge import refuse_judge
 from optimizer.job.resume import hide_keys
@@ -104,6 +105,7 @@ class Checks:
         task = self.task(config)
         refuse_judge(config, task)
         refuse_several(config, task)
+        refuse_consistency(config, task)
         refuse_few(config, calls_each(task))
         self._once(f"models {canonical_json(config.models.model_dump(mode='json'))}", lambda: foreseen(config.models))
         if config.budget.usd is not None:

@@ -20,6 +20,7 @@ from optimizer.task.hub import read_hub
 from optimizer.task.instruction import check_placeholders, read_instruction
 from optimizer.task.metrics.base import BuiltIn, Metric
 from optimizer.task.metrics.build import OWN, build_metric, metric_name
+from optimizer.task.metrics.consistency import ConsistencyMetric
 from optimizer.task.metrics.running import RUNNING, RunningMetric
 from optimizer.task.metrics.worst import WorstSliceMetric, of_each
 from optimizer.task.parts import Parts, make_parts
@@ -116,6 +117,8 @@ def checked_task(
     """
     if isinstance(metric, WorstSliceMetric):
         _check_slice(metric.options.by, spec, source)
+    if isinstance(metric, ConsistencyMetric):
+        metric = _fitted(metric, spec, source)
     notes = check_placeholders(spec.instruction, spec.inputs, source) if module is None else ()
     for examples in parts.examples.values():
         _check_expected(metric, examples, parts.problems)
@@ -222,6 +225,14 @@ def _check_slice(by: str, spec: TaskSpec, source: str) -> None:
     if by not in spec.slices:
         what = f"{source}: metric worst_slice: '{by}' is none of the task's slices"
         raise TaskError(what, f"Name the column: slices: [{', '.join((*spec.slices, by))}].")
+
+
+def _fitted(metric: ConsistencyMetric, spec: TaskSpec, source: str) -> ConsistencyMetric:
+    try:
+        return metric.fitted(spec.inputs)
+    except ValueError as problem:
+        what, _, hint = f"{source}: metric consistency: {problem}".partition("; ")
+        raise TaskError(what, f"For 'inputs', {hint}" if hint else "Leave it out of perturb.") from None
 
 
 def _check_expected(metric: Metric, examples: Sequence[Example], problems: Problems) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from optimizer.errors import TaskError
 from optimizer.system.limits import shorten
 from optimizer.task.metrics.base import calls_of
+from optimizer.task.metrics.consistency import times_of
 from optimizer.task.schema import FieldSpec
 from optimizer.task.task import Task
 from optimizer.task.userfile import UserFunction, load_function
@@ -48,10 +49,13 @@ def build_program(task: Task) -> dspy.Module:
 
 
 def calls_each(task: Task) -> int:
-    """Return how many calls an answer takes if the program asks each of its predictors once, a judge's included."""
+    """Return how many calls an example takes if the program asks each of its predictors once, a judge's included.
+
+    It is asked several times where the metric is consistency.
+    """
     plain = task.module is None and task.program is None
     predictors = 1 if plain else max(1, len(build_program(task).named_predictors()))
-    return predictors + calls_of(task.metric)
+    return predictors * times_of(task.metric) + calls_of(task.metric)
 
 
 def build_signature(task: Task) -> type[dspy.Signature]:

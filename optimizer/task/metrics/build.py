@@ -15,6 +15,9 @@ from optimizer.system.limits import shorten
 from optimizer.task.metrics.amount import NumericOptions, numeric, set_f1
 from optimizer.task.metrics.base import FieldMetric, Metric, Options
 from optimizer.task.metrics.composite import CompositeMetric, CompositeOptions, Part
+from optimizer.task.metrics.consistency import NAME as CONSISTENCY
+from optimizer.task.metrics.consistency import VERSION as CONSISTENCY_VERSION
+from optimizer.task.metrics.consistency import ConsistencyMetric, ConsistencyOptions
 from optimizer.task.metrics.judge import NAME as JUDGE
 from optimizer.task.metrics.judge import JudgeMetric
 from optimizer.task.metrics.labels import FBetaOptions, StatisticMetric, StatisticOptions, labels_of_output
@@ -93,7 +96,7 @@ STATISTICS: Mapping[str, type[StatisticOptions]] = {
     "f_beta": FBetaOptions,
     "matthews": StatisticOptions,
 }
-NAMES = (*BUILTINS, SIMILARITY, COMPOSITE, *STATISTICS, WORST)
+NAMES = (*BUILTINS, SIMILARITY, COMPOSITE, *STATISTICS, WORST, CONSISTENCY)
 # What compares one field inside of a JSON object.
 _INSIDE = tuple(name for name in BUILTINS if name not in ("choice", "json_fields"))
 
@@ -125,6 +128,8 @@ def build_metric(
         return _statistic(name, options, outputs, f"{source}: metric {name}")
     if name == WORST:
         return _worst_slice(options, outputs, folder, source)
+    if name == CONSISTENCY:
+        return _consistency(options, outputs, folder, source)
     if name in RUNNING:
         return running_metric(name, options, outputs, folder, source)
     return _field_metric(name, options, outputs, f"{source}: metric", (*NAMES, *RUNNING, JUDGE, "python"))
@@ -202,13 +207,30 @@ def _worst_slice(
 ) -> WorstSliceMetric:
     """Return the metric that is another one's, of the worst slice of the examples."""
     chosen = validate(WorstSliceOptions, options, f"{source}: metric {WORST}", TaskError)
-    name, _ = _parsed(chosen.of, f"{source}: metric {WORST}: of")
-    if name in (WORST, JUDGE, SIMILARITY, *STATISTICS):
-        what = f"{source}: metric {WORST}: of: {name} has no slices"
-        raise TaskError(what, "Name a metric that scores each answer by itself, and asks no model.")
-    inner = build_metric(chosen.of, outputs, folder, source)
+    inner = _inner(chosen.of, outputs, folder, f"{source}: metric {WORST}", "has no slices")
     version = _version(WORST_VERSION, chosen, [f"{inner.name}@{inner.version}"])
     return WorstSliceMetric(inner, chosen, version)
+
+
+def _consistency(
+    options: Mapping[str, Any], outputs: Mapping[str, FieldSpec], folder: Path, source: str
+) -> ConsistencyMetric:
+    """Return the metric that is another one's, of several askings of each example."""
+    chosen = validate(ConsistencyOptions, options, f"{source}: metric {CONSISTENCY}", TaskError)
+    inner = _inner(chosen.of, outputs, folder, f"{source}: metric {CONSISTENCY}", "has no mean over several askings")
+    version = _version(CONSISTENCY_VERSION, chosen, [f"{inner.name}@{inner.version}"])
+    return ConsistencyMetric(inner, chosen, version, dict(outputs))
+
+
+def _inner(
+    spec: str | dict[str, Any], outputs: Mapping[str, FieldSpec], folder: Path, source: str, why_not: str
+) -> Metric:
+    """Return the metric that another one is `of`; raises TaskError for one that does not score answers singly."""
+    name, _ = _parsed(spec, f"{source}: of")
+    if name in (WORST, CONSISTENCY, JUDGE, SIMILARITY, *STATISTICS):
+        what = f"{source}: of: {name} {why_not}"
+        raise TaskError(what, "Name a metric that scores each answer by itself, and asks no model.")
+    return build_metric(spec, outputs, folder, f"{source}: of")
 
 
 def _statistic(name: str, options: Mapping[str, Any], outputs: Mapping[str, FieldSpec], source: str) -> StatisticMetric:
@@ -264,7 +286,7 @@ def builtin_of(metric: Metric) -> dict[str, Any] | None:
     """Return what `build_metric` makes a built-in metric of, as plain data; None where it is the user's function."""
     if isinstance(metric, SimilarityMetric):
         return {"name": metric.name}
-    if isinstance(metric, WorstSliceMetric):
+    if isinstance(metric, (WorstSliceMetric, ConsistencyMetric)):
         return builtin_of(metric.inner)  # a saved prompt votes as its answers are scored
     if isinstance(metric, (CompositeMetric, StatisticMetric)):
         return {"name": metric.name, **metric.options.model_dump(mode="json", exclude_defaults=True)}

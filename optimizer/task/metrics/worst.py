@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from optimizer.task.metrics.base import Grade, Metric, Options, graded
+from optimizer.task.metrics.consistency import ConsistencyMetric
 from optimizer.task.slices import NO_VALUE
 from optimizer.types import Example
 
@@ -96,5 +97,5 @@ class WorstSliceMetric:
 
 
 def of_each(metric: Metric) -> Metric:
-    """Return the metric that scores each answer: the one that a worst slice is of, else the metric itself."""
-    return metric.inner if isinstance(metric, WorstSliceMetric) else metric
+    """Return the metric that scores each answer: the one that worst_slice or consistency is of, else itself."""
+    return metric.inner if isinstance(metric, (WorstSliceMetric, ConsistencyMetric)) else metric

@@ -16,7 +16,7 @@ from optimizer.evaluate.evaluator import call_program
 from optimizer.forecast.forecast import Forecast, Plan, Range, Sample, forecast
 from optimizer.forecast.judged import ASSUMED as JUDGED
 from optimizer.forecast.judged import judge_sample, judging_share, with_judge
-from optimizer.forecast.requests import sample_of
+from optimizer.forecast.requests import sample_of, sample_of_size
 from optimizer.models.prices import Price, average
 from optimizer.prompt.builder import ProgramBuilder
 from optimizer.propose.writer import MOST_TOKENS, writing_model
@@ -28,13 +28,15 @@ from optimizer.search.sampler import Sampler
 from optimizer.search.schedule import Schedule
 from optimizer.search.simulate import answers
 from optimizer.task.metrics.base import calls_of
-from optimizer.task.metrics.consistency import times_of
+from optimizer.task.metrics.consistency import times_of, to_paraphrase
 from optimizer.teleprompt.methods import CALLS
 from optimizer.types import Candidate, Example, ModelKey, task_key
 
 CANDIDATES, EXAMPLES = 12, 3
 # Tokens of a field that no example shows: a rationale, say.
 UNSEEN_FIELD = 400
+# Bytes of what the prompt model is told to paraphrase a text.
+PARAPHRASE_FRAME = 700
 ASSUMED = "a token is about four bytes of a prompt, and an answer about half as long as the longest in the data"
 
 
@@ -73,6 +75,10 @@ async def plan_of(
     search, proposals, assumed = await _search_of(config, schedule, predictors + judging)
     space = await make_space(programs, config.search, config.seed, writer)
     written = [sample_of([request], price, MOST_TOKENS) for _, request in recorder.requests]
+    seen = [*schedule.examples, *(() if programs.task.folds else programs.task.test)]
+    if texts := to_paraphrase(programs.task.metric, seen):
+        written += [_paraphrase(text, price) for text in texts]
+        assumed.append(f"{len(texts)} inputs are paraphrased by the prompt model before the search")
     tested, baselines = len(programs.task.test), (predictors + judging) * baseline_runs(programs, config)
     plan = Plan(
         search,
@@ -98,6 +104,10 @@ async def plan_of(
     if judging:
         assumed.append(JUDGED.format(calls=judging))
     return plan, candidates, assumed
+
+
+def _paraphrase(text: str, price: Price | None) -> Sample:
+    return sample_of_size(PARAPHRASE_FRAME + len(text.encode()), price, len(text))
 
 
 def task_price(config: RunConfig, prices: Mapping[ModelKey, Price]) -> Price | None:

@@ -132,7 +132,7 @@ def _notes(config: RunConfig, written: int, probed: int) -> list[str]:
         first = config.models.task.model
         notes.append(f"calls are taken to be like those of the first task model, {first}; the others were not asked")
     if written:
-        notes.append(f"{written} instructions are written by the prompt model, judged by the length of what it is sent")
+        notes.append(f"{written} texts are written by the prompt model, judged by the length of what it is sent")
     if config.budget.usd or config.budget.calls or config.budget.tokens or config.budget.seconds:
         notes.append("the budget's limits hold; where the upper end reaches one, the search ends there")
     return notes

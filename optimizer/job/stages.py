@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +14,7 @@ from optimizer.evaluate.evaluator import Evaluator, refuse_broken
 from optimizer.evaluate.latency import latency_of_results
 from optimizer.evaluate.precheck import Precheck, precheck
 from optimizer.forecast.lengths import forecast_by_length
+from optimizer.job.consistency import write_paraphrases
 from optimizer.job.finish import finish, limit_key, read_report
 from optimizer.job.folder import Job, models_json
 from optimizer.job.folds import Pooled
@@ -116,6 +118,8 @@ async def prepare(
     answered, graded = (asked + schedule.together) * tested * predictors, 2 * tested * judging
     share = graded / max(1, answered + graded)
     session.budget.begin(session.ledger, answered + graded, concurrency, baseline_calls, schedule.together, share)
+    seen = [*schedule.examples, *(() if task.folds else task.test)]
+    notes.add(await asyncio.ensure_future(write_paraphrases(session, seen)))  # a task's tag of calls is its own
     readouts = await available_readouts(session, schedule.examples)
     notes.add(readouts.note)
     seed = claim.seed and readable(session, claim.seed)

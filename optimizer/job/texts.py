@@ -14,6 +14,7 @@ from optimizer.propose.registry import WRITING
 from optimizer.propose.writer import shown_by
 from optimizer.search.presets import preset_config
 from optimizer.search.schedule import Schedule
+from optimizer.task.metrics.consistency import to_paraphrase
 from optimizer.task.task import Task
 
 # What a template shows of a training example, as it is called here.
@@ -52,12 +53,15 @@ def writer_texts(config: RunConfig, task: Task, schedule: Schedule) -> dict[str,
         "validation labels": "labels of these",
     }
     texts = {"instructions": "instructions with their scores, the task's description, field names and choices"}
+    if to_paraphrase(task.metric, task.test):
+        texts["validation inputs"] = f"{words['validation inputs']}, to be paraphrased"
+        texts["test inputs"] = f"inputs of {len(task.test)} test examples, to be paraphrased"
     if config.search.strategy.startswith(DSPY):  # what it shows is its own affair
         return texts | words
     searched = preset_config(config.search, PRESETS[config.search.strategy])
     asked = set(WRITING) & set(searched.proposers or get_args(ProposerName))
     shown = {_SHOWN[part] for name in asked for part in shown_by(name)}
-    return texts | {name: text for name, text in words.items() if name in shown}
+    return {name: text for name, text in words.items() if name in shown} | texts
 
 
 def judge_texts(config: RunConfig, task: Task, schedule: Schedule) -> dict[str, str]:

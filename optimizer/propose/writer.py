@@ -65,7 +65,7 @@ class Writer:
 
         `number` tells several answers to one subject apart. Raises what ends a run: BudgetSpent, StoppedByFailures.
         """
-        system, demos, request = _request(template, subject=subject, number=number, **shown)
+        system, demos, request = request_of(template, subject=subject, number=number, **shown)
         signature = dspy.Signature("request: str -> instruction: str", system)
         predictor = dspy.Predict(signature, max_tokens=self._lm.kwargs.get("max_tokens") or MOST_TOKENS)
         predictor.demos = [{"request": asked, "instruction": written} for asked, written in demos]
@@ -149,7 +149,7 @@ def as_data(value: Any) -> str:
     return _OUR_TAGS.sub(r"‹\1\2", text)
 
 
-def _request(template: str, **shown: Any) -> tuple[str, list[tuple[str, str]], str]:
+def request_of(template: str, **shown: Any) -> tuple[str, list[tuple[str, str]], str]:
     """Return the parts of a file: what the model is told, pairs of a request and its answer, what it is given."""
     parts = [part.render(**shown).strip() for part in _parts(template)]
     return parts[0], list(zip(parts[1:-1:2], parts[2:-1:2], strict=True)), parts[-1]

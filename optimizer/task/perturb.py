@@ -14,7 +14,7 @@ from typing import Any, Literal
 from optimizer.task.schema import FieldSpec
 from optimizer.types import digest
 
-Kind = Literal["typos", "case", "padding", "field_order"]
+Kind = Literal["typos", "case", "padding", "field_order", "paraphrase"]
 # One word in so many has a typo, and at least one.
 WORDS_A_TYPO = 8
 # A word of four letters or more that is no part of an address, a number, a file's name or an abbreviation in capitals.

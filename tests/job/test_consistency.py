@@ -81,6 +81,7 @@ def test_each_example_is_asked_in_every_way_and_is_one_observation(tmp_path: Pat
     ("metric", "search", "message"),
     [
         ({**METRIC, "repeats": 2}, {}, r"2 repeats at temperature 0.*\n.*models\.task\.temperature"),
+        ({**METRIC, "perturb": ["paraphrase"]}, {}, r"prompt model, and there is none\n.*models: \{prompt"),
         (METRIC, {"strategy": "dspy.MIPROv2"}, r"strategy dspy\.MIPROv2 asks each example once"),
         (METRIC, {"readouts": ["calibrated"]}, r"calibrated cannot be had"),
     ],
@@ -100,3 +101,31 @@ def test_repeats_ask_again_where_the_model_samples(tmp_path: Path, server: FakeS
     assert sum(report.test_usage["calls"].values()) in (3 * 29, 2 * 3 * 29)
     assert report.consistency is not None
     assert report.consistency[0].winner == 0, "this model does not sample"
+
+
+def in_other_words(messages: Messages) -> str:
+    """Say texts again in other words, but for those from the north; else write an instruction, or answer."""
+    asked = text_of(messages[-1])
+    if not text_of(messages[0]).startswith("You say texts again"):
+        return touchy(messages)
+    text = asked.partition("<data>")[2].partition("</data>")[0]
+    return text if "north" in text else f"in stock at the {text.split()[1]} store: {text.split()[-1].upper()}"
+
+
+@pytest.mark.slow
+def test_paraphrases_are_written_once_before_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lighten(monkeypatch.setattr)
+    metric = {"name": "consistency", "of": "choice", "perturb": ["paraphrase"]}
+    with FakeServer(in_other_words) as server:
+        path = config(tmp_path, server, metric=metric, budget={"calls": 200}, test={"baselines": 0})
+        whole = load_config(path, ["models.prompt=openai/writer"])
+        assert "to be paraphrased" in dry(whole).text()
+        with pytest.raises(ConfigError, match=r"of budget\.calls=100\n.*leave paraphrase out"):
+            run_config(whole.model_copy(update={"budget": whole.budget.model_copy(update={"calls": 100})}))
+        report = run_config(load_config(path, ["models.prompt=openai/writer", f"run_dir={tmp_path / 'other'}"]))
+        asked = [body for body in server.requests if text_of(body["messages"][0]).startswith("You say texts again")]
+        assert len({json.dumps(body) for body in asked}) == len(asked)
+    assert report.test_usage["calls"]["prompt"] == 0
+    assert {part.name for part in report.parts} == {"as written", "in other words", "flip rate", "spread"}
+    assert any("are not asked in other words" in note for note in report.notes)
+    assert next(part for part in report.parts if part.name == "in other words").examples < report.test_examples

@@ -73,7 +73,7 @@ def test_data_stays_on_its_line_and_in_its_tags() -> None:
 
 def test_every_meta_prompt_is_short_and_says_that_data_is_data() -> None:
     files = [path for path in PROMPTS.glob("*.jinja") if not path.name.startswith("_")]
-    assert len(files) == 7
+    assert len(files) == 8
     for path in files:
         system, *worked, request = path.read_text(encoding="utf-8").split("\n---\n")
         assert len(worked) % 2 == 0, path.name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import Field, model_validator
 
@@ -20,12 +20,15 @@ NAME, VERSION = "consistency", "1"
 # How often an input is asked at most, as it is written.
 MOST_REPEATS = 20
 AS_WRITTEN = "as written"
+# The way in which a model changes an input: the others need none.
+PARAPHRASE: Final = "paraphrase"
 # What a part of the score is called, by how the input was changed.
 WAYS: Mapping[str, str] = {
     "typos": "with typos",
     "case": "in another case",
     "padding": "with blank lines around",
     "field_order": "with fields in another order",
+    PARAPHRASE: "in other words",
 }
 
 
@@ -60,7 +63,8 @@ class Asking:
 class ConsistencyMetric:
     """Scores one answer as another metric does, and says how often an example is asked, and with what.
 
-    `names` are the inputs that each kind of change changes, once the task's inputs are known.
+    `names` are the inputs that each kind of change changes, once the task's inputs are known; `paraphrased` holds texts
+    in other words, once a model has written them.
     """
 
     inner: Metric
@@ -69,6 +73,7 @@ class ConsistencyMetric:
     outputs: Mapping[str, FieldSpec]
     names: Mapping[Kind, tuple[str, ...]] = field(default_factory=dict)
     name: str = NAME
+    paraphrased: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def times(self) -> int:
@@ -102,9 +107,20 @@ class ConsistencyMetric:
         """Return what an example is asked with: first as it is written, then in each way that changes it."""
         asked = [Asking(AS_WRITTEN, example.inputs, repetition) for repetition in range(self.options.repeats)]
         for kind in self.options.perturb:
-            if (inputs := changed(kind, example.inputs, self.names.get(kind, ()))) is not None:
+            if (inputs := self._changed(kind, example.inputs)) is not None:
                 asked.append(Asking(WAYS[kind], inputs))
         return asked
+
+    def saying(self, paraphrased: Mapping[str, str]) -> ConsistencyMetric:
+        """Return this metric with what each text is in other words."""
+        return replace(self, paraphrased=paraphrased)
+
+    def _changed(self, kind: Kind, inputs: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        names = self.names.get(kind, ())
+        if kind != PARAPHRASE:
+            return changed(kind, inputs, names)
+        others = {name: self.paraphrased[text] for name in names if (text := str(inputs[name])) in self.paraphrased}
+        return {**inputs, **others} if others else None
 
     def same(self, answer: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
         """Tell if two answers are the same: equal, or one of them right by the other metric if the other one is."""
@@ -121,3 +137,9 @@ class ConsistencyMetric:
 def times_of(metric: Metric) -> int:
     """Return how often an example is asked, at most: once by any metric but this one."""
     return metric.times if isinstance(metric, ConsistencyMetric) else 1
+
+
+def to_paraphrase(metric: Metric, examples: Sequence[Example]) -> list[str]:
+    """Return the texts of examples that a model is to say in other words, each once; none where nobody wants it."""
+    names = metric.names.get(PARAPHRASE, ()) if isinstance(metric, ConsistencyMetric) else ()
+    return list(dict.fromkeys(str(example.inputs[name]) for example in examples for name in names))

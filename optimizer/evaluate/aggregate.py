@@ -11,7 +11,9 @@ import numpy as np
 
 from optimizer.evaluate.bounded import EACH_END
 from optimizer.evaluate.statistics import Z95, Interval, difference, interval, mean
-from optimizer.task.metrics.population import Cell, Statistic
+from optimizer.task.metrics.corpus import CORPORA, Corpus
+from optimizer.task.metrics.population import Cell, Statistic, Whole
+from optimizer.task.metrics.ranking import RANKINGS, Ranking
 from optimizer.task.metrics.worst import NAME as WORST
 from optimizer.task.metrics.worst import WorstSlice
 from optimizer.types import Failure, Score
@@ -74,17 +76,18 @@ class Mean:
 
 @dataclass(frozen=True)
 class Population:
-    """A statistic of pairs of labels, such as macro-F1, or of the scores by slice.
+    """A statistic of all answers: of pairs of labels, such as macro-F1, of numbers, of texts, or of scores by slice.
 
     Each example's number is its influence, so that candidates are raced by paired differences as ever. The intervals
     are the jackknife's, T ± 1.96·√(Σψ²/(n − 1)/n) with the influences ψ about their mean. As the few examples of a
-    rare label can be all right, or all gained, by luck, a right and a wrong answer to each label are added first, of at
-    most a fifth of the examples' weight (after Agresti & Min 2005, doi:10.1002/sim.1781, for the difference of paired
-    shares); an interval reaches as far with them as without. In what `experiments/intervals/population.py` draws each
-    end of a difference misses 3.5 % at most, where the bootstrap's misses up to 8 % and the plain jackknife's 14 %.
+    rare label can be all right, or all gained, by luck, a right and a wrong answer to each label are added first (of
+    numbers and texts see `added` of these), of at most a fifth of the examples' weight (after Agresti & Min 2005,
+    doi:10.1002/sim.1781, for the difference of paired shares); an interval reaches as far with them as without. In what
+    `experiments/intervals/population.py` draws each end of a difference of labels misses 3.5 % at most, where the
+    bootstrap's misses up to 8 % and the plain jackknife's 14 %.
     """
 
-    statistic: Statistic | WorstSlice
+    statistic: Whole
 
     def numbers(self, results: Sequence[Result]) -> list[float]:
         """Return each answer's influence."""
@@ -100,7 +103,7 @@ class Population:
         if not scores:
             return self.statistic.least, 1.0
         pairs = _cells(scores)
-        right, wrong, weights = _added(pairs, self.statistic.labels)
+        right, wrong, weights = _added(pairs, self.statistic)
         influences = self.statistic.influences([*pairs, *right, *wrong], weights)
         return _interval(influences, weights, self.statistic.of(pairs), (self.statistic.least, 1.0))
 
@@ -112,25 +115,26 @@ class Population:
         if not ours:
             return 0.0, (-span, span)
         mine, rival = _cells(ours), _cells(theirs)
-        right, wrong, weights = _added(mine, self.statistic.labels)
+        right, wrong, weights = _added(mine, self.statistic)
         gains = self.statistic.influences([*mine, *right, *wrong], weights)
+        right, wrong = self.statistic.added(rival)  # of the same examples, but on the scale of the rival's answers
         gains -= self.statistic.influences([*rival, *wrong, *right], weights)
         seen = self.statistic.of(mine) - self.statistic.of(rival)
         return seen, _interval(gains, weights, seen, (-span, span), error)
 
     def as_if(self, score: Score, right: bool) -> Score:
-        """Return an answer that is the label, or none."""
-        truth = _cells([score])[0][0]
-        return replace(score, value=float(right), pair=(truth, truth if right else ""))
+        """Return what the statistic says is a right answer, or a wrong one."""
+        return replace(score, value=float(right), pair=self.statistic.as_if(_cells([score])[0], right))
 
 
 MEAN = Mean()
+WHOLE = (Statistic, WorstSlice, Ranking, Corpus)
 
 
 def aggregate_of(metric: object) -> Aggregate:
     """Return how scores become one by a task's metric: by its statistic, where it has one."""
     statistic = getattr(metric, "statistic", None)
-    return Population(statistic) if isinstance(statistic, (Statistic, WorstSlice)) else MEAN
+    return Population(statistic) if isinstance(statistic, WHOLE) else MEAN
 
 
 def statistic_of(metric: object) -> dict[str, Any] | None:
@@ -145,7 +149,9 @@ def aggregate_from(statistic: Mapping[str, Any] | None) -> Aggregate:
         return MEAN
     if statistic["kind"] == WORST:
         return Population(WorstSlice(statistic["label"], statistic["beta"]))
-    return Population(Statistic.from_json(statistic))
+    if statistic["kind"] in RANKINGS:
+        return Population(Ranking.from_json(statistic))
+    return Population((Corpus if statistic["kind"] in CORPORA else Statistic).from_json(statistic))
 
 
 def filled(
@@ -180,18 +186,12 @@ def _cells(scores: Sequence[Score]) -> list[Cell]:
     return cells
 
 
-def _added(pairs: Sequence[Cell], known: Sequence[str]) -> tuple[list[Cell], list[Cell], np.ndarray]:
-    """Return a right and a wrong answer to each label, or slice, and the weights of all answers with these behind them.
-
-    The wrong one is the label that comes next among those `known` that have an example.
-    """
-    there = {cell[0] for cell in pairs}
-    labels = [label for label in known or sorted(there) if label in there]
-    right = [(label, label, 1.0) for label in labels]
-    others = [*labels[1:], labels[0] if len(labels) > 1 else ""]
-    wrong = [(label, other, 0.0) for label, other in zip(labels, others, strict=True)]
-    weight = min(1.0, MOST_ADDED * len(pairs) / (2 * len(labels)))
-    return right, wrong, np.concatenate([np.ones(len(pairs)), np.full(2 * len(labels), weight)])
+def _added(pairs: Sequence[Cell], statistic: Whole) -> tuple[list[Cell], list[Cell], np.ndarray]:
+    """Return right and wrong answers that are added, and the weights of all answers with these behind them."""
+    right, wrong = statistic.added(pairs)
+    number = len(right) + len(wrong)
+    weight = min(statistic.weight_added, MOST_ADDED * len(pairs) / number)
+    return right, wrong, np.concatenate([np.ones(len(pairs)), np.full(number, weight)])
 
 
 def _interval(

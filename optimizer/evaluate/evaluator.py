@@ -25,7 +25,7 @@ from optimizer.ledger.ledger import Ledger
 from optimizer.prompt.builder import Builder
 from optimizer.prompt.formatted import NoLabel
 from optimizer.system.limits import check_depth
-from optimizer.task.metrics.base import Grade, Metric, calls_of, graded
+from optimizer.task.metrics.base import Grade, LikelihoodMetric, Metric, calls_of, graded
 from optimizer.task.metrics.consistency import times_of
 from optimizer.types import CAUSED_BY_PROMPT, RAISED, UNREADABLE, Candidate, Example, Failure, Phase, Score
 
@@ -256,7 +256,16 @@ class Evaluator:
         if isinstance(grade, Failure):
             return grade
         logprobs = getattr(prediction, "label_logprobs", None)
-        return Score(grade.value, answer, grade.feedback, logprobs=logprobs, parts=grade.parts, pair=grade.pair)
+        pair = self.pair_of(grade, example, answer, logprobs)
+        return Score(grade.value, answer, grade.feedback, logprobs=logprobs, parts=grade.parts, pair=pair)
+
+    def pair_of(
+        self, grade: Grade, example: Example, answer: Mapping[str, Any], logprobs: Sequence[float] | None
+    ) -> tuple[str, str] | None:
+        """Return what a statistic of all answers is made of: some look at labels' log-probabilities."""
+        if logprobs and isinstance(self.metric, LikelihoodMetric):
+            return self.metric.likely_pair(example, answer, logprobs)
+        return grade.pair
 
     async def _unreadable(self, text: str, example: Example) -> Score:
         grade = await graded(self.metric, example, None)

@@ -54,6 +54,5 @@ async def _read_as(evaluator: Evaluator, labels: Labels, number: int, example: E
     grade = await evaluator.graded(example, answer)
     if isinstance(grade, Failure):
         return grade
-    return replace(
-        result, value=grade.value, answer=answer, feedback=grade.feedback, parts=grade.parts, pair=grade.pair
-    )
+    pair = evaluator.pair_of(grade, example, answer, result.logprobs)
+    return replace(result, value=grade.value, answer=answer, feedback=grade.feedback, parts=grade.parts, pair=pair)

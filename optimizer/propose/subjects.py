@@ -35,6 +35,11 @@ REWARDS = {
     "json_fields": "an answer is JSON; every right field counts",
     "macro_f1": "every label counts as much, however rare; each is wanted where it is right, and nowhere else",
     "balanced_accuracy": "every label counts as much, however rare; each is wanted wherever it is right",
+    "auc": "what is likelier to be so should have the greater number, or be said the more surely",
+    "pearson": "numbers count as far as they rise and fall with the expected ones",
+    "spearman": "numbers count as far as they are in the order of the expected ones",
+    "corpus_bleu": "sequences of up to four words that are in the expected answer count; too short an answer costs",
+    "corpus_chrf": "sequences of letters that an answer shares with the expected one count",
     "matthews": "every label counts, however rare; always to answer the same earns nothing",
 }
 

@@ -19,6 +19,8 @@ from optimizer.ledger.answers import answers_of, cut_answers, known_failures, to
 from optimizer.ledger.calls import CallTag
 from optimizer.ledger.ledger import Ledger
 from optimizer.task.metrics.base import Grade
+from optimizer.task.metrics.build import build_metric
+from optimizer.task.schema import FieldSpec
 from optimizer.types import CAUSED_BY_PROMPT, Candidate, Example, Failure, FailureKind, Phase, Prompt, Score
 
 CANDIDATE = Candidate({"predict": Prompt("i")})
@@ -532,3 +534,18 @@ def test_each_candidate_is_asked_of_its_own_model(ledger: Ledger) -> None:
     assert (made.lm_of(""), made.lm_of("openai/b")) == (first, other)
     # A saved prompt keeps the name of the model that it was searched with, and has one model.
     assert made.lm_of("openai/elsewhere") is first
+
+
+def test_a_statistic_may_look_at_the_log_probabilities_of_labels(ledger: Ledger) -> None:
+    metric = build_metric("auc", {"answer": FieldSpec(type="bool")}, Path())
+    seen = evaluator(ledger, Program(str), metric=metric)
+    example = Example({"n": 1}, {"answer": True})
+
+    async def scored(**more: Any) -> Score | Failure:
+        return await seen.scored(dspy.Prediction(answer=False, **more), example)
+
+    sure, bare = (asyncio.run(scored(**more)) for more in ({"label_logprobs": (-0.5, -1.5)}, {}))
+    assert isinstance(sure, Score)
+    assert isinstance(bare, Score)
+    assert (sure.value, sure.pair) == (0.0, ("1", "1.0")), "a wrong answer, and yes is a nat likelier"
+    assert bare.pair == ("1", "-30.0")

@@ -75,6 +75,16 @@ class AskingMetric(WaitingMetric, Protocol):
         """How many calls one grade takes."""
 
 
+@runtime_checkable
+class LikelihoodMetric(Metric, Protocol):
+    """A metric that looks at the log-probabilities of labels, where a model tells them."""
+
+    def likely_pair(
+        self, example: Example, answer: Mapping[str, Any] | None, logprobs: Sequence[float]
+    ) -> tuple[str, str]:
+        """Return the pair of texts that its statistic is made of; see `Grade.pair`."""
+
+
 def calls_of(metric: Metric) -> int:
     """Return how many calls of a model one grade of a metric takes."""
     return metric.calls if isinstance(metric, AskingMetric) else 0

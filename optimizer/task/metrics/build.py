@@ -20,7 +20,14 @@ from optimizer.task.metrics.consistency import VERSION as CONSISTENCY_VERSION
 from optimizer.task.metrics.consistency import ConsistencyMetric, ConsistencyOptions
 from optimizer.task.metrics.judge import NAME as JUDGE
 from optimizer.task.metrics.judge import JudgeMetric
-from optimizer.task.metrics.labels import FBetaOptions, StatisticMetric, StatisticOptions, labels_of_output
+from optimizer.task.metrics.labels import (
+    FBetaOptions,
+    StatisticMetric,
+    StatisticOptions,
+    labels_of_output,
+    path_of,
+    spec_of,
+)
 from optimizer.task.metrics.match import choice, contains, exact_match
 from optimizer.task.metrics.order import list_order
 from optimizer.task.metrics.overlap import (
@@ -48,10 +55,11 @@ from optimizer.task.metrics.structure import (
     parts_by_rules,
 )
 from optimizer.task.metrics.tuned import read_tuned
+from optimizer.task.metrics.whole import AucOptions, CorpusBleuOptions, CorpusChrfOptions, make_whole
 from optimizer.task.metrics.worst import NAME as WORST
 from optimizer.task.metrics.worst import VERSION as WORST_VERSION
 from optimizer.task.metrics.worst import WorstSliceMetric, WorstSliceOptions
-from optimizer.task.schema import FieldSpec
+from optimizer.task.schema import FieldSpec, FieldType
 from optimizer.task.text import equal
 from optimizer.types import digest
 
@@ -95,7 +103,14 @@ STATISTICS: Mapping[str, type[StatisticOptions]] = {
     "balanced_accuracy": StatisticOptions,
     "f_beta": FBetaOptions,
     "matthews": StatisticOptions,
+    "auc": AucOptions,
+    "pearson": StatisticOptions,
+    "spearman": StatisticOptions,
+    "corpus_bleu": CorpusBleuOptions,
+    "corpus_chrf": CorpusChrfOptions,
 }
+# Those of them that are of numbers, or of texts.
+WHOLE = ("auc", "pearson", "spearman", "corpus_bleu", "corpus_chrf")
 NAMES = (*BUILTINS, SIMILARITY, COMPOSITE, *STATISTICS, WORST, CONSISTENCY)
 # What compares one field inside of a JSON object.
 _INSIDE = tuple(name for name in BUILTINS if name not in ("choice", "json_fields"))
@@ -125,11 +140,9 @@ def build_metric(
     if name == COMPOSITE:
         return _composite(options, outputs, source)
     if name in STATISTICS:
-        return _statistic(name, options, outputs, f"{source}: metric {name}")
-    if name == WORST:
-        return _worst_slice(options, outputs, folder, source)
-    if name == CONSISTENCY:
-        return _consistency(options, outputs, folder, source)
+        return (_whole if name in WHOLE else _statistic)(name, options, outputs, f"{source}: metric {name}")
+    if name in (WORST, CONSISTENCY):
+        return (_worst_slice if name == WORST else _consistency)(options, outputs, folder, source)
     if name in RUNNING:
         return running_metric(name, options, outputs, folder, source)
     return _field_metric(name, options, outputs, f"{source}: metric", (*NAMES, *RUNNING, JUDGE, "python"))
@@ -238,18 +251,48 @@ def _statistic(name: str, options: Mapping[str, Any], outputs: Mapping[str, Fiel
     from optimizer.task.metrics.population import Kind, Statistic  # numpy, which no other task needs
 
     chosen = validate(STATISTICS[name], options, source, TaskError)
-    if chosen.output is None and len(outputs) > 1:
-        raise TaskError(f"{source}: there are several outputs", f"Say which one counts: output: {next(iter(outputs))}.")
-    ((output, spec),) = _outputs_of(chosen.output or next(iter(outputs)), outputs, source).items()
+    output, spec = _single_output(chosen, outputs, source, "str")
     if not (labels := labels_of_output(spec)):
-        remedy = "List its choices, or use another metric."
-        raise TaskError(f"{source}: '{output}' has no choices, and is neither true nor false", remedy)
+        which, remedy = f"'{output}'", "List its choices, or use another metric."
+        if chosen.field is not None:
+            which, remedy = f"the field {chosen.field}", "List them: labels: [a, b]."
+        raise TaskError(f"{source}: {which} has no choices, and is neither true nor false", remedy)
     label, beta = (chosen.label, chosen.beta) if isinstance(chosen, FBetaOptions) else (None, 1.0)
     if label is not None and label not in labels:
         raise TaskError(f"{source}: no label {shorten(label)}", f"For 'label', {did_you_mean(label, labels)}")
     single = _field_metric("choice" if spec.choices else "exact_match", {}, {output: spec}, source)
     statistic = Statistic(cast("Kind", name), labels, label, beta)
-    return StatisticMetric(name, _version("1", chosen, [single.version]), chosen, single, statistic)
+    version = _version("1", chosen, [single.version])
+    return StatisticMetric(name, version, chosen, single, statistic, path_of(chosen))
+
+
+def _whole(name: str, options: Mapping[str, Any], outputs: Mapping[str, FieldSpec], source: str) -> StatisticMetric:
+    """Return the metric that is a statistic of all answers to one output as numbers, or as texts."""
+    chosen = validate(STATISTICS[name], options, source, TaskError)
+    output, spec = _single_output(chosen, outputs, source, "str" if name.startswith("corpus") else "float")
+
+    def single(inner: str, said: Mapping[str, Any]) -> FieldMetric:
+        return _field_metric(inner, said, {output: spec}, source)
+
+    try:
+        return make_whole(name, _version("1", chosen), chosen, spec, single)
+    except ValueError as problem:
+        what, _, remedy = str(problem).partition("; ")
+        raise TaskError(f"{source}: {what}", remedy) from None
+
+
+def _single_output(
+    options: StatisticOptions, outputs: Mapping[str, FieldSpec], source: str, kind: FieldType
+) -> tuple[str, FieldSpec]:
+    """Return the output that a statistic is of; where it is of a field of JSON without labels that is of a `kind`."""
+    if options.output is None and len(outputs) > 1:
+        raise TaskError(f"{source}: there are several outputs", f"Say which one counts: output: {next(iter(outputs))}.")
+    ((output, spec),) = _outputs_of(options.output or next(iter(outputs)), outputs, source).items()
+    try:
+        return output, spec_of(output, spec, options, kind)
+    except ValueError as problem:
+        what, _, remedy = str(problem).partition("; ")
+        raise TaskError(f"{source}: {what}", remedy) from None
 
 
 def _part(written: str | Mapping[str, Any], default: str, source: str) -> tuple[str, dict[str, Any], float]:

@@ -90,7 +90,7 @@ def bleu(options: BleuOptions, spec: FieldSpec, expected: Any, seen: Any) -> tup
 
     Papineni et al. 2002 (https://aclanthology.org/P02-1040), as sacrebleu computes it (Post 2018).
     """
-    return _sacrebleu(_bleu(options.lowercase, options.tokenize, options.smooth, options.order), expected, seen)
+    return _sacrebleu(bleu_scorer(options.lowercase, options.tokenize, options.smooth, options.order), expected, seen)
 
 
 def chrf(options: ChrfOptions, spec: FieldSpec, expected: Any, seen: Any) -> tuple[float, str]:
@@ -200,7 +200,8 @@ def _rouge_scorer(kind: str, stemmer: bool, unicode: bool) -> tuple[Any, Callabl
 
 
 @lru_cache(maxsize=32)
-def _bleu(lowercase: bool, tokenize: str, smooth: str, order: int) -> Any:
+def bleu_scorer(lowercase: bool, tokenize: str, smooth: str, order: int) -> Any:
+    """Return sacrebleu's scorer of sentence BLEU."""
     from sacrebleu.metrics import BLEU
 
     # The effective order: a short answer has no long n-grams, and none that are wrong.

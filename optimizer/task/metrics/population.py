@@ -8,15 +8,52 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 Kind = Literal["macro_f1", "balanced_accuracy", "f_beta", "matthews"]
 # (the label that is right, the label that was answered, "" where none could be read)
 Pair = tuple[str, str]
+# What an added answer weighs at most: that of labels, and of numbers.
+WEIGHT_ADDED = 1.0
 # (the label that is right, or the slice of an example; the label that was answered; the score of the answer)
 Cell = tuple[str, str, float]
+
+
+class Whole(Protocol):
+    """A statistic of all answers, of what is kept of each as a pair of texts."""
+
+    @property
+    def kind(self) -> str:
+        """Its name."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that there are, if it is one of labels."""
+
+    @property
+    def least(self) -> float:
+        """The least that it can be; the most is 1."""
+
+    @property
+    def weight_added(self) -> float:
+        """What each of the answers that `added` returns weighs at most."""
+
+    def of(self, pairs: Sequence[Cell], weights: np.ndarray | None = None) -> float:
+        """Return the statistic of some answers, each as many times as its weight says; 0.0 of none."""
+
+    def influences(self, pairs: Sequence[Cell], weights: np.ndarray | None = None) -> np.ndarray:
+        """Return what each answer says of it: their mean is the statistic itself."""
+
+    def added(self, pairs: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
+        """Return as many right answers as wrong ones, which are added for an interval."""
+
+    def as_if(self, cell: Cell, right: bool) -> Pair:
+        """Return the answer to the same example that is right, or wrong."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain data."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +93,11 @@ class Statistic:
     beta: float = 1.0
 
     @property
+    def weight_added(self) -> float:
+        """What each added answer weighs at most: as much as any other."""
+        return WEIGHT_ADDED
+
+    @property
     def least(self) -> float:
         """The least that it can be; the most is 1."""
         return -1.0 if self.kind == "matthews" else 0.0
@@ -75,6 +117,14 @@ class Statistic:
         value, slope = self._value_and_slope(counts)
         each = slope.number + slope.truth[truth] + slope.said[said] + np.where(truth == said, slope.right[truth], 0.0)
         return np.asarray(value + counts.truth.sum() * each)
+
+    def added(self, pairs: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
+        """Return a right answer and a wrong one to each label."""
+        return added_by_label(pairs, self.labels)
+
+    def as_if(self, cell: Cell, right: bool) -> Pair:
+        """Return an answer that is the label, or none."""
+        return cell[0], cell[0] if right else ""
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -102,6 +152,18 @@ class Statistic:
         if self.kind == "f_beta":
             return _f_beta(counts, self.labels.index(str(self.label)), self.beta**2)
         return _KINDS[self.kind](counts)
+
+
+def added_by_label(pairs: Sequence[Cell], known: Sequence[str]) -> tuple[list[Cell], list[Cell]]:
+    """Return a right answer and a wrong one to each label, or slice, of which there is an example.
+
+    The wrong one is the label that comes next among those `known` that have an example.
+    """
+    there = {cell[0] for cell in pairs}
+    labels = [label for label in known or sorted(there) if label in there]
+    others = [*labels[1:], labels[0] if len(labels) > 1 else ""]
+    right = [(label, label, 1.0) for label in labels]
+    return right, [(label, other, 0.0) for label, other in zip(labels, others, strict=True)]
 
 
 def _macro_f1(counts: Counts) -> tuple[float, Slope]:

@@ -42,6 +42,7 @@ class WorstSlice:
     labels: tuple[str, ...] = ()  # the slices are those that occur
     kind: str = NAME
     least: float = 0.0
+    weight_added: float = 1.0
 
     def of(self, cells: Sequence[Cell], weights: np.ndarray | None = None) -> float:
         """Return the soft minimum of some scores by slice, each as many times as its weight says; 0.0 of none."""
@@ -66,6 +67,16 @@ class WorstSlice:
         value = float(lowest - np.log(shares.mean()) / self.sharpness)
         shares /= shares.sum()
         return value, np.asarray(value + weights.sum() * shares[at] * (scores - means[at]) / sizes[at])
+
+    def added(self, pairs: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
+        """Return a right answer and a wrong one in each slice."""
+        from optimizer.task.metrics.population import added_by_label  # numpy, which no other task needs
+
+        return added_by_label(pairs, ())
+
+    def as_if(self, cell: Cell, right: bool) -> tuple[str, str]:
+        """Return the same slice: its score tells the answers apart."""
+        return cell[0], cell[0] if right else ""
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain data."""

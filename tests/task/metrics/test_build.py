@@ -116,6 +116,7 @@ def test_a_metric_without_options_has_the_version_that_it_had_before_it_had_any(
         "composite",
         *STATISTICS,
         "worst_slice",
+        "consistency",
     ]
 
 
@@ -173,7 +174,7 @@ def constraints(**of: Any) -> dict[str, Any]:
     ("spec", "outputs", "parts"),
     [
         ("exact-match", TEXT, ["t.yaml: metric: unknown metric 'exact-match'", "did you mean 'exact_match'?"]),
-        ("zzz", TEXT, ["known: balanced_accuracy, bleu, choice, chrf, code_tests, composite, contains"]),
+        ("zzz", TEXT, ["known: auc, balanced_accuracy, bleu, choice, chrf, code_tests, composite, consistency"]),
         ({"tolerance": 1}, TEXT, ["{'tolerance': 1} has no name", "{name: exact_match}"]),
         ({"name": 3}, TEXT, ["has no name"]),
         ("composit", TEXT, ["unknown metric 'composit'", "did you mean 'composite'?"]),

@@ -12,6 +12,8 @@ from optimizer.types import ModelKey, task_key
 Positive = Annotated[int, Field(gt=0)]
 # Calls in flight where nobody says how many: to a local model, and to any other.
 LOCAL_CALLS, PROVIDER_CALLS = 1, 16
+# Calls in flight to a model that is asked in batches: as many as OpenAI takes in one.
+BATCH_CALLS = 50_000
 # Seconds that a call may take: a local model that talks on and on is slow, not away.
 LOCAL_SECONDS, PROVIDER_SECONDS = 900.0, 120.0
 # The tokens that an answer may have where nobody sets a limit: so many that it ends by itself. Fewer where only labels,
@@ -74,6 +76,11 @@ class Models(Strict):
     api_base: str | None = Field(None, description="the endpoint of every model that names none of its own")
     concurrency: Positive | None = Field(
         None, description=f"calls in flight; default {LOCAL_CALLS} for a local model, {PROVIDER_CALLS} else"
+    )
+    batch: bool = Field(
+        False,
+        description="ask the task models and the judge in batches, where the provider has them: for half the price, "
+        "within a day; for a run over night",
     )
     timeout: float | None = Field(
         None,

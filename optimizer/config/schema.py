@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 # The models' section is read by many under this module's name.
 from optimizer.config.models import ANSWER_TOKENS as ANSWER_TOKENS
+from optimizer.config.models import BATCH_CALLS as BATCH_CALLS
 from optimizer.config.models import LOCAL_CALLS as LOCAL_CALLS
 from optimizer.config.models import LOCAL_SECONDS as LOCAL_SECONDS
 from optimizer.config.models import PROVIDER_CALLS as PROVIDER_CALLS

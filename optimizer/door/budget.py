@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 
 from optimizer.config.schema import BudgetConfig
 from optimizer.door.forecast import TestForecast
@@ -129,8 +130,11 @@ class Budget:
         self.refused = self.refused or name
         return BudgetSpent(name)
 
-    def settle(self, tag: CallTag, held: Usage, paid: Usage, seconds: float | None = None) -> None:
-        """Replace what a call held by what it really took; `seconds` where it was answered."""
+    def settle(self, tag: CallTag, held: Usage, paid: Usage, seconds: float | None = None, shown: float = 1.0) -> None:
+        """Replace what a call held by what it really took; `seconds` where it was answered.
+
+        Of its dollars a share is `shown`: so much another call like it will cost.
+        """
         with self._lock:
             for name, amount in _amounts(tag.phase, held).items():
                 self._held[name] -= amount
@@ -138,7 +142,8 @@ class Budget:
                 self._spent[name] += amount
             self._in_flight -= held.calls
             if seconds is not None:
-                self._forecast.learn(tag, held, paid, seconds)
+                most, usual = (replace(usage, usd=shown * usage.usd) for usage in (held, paid))
+                self._forecast.learn(tag, most, usual, seconds)
             woken, self._waiting = self._waiting, []
         for waiter in woken:
             waiter.set_result(None)

@@ -53,10 +53,16 @@ class Charge:
     An attempt that may have been charged without an answer is booked at the most it can have cost: the
     input of the answer that came in the end, or else the request's bytes, and the longest answer allowed.
     `holds` counts the attempts that it has room for: those that may have been charged, and the one to come.
+    `row` is the call's in the ledger, once it has one.
     """
 
-    def __init__(self, budget: Budget, tag: CallTag, price: Price, most: Usage) -> None:
+    def __init__(
+        self, budget: Budget, tag: CallTag, price: Price, most: Usage, alone: tuple[Price, Usage] | None = None
+    ) -> None:
+        """`price` and `most` are those of a batch where `alone` has those of a call by itself."""
         self.most, self.price = most, price
+        self.row = 0
+        self._alone, self._shown = alone, 1.0
         self._budget, self._tag = budget, tag
         self.holds = 0
         self._lost = 0
@@ -68,6 +74,26 @@ class Charge:
         while (waiter := self._budget.hold(self._tag, self.most)) is not None:
             await asyncio.wrap_future(waiter)
         self.holds = 1
+
+    def time_left(self) -> float | None:
+        """Return the seconds that the call's phase has left; None without a limit on its time."""
+        return self._budget.time_left(self._tag.phase)
+
+    def leave_batch(self) -> bool:
+        """Go on at the price of a call by itself; False where the budget has no room for that now."""
+        if self._alone is None:
+            return True
+        price, most = self._alone
+        more = self.holds * (most.usd - self.most.usd)
+        try:
+            if self._budget.hold(self._tag, Usage(usd=max(0.0, more))) is not None:
+                return False
+        except BudgetSpent:
+            return False
+        # What other calls will cost is judged by the price of a batch, in which they are asked.
+        self._shown = self.most.usd / most.usd if most.usd else 1.0
+        self.price, self.most, self._alone = price, replace(most, usd=max(most.usd, self.most.usd)), None
+        return True
 
     def lose(self, problem: BaseException, kind: FailureKind) -> None:
         """Take note of a failed attempt."""
@@ -95,7 +121,7 @@ class Charge:
         if not clean:
             lost = self.price.most(usage.input_tokens, self.most.output_tokens)
             paid += _times(lost, self._lost, 0) + replace(self._wasted, calls=0)
-        self._budget.settle(self._tag, _times(self.most, self.holds, 1), paid, seconds if clean else None)
+        self._budget.settle(self._tag, _times(self.most, self.holds, 1), paid, seconds if clean else None, self._shown)
         return paid
 
     def known_at_last(self, lost: Mapping[Phase, Usage], usage: Usage) -> Usage:

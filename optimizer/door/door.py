@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,12 +14,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optimizer.config.schema import NO_MASKS, Failures, Privacy
+from optimizer.door.batching import BatchConnection
 from optimizer.door.budget import Budget
 from optimizer.door.charges import Charge, most_of
 from optimizer.door.connection import Connection
 from optimizer.door.delivery import Delivery
 from optimizer.door.keys import call_key, response_json
-from optimizer.door.limiter import limiter_of
+from optimizer.door.limiter import Turns, limiter_of
+from optimizer.door.recovery import Recovery, Source
 from optimizer.errors import BudgetSpent, CallError, LedgerError
 from optimizer.ledger.calls import (
     SECONDS,
@@ -40,7 +42,7 @@ from optimizer.models.masks import masks_for
 from optimizer.models.prices import Price, metered
 from optimizer.models.providers import Endpoint
 from optimizer.system.dspy_private import request_to_dict, response_from_dict
-from optimizer.types import Failure, ModelKey, role_of
+from optimizer.types import Failure, ModelKey, Role, Usage, role_of
 
 if TYPE_CHECKING:
     from dspy.lm15 import Request, Response
@@ -124,7 +126,11 @@ class Door:
         self._loop = asyncio.new_event_loop()
         # Only the keys of answers that were at least queued for the ledger are looked up there.
         self._delivery, self._written = Delivery(self._loop), answered_keys(ledger)
-        self._connections = _connections(endpoints, failures)
+        self._reopened: list[BatchConnection] = []  # for batches of before, of endpoints that are not asked so any more
+        self.news: Callable[[str], None] = lambda text: None  # is told of batches, on the door's own thread
+        self._failures = failures
+        self._connections = self._connect()
+        self._recovery = Recovery(ledger, budget, self._delivery, self._source_of, self._keep)
         self._longest: dict[ModelKey, int] = {}  # tokens of an answer so far
         self._thread = threading.Thread(target=self._loop.run_forever, name="door", daemon=True)
         self._thread.start()
@@ -158,12 +164,17 @@ class Door:
         limits = dict.fromkeys(connection.limits() for connection in self._connections.values())
         return "; ".join(filter(None, limits))
 
+    def batches(self) -> str:
+        """Return which batches are out, in words; "" for none. Safe from any thread."""
+        batched = {one for one in self._connections.values() if isinstance(one, BatchConnection)}
+        return "; ".join(out.text() for one in batched for out in [*one.out])
+
     async def _hang_up(self) -> None:
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        for connection in set(self._connections.values()):
+        for connection in {*self._connections.values(), *self._reopened}:
             await connection.aclose()
         self.ledger.leave()
 
@@ -186,6 +197,7 @@ class Door:
     async def _answer(
         self, model: ModelKey, request: Request, data: Mapping[str, Any], key: str, tag: CallTag
     ) -> Answer:
+        await self._recovery.wait_for(key, tag.phase)
         known = find_call(self.ledger, key) if key in self._written else None
         if known is not None:
             row, kept, tokens = known
@@ -239,7 +251,10 @@ class Door:
 
     async def _pay(self, model: ModelKey, request: Request, data: Mapping[str, Any], key: str, tag: CallTag) -> Answer:
         price, connection = self._prices.get(model, Price()), self._connections[model]
-        charge = Charge(self.budget, tag, price, most_of(data, price))
+        alone = price, most_of(data, price)
+        charge = Charge(self.budget, tag, *alone)
+        if isinstance(connection, BatchConnection):
+            charge = Charge(self.budget, tag, price.in_batch, most_of(data, price.in_batch), alone)
         async with connection.slots:
             connection.check()
             await self._enter()
@@ -250,7 +265,7 @@ class Door:
                 async with asyncio.timeout(self.budget.time_left(tag.phase)):
                     intent = await self._written_down(begin_call(self.ledger, key, tag, data, charge.most))
                     self._refuse_unwritable()  # the intent was queued behind an answer, and that may have failed
-                    row = intent
+                    row = charge.row = intent
                     again = partial(self._again, row, charge)
                     likely = _likely_tokens(request, self._longest.get(model, USUAL_ANSWER))
                     outcome, attempts, took = await connection.call(request, likely, charge, again)
@@ -259,6 +274,11 @@ class Door:
                 if row is not None:
                     await self._written_down(fail_call(self.ledger, row, cut, paid))
                 raise BudgetSpent("time") from None
+            except BudgetSpent:  # it was out in a batch, which was cancelled: that costs nothing
+                if row is not None:
+                    cut = Failure("timeout", "cut with its batch when the budget's time was up")
+                    await self._written_down(fail_call(self.ledger, row, cut, charge.fail()))
+                raise
             except BaseException:
                 charge.fail(cut=row is not None)  # it was in flight, and may have been answered
                 raise
@@ -267,7 +287,7 @@ class Door:
                 await self._written_down(fail_call(self.ledger, row, failure, charge.fail()))
                 connection.check()
                 raise outcome
-            usage = metered(outcome.usage, self._endpoints[model].model, price, charge.most)
+            usage = metered(outcome.usage, self._endpoints[model].model, charge.price, charge.most)
             self._longest[model] = max(usage.output_tokens, self._longest.get(model, 0))
             paid = charge.settle(usage, time.monotonic() - begun)
             answer = response_json(outcome)
@@ -279,7 +299,8 @@ class Door:
                 self._shared.put(key, answer, usage)
             if (lost := self.budget.lost.pop(key, None)) is not None:
                 await self._written_down(rebook_lost(self.ledger, key, charge.known_at_last(lost, usage)))
-            return Answer(row, outcome, usage.tokens, usage.usd, seconds)
+            worth = metered(outcome.usage, self._endpoints[model].model, *alone).usd
+            return Answer(row, outcome, usage.tokens, worth, seconds)
 
     async def _again(self, row: int, charge: Charge) -> bool:
         """Hold what a further attempt can cost, and book it with the lost ones; False where there is no room.
@@ -305,6 +326,59 @@ class Door:
         if self._unwritable is not None:
             raise self._unwritable
 
+    def _connect(self) -> dict[ModelKey, Connection | BatchConnection]:
+        """Return each model's connection: one in two roles has one, and the models of an account share a limiter.
+
+        What writes instructions is asked alone, even where the same model answers in batches.
+        """
+        make, endpoints = limiter_of.get(), self._endpoints
+        limiters = {account: make(account) for account in {endpoint.account for endpoint in endpoints.values()}}
+        made: dict[tuple[str, str, bool], Connection | BatchConnection] = {}
+        connections = {}
+        for model, endpoint in endpoints.items():
+            batched = endpoint.batch and role_of(model) != "prompt"
+            key = (endpoint.identity, endpoint.account, batched)
+            if key not in made:
+                limiter = limiters[endpoint.account]
+                made[key] = self._batching(endpoint, limiter) if batched else self._plain(endpoint, limiter)
+            connections[model] = made[key]
+        return connections
+
+    def _plain(self, endpoint: Endpoint, limiter: Turns) -> Connection:
+        return Connection(endpoint, self._failures, limiter)
+
+    def _batching(self, endpoint: Endpoint, limiter: Turns) -> BatchConnection:
+        plain = self._plain(endpoint, limiter)
+        return BatchConnection(
+            endpoint, plain, self._failures, self.ledger, self._delivery, lambda text: self.news(text)
+        )
+
+    def _source_of(self, identity: str) -> Source | None:
+        """Return who can ask for the batches of an endpoint, also where the run asks call by call by now."""
+        models = [model for model, endpoint in self._endpoints.items() if endpoint.identity == identity]
+        if not models:
+            return None
+        endpoint = self._endpoints[models[0]]
+        known = [one for model in models if isinstance(one := self._connections[model], BatchConnection)]
+        if not known:
+            known = [self._batching(endpoint, limiter_of.get()(endpoint.account))]
+            self._reopened += known
+
+        def price(role: Role) -> Price:
+            model = next((model for model in models if role_of(model) == role), models[0])
+            return self._prices.get(model, Price())
+
+        return Source(known[0], endpoint.model, price)
+
+    def _keep(self, key: str, answer: dict[str, Any], usage: Usage) -> bool:
+        """Take note of an answer of a batch of before; False where the call is answered already."""
+        if key in self._written:
+            return False
+        self._written.add(key)
+        if self._shared is not None:
+            self._shared.put(key, answer, usage)
+        return True
+
     async def _enter(self) -> None:
         """Count the current task among those that pay; once the door is drained, wait for ever."""
         await self._open.wait()
@@ -312,15 +386,6 @@ class Door:
         if me is not None:
             self._paying.add(me)
             me.add_done_callback(self._paying.discard)
-
-
-def _connections(endpoints: Mapping[ModelKey, Endpoint], failures: Failures) -> dict[ModelKey, Connection]:
-    """Return each model's connection: one in two roles has one, and the models of an account share a limiter."""
-    make = limiter_of.get()
-    limiters = {account: make(account) for account in {endpoint.account for endpoint in endpoints.values()}}
-    distinct = {(endpoint.identity, endpoint.account): endpoint for endpoint in reversed(list(endpoints.values()))}
-    made = {key: Connection(endpoint, failures, limiters[key[1]]) for key, endpoint in distinct.items()}
-    return {model: made[endpoint.identity, endpoint.account] for model, endpoint in endpoints.items()}
 
 
 def _likely_tokens(request: Request, longest: int) -> int:

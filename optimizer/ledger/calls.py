@@ -22,6 +22,8 @@ from optimizer.types import Failure, Phase, Role, Usage
 SECONDS = "seconds"
 # The same in SQL. A ledger of an earlier metier has only the whole call, with its waits and repetitions.
 OWN_SECONDS = f"COALESCE(response ->> '{SECONDS}', ended - started)"
+# A call that nobody can answer any more, once its process has died.
+IN_FLIGHT = "state = 'intent' AND (batch IS NULL OR batch IN (SELECT id FROM batches WHERE batches.state = 'refused'))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +75,12 @@ def _chat(message: Mapping[str, Any]) -> dict[str, str]:
 def begin_attempt(ledger: Ledger) -> int:
     """Prepare what is recorded for a replay; returns how many calls were left in flight.
 
-    Those may have been paid and must be repeated. The replay asks for each committed call once
-    without that being a hit: hits are counted anew, from -1.
+    Those may have been paid and must be repeated; but what is out in a batch stays so, for its answers can be fetched.
+    The replay asks for each committed call once without that being a hit: hits are counted anew, from -1.
     """
-    found = ledger.read("SELECT COUNT(*) AS n FROM calls WHERE state = 'intent'")[0]["n"]
+    found = ledger.read(f"SELECT COUNT(*) AS n FROM calls WHERE {IN_FLIGHT}")[0]["n"]  # noqa: S608
     # When they ended is not known; that they began is the attempt's last sign of them.
-    ledger.write("UPDATE calls SET state = 'lost', ended = started WHERE state = 'intent'").result()
+    ledger.write(f"UPDATE calls SET state = 'lost', ended = started WHERE {IN_FLIGHT}").result()  # noqa: S608
     ledger.write("UPDATE calls SET hits = -1 WHERE state = 'done'").result()
     attempts = ledger.meta("attempts") or []
     about = {"started": ledger.clock.now(), "pid": os.getpid(), "user": user_name(), "versions": versions_here()}

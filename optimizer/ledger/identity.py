@@ -47,6 +47,7 @@ HARMLESS: dict[str, Callable[[Any, Any], bool]] = {
     "config.failures": _any,
     "config.tracking": _any,
     "config.privacy.mlflow": _any,
+    "config.models.batch": _any,
     "config.models.concurrency": _any,
     "config.models.timeout": _any,
     **{f"config.models.{role}.{key}": _any for role in ("task", "prompt", "judge") for key in ("api_key_env", "price")},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-VERSION = 9
+VERSION = 10
 BIRTH = f"INSERT INTO meta (key, value) VALUES ('version', '{VERSION}');"  # noqa: S608
 
 TABLES = """
@@ -32,7 +32,20 @@ CREATE TABLE calls (
     usd           REAL NOT NULL DEFAULT 0,
     hits          INTEGER NOT NULL DEFAULT 0,   -- times it was answered from here; see `begin_attempt`
     started       REAL NOT NULL,
-    ended         REAL
+    ended         REAL,
+    batch         INTEGER              -- the batch in which it is asked; null for a call of its own
+);
+CREATE INDEX calls_batch ON calls (batch) WHERE batch IS NOT NULL;
+CREATE TABLE batches (
+    id        INTEGER PRIMARY KEY,
+    label     TEXT NOT NULL UNIQUE,    -- our own name of it, which the provider is sent along
+    endpoint  TEXT NOT NULL,           -- the identity of the endpoint
+    state     TEXT NOT NULL,           -- intent, out, ended, refused
+    provider  TEXT,                    -- the provider's name of it, once it is known
+    requests  INTEGER NOT NULL,
+    answered  INTEGER NOT NULL DEFAULT 0,   -- so many, when it was last looked at
+    started   REAL NOT NULL,
+    ended     REAL
 );
 CREATE UNIQUE INDEX calls_done ON calls (key) WHERE state = 'done';
 CREATE INDEX calls_trial ON calls (trial);
@@ -97,16 +110,17 @@ KINDS = {
     if table != "history"
 }
 
-# What a row's seal is made of, its key first. `hits` is left out: it changes often, and a wrong one costs nobody
-# anything.
+# What a row's seal is made of, its key first. `hits` and `answered` are left out: they change often, and a wrong one
+# costs nobody anything.
 SEALED = {
     "meta": ("id", "key", "value"),
     "decisions": ("id", "what", "value", "time", "user"),
     "calls": (
         *("id", "key", "role", "phase", "trial", "example", "request", "state", "response", "failure"),
         *("attempts", "input_tokens", "cached_tokens", "output_tokens", "answer_tokens", "usd"),
-        *("started", "ended"),
+        *("started", "ended", "batch"),
     ),
+    "batches": ("id", "label", "endpoint", "state", "provider", "requests", "started", "ended"),
     "trials": (
         *("number", "candidate", "origin", "parents", "prompts", "params", "state", "reason", "value", "score"),
         *("low", "high", "seen", "failures", "started", "ended"),

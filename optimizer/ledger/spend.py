@@ -13,6 +13,8 @@ from optimizer.types import Phase, Role, Usage
 
 # What the cache between runs answered is done in no attempt. Its tokens are what it took when it was paid for.
 _RECALLED = "(state = 'done' AND attempts = 0)"
+# In flight when a process died. What is out in a batch is not, and what a batch left unanswered cost nothing.
+_CUT_OFF = "(state = 'lost' AND NOT (batch IS NOT NULL AND input_tokens = 0) OR state = 'intent' AND batch IS NULL)"
 _SUMS = (
     f"SUM(state = 'done' AND attempts > 0) AS calls, SUM(MAX(hits, 0) + {_RECALLED}) AS hits,"
     f" SUM((NOT {_RECALLED}) * input_tokens) AS input_tokens, SUM((NOT {_RECALLED}) * cached_tokens) AS cached_tokens,"
@@ -76,7 +78,7 @@ def recalled_calls(ledger: Reader) -> int:
 
 def lost_calls(ledger: Reader, phase: Phase | None = None) -> int:
     """Return how many calls were in flight when a process died: perhaps paid, and made again."""
-    sql = "SELECT COUNT(*) AS n FROM calls WHERE state = 'lost' AND (?1 IS NULL OR phase = ?1)"
+    sql = f"SELECT COUNT(*) AS n FROM calls WHERE state = 'lost' AND {_CUT_OFF} AND (?1 IS NULL OR phase = ?1)"  # noqa: S608
     return int(ledger.read(sql, (phase,))[0]["n"])
 
 
@@ -124,12 +126,10 @@ def seconds_by_trial(ledger: Reader, trial: int | None = None) -> dict[int, list
 def booked_for_lost(ledger: Ledger) -> dict[str, dict[Phase, Usage]]:
     """Return what calls that were cut off are booked at, by key and phase; `calls`: how often each may have been paid.
 
-    The search and the test may ask the same, and the budget counts them apart.
+    The search and the test may ask the same, and the budget counts them apart. What is out in a batch is not cut off.
     """
-    sql = (
-        "SELECT key, phase, SUM(MAX(attempts, 1)) AS calls, SUM(input_tokens) AS sent, SUM(output_tokens) AS made,"
-        " SUM(usd) AS usd FROM calls WHERE state IN ('intent', 'lost') GROUP BY key, phase"
-    )
+    sums = "SUM(MAX(attempts, 1)) AS calls, SUM(input_tokens) AS sent, SUM(output_tokens) AS made, SUM(usd) AS usd"
+    sql = f"SELECT key, phase, {sums} FROM calls WHERE {_CUT_OFF} GROUP BY key, phase"  # noqa: S608
     booked: dict[str, dict[Phase, Usage]] = {}
     for row in ledger.read(sql):
         usage = Usage(row["calls"], 0, row["sent"], 0, row["made"], row["usd"])
@@ -139,8 +139,7 @@ def booked_for_lost(ledger: Ledger) -> dict[str, dict[Phase, Usage]]:
 
 def rebook_lost(ledger: Ledger, key: str, each: Usage) -> Future[int]:
     """Book the calls with this key that were cut off at what is known since it was answered, for each attempt."""
-    sql = (
-        "UPDATE calls SET input_tokens = ?1 * MAX(attempts, 1), output_tokens = ?2 * MAX(attempts, 1),"
-        " usd = ?3 * MAX(attempts, 1) WHERE key = ?4 AND state IN ('intent', 'lost')"
-    )
+    times = "MAX(attempts, 1)"
+    spent = f"input_tokens = ?1 * {times}, output_tokens = ?2 * {times}, usd = ?3 * {times}"
+    sql = f"UPDATE calls SET {spent} WHERE key = ?4 AND {_CUT_OFF}"  # noqa: S608
     return ledger.write(sql, (each.input_tokens, each.output_tokens, each.usd, key))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self
 
 from optimizer.config.schema import (
+    BATCH_CALLS,
     LOCAL_CALLS,
     LOCAL_SECONDS,
     PROVIDER_CALLS,
@@ -24,7 +26,7 @@ from optimizer.models.reencode import reencoded
 from optimizer.models.server import EmbeddedServer
 from optimizer.models.store import Store
 from optimizer.system.files import sha256_of
-from optimizer.types import ModelKey
+from optimizer.types import ModelKey, role_of
 
 Say = Callable[[str], None]
 
@@ -51,7 +53,7 @@ class Fleet:
         try:
             for key, config in self._models.by_key.items():
                 if key not in self.endpoints:
-                    self.endpoints[key] = self._endpoint(config)
+                    self.endpoints[key] = _batched(key, self._endpoint(config), self._models)
         except BaseException:
             self.stop()
             raise
@@ -94,7 +96,20 @@ def foreseen(models: Models) -> dict[ModelKey, Endpoint]:
     Raises ModelError for what the fleet would refuse.
     """
     here = Endpoint("openai/local", "local", "http://127.0.0.1", "none")
-    return {key: here if is_local(config.model) else _remote(config, models) for key, config in models.by_key.items()}
+    endpoints = {
+        key: here if is_local(config.model) else _remote(config, models) for key, config in models.by_key.items()
+    }
+    return {key: _batched(key, endpoint, models) for key, endpoint in endpoints.items()}
+
+
+def _batched(key: ModelKey, endpoint: Endpoint, models: Models) -> Endpoint:
+    """Return an endpoint that is asked in batches where the config says so; what writes instructions is not waited for.
+
+    As many calls are in flight as a round has: what limits them would cut a round into small batches.
+    """
+    if not models.batch or role_of(key) == "prompt":
+        return endpoint
+    return replace(endpoint, batch=True, concurrency=BATCH_CALLS)
 
 
 def _remote(config: ModelConfig, limits: Models) -> Endpoint:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,15 +25,31 @@ LONGEST_ANSWER = 16_384
 TABLE = "model_prices_and_context_window_backup.json"
 
 
+# Of its price, where the provider's table does not name another one: OpenAI's and Anthropic's documentation.
+BATCHED = 0.5
+
+
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Dollars a token; None costs what any other input token costs."""
+    """Dollars a token; None costs what any other input token costs.
+
+    `batch` is the price in a batch; None: half of all that is here.
+    """
 
     input: float = 0.0
     output: float = 0.0
     cached: float | None = None
     written: float | None = None
     longest: int = LONGEST_ANSWER
+    batch: Price | None = None
+
+    @property
+    def in_batch(self) -> Price:
+        """What a token costs in a batch."""
+        if self.batch is not None:
+            return self.batch
+        cached, written = (None if one is None else BATCHED * one for one in (self.cached, self.written))
+        return Price(BATCHED * self.input, BATCHED * self.output, cached, written, self.longest)
 
     def of(self, input_tokens: int, output_tokens: int, cached: int = 0, written: int = 0) -> float:
         """Return the dollars of a call; `cached` and `written` are part of `input_tokens`."""
@@ -90,10 +106,19 @@ def price_of(model: str) -> Price | None:
     entry = table.get(model) or table.get(model.partition("/")[2])
     if not entry or "input_cost_per_token" not in entry:
         return None
-    cached, written = entry.get("cache_read_input_token_cost"), entry.get("cache_creation_input_token_cost")
+    in_batch = _entry(entry, "_batches") if "input_cost_per_token_batches" in entry else None
+    return replace(_entry(entry, ""), batch=in_batch)
+
+
+def _entry(entry: Mapping[str, Any], kind: str) -> Price:
+    """Return the figures of one kind: "" or "_batches", where a cached token costs as much as any if none is named."""
+    cached, written = (
+        entry.get(f"cache_read_input_token_cost{kind}"),
+        entry.get(f"cache_creation_input_token_cost{kind}"),
+    )
     return Price(
-        input=float(entry["input_cost_per_token"]),
-        output=float(entry.get("output_cost_per_token", 0.0)),
+        input=float(entry[f"input_cost_per_token{kind}"]),
+        output=float(entry.get(f"output_cost_per_token{kind}", 0.0)),
         cached=None if cached is None else float(cached),
         written=None if written is None else float(written),
         longest=int(entry.get("max_output_tokens") or LONGEST_ANSWER),

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _SPELLING = "Write provider/model, as in openai/gpt-4.1-mini, or local/smollm2-135m."
 # The provider of a model that is a Python function.
 CALLABLE = "callable"
+# Where those providers answer whose batches we know.
+OWN_ADDRESS = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com"}
+BATCH_REMEDY = "Leave models.batch out, or take a model of openai/… or anthropic/…, whose batches are known."
 # How DSPy spells a limit on the answers of a model that reasons.
 REASONING_LIMIT = "max_completion_tokens"
 
@@ -30,7 +33,7 @@ REASONING_LIMIT = "max_completion_tokens"
 class Endpoint:
     """Where one model answers. `identity` names it in cache keys, with all that decides where: stable over restarts.
 
-    `sha256` is that of the file which a model on this machine is served from.
+    `sha256` is that of the file which a model on this machine is served from. `batch`: it is asked in batches.
     """
 
     model: str
@@ -40,6 +43,7 @@ class Endpoint:
     timeout: float = PROVIDER_SECONDS
     concurrency: int = PROVIDER_CALLS
     sha256: str = ""
+    batch: bool = False
 
     @property
     def account(self) -> str:
@@ -60,6 +64,18 @@ class Endpoint:
         else:
             wire = self.connect()
         return MarkingWire(wire) if provider == "anthropic" else wire
+
+    def batch_wire(self, on_headers: OnHeaders) -> HttpWire:
+        """Return the wire that its batches are asked over; raises ModelError where they cannot be."""
+        provider, _, name = self.model.partition("/")
+        if provider not in KEYS:
+            raise ModelError(f"model '{self.model}': its provider's batches are not spoken here", BATCH_REMEDY)
+        if not (key := self.key or self._no_key()):
+            raise ModelError(f"model '{self.model}': {KEYS[provider]} is not set", f"Set it: export {KEYS[provider]}=…")
+        if " " in self.identity:
+            what = f"model '{self.model}': an organization or a project that a variable names cannot have batches"
+            raise ModelError(what, f"Unset it, and use a key of that project: {self.identity.partition(' ')[2]}")
+        return HttpWire(name, provider, self.api_base or OWN_ADDRESS[provider], key, on_headers)
 
     @property
     def on_this_machine(self) -> bool:

@@ -52,11 +52,22 @@ class HttpWire:
 
     async def acall(self, request: Request) -> Response:
         """Return the response; raises CallError, or lm15's error for a reply that says one."""
-        lm = self._dialect.lm
-        request = replace(request, model=self._name)
-        asked = lm.build_request(request, stream=False)
+        asked = self._dialect.lm.build_request(replace(request, model=self._name), stream=False)
         status, headers, body = await self._post(asked.url, self._signed(asked.headers), asked.body)
         self._on_headers(headers)
+        return self.read(request, status, headers, body)
+
+    def body_of(self, request: Request) -> dict[str, Any]:
+        """Return the JSON object that a request is sent as."""
+        body: dict[str, Any] = json.loads(
+            self._dialect.lm.build_request(replace(request, model=self._name), stream=False).body
+        )
+        return body
+
+    def read(self, request: Request, status: int, headers: Mapping[str, str], body: bytes) -> Response:
+        """Return the response that a reply holds; raises CallError, or lm15's error for a reply that says one."""
+        lm = self._dialect.lm
+        request = replace(request, model=self._name)
         if status >= 400:
             error = _error(lm, status, body.decode("utf-8", "replace"))
             error.retry_after = retry_after(headers)
@@ -67,6 +78,25 @@ class HttpWire:
         except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as problem:
             raise CallError("malformed", f"the reply is no answer: {problem}") from None
         return response
+
+    async def send(self, method: str, path: str, body: object = None, most: int = LARGEST_REPLY) -> bytes:
+        """Send what is no request to a model: a path below the address, with a JSON object or a form.
+
+        Returns the reply, of `most` bytes at most; raises CallError, or lm15's error for a refusal.
+        """
+        headers = self._signed(self._dialect.lm.build_request(_any_request(self._name), stream=False).headers)
+        headers = {name: value for name, value in headers.items() if name.lower() != "content-type"}
+        sent = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace") if isinstance(body, dict) else body
+        if isinstance(body, dict):
+            headers["content-type"] = "application/json"
+        url = f"{self._dialect.lm.base_url.rstrip('/')}/{path}"
+        status, received, reply = await self._exchange(method, url, headers, sent, most)
+        self._on_headers(received)
+        if status >= 400:
+            error = _error(self._dialect.lm, status, reply.decode("utf-8", "replace"))
+            error.retry_after = retry_after(received)
+            raise error
+        return reply
 
     async def aclose(self) -> None:
         """Let go of the connections."""
@@ -81,6 +111,11 @@ class HttpWire:
         return {**others, "authorization": self._user}
 
     async def _post(self, url: str, headers: dict[str, str], body: bytes) -> tuple[int, Mapping[str, str], bytes]:
+        return await self._exchange("POST", url, headers, body, LARGEST_REPLY)
+
+    async def _exchange(
+        self, method: str, url: str, headers: dict[str, str], body: object, most: int
+    ) -> tuple[int, Mapping[str, str], bytes]:
         import aiohttp
 
         if self._session is None:
@@ -88,23 +123,32 @@ class HttpWire:
             connector, patience = aiohttp.TCPConnector(limit=0), aiohttp.ClientTimeout(total=None)
             self._session = aiohttp.ClientSession(connector=connector, timeout=patience)
         try:
-            sent = self._session.post(url, data=body, headers=headers, proxy=self._proxy, allow_redirects=False)
+            sent = self._session.request(
+                method, url, data=body, headers=headers, proxy=self._proxy, allow_redirects=False
+            )
             async with sent as reply:
-                return reply.status, {k.lower(): v for k, v in reply.headers.items()}, await _body(reply)
+                return reply.status, {k.lower(): v for k, v in reply.headers.items()}, await _body(reply, most)
         except aiohttp.ClientPayloadError:
             raise CallError("truncated", "the reply broke off before its end") from None
         except (aiohttp.ClientError, OSError) as problem:
             raise CallError("transport", str(problem) or type(problem).__name__) from None
 
 
-async def _body(reply: aiohttp.ClientResponse) -> bytes:
+async def _body(reply: aiohttp.ClientResponse, most: int) -> bytes:
     """Return a reply's bytes, unpacked; raises CallError for more than any answer has."""
     body = bytearray()
     async for part in reply.content.iter_any():
         body += part
-        if len(body) > LARGEST_REPLY:
-            raise CallError("malformed", f"the reply has more than {LARGEST_REPLY:,} bytes")
+        if len(body) > most:
+            raise CallError("malformed", f"the reply has more than {most:,} bytes")
     return bytes(body)
+
+
+def _any_request(model: str) -> Request:
+    """Return a request whose headers are those of any other."""
+    from dspy.lm15 import Message, Request
+
+    return Request(model, (Message.user("hello"),))
 
 
 def _error(lm: Any, status: int, body: str) -> Any:

@@ -16,6 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
+from optimizer.testing.fake_batches import FakeBatches
 from optimizer.testing.faults import Chance, Fault, Plan, Quota
 from optimizer.testing.label_model import LabelModel, tokenize
 from optimizer.testing.protocols import PATHS, Messages, Protocol, Reply, Token, events, text_of
@@ -37,6 +38,7 @@ class FakeServer:
     returns the numbers of a text's pieces, as llama.cpp's server does. With any other `answer`, who asks for
     log-probabilities gets a reply without them.
 
+    batches: those of both protocols, with what is to go wrong with them; their requests are none of `requests`.
     requests, headers: the bodies of all chat requests so far, and their headers.
     times, failed_at: when each request came, and each that failed, by time.monotonic().
     answered, tokens: how many requests were answered with a text, and the tokens sent and made in these answers.
@@ -55,6 +57,7 @@ class FakeServer:
         self.answered = self.tokens = self.abandoned = 0
         self.bodies: Counter[str] = Counter()
         self.spoilt = 0
+        self.batches = FakeBatches()
         self._plan = Plan()
         self._room: int | None = None  # words that a request may have
         self._unsupported: tuple[str, ...] = ()  # parameters
@@ -154,6 +157,8 @@ class FakeServer:
             return _json({"object": "list", "data": [{"id": "fake", "object": "model"}]})
         if request.method == "POST" and request.path == "/tokenize" and isinstance(self.answer, LabelModel):
             return _tokenized(await request.read())
+        if self.batches.knows(request.path):
+            return await self._about_batches(request)
         protocol = PATHS.get(request.path)
         if protocol is None or request.method != "POST":
             return _json(PATHS["/v1/chat/completions"].error(404, f"no such path: {request.path}"), 404)
@@ -174,6 +179,24 @@ class FakeServer:
         except asyncio.CancelledError:
             self.abandoned += 1
             raise
+
+    async def _about_batches(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer what is asked about batches and their files; what a request is answered with is counted as ever."""
+        raw = await request.read()
+        fault = self.batches.fault(request.method, request.path)
+        if fault is not None and fault[0] == "before":
+            return _hang_up(request) if fault[1].kind == "hang_up" else _failure(request, fault[1])
+        body: object = _uploaded(raw) if request.path == "/v1/files" else json.loads(raw) if raw else {}
+        status, reply = self.batches.answer(request.method, request.path, request.query, body, self._complete_line)
+        if fault is not None:
+            return _hang_up(request) if fault[1].kind == "hang_up" else _failure(request, fault[1])
+        return _json(reply, status)
+
+    def _complete_line(self, protocol: Protocol, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Return the status and the reply of a request in a batch."""
+        if (refusal := protocol.refusal(body, self._unsupported)) is not None:
+            return 400, refusal
+        return 200, self._complete(protocol, body, real=True)
 
     async def _answer(
         self,
@@ -258,6 +281,19 @@ class FakeServer:
 def _json(data: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     body = data if isinstance(data, bytes) else json.dumps(data).encode()
     return web.Response(body=body, status=status, headers=headers, content_type="application/json")
+
+
+def _uploaded(raw: bytes) -> bytes:
+    """Return the largest part of a form: the file."""
+    boundary = raw[: raw.index(b"\r\n")]
+    parts = [part.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n") for part in raw.split(boundary)]
+    return max(parts, key=len)
+
+
+def _failure(request: web.BaseRequest, fault: Fault) -> web.Response:
+    protocol = PATHS["/v1/messages" if request.path.startswith("/v1/messages") else "/v1/chat/completions"]
+    wait = {} if fault.retry_after is None else {"Retry-After": f"{fault.retry_after:g}"}
+    return _json(protocol.error(fault.status, f"told to fail with {fault.status}"), fault.status, wait)
 
 
 def _tokenized(raw: bytes) -> web.Response:

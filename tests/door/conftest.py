@@ -70,6 +70,7 @@ class FakeEndpoint:
     concurrency: int = 16
     account: str = "fake"
     on_this_machine: bool = False
+    batch: bool = False
 
     def dial(self, heard: OnHeaders) -> FakeWire:
         return self.wire

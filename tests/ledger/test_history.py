@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from ledger.test_checks import SEED, candidate
 from optimizer.errors import LedgerError
 from optimizer.ledger.answers import forget_failures, put_scores
+from optimizer.ledger.batches import batch_out, begin_batch
 from optimizer.ledger.calls import CallTag, begin_call, finish_call
 from optimizer.ledger.checks import check
 from optimizer.ledger.decisions import put_decision
@@ -52,6 +53,9 @@ def write(ledger: Ledger) -> None:
             ledger, candidate(number).id, "validation", 0, names, "choice@1", [*results, Failure("server", "500")]
         ).result(20)
         finish_trial(ledger, number, state="complete", value=0.5, score=0.5, seen=EXAMPLES).result(20)
+    for number in range(2):
+        batch = begin_batch(ledger, f"metier-{number}", "openai/x@default", 2).result(20)
+        batch_out(ledger, batch, f"batch_{number}").result(20)
     forget_failures(ledger)
     put_decision(ledger, "promote", {"alias": "champion"})
     ledger.put_meta("result", {"verdict": "improved"})
@@ -101,7 +105,7 @@ def test_each_change_of_a_row_makes_one_entry(written: Path) -> None:
         entries = reader.read("SELECT source, row, seal FROM history ORDER BY id")
         counts = {table: len(reader.read_whole(table)) for table in SEALED}
     by_table = {table: [(row, mark) for source, row, mark in entries if source == table] for table in SEALED}
-    assert counts == {"meta": 2, "decisions": 1, "calls": 12, "trials": 3, "scores": 27}
+    assert counts == {"meta": 2, "decisions": 1, "calls": 12, "batches": 2, "trials": 3, "scores": 27}
     assert len(by_table["calls"]) == 12 + 9  # three of each four were answered
     assert len(by_table["trials"]) == 2 * 3
     assert len(by_table["scores"]) == 30 + 3  # those that failed were forgotten
@@ -155,7 +159,7 @@ class Forgery:
         connection.execute(f"DELETE FROM {self.table} WHERE {self.names[0]} = ?", (self.row(connection),))
 
     def insert_row(self, connection: sqlite3.Connection) -> None:
-        unique = {"meta": "key", "scores": "candidate", "calls": "key"}.get(self.table)
+        unique = {"meta": "key", "scores": "candidate", "calls": "key", "batches": "label"}.get(self.table)
         key, *others = self.names
         copied = ", ".join(f"{name} || '-copy'" if name == unique else name for name in others)
         sql = f"INSERT INTO {self.table} ({', '.join(self.names)}) SELECT {key} + 1000, {copied} FROM {self.table}"

@@ -1,0 +1,440 @@
+"""Calls to one endpoint that go in batches: it stands in for a Connection behind the door.
+
+The rooms ask call by call, as ever, many at once. What is asked waits here until nothing more has come for a moment
+(QUIET); then all that waits is handed in as one batch, which is looked at now and then until it has ended, and each
+answer is given to who waits for it. So the race, the budget and the ledger are those of any run, and what a round asks
+is one batch, whatever limits the calls in flight elsewhere. Fewer than FEWEST calls are no batch: they are asked one by
+one at their own price, as the first call of a run is, and what is repeated of a batch. Only where the budget has no
+room for that price do they wait in a batch, too.
+
+What keeps a batch from being handed in twice: before its submission its label and its calls are written down (label,
+`calls.batch`), and after it the provider's id. Where a submission may have come through (a connection that broke, an
+error 5xx, a kill), the provider's list is looked through for the label before anything else is done; see
+`models/batches.py` for what that proves. After a kill nothing is handed in again: an open batch is awaited by
+`recover`, its answers are written into the rows of its calls, and the replay finds them there.
+
+What becomes of a request of a batch:
+
+- answered: as any answer; one that cannot be used is repeated.
+- an error of its own: by its kind, as if it had been asked alone: repeated (429, 5xx), or failed for good (400).
+- expired, or cancelled by somebody: it cost nothing, and is repeated, up to `failures.retries` times.
+- refused with the whole batch: those that the provider names as wrong fail, the others are repeated. Where it is full,
+  later, in batches of half the size.
+- out when the budget's time is nearly up: the batch is cancelled, what is answered by then is taken, and the rest ends
+  as calls do whose time is up. It cost nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from optimizer.config.schema import BATCH_CALLS, Failures
+from optimizer.door.breaker import Breaker
+from optimizer.door.charges import Charge
+from optimizer.door.connection import FIRST_WAIT, LONGEST_WAIT, Connection
+from optimizer.door.delivery import Delivery
+from optimizer.door.failures import FATAL, RETRYABLE, checked, classify, problem_with
+from optimizer.errors import BudgetSpent, CallError, StoppedByFailures
+from optimizer.ledger.batches import (
+    OpenBatch,
+    batch_out,
+    begin_batch,
+    count_answered,
+    end_batch,
+    provider_ids,
+    put_calls,
+)
+from optimizer.ledger.calls import repeat_call
+from optimizer.ledger.ledger import Ledger
+from optimizer.models.batches import Batches, Reply, State, Unanswered, batches_of
+from optimizer.models.prices import metered
+from optimizer.models.providers import Endpoint
+from optimizer.models.wire import HttpWire
+
+if TYPE_CHECKING:
+    from dspy.lm15 import Request, Response
+
+T = TypeVar("T")
+Say = Callable[[str], None]
+TimeLeft = Callable[[], float | None]
+
+QUIET = 2.0  # seconds without a further call, after which those that wait are handed in
+FEWEST = 10  # calls: what fewer save is not worth the wait
+FIRST_LOOK, LONGEST_LOOK, SLOWER = 5.0, 60.0, 1.2  # seconds between two looks at a batch, and how they grow
+SETTLING = 60.0  # seconds after a submission that may not have come through, until a list is believed that lacks it
+# Seconds that a provider may take to end a batch that is cancelled; of a short time no more than this share.
+CANCELLING, CANCELLING_SHARE = 600.0, 0.1
+SUBMITTING = 900.0  # seconds that a submission may take
+
+
+@dataclass(eq=False)
+class _Waiting:
+    """A call that waits for its answer; `insists` where it cannot be asked alone."""
+
+    request: Request
+    charge: Charge
+    future: asyncio.Future[Response | CallError | Literal["alone"]]
+    insists: bool = False
+
+
+@dataclass
+class Out:
+    """A batch that is out: its requests, how many of them are answered, and since when (time.monotonic)."""
+
+    requests: int
+    answered: int
+    since: float
+
+    def text(self) -> str:
+        """Return it in words."""
+        minutes = (time.monotonic() - self.since) / 60
+        return f"{self.requests:,} calls out since {minutes:,.0f} min, {self.answered:,} answered"
+
+
+class BatchConnection:
+    """Makes calls to one endpoint in batches; used on one event loop."""
+
+    def __init__(
+        self, endpoint: Endpoint, ordinary: Connection, failures: Failures, ledger: Ledger, delivery: Delivery, say: Say
+    ) -> None:
+        """`ordinary` makes the calls that are asked alone; `say` is told what is handed in and what comes back."""
+        self._endpoint, self._ordinary, self._failures = endpoint, ordinary, failures
+        self._ledger, self._delivery, self._say = ledger, delivery, say
+        self._breaker = Breaker(endpoint.model, failures.give_up_after)
+        self._wire: HttpWire = endpoint.batch_wire(lambda headers: None)
+        self._api: Batches = batches_of(self._wire, endpoint.model.partition("/")[0])
+        self._most = self._api.most_requests
+        self._queue: list[_Waiting] = []
+        self._arrived = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._gathering = False
+        self._jitter = random.Random()  # noqa: S311 - spreads retries, decides nothing
+        self.slots = asyncio.Semaphore(BATCH_CALLS)
+        self.out: list[Out] = []
+
+    def check(self) -> None:
+        """Raise StoppedByFailures if this endpoint is not to be asked any more."""
+        self._breaker.check()
+        self._ordinary.check()
+
+    def limits(self) -> str:
+        """Return what is known of the provider's limits, in words."""
+        return self._ordinary.limits()
+
+    async def aclose(self) -> None:
+        """Let go of the connections; what is out stays out."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._wire.aclose()
+        await self._ordinary.aclose()
+
+    async def call(
+        self, request: Request, tokens: int, charge: Charge, again: Callable[[], Awaitable[bool]]
+    ) -> tuple[Response | CallError, int]:
+        """Return the answer, or how the call failed for good, and the attempts made; see Connection.call.
+
+        Raises BudgetSpent where it was out when its time was up, and StoppedByFailures.
+        """
+        attempt, insists = 0, False
+        while True:
+            outcome = await self._next_batch(request, charge, insists)
+            if outcome == "alone":
+                if charge.leave_batch():
+                    await self._written(put_calls(self._ledger, None, [charge.row]))
+                    await self._written(repeat_call(self._ledger, charge.row, charge.holds, charge.most))
+                    outcome, attempts = await self._ordinary.call(request, tokens, charge, again)
+                    return outcome, attempt + attempts
+                insists = True
+                continue
+            attempt += 1
+            if not isinstance(outcome, CallError):
+                return outcome, attempt
+            if outcome.kind not in RETRYABLE or attempt > self._failures.retries or not await again():
+                return outcome, attempt
+            if outcome.kind == "rate_limit":
+                await asyncio.sleep(self._backoff(attempt))
+
+    async def _next_batch(
+        self, request: Request, charge: Charge, insists: bool
+    ) -> Response | CallError | Literal["alone"]:
+        """Wait in the next batch for what comes of a call; "alone" where there is no batch for it."""
+        waiting = _Waiting(request, charge, asyncio.get_running_loop().create_future(), insists)
+        self._queue.append(waiting)
+        self._arrived += 1
+        if not self._gathering:
+            self._gathering = True
+            self._begin(self._gather())
+        return await waiting.future
+
+    def _begin(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _gather(self) -> None:
+        """Hand in what waits, each time that nothing more came for a moment."""
+        try:
+            while self._queue:
+                arrived = self._arrived
+                await asyncio.sleep(QUIET)
+                if self._arrived == arrived:
+                    group, self._queue = [one for one in self._queue if not one.future.done()], []
+                    self._hand_in(group)
+        finally:
+            self._gathering = False
+
+    def _hand_in(self, group: Sequence[_Waiting]) -> None:
+        batched = list(group)
+        if len(group) < FEWEST:
+            batched = [one for one in group if one.insists]
+            for one in group:
+                if not one.insists:
+                    one.future.set_result("alone")
+        while batched:
+            part: list[_Waiting] = []
+            size = 0
+            for one in batched[: self._most]:
+                size += one.charge.most.input_tokens  # a token is a byte at least: see `most_of`
+                if part and size > self._api.most_bytes:
+                    break
+                part.append(one)
+            batched = batched[len(part) :]
+            self._begin(self._play(part))
+
+    async def _play(self, calls: Sequence[_Waiting]) -> None:
+        """Hand a batch in, wait for its end, and give each call what came of it; none is left waiting."""
+        try:
+            await self._to_the_end(calls)
+        except BaseException as problem:
+            for one in calls:
+                if not one.future.done():
+                    if isinstance(problem, asyncio.CancelledError):
+                        one.future.cancel()
+                    else:
+                        one.future.set_exception(problem)
+            if not isinstance(problem, Exception):
+                raise
+
+    async def _to_the_end(self, calls: Sequence[_Waiting]) -> None:
+        label = f"metier-{secrets.token_hex(8)}"
+        bodies = await asyncio.to_thread(
+            lambda: {f"{label}-{one.charge.row}": self._wire.body_of(one.request) for one in calls}
+        )
+        batch = await self._written(begin_batch(self._ledger, label, self._endpoint.identity, len(calls)))
+        await self._written(put_calls(self._ledger, batch, [one.charge.row for one in calls]))
+        out = Out(len(calls), 0, time.monotonic())
+        self.out.append(out)
+        try:
+            try:
+                name = await self._submit(label, bodies)
+            except CallError as refused:
+                await self._written(end_batch(self._ledger, batch, "refused", 0))
+                self._say(f"a batch of {len(calls):,} calls was refused: {refused.what}")
+                self._refused(calls, State("refused", 0, refused.what), refused)
+                return
+            await self._written(batch_out(self._ledger, batch, name))
+            self._say(f"a batch of {len(calls):,} calls is out ({name})")
+            state, cut = await self._awaited(batch, name, out, lambda: _least(one.charge.time_left() for one in calls))
+            if state.status == "refused":
+                await self._written(end_batch(self._ledger, batch, "refused", 0))
+                self._say(f"a batch of {len(calls):,} calls was refused: {state.why}")
+                self._refused(calls, state)
+                return
+            results = await self._patiently(lambda: self._api.results(name))
+            taken = 0
+            for one in calls:
+                outcome = self._outcome(one.request, results.get(f"{label}-{one.charge.row}"), one.charge, cut)
+                taken += not isinstance(outcome, Exception)
+                if one.future.done():
+                    continue
+                if isinstance(outcome, BudgetSpent):
+                    one.future.set_exception(outcome)
+                else:
+                    one.future.set_result(outcome)
+            await self._written(end_batch(self._ledger, batch, "ended", taken))
+            self._say(f"a batch of {len(calls):,} calls has ended: {taken:,} answered")
+        finally:
+            self.out.remove(out)
+
+    def _refused(self, calls: Sequence[_Waiting], state: State, error: CallError | None = None) -> None:
+        """Tell the calls of a batch that it was not begun."""
+        if state.full:
+            self._most = max(1, len(calls) // 2)
+        why = f"the batch was refused: {state.why}"
+        for number, one in enumerate(calls):
+            if one.future.done():
+                continue
+            if error is not None:
+                one.future.set_result(CallError(error.kind, why))
+            elif number in state.wrong or not (state.wrong or state.full):
+                one.future.set_result(CallError("invalid_request", why))
+            else:
+                one.future.set_result(CallError("rate_limit" if state.full else "server", why))
+
+    async def recover(self, batch: OpenBatch, left: TimeLeft) -> dict[int, Response | CallError | BudgetSpent] | None:
+        """Wait for a batch of an earlier process; returns what came of each of its calls, by row.
+
+        None is a batch that was never handed in. Raises StoppedByFailures.
+        """
+        from optimizer.system.dspy_private import request_from_dict
+
+        name = batch.provider
+        if name is None:
+            since = batch.started
+            name = await self._find(batch.label, batch.requests, since, SETTLING + since - self._ledger.clock.now())
+            if name is None:
+                await self._written(end_batch(self._ledger, batch.id, "refused", 0))
+                return None
+            await self._written(batch_out(self._ledger, batch.id, name))
+        self._say(f"a batch of {batch.requests:,} calls is out since before ({name})")
+        out = Out(batch.requests, 0, time.monotonic() - max(0.0, self._ledger.clock.now() - batch.started))
+        self.out.append(out)
+        try:
+            state, cut = await self._awaited(batch.id, name, out, left)
+            if state.status == "refused":
+                return None
+            results = await self._patiently(lambda: self._api.results(name))
+        finally:
+            self.out.remove(out)
+        outcomes = {}
+        for call in batch.calls:
+            request = request_from_dict({k: v for k, v in call.request.items() if k != "masked"})
+            outcomes[call.row] = self._outcome(request, results.get(f"{batch.label}-{call.row}"), None, cut)
+        answered = sum(not isinstance(outcome, Exception) for outcome in outcomes.values())
+        await self._written(end_batch(self._ledger, batch.id, "ended", state.answered))
+        self._say(f"a batch of {batch.requests:,} calls has ended: {answered:,} answered that were not known")
+        return outcomes
+
+    def _outcome(
+        self, request: Request, result: Reply | Unanswered | None, charge: Charge | None, cut: bool
+    ) -> Response | CallError | BudgetSpent:
+        """Return what came of a request; `cut` tells that we cancelled its batch."""
+        if result == "cancelled" and cut:
+            return BudgetSpent("time")
+        if isinstance(result, str):
+            return CallError("server", f"the batch was {result} before it was answered")
+        if result is None:
+            return CallError("malformed", "the results of the batch leave it out")
+        try:
+            response = checked(self._wire.read(request, result.status, {}, result.body))
+        except Exception as problem:  # the boundary to the provider's reply
+            error = classify(problem)
+            if error is None:
+                raise
+            if result.status < 400 and charge is not None:
+                charge.lose(error, error.kind)
+            if error.kind in FATAL:
+                self._breaker.failed(error, time.monotonic())
+            return error
+        error = problem_with(response)
+        if error is None:
+            return response
+        if charge is not None:
+            charge.waste(metered(response.usage, self._endpoint.model, charge.price, charge.most))
+        return error
+
+    async def _submit(self, label: str, bodies: dict[str, dict[str, object]]) -> str:
+        """Hand a batch in, once; returns the provider's name of it, or raises CallError where it is refused."""
+        began, attempt, doubtful = self._ledger.clock.now(), 0, False
+        while True:
+            if doubtful and (name := await self._find(label, len(bodies), began, SETTLING)) is not None:
+                return name
+            sent = time.monotonic()
+            try:
+                async with asyncio.timeout(SUBMITTING):
+                    name = await self._api.submit(label, bodies)
+            except Exception as problem:  # noqa: BLE001 - the boundary to the provider, which `_failed` sorts
+                error = self._failed(problem, sent)
+                attempt += 1
+                if error.kind not in RETRYABLE or (error.kind == "rate_limit" and attempt > self._failures.retries):
+                    raise error from None
+                doubtful = doubtful or error.kind != "rate_limit"
+                await asyncio.sleep(error.retry_after or self._backoff(attempt))
+            else:
+                self._breaker.answered()
+                return name
+
+    async def _find(self, label: str, count: int, since: float, settling: float) -> str | None:
+        """Look for a batch that may have been handed in; None once the provider is taken not to have it."""
+        until = time.monotonic() + settling
+        while True:
+            found = await self._patiently(lambda: self._api.find(label, count, since, provider_ids(self._ledger)))
+            if found.id is not None or (not found.unsure and time.monotonic() >= until):
+                return found.id
+            await asyncio.sleep(FIRST_LOOK)
+
+    async def _awaited(self, batch: int, name: str, out: Out, left: TimeLeft) -> tuple[State, bool]:
+        """Wait for a batch's end; returns how it stands then, and whether it was cancelled because time was up."""
+        look, cut, seconds = FIRST_LOOK, False, left()
+        lead = 0.0 if seconds is None else min(CANCELLING, CANCELLING_SHARE * max(0.0, seconds))
+        while True:
+            state = await self._patiently(lambda: self._api.state(name))
+            if state.answered != out.answered:
+                out.answered = state.answered
+                await self._written(count_answered(self._ledger, batch, state.answered))
+            if state.status != "out":
+                return state, cut
+            seconds = left()
+            if seconds is not None and seconds <= lead and not cut:
+                self._say(f"time is nearly up: the batch that is out is cancelled ({name})")
+                cut, look = await self._cancelled(name), FIRST_LOOK
+            await asyncio.sleep(look if seconds is None or seconds <= lead else min(look, seconds - lead))
+            look = look if cut else min(LONGEST_LOOK, SLOWER * look)
+
+    async def _cancelled(self, name: str) -> bool:
+        """Cancel a batch; False where the provider does not do so: it may have ended just now."""
+        sent = time.monotonic()
+        try:
+            async with asyncio.timeout(self._endpoint.timeout):
+                await self._api.cancel(name)
+        except Exception as problem:  # noqa: BLE001 - the boundary to the provider, which `_failed` sorts
+            self._failed(problem, sent)
+            return False
+        return True
+
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask the provider about a batch until it answers; raises StoppedByFailures once it has failed for too long."""
+        attempt = 0
+        while True:
+            sent = time.monotonic()
+            try:
+                async with asyncio.timeout(self._endpoint.timeout):
+                    outcome = await ask()
+            except Exception as problem:  # noqa: BLE001 - the boundary to the provider, which `_failed` sorts
+                error = self._failed(problem, sent)
+                if error.kind not in RETRYABLE:
+                    what = f"{self._endpoint.model}: its batch cannot be asked for: {error.what}"
+                    raise StoppedByFailures(what, "Run the same command again later: nothing paid is lost.") from None
+                attempt += 1
+                await asyncio.sleep(error.retry_after or self._backoff(attempt))
+            else:
+                self._breaker.answered()
+                return outcome
+
+    def _failed(self, problem: Exception, sent: float) -> CallError:
+        """Return how the provider failed; raises it where it is a bug, and StoppedByFailures where there is no hope."""
+        error = classify(problem)
+        if error is None:
+            raise problem
+        self._breaker.failed(error, sent)
+        self._breaker.check()
+        return error
+
+    def _backoff(self, attempt: int) -> float:
+        return self._jitter.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2**attempt))
+
+    def _written(self, write: Future[int]) -> Awaitable[int]:
+        return self._delivery.wait(write)
+
+
+def _least(times: Iterable[float | None]) -> float | None:
+    """Return the least of some times; None where none is limited."""
+    return min((one for one in times if one is not None), default=None)

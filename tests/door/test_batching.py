@@ -1,0 +1,334 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import wait
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from dspy.lm15 import Config, Message, Request
+
+from optimizer.config.schema import BATCH_CALLS, BudgetConfig, Failures, ModelConfig
+from optimizer.door import batching
+from optimizer.door.budget import Budget
+from optimizer.door.charges import most_of
+from optimizer.door.door import Door, tag_of_call
+from optimizer.errors import BudgetSpent, CallError, StoppedByFailures
+from optimizer.ledger.batches import batches_out, open_batches
+from optimizer.ledger.calls import CallTag, begin_attempt
+from optimizer.ledger.ledger import Ledger
+from optimizer.ledger.spend import lost_calls, usage_by_role
+from optimizer.models.prices import Price
+from optimizer.models.providers import Endpoint, remote
+from optimizer.system.dspy_private import request_to_dict
+from optimizer.testing.fake_server import FakeServer, Messages, text_of
+from optimizer.testing.faults import Fault
+from optimizer.types import Usage
+
+PRICE = Price(4e-6, 1e-5)
+PROVIDERS = ("openai", "anthropic")
+MANY = 12
+
+
+def echo(messages: Messages) -> str:
+    return f"you said {text_of(messages[-1])}"
+
+
+@pytest.fixture(autouse=True)
+def _haste(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"QUIET": 0.03, "FIRST_LOOK": 0.02, "SETTLING": 0.1, "FIRST_WAIT": 0.001}.items():
+        monkeypatch.setattr(batching, name, value)
+    monkeypatch.setattr("optimizer.door.connection.FIRST_WAIT", 0.001)
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    with FakeServer(echo) as fake:
+        yield fake
+
+
+def endpoint_of(server: FakeServer, provider: str = "openai", batch: bool = True) -> Endpoint:
+    config = ModelConfig(model=f"{provider}/fake", api_base=server.api_base)
+    return replace(remote(config, 5.0, 4), batch=batch, concurrency=BATCH_CALLS)
+
+
+class Run:
+    """A door over a ledger, which can be opened again as after a kill."""
+
+    def __init__(self, path: Path, endpoint: Endpoint, limits: BudgetConfig | None = None, retries: int = 3) -> None:
+        self.ledger = Ledger(path)
+        begin_attempt(self.ledger)
+        self.budget = Budget(limits or BudgetConfig(), self.ledger.clock.now, time.time)
+        self.budget.begin(self.ledger, 0, 4)
+        failures = Failures(retries=retries, give_up_after=5)
+        self.door = Door(self.ledger, self.budget, {"task": endpoint}, {"task": PRICE}, failures)
+        self.news: list[str] = []
+        self.door.news = self.news.append
+
+    def ask(self, texts: Sequence[str]) -> list[Any]:
+        """Ask at once; returns each answer's text, or the exception."""
+        futures = self.submit(texts)
+        assert not wait(futures, 30).not_done, "a call does not end"
+        return [future.exception() or future.result().message.text for future in futures]
+
+    def submit(self, texts: Sequence[str]) -> list[Any]:
+        tag_of_call.set(CallTag("task", "search", 0))
+        config = Config(max_tokens=50, temperature=0)
+        return [self.door.submit("task", Request("fake", (Message.user(text),), config=config)) for text in texts]
+
+    def usage(self) -> Usage:
+        return sum(usage_by_role(self.ledger, "search").values(), Usage())
+
+    def states(self) -> Mapping[str, int]:
+        rows = self.ledger.read("SELECT state, COUNT(*) AS n FROM calls GROUP BY state")
+        return {row["state"]: row["n"] for row in rows}
+
+    def close(self) -> None:
+        self.door.close()
+        self.ledger.close()
+
+
+@contextmanager
+def running(path: Path, endpoint: Endpoint, **options: Any) -> Iterator[Run]:
+    with closing(Run(path, endpoint, **options)) as run:
+        yield run
+
+
+def texts(count: int = MANY, first: int = 0) -> list[str]:
+    return [f"number {first + number}" for number in range(count)]
+
+
+def answers(asked: Sequence[str]) -> list[str]:
+    return [f"you said {text}" for text in asked]
+
+
+def until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_what_is_asked_at_once_is_one_batch_at_half_the_price(
+    server: FakeServer, tmp_path: Path, provider: str
+) -> None:
+    asked = texts()
+    with running(tmp_path / "ledger.db", endpoint_of(server, provider)) as run:
+        assert run.ask(asked) == answers(asked)
+        assert run.ask(asked) == answers(asked)  # from the ledger
+        usage, states = run.usage(), run.states()
+        assert batches_out(run.ledger) == []
+        assert open_batches(run.ledger) == []
+        assert run.door.batches() == ""
+    assert (len(server.batches.made), server.count, server.answered) == (1, 0, MANY)
+    # "user: number 0" is 3 tokens, "you said number 0" 4, and the server knows the first tokens of the last request.
+    rows = next(iter(server.batches.made.values())).results
+    assert rows is not None
+    price = PRICE.in_batch
+    sent = sum(result[1]["usage"].get("prompt_tokens", 0) or 3 for result in rows.values() if isinstance(result, tuple))
+    assert usage.usd == pytest.approx(price.input * sent + price.output * 4 * MANY)
+    assert usage.usd == pytest.approx((4e-6 * 3 + 1e-5 * 4) * MANY / 2)
+    assert states == {"done": MANY}
+
+
+def test_few_calls_are_asked_alone_at_their_own_price(server: FakeServer, tmp_path: Path) -> None:
+    asked = texts(batching.FEWEST - 1)
+    with running(tmp_path / "ledger.db", endpoint_of(server)) as run:
+        assert run.ask(asked) == answers(asked)
+        usd = run.usage().usd
+        rows = run.ledger.read("SELECT DISTINCT batch FROM calls")
+    assert not server.batches.made
+    assert usd == pytest.approx((4e-6 * 3 + 1e-5 * 4) * len(asked))
+    assert [row["batch"] for row in rows] == [None]
+
+
+def test_few_calls_wait_in_a_batch_where_the_budget_has_no_room_for_their_price(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    request = Request("fake", (Message.user("number 0"),), config=Config(max_tokens=50, temperature=0))
+    most = most_of(request_to_dict(request), PRICE.in_batch).usd
+    with running(tmp_path / "ledger.db", endpoint_of(server), limits=BudgetConfig(usd=1.5 * most)) as run:
+        assert run.ask(texts(1)) == answers(texts(1))
+    assert len(server.batches.made) == 1
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_what_fails_in_a_batch_is_repeated_or_fails_by_its_kind(
+    server: FakeServer, tmp_path: Path, provider: str
+) -> None:
+    server.batches.fates.extend([None, "expired", 500, 400, "canceled", 429])
+    asked = texts()
+    with running(tmp_path / "ledger.db", endpoint_of(server, provider)) as run:
+        outcomes = run.ask(asked)
+        failed = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+        usage, states = run.usage(), run.states()
+    assert [failure.kind for failure in failed if isinstance(failure, CallError)] == ["invalid_request"]
+    assert [outcome for outcome in outcomes if isinstance(outcome, str)] == [
+        answer for number, answer in enumerate(answers(asked)) if number != 3
+    ]
+    assert states == {"done": MANY - 1, "failed": 1}
+    assert (len(server.batches.made), server.count) == (1, 4), "four were repeated, each alone"
+    each = 4e-6 * 3 + 1e-5 * 4
+    assert usage.usd == pytest.approx(each * ((MANY - 5) / 2 + 4))
+
+
+def test_many_that_expire_go_into_the_next_batch(server: FakeServer, tmp_path: Path) -> None:
+    server.batches.fates.extend(["expired"] * MANY)
+    with running(tmp_path / "ledger.db", endpoint_of(server)) as run:
+        assert run.ask(texts()) == answers(texts())
+        usd = run.usage().usd
+    assert len(server.batches.made) == 2
+    assert usd == pytest.approx((4e-6 * 3 + 1e-5 * 4) * MANY / 2), "what expired cost nothing"
+
+
+def test_what_expires_again_and_again_fails_in_the_end(server: FakeServer, tmp_path: Path) -> None:
+    server.batches.fates.extend(["expired"] * 3 * MANY)
+    with running(tmp_path / "ledger.db", endpoint_of(server), retries=2) as run:
+        outcomes = run.ask(texts())
+        usd = run.usage().usd
+    assert {outcome.kind for outcome in outcomes} == {"server"}
+    assert usd == 0
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("fault", [Fault("hang_up"), Fault("status", 500), Fault("status", 503)])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_submission_that_may_have_come_through_is_looked_for(
+    server: FakeServer, tmp_path: Path, provider: str, fault: Fault, when: Any
+) -> None:
+    server.batches.faults.append((when, fault))
+    server.batches.delay = 0.1
+    with running(tmp_path / "ledger.db", endpoint_of(server, provider)) as run:
+        assert run.ask(texts()) == answers(texts())
+        states = run.states()
+    assert len(server.batches.made) == 1
+    assert states == {"done": MANY}
+
+
+def test_a_batch_that_is_refused_for_some_lines_fails_those(server: FakeServer, tmp_path: Path) -> None:
+    server.batches.refuse.append([{"code": "invalid_json_line", "message": "no such parameter", "line": 3}])
+    with running(tmp_path / "ledger.db", endpoint_of(server)) as run:
+        outcomes = run.ask(texts())
+    assert [type(outcome).__name__ for outcome in outcomes].count("CallError") == 1
+    assert "no such parameter" in str(outcomes[2])
+    assert [batch.ended for batch in server.batches.made.values()] == [False, True]
+
+
+def test_a_batch_for_which_there_is_no_room_is_halved(server: FakeServer, tmp_path: Path) -> None:
+    server.batches.refuse.append([{"code": "token_limit_exceeded", "message": "enqueued token limit reached"}])
+    asked = texts(24)
+    with running(tmp_path / "ledger.db", endpoint_of(server)) as run:
+        assert run.ask(asked) == answers(asked)
+    assert [len(batch.lines) for batch in server.batches.made.values()] == [24, 12, 12]
+
+
+@pytest.mark.parametrize("status", [401, 404])
+def test_a_refusal_that_nothing_can_mend_stops_the_run(server: FakeServer, tmp_path: Path, status: int) -> None:
+    server.batches.faults.extend([("before", Fault("status", status))] * 9)
+    with running(tmp_path / "ledger.db", endpoint_of(server)) as run:
+        outcomes = run.ask(texts())
+    assert all(isinstance(outcome, StoppedByFailures) for outcome in outcomes)
+    assert not server.batches.made
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_when_time_is_up_a_batch_is_cancelled_and_what_is_answered_is_taken(
+    server: FakeServer, tmp_path: Path, provider: str
+) -> None:
+    server.batches.delay, server.batches.share = 3600, 0.25
+    with running(tmp_path / "ledger.db", endpoint_of(server, provider), limits=BudgetConfig(seconds=2)) as run:
+        begun = time.monotonic()
+        outcomes = run.ask(texts())
+        took, usage, states = time.monotonic() - begun, run.usage(), run.states()
+    assert took < 2.5
+    assert [isinstance(outcome, BudgetSpent) for outcome in outcomes] == [number >= 3 for number in range(MANY)]
+    assert usage.usd == pytest.approx(3 * (4e-6 * 3 + 1e-5 * 4) / 2), "what was cancelled cost nothing"
+    assert states == {"done": 3, "failed": MANY - 3}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("ended", [False, True])
+@pytest.mark.parametrize("batch", [True, False])
+def test_after_a_kill_the_batch_that_is_out_is_taken_over(
+    server: FakeServer, tmp_path: Path, provider: str, ended: bool, batch: bool
+) -> None:
+    server.batches.delay = 0.4
+    server.batches.fates.extend([None, "expired"])
+    first = Run(tmp_path / "ledger.db", endpoint_of(server, provider))
+    first.submit(texts())
+    until(lambda: [one.state for one in _batches(first.ledger)] == ["out"])
+    first.close()
+    time.sleep(0.5 * ended)
+    with running(tmp_path / "ledger.db", endpoint_of(server, provider, batch)) as run:
+        assert run.ask(texts()) == answers(texts())
+        usage, spent = run.usage(), run.budget._spent
+        assert lost_calls(run.ledger) == 0
+    assert len(server.batches.made) == 1
+    assert set(server.bodies.values()) == {1}, "nothing is asked again but what expired"
+    each = 4e-6 * 3 + 1e-5 * 4
+    assert usage.usd == pytest.approx(each * ((MANY - 1) / 2 + 1))
+    assert spent["usd"] == pytest.approx(usage.usd)
+    assert (usage.calls, usage.cached_calls) == (MANY, 0)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("arrived", [False, True])
+def test_a_submission_that_a_kill_cut_off_is_found_or_made_once(
+    server: FakeServer, tmp_path: Path, provider: str, arrived: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kill comes before the submission, or after it and before its answer."""
+    reached = threading.Event()
+    server.batches.delay = 0.3
+
+    async def hang(self: Any, label: str, bodies: Any) -> str:
+        if arrived:
+            await self._api.submit(label, bodies)
+        reached.set()
+        await asyncio.sleep(60)
+        return ""
+
+    with monkeypatch.context() as patch:
+        patch.setattr(batching.BatchConnection, "_submit", hang)
+        first = Run(tmp_path / "ledger.db", endpoint_of(server, provider))
+        first.submit(texts())
+        assert reached.wait(20)
+        first.close()
+    assert len(server.batches.made) == arrived
+    with running(tmp_path / "ledger.db", endpoint_of(server, provider)) as run:
+        assert run.ask(texts()) == answers(texts())
+        usage = run.usage()
+    assert len(server.batches.made) == 1
+    assert set(server.bodies.values()) == {1}
+    assert usage.usd == pytest.approx((4e-6 * 3 + 1e-5 * 4) * MANY / 2)
+
+
+def test_somebody_elses_batch_of_the_same_size_is_not_taken_for_ours(server: FakeServer, tmp_path: Path) -> None:
+    with running(tmp_path / "other.db", endpoint_of(server, "anthropic")) as other:
+        assert other.ask(texts(first=100)) == answers(texts(first=100))
+    server.batches.faults.append(("before", Fault("status", 500)))
+    with running(tmp_path / "ledger.db", endpoint_of(server, "anthropic")) as run:
+        assert run.ask(texts()) == answers(texts())
+    assert len(server.batches.made) == 2
+
+
+def test_what_is_out_is_told(server: FakeServer, tmp_path: Path) -> None:
+    server.batches.delay = 0.3
+    with running(tmp_path / "ledger.db", endpoint_of(server)) as run:
+        futures = run.submit(texts())
+        until(lambda: "6 answered" in run.door.batches())
+        until(lambda: [one.answered for one in batches_out(run.ledger)] == [6])
+        assert run.door.batches() == "12 calls out since 0 min, 6 answered"
+        wait(futures, 20)
+        until(lambda: len(run.news) == 2)
+        assert run.news == ["a batch of 12 calls is out (batch_0)", "a batch of 12 calls has ended: 12 answered"]
+
+
+def _batches(ledger: Ledger) -> list[Any]:
+    return [SimpleNamespace(**dict(row)) for row in ledger.read("SELECT * FROM batches")]

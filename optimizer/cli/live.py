@@ -89,6 +89,7 @@ class LiveView(Watcher):
         self.trial_lines: list[str] = []
         self.failures: list[tuple[str, str]] = []
         self.limits: Callable[[], str] = str
+        self.batches: Callable[[], str] = str
         self.test = Test("", 0)
 
     def say(self, text: str) -> None:
@@ -105,8 +106,8 @@ class LiveView(Watcher):
         self._draw(self._table)
 
     def connected(self, door: Door) -> None:
-        """Take note of who knows the provider's limits."""
-        self.limits = door.limits
+        """Take note of who knows the provider's limits, and what is out."""
+        self.limits, self.batches = door.limits, door.batches
 
     def event(self, event: Event) -> None:
         """Take note of a trial that moved on."""
@@ -173,6 +174,8 @@ class LiveView(Watcher):
         bars = [f"{bar(spent / limit)}  {_of(name, spent, limit)}" for name, (spent, limit) in used.items()]
         yield from _named("budget", bars)
         yield "limits", self.limits() or "none met"
+        if out := self.batches():
+            yield "batch", out
         yield "time", f"{duration(state.elapsed())}, {state.left_text()}"
         leaders = state.leaders(self.RACING)
         yield from _named(

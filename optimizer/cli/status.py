@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -60,6 +61,10 @@ def _lines(status: Status, run_dir: Path) -> list[str]:
         lines.append(f"  answers   {status.consistency}")
     if status.masked is not None:
         lines.append(f"  masked    {masked_text(status.masked)}")
+    for batch in status.batches:
+        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(batch.started))
+        out = f"out since {since}, {batch.answered:,} of {batch.requests:,} calls answered"
+        lines.append(f"  batch     {out} ({duration(max(0.0, time.time() - batch.started))})")
     cut, answers = status.cut
     if cut:
         lines.append(f"  cut off   {cut:,} of {answers:,} answers at their limit of tokens: see models.task.max_tokens")
@@ -72,5 +77,7 @@ def _lines(status: Status, run_dir: Path) -> list[str]:
         lines.append(f"  time left {left}")
     if status.state == "interrupted":
         lines += [f"  stopped   {line}" for line in status.stopped.splitlines()]
+        if status.batches:
+            lines.append("What a batch is answered is fetched, and not paid again, when the run goes on.")
         lines.append(f"Go on with: metier resume {run_dir}")
     return lines

@@ -27,7 +27,6 @@ What becomes of a request of a batch:
 from __future__ import annotations
 
 import asyncio
-import random
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -38,10 +37,10 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from optimizer.config.schema import BATCH_CALLS, Failures
 from optimizer.door.breaker import Breaker
 from optimizer.door.charges import Charge
-from optimizer.door.connection import FIRST_WAIT, LONGEST_WAIT, Connection
+from optimizer.door.connection import Connection
 from optimizer.door.delivery import Delivery
 from optimizer.door.failures import FATAL, RETRYABLE, checked, classify, problem_with
-from optimizer.errors import BudgetSpent, CallError, StoppedByFailures
+from optimizer.errors import BudgetSpent, CallError, ModelError, StoppedByFailures
 from optimizer.ledger.batches import (
     OpenBatch,
     batch_out,
@@ -55,8 +54,9 @@ from optimizer.ledger.calls import repeat_call
 from optimizer.ledger.ledger import Ledger
 from optimizer.models.batches import Batches, Reply, State, Unanswered, batches_of
 from optimizer.models.prices import metered
-from optimizer.models.providers import Endpoint
+from optimizer.models.providers import BATCH_REMEDY, Endpoint
 from optimizer.models.wire import HttpWire
+from optimizer.system.redact import scrub
 
 if TYPE_CHECKING:
     from dspy.lm15 import Request, Response
@@ -115,7 +115,6 @@ class BatchConnection:
         self._arrived = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._gathering = False
-        self._jitter = random.Random()  # noqa: S311 - spreads retries, decides nothing
         self.slots = asyncio.Semaphore(BATCH_CALLS)
         self.out: list[Out] = []
 
@@ -127,6 +126,19 @@ class BatchConnection:
     def limits(self) -> str:
         """Return what is known of the provider's limits, in words."""
         return self._ordinary.limits()
+
+    async def probe(self) -> None:
+        """Ask for the list of batches; raises ModelError where there is none, and nothing where nobody answers now."""
+        try:
+            async with asyncio.timeout(self._endpoint.timeout):
+                await self._api.probe()
+        except Exception as problem:
+            error = classify(problem)
+            if error is None:
+                raise
+            if error.kind not in RETRYABLE or error.kind == "malformed":
+                what = f"models.batch: {self._endpoint.model} at {self._endpoint.address} has no batches ({error.what})"
+                raise ModelError(scrub(what), BATCH_REMEDY) from None
 
     async def aclose(self) -> None:
         """Let go of the connections; what is out stays out."""
@@ -160,7 +172,7 @@ class BatchConnection:
             if outcome.kind not in RETRYABLE or attempt > self._failures.retries or not await again():
                 return outcome, attempt
             if outcome.kind == "rate_limit":
-                await asyncio.sleep(self._backoff(attempt))
+                await asyncio.sleep(self._ordinary.backoff(attempt))
 
     async def _next_batch(
         self, request: Request, charge: Charge, insists: bool
@@ -357,7 +369,7 @@ class BatchConnection:
                 if error.kind not in RETRYABLE or (error.kind == "rate_limit" and attempt > self._failures.retries):
                     raise error from None
                 doubtful = doubtful or error.kind != "rate_limit"
-                await asyncio.sleep(error.retry_after or self._backoff(attempt))
+                await asyncio.sleep(error.retry_after or self._ordinary.backoff(attempt))
             else:
                 self._breaker.answered()
                 return name
@@ -414,7 +426,7 @@ class BatchConnection:
                     what = f"{self._endpoint.model}: its batch cannot be asked for: {error.what}"
                     raise StoppedByFailures(what, "Run the same command again later: nothing paid is lost.") from None
                 attempt += 1
-                await asyncio.sleep(error.retry_after or self._backoff(attempt))
+                await asyncio.sleep(error.retry_after or self._ordinary.backoff(attempt))
             else:
                 self._breaker.answered()
                 return outcome
@@ -427,9 +439,6 @@ class BatchConnection:
         self._breaker.failed(error, sent)
         self._breaker.check()
         return error
-
-    def _backoff(self, attempt: int) -> float:
-        return self._jitter.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2**attempt))
 
     def _written(self, write: Future[int]) -> Awaitable[int]:
         return self._delivery.wait(write)

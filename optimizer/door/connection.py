@@ -67,7 +67,7 @@ class Connection:
             if hopeless or not await self._worth_repeating(outcome, began) or not await again():
                 return Ended(outcome, attempt, seconds)
             if outcome.kind != "rate_limit" or not self._limiter.by_chance:
-                await asyncio.sleep(self._backoff(attempt))
+                await asyncio.sleep(self.backoff(attempt))
 
     def check(self) -> None:
         """Raise StoppedByFailures if this endpoint is not to be asked any more."""
@@ -81,7 +81,7 @@ class Connection:
         """Let go of the connections."""
         await self._wire.aclose()
 
-    def _backoff(self, attempt: int) -> float:
+    def backoff(self, attempt: int) -> float:
         """Return the seconds before the next attempt: full jitter under a growing ceiling."""
         return self._jitter.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2**attempt))
 

@@ -164,6 +164,12 @@ class Door:
         limits = dict.fromkeys(connection.limits() for connection in self._connections.values())
         return "; ".join(filter(None, limits))
 
+    def check_batches(self) -> None:
+        """Look whether the endpoints that are to be asked in batches have any; raises ModelError where one has none."""
+        for one in set(self._connections.values()):
+            if isinstance(one, BatchConnection):
+                asyncio.run_coroutine_threadsafe(one.probe(), self._loop).result()
+
     def batches(self) -> str:
         """Return which batches are out, in words; "" for none. Safe from any thread."""
         batched = {one for one in self._connections.values() if isinstance(one, BatchConnection)}
@@ -253,7 +259,8 @@ class Door:
         price, connection = self._prices.get(model, Price()), self._connections[model]
         alone = price, most_of(data, price)
         charge = Charge(self.budget, tag, *alone)
-        if isinstance(connection, BatchConnection):
+        batched = isinstance(connection, BatchConnection)
+        if batched:
             charge = Charge(self.budget, tag, price.in_batch, most_of(data, price.in_batch), alone)
         async with connection.slots:
             connection.check()
@@ -263,7 +270,7 @@ class Door:
             row, begun = None, time.monotonic()
             try:
                 async with asyncio.timeout(self.budget.time_left(tag.phase)):
-                    intent = await self._written_down(begin_call(self.ledger, key, tag, data, charge.most))
+                    intent = await self._written_down(begin_call(self.ledger, key, tag, data, charge.most, batched))
                     self._refuse_unwritable()  # the intent was queued behind an answer, and that may have failed
                     row = charge.row = intent
                     again = partial(self._again, row, charge)

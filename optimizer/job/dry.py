@@ -17,6 +17,7 @@ from optimizer.door.recorder import Recorder
 from optimizer.export.template import openai_body
 from optimizer.forecast.lengths import plan_of
 from optimizer.job.consistency import refuse_consistency
+from optimizer.job.batches import refuse_batches
 from optimizer.job.folder import mlflow_uri, run_path
 from optimizer.job.judge import refuse_judge
 from optimizer.job.session import asked_model, with_writer
@@ -120,6 +121,7 @@ async def _dry(config: RunConfig) -> Dry:
     refuse_judge(config, task)
     refuse_several(config, task)
     refuse_consistency(config, task)
+    refuse_batches(config, task)
     each = calls_each(task)
     refuse_few(config, each)
     schedule = make_schedule(task.validation, config, task.outputs, each, ensemble_size(config, task))

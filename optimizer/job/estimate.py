@@ -15,6 +15,7 @@ from optimizer.forecast.forecast import Forecast, Range, Sample, forecast
 from optimizer.forecast.judged import with_judge
 from optimizer.forecast.lengths import EXAMPLES, plan_of, price_in_role
 from optimizer.job.consistency import refuse_consistency
+from optimizer.job.batches import refuse_batches
 from optimizer.job.folder import make_run_dir
 from optimizer.job.folds import share_of_budget
 from optimizer.job.judge import refuse_judge
@@ -49,6 +50,7 @@ async def _estimate(config: RunConfig, say: Say) -> Forecast:
     refuse_judge(config, task)
     refuse_several(config, task)
     refuse_consistency(config, task)
+    refuse_batches(config, task)
     runs = len(task.folds) + 1
     if task.folds:
         config, task = share_of_budget(config, runs), task.folds[0]

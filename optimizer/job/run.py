@@ -15,6 +15,7 @@ from optimizer.config.schema import RunConfig
 from optimizer.door.budget import refuse_past
 from optimizer.errors import Interrupted, LedgerError, MetierError
 from optimizer.job.consistency import refuse_consistency
+from optimizer.job.batches import refuse_batches
 from optimizer.job.finish import finished_report
 from optimizer.job.folder import Job, make_run_dir, mlflow_uri
 from optimizer.job.folds import run_folds, share_of_budget
@@ -86,6 +87,7 @@ def _job(config: RunConfig, watcher: Watcher, task: Task | None, endpoints: Mapp
     refuse_judge(config, task)
     refuse_several(config, task)
     refuse_consistency(config, task)
+    refuse_batches(config, task)
     if task.folds:
         share_of_budget(config, len(task.folds) + 1)
     run_dir = make_run_dir(config, task)

@@ -74,8 +74,8 @@ def open_session(
     """Open all that a job needs, and close it in reverse order; the folder is the ledger's.
 
     `endpoints` are of models that the caller holds in memory; the others that the config names are started here.
-    `programs` build the candidates, by default those of the task. `say` is told what is being done, `warn` what is
-    done without. Raises ConfigError, ModelError.
+    `programs` build the candidates, by default those of the task. `say` is told what is being done, by the door's
+    thread too, and `warn` what is done without. Raises ConfigError, ModelError.
     """
     with ExitStack() as stack:
         stack.enter_context(log_to(ledger.path.parent / "run.log"))
@@ -86,6 +86,8 @@ def open_session(
         endpoints, prices_by_role = with_writer(models.endpoints), with_writer(prices)
         door = Door(ledger, budget, endpoints, prices_by_role, config.failures, shared, config.privacy)
         stack.enter_context(closing(door))
+        door.news = say
+        door.check_batches()
         task = with_judge(task, config, door, models)
         programs = programs or task_programs(task, say)
         if isinstance(task.metric, SimilarityMetric):

@@ -15,6 +15,7 @@ from optimizer.evaluate.latency import latency_of_results
 from optimizer.evaluate.precheck import Precheck, precheck
 from optimizer.forecast.lengths import forecast_by_length
 from optimizer.job.consistency import write_paraphrases
+from optimizer.job.batches import batch_time_note
 from optimizer.job.finish import finish, limit_key, read_report
 from optimizer.job.folder import Job, models_json
 from optimizer.job.folds import Pooled
@@ -120,6 +121,7 @@ async def prepare(
     session.budget.begin(session.ledger, answered + graded, concurrency, baseline_calls, schedule.together, share)
     seen = [*schedule.examples, *(() if task.folds else task.test)]
     notes.add(await asyncio.ensure_future(write_paraphrases(session, seen)))  # a task's tag of calls is its own
+    notes.add(batch_time_note(session.config, session.budget))
     readouts = await available_readouts(session, schedule.examples)
     notes.add(readouts.note)
     seed = claim.seed and readable(session, claim.seed)

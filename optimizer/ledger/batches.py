@@ -108,7 +108,8 @@ def open_batches(ledger: Reader) -> list[OpenBatch]:
 
 def batches_out(ledger: Reader) -> list[BatchOut]:
     """Return the batches that are out by what is written down, the earliest first."""
-    sql = "SELECT requests, answered, started FROM batches WHERE state IN ('intent', 'out') ORDER BY id"
+    waiting = "id IN (SELECT batch FROM calls WHERE calls.state = 'intent')"
+    sql = f"SELECT requests, answered, started FROM batches WHERE state IN ('intent', 'out') AND {waiting} ORDER BY id"  # noqa: S608
     return [BatchOut(*row) for row in ledger.read(sql)]
 
 

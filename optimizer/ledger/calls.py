@@ -22,8 +22,10 @@ from optimizer.types import Failure, Phase, Role, Usage
 SECONDS = "seconds"
 # The same in SQL. A ledger of an earlier metier has only the whole call, with its waits and repetitions.
 OWN_SECONDS = f"COALESCE(response ->> '{SECONDS}', ended - started)"
-# A call that nobody can answer any more, once its process has died.
-IN_FLIGHT = "state = 'intent' AND (batch IS NULL OR batch IN (SELECT id FROM batches WHERE batches.state = 'refused'))"
+# In `calls.batch`: it waits for others to be asked in a batch with.
+WAITS = 0
+# Of a batch that the provider refused, or of none yet: nothing was asked.
+_NOT_ASKED = f"batch = {WAITS} OR batch IN (SELECT id FROM batches WHERE batches.state = 'refused')"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +80,12 @@ def begin_attempt(ledger: Ledger) -> int:
     Those may have been paid and must be repeated; but what is out in a batch stays so, for its answers can be fetched.
     The replay asks for each committed call once without that being a hit: hits are counted anew, from -1.
     """
-    found = ledger.read(f"SELECT COUNT(*) AS n FROM calls WHERE {IN_FLIGHT}")[0]["n"]  # noqa: S608
+    found = ledger.read("SELECT COUNT(*) AS n FROM calls WHERE state = 'intent' AND batch IS NULL")[0]["n"]
+    free = "input_tokens = 0, output_tokens = 0, usd = 0"
     # When they ended is not known; that they began is the attempt's last sign of them.
-    ledger.write(f"UPDATE calls SET state = 'lost', ended = started WHERE {IN_FLIGHT}").result()  # noqa: S608
+    lost = "state = 'lost', ended = started"
+    ledger.write(f"UPDATE calls SET {lost}, {free} WHERE state = 'intent' AND ({_NOT_ASKED})").result()  # noqa: S608
+    ledger.write(f"UPDATE calls SET {lost} WHERE state = 'intent' AND batch IS NULL").result()  # noqa: S608
     ledger.write("UPDATE calls SET hits = -1 WHERE state = 'done'").result()
     attempts = ledger.meta("attempts") or []
     about = {"started": ledger.clock.now(), "pid": os.getpid(), "user": user_name(), "versions": versions_here()}
@@ -89,19 +94,26 @@ def begin_attempt(ledger: Ledger) -> int:
 
 
 def begin_call(
-    ledger: Ledger, key: str, tag: CallTag, request: Mapping[str, Any], most: Usage | None = None
+    ledger: Ledger,
+    key: str,
+    tag: CallTag,
+    request: Mapping[str, Any],
+    most: Usage | None = None,
+    waits: bool = False,
 ) -> Future[int]:
     """Record that a call is about to be made; the future gives the row's id.
 
-    It is booked at the `most` it can cost until its end is known: a kill in between may have been paid for.
+    It is booked at the `most` it can cost until its end is known: a kill in between may have been paid for. One that
+    `waits` for a batch is not asked before the ledger says so.
     """
     sql = (
         "INSERT INTO calls (key, role, phase, trial, example, request, state, started,"
-        " input_tokens, output_tokens, usd) VALUES (?, ?, ?, ?, ?, ?, 'intent', ?, ?, ?, ?)"
+        " input_tokens, output_tokens, usd, batch) VALUES (?, ?, ?, ?, ?, ?, 'intent', ?, ?, ?, ?, ?)"
     )
     most = most or Usage()
     about = (key, tag.role, tag.phase, tag.trial, tag.example, json_text(request), ledger.clock.now())
-    return ledger.write(sql, (*about, most.input_tokens, most.output_tokens, most.usd))
+    booked = (most.input_tokens, most.output_tokens, most.usd)
+    return ledger.write(sql, (*about, *booked, WAITS if waits else None))
 
 
 def repeat_call(ledger: Ledger, row: int, attempts: int, most: Usage) -> Future[int]:

@@ -33,7 +33,7 @@ CREATE TABLE calls (
     hits          INTEGER NOT NULL DEFAULT 0,   -- times it was answered from here; see `begin_attempt`
     started       REAL NOT NULL,
     ended         REAL,
-    batch         INTEGER              -- the batch in which it is asked; null for a call of its own
+    batch         INTEGER              -- the batch in which it is asked, 0 before it is; null for a call of its own
 );
 CREATE INDEX calls_batch ON calls (batch) WHERE batch IS NOT NULL;
 CREATE TABLE batches (

@@ -9,6 +9,7 @@ from typing import Any
 
 from optimizer.evaluate.latency import latency_of
 from optimizer.ledger.answers import cut_answers
+from optimizer.ledger.batches import BatchOut, batches_out
 from optimizer.ledger.calls import failures_by_kind
 from optimizer.ledger.clock import active_seconds, end_moment
 from optimizer.ledger.reader import Reader
@@ -33,7 +34,8 @@ class Status:
     budget alone ends the search, `seconds_left` where it cannot be told. `cut` are the answers that ended at their
     limit of tokens, and all. `masked` is None where a run masks nothing. `latency` is that of the answers that the
     best trial paid for, in milliseconds, where it has a say. `consistency` tells how far the answers of a finished
-    run's winner differ where each example is asked several times. Times are seconds.
+    run's winner differ where each example is asked several times. `batches` are those that the provider has not
+    answered yet, as far as is known. Times are seconds.
     """
 
     state: str
@@ -55,6 +57,7 @@ class Status:
     prompt: str = ""
     latency: Mapping[str, Any] | None = None
     consistency: str = ""
+    batches: Sequence[BatchOut] = ()
 
 
 def read_status(ledger: Reader) -> Status:
@@ -90,6 +93,7 @@ def read_status(ledger: Reader) -> Status:
         verdict=result.verdict if result else None,
         masked=masked_data(ledger),
         consistency="" if result is None or result.consistency is None else consistency_in_words(*result.consistency),
+        batches=batches_out(ledger),
     )
 
 

@@ -129,13 +129,19 @@ async def measure_baselines(
     known = {position: winner.results[position] for position in positions}
     asked = [baseline for baseline in baselines if baseline.candidate.id != winner.candidate.id]
     count = counting(progress, len(asked) * len(positions))
-    compared = []
-    for number, baseline in enumerate(baselines, FIRST_PASS):
-        answered: Mapping[int, Result] = known
-        if baseline in asked:
-            tag, candidate = phase_tag("test", number), baseline.candidate
-            blocks = {p: evaluator.run(candidate, [examples[p]], "test", p, tag) for p in positions}
-            answered = await _answers(blocks, count)
+
+    async def answers_to(number: int, baseline: Baseline) -> Mapping[int, Result]:
+        if baseline not in asked:
+            return known
+        tag, candidate = phase_tag("test", number), baseline.candidate
+        return await _answers({p: evaluator.run(candidate, [examples[p]], "test", p, tag) for p in positions}, count)
+
+    numbered, compared = list(enumerate(baselines, FIRST_PASS)), []
+    # One after the other, so that a budget which ends leaves whole ones; but in batches all go into one.
+    at_once = [asyncio.ensure_future(answers_to(*one)) for one in numbered] if config.models.batch else []
+    await wait_for_all(at_once)
+    for number, baseline in numbered:
+        answered = at_once[number - FIRST_PASS].result() if at_once else await answers_to(number, baseline)
         results, winners = list(answered.values()), [known[position] for position in answered]
         rivals = Tested(baseline.candidate, results, winner.aggregate)
         outcome = judge(rivals, Tested(winner.candidate, winners, winner.aggregate))

@@ -12,6 +12,7 @@ from optimizer.config.schema import RunConfig
 from optimizer.config.strict import validate
 from optimizer.errors import ConfigError, MetierError
 from optimizer.job.consistency import refuse_consistency
+from optimizer.job.batches import refuse_batches
 from optimizer.job.folder import mlflow_uri
 from optimizer.job.judge import refuse_judge
 from optimizer.job.resume import hide_keys
@@ -106,6 +107,7 @@ class Checks:
         refuse_judge(config, task)
         refuse_several(config, task)
         refuse_consistency(config, task)
+        refuse_batches(config, task)
         refuse_few(config, calls_each(task))
         self._once(f"models {canonical_json(config.models.model_dump(mode='json'))}", lambda: foreseen(config.models))
         if config.budget.usd is not None:

@@ -57,7 +57,20 @@ SEAMS = (
     Seam("result", "optimizer.report.result", "write_result"),
     Seam("meta", "optimizer.ledger.ledger", "Ledger.put_meta"),
 )
-POINTS = tuple(f"{seam.name}.{side}" for seam in SEAMS for side in ("before", "after"))
+# In the order of a batch, of runs that ask in batches.
+BATCH_SEAMS = (
+    Seam("batch_intent", "optimizer.ledger.batches", "begin_batch"),
+    Seam("batch_calls", "optimizer.ledger.batches", "put_calls"),
+    Seam("submit_openai", "optimizer.models.batches", "OpenAIBatches.submit"),
+    Seam("submit_anthropic", "optimizer.models.batches", "AnthropicBatches.submit"),
+    Seam("batch_out", "optimizer.ledger.batches", "batch_out"),
+    Seam("batch_look", "optimizer.ledger.batches", "count_answered"),
+    Seam("batch_end", "optimizer.ledger.batches", "end_batch"),
+    Seam("batch_recovered", "optimizer.ledger.batches", "recover_call"),
+)
+POINTS, BATCH_POINTS = (
+    tuple(f"{seam.name}.{side}" for seam in seams for side in ("before", "after")) for seams in (SEAMS, BATCH_SEAMS)
+)
 
 
 def die() -> None:
@@ -71,7 +84,7 @@ class Passages:
     def __init__(self, point: str | None = None, number: int = 1, strike: Callable[[], None] = die) -> None:
         self._point, self._number, self._strike = point, number, strike
         self._lock = threading.Lock()
-        self.counts = dict.fromkeys(POINTS, 0)
+        self.counts = dict.fromkeys((*POINTS, *BATCH_POINTS), 0)
 
     def take(self, point: str) -> None:
         """Count one passage."""
@@ -126,7 +139,7 @@ class Frozen(Passages):
 def arm(passages: Passages) -> Callable[[], None]:
     """Wrap every seam, in its own module and wherever its function was imported by name; returns what undoes it."""
     undo: list[Callable[[], None]] = []
-    for seam in SEAMS:
+    for seam in (*SEAMS, *BATCH_SEAMS):
         home: Any = importlib.import_module(seam.module)
         *owners, name = seam.function.split(".")
         for owner in owners:
@@ -195,7 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _point(text: str) -> tuple[str, int]:
     name, _, number = text.partition(":")
-    if name not in POINTS or not number.isdecimal() or not int(number):
+    if name not in (*POINTS, *BATCH_POINTS) or not number.isdecimal() or not int(number):
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME:N; the names are {', '.join(POINTS)}")
     return name, int(number)
 

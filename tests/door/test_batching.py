@@ -42,7 +42,7 @@ def echo(messages: Messages) -> str:
 
 @pytest.fixture(autouse=True)
 def _haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"QUIET": 0.03, "FIRST_LOOK": 0.02, "SETTLING": 0.1, "FIRST_WAIT": 0.001}.items():
+    for name, value in {"QUIET": 0.03, "FIRST_LOOK": 0.02, "SETTLING": 0.1}.items():
         monkeypatch.setattr(batching, name, value)
     monkeypatch.setattr("optimizer.door.connection.FIRST_WAIT", 0.001)
 

@@ -173,9 +173,8 @@ class LiveView(Watcher):
             yield "budget", state.spent_text()
         bars = [f"{bar(spent / limit)}  {_of(name, spent, limit)}" for name, (spent, limit) in used.items()]
         yield from _named("budget", bars)
-        yield "limits", self.limits() or "none met"
-        if out := self.batches():
-            yield "batch", out
+        out = self.batches()  # what waits for a batch meets no limit, and the panel has no room for both
+        yield ("batch", out) if out else ("limits", self.limits() or "none met")
         yield "time", f"{duration(state.elapsed())}, {state.left_text()}"
         leaders = state.leaders(self.RACING)
         yield from _named(

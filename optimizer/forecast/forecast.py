@@ -107,7 +107,8 @@ class Forecast:
     """What a run will take, the test included; None is not known.
 
     Of `calls` and `seconds`, `test_calls` and `test_seconds` are those of the test and the baselines; `judged` are
-    those of the calls that are a judge's, None where none is asked.
+    those of the calls that are a judge's, None where none is asked. `ways` says in words what it takes in batches and
+    call by call, "" where the models have none.
     """
 
     calls: Range
@@ -118,6 +119,7 @@ class Forecast:
     test_calls: int = 0
     test_seconds: Range | None = None
     judged: Range | None = None
+    ways: str = ""
 
     def text(self) -> str:
         """Return it in one line for a person, and a line for each assumption."""
@@ -128,7 +130,9 @@ class Forecast:
         if self.seconds is not None:
             tested = f", {self.test_seconds.text()} s of them for test and baselines" if self.test_seconds else ""
             figures.append(f"{self.seconds.text()} s{tested}")
-        return "\n".join([f"Forecast: {calls}; {', '.join(figures)}", *(f"  assumed: {one}" for one in self.assumed)])
+        ways = [f"  {self.ways}"] if self.ways else []
+        assumed = [f"  assumed: {one}" for one in self.assumed]
+        return "\n".join([f"Forecast: {calls}; {', '.join(figures)}", *ways, *assumed])
 
 
 def forecast(

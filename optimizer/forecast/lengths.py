@@ -13,10 +13,11 @@ from optimizer.config.presets import PRESETS
 from optimizer.config.schema import RunConfig, is_local
 from optimizer.door.recorder import Recorder
 from optimizer.evaluate.evaluator import call_program
-from optimizer.forecast.forecast import Forecast, Plan, Range, Sample, forecast
+from optimizer.forecast.forecast import Forecast, Plan, Range, Sample
 from optimizer.forecast.judged import ASSUMED as JUDGED
 from optimizer.forecast.judged import judge_sample, judging_share, with_judge
 from optimizer.forecast.requests import sample_of, sample_of_size
+from optimizer.forecast.ways import both_ways
 from optimizer.models.prices import Price, average
 from optimizer.prompt.builder import ProgramBuilder
 from optimizer.propose.writer import MOST_TOKENS, writing_model
@@ -48,12 +49,13 @@ async def forecast_by_length(
 ) -> Forecast:
     """Return what a run of this schedule will take in calls, tokens and dollars."""
     plan, candidates, assumed = await plan_of(config, programs, schedule, prices.get("prompt"))
-    samples = await _by_length(config, programs, candidates, schedule.examples, task_price(config, prices))
+    price = task_price(config, prices)
+    samples = await _by_length(config, programs, candidates, schedule.examples, price)
     judge = judge_sample(programs.task.metric, schedule.examples[:EXAMPLES], price_in_role(config, prices, "judge"))
     samples = [with_judge(sample, judge, plan.judging) for sample in samples]
     if config.models.also:
         assumed.append(f"each of the {1 + len(config.models.also)} task models is asked as often as the others")
-    return forecast(plan, samples, config.budget, 1, [*assumed, ASSUMED])
+    return both_ways(config, schedule, plan, samples, price, 1, [*assumed, ASSUMED])
 
 
 async def plan_of(

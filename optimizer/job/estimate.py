@@ -11,9 +11,10 @@ from pathlib import Path
 from optimizer.config.schema import BudgetConfig, Cache, RunConfig
 from optimizer.errors import BudgetSpent, ConfigError, StoppedByFailures
 from optimizer.evaluate.evaluator import phase_tag
-from optimizer.forecast.forecast import Forecast, Range, Sample, forecast
+from optimizer.forecast.forecast import Forecast, Range, Sample
 from optimizer.forecast.judged import with_judge
-from optimizer.forecast.lengths import EXAMPLES, plan_of, price_in_role
+from optimizer.forecast.lengths import EXAMPLES, plan_of, price_in_role, task_price
+from optimizer.forecast.ways import both_ways
 from optimizer.job.consistency import refuse_consistency
 from optimizer.job.batches import refuse_batches
 from optimizer.job.folder import make_run_dir
@@ -71,12 +72,18 @@ async def _estimate(config: RunConfig, say: Say) -> Forecast:
         assumed += _notes(config, plan.written, len(samples))
         if runs > 1:
             assumed.append(f"split.folds: this is one of {runs} such runs, with its share of the budget")
-        return forecast(plan, samples, config.budget, endpoint.concurrency, assumed)
+        price = task_price(config, session.prices)
+        return both_ways(config, schedule, plan, samples, price, endpoint.concurrency, assumed)
 
 
 def _probing(config: RunConfig) -> RunConfig:
-    """Return the config of the probes: only dollars are limited, and each answer is paid for, so that it is timed."""
-    return config.model_copy(update={"budget": BudgetConfig(usd=config.budget.usd), "cache": Cache()})
+    """Return the config of the probes: only dollars are limited, and each answer is paid for, so that it is timed.
+
+    None is asked in a batch, for the same reason.
+    """
+    models = config.models.model_copy(update={"batch": False})
+    limits = BudgetConfig(usd=config.budget.usd)
+    return config.model_copy(update={"budget": limits, "cache": Cache(), "models": models})
 
 
 async def _probe(session: Session, candidates: Sequence[Candidate], examples: Sequence[Example]) -> None:

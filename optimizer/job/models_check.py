@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import tempfile
 import time
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING, Literal
 from optimizer.config.schema import BudgetConfig, Failures, ModelConfig, Models, is_local
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door, repetition_of_call
-from optimizer.errors import CallError, MetierError
+from optimizer.door.failures import RETRYABLE, classify
+from optimizer.errors import CallError, MetierError, ModelError
 from optimizer.ledger.ledger import Ledger
+from optimizer.models.batches import batches_of
 from optimizer.models.capabilities import FEATURES, NAMES, Documented, Provider, provider_of
 from optimizer.models.fleet import Fleet, Say
 from optimizer.models.prices import MILLION, Price, metered, price_of
@@ -34,6 +37,8 @@ TOKENS, REASONED = 32, 4096
 # Words of an answer that no chance repeats.
 LONG_ENOUGH = 4
 LONGEST_MESSAGE = 160
+# In which a provider's list of batches is to answer.
+BATCH_SECONDS = 30.0
 SENTENCE = "Write one sentence about a journey by train, with a name and a number in it."
 SCHEMA = {
     "type": "object",
@@ -94,7 +99,7 @@ class Call:
 
 
 def check_model(config: ModelConfig, say: Say = lambda text: None) -> ModelChecked:
-    """Return what a model can do, asked with eight short calls through the door.
+    """Return what a model can do, asked with eight short calls through the door, and for its list of batches.
 
     What the provider refuses is told as "no" with its message, and what nobody can tell as "unknown": nothing that a
     provider does is an error here. Raises ModelError where the model cannot be reached for, as its file is not there.
@@ -148,6 +153,7 @@ class _Asker:
             "structured": _is_structured(structured),
             "seed": _no("the protocol has none") if self._provider.of("seed").can == "no" else _is_same(*twice),
             "caching": _is_cached(*cached),
+            "batch": _has_batches(self._endpoint),
             "rate_limits": ("yes", limits) if (limits := self._door.limits()) else ("unknown", "none was met"),
         }
         rest: tuple[Seen, str] = ("unknown", "not asked")
@@ -257,6 +263,30 @@ def _is_cached(first: Call, second: Call) -> tuple[Seen, str]:
     if used.cache_read_tokens:
         return "yes", f"{used.cache_read_tokens:,} tokens of a repeated prefix"
     return "no", "none of a repeated prefix was cached"
+
+
+def _has_batches(endpoint: Endpoint) -> tuple[Seen, str]:
+    """Tell if a list of batches is there: none is handed in, as its answers may take a day."""
+    try:
+        wire = endpoint.batch_wire(lambda headers: None)
+    except ModelError:
+        return "unknown", "not asked: batches of this provider are not known here"
+
+    async def ask() -> None:
+        try:
+            async with asyncio.timeout(BATCH_SECONDS):
+                await batches_of(wire, endpoint.model.partition("/")[0]).probe()
+        finally:
+            await wire.aclose()
+
+    try:
+        asyncio.run(ask())
+    except Exception as problem:  # noqa: BLE001 - the boundary to all providers: a check never crashes
+        error = classify(problem)
+        if error is None or error.kind in RETRYABLE - {"malformed"}:
+            return "unknown", _short(f"its list does not answer: {problem}")
+        return "no", _short(error.what)
+    return "yes", "the list of batches is there; none was handed in"
 
 
 def _parallel(plain: Call, calls: Sequence[Call], seconds: float) -> tuple[Seen, str]:

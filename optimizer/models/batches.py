@@ -146,7 +146,7 @@ class OpenAIBatches:
             page = _object(await self._wire.send("GET", f"batches?limit=100{after}"))
             batches = _list(page)
             for batch in batches:
-                if (batch.get("metadata") or {}).get(LABEL) == label:
+                if _part(batch, "metadata").get(LABEL) == label:
                     return Found(_id(batch))
             if not page.get("has_more") or not batches or _seconds(batches[-1].get("created_at")) < since - SKEW:
                 return Found(None)
@@ -155,12 +155,12 @@ class OpenAIBatches:
     async def state(self, batch: str) -> State:
         """Return how a batch stands."""
         data = _object(await self._wire.send("GET", f"batches/{batch}"))
-        counts = data.get("request_counts") or {}
+        counts = _part(data, "request_counts")
         answered = _count(counts, "completed") + _count(counts, "failed")
         status = data.get("status")
         if status == "failed":
             return _refusal(data)
-        return State("ended" if status in {"completed", "expired", "cancelled"} else "out", answered)
+        return State("ended" if status in ("completed", "expired", "cancelled") else "out", answered)
 
     async def results(self, batch: str) -> dict[str, Reply | Unanswered]:
         """Return what came of each request of a batch that has ended, by custom id."""
@@ -202,7 +202,7 @@ class AnthropicBatches:
             page = _object(await self._wire.send("GET", f"messages/batches?limit=100{after}"))
             batches = _list(page)
             for batch in batches:
-                counts = batch.get("request_counts") or {}
+                counts = _part(batch, "request_counts")
                 total = sum(_count(counts, name) for name in counts)
                 late = _seconds(batch.get("created_at")) >= since - SKEW
                 if not late or total != count or _id(batch) in known:
@@ -218,7 +218,7 @@ class AnthropicBatches:
     async def state(self, batch: str) -> State:
         """Return how a batch stands."""
         data = _object(await self._wire.send("GET", f"messages/batches/{batch}"))
-        counts = data.get("request_counts") or {}
+        counts = _part(data, "request_counts")
         answered = _count(counts, "succeeded") + _count(counts, "errored")
         return State("ended" if data.get("processing_status") == "ended" else "out", answered)
 
@@ -238,7 +238,8 @@ class AnthropicBatches:
 
 def _refusal(data: Mapping[str, Any]) -> State:
     """Return the state of a batch whose file OpenAI did not accept; its errors may name lines, counted from 1."""
-    errors = [one for one in (data.get("errors") or {}).get("data") or [] if isinstance(one, dict)]
+    listed = _part(data, "errors").get("data")
+    errors = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
     why = "; ".join(str(one.get("message") or one.get("code")) for one in errors[:3]) or "no reason was named"
     wrong = frozenset(one["line"] - 1 for one in errors if type(one.get("line")) is int and one["line"] > 0)
     full = any("limit" in str(one.get("code")) for one in errors) and not wrong
@@ -258,17 +259,16 @@ def _openai_result(line: Mapping[str, Any]) -> Reply | Unanswered:
 
 
 def _anthropic_result(line: Mapping[str, Any]) -> Reply | Unanswered:
-    result = line.get("result")
-    result = result if isinstance(result, dict) else {}
+    result = _part(line, "result")
     kind = result.get("type")
     if kind == "succeeded":
         return Reply(200, json.dumps(result.get("message")).encode())
-    if kind in {"canceled", "expired"}:
+    if kind in ("canceled", "expired"):
         return "expired" if kind == "expired" else "cancelled"
-    error = result.get("error")
-    inner = error.get("error") if isinstance(error, dict) and isinstance(error.get("error"), dict) else error
-    name = str(inner.get("type")) if isinstance(inner, dict) else ""
-    return Reply(_STATUS.get(name, 500), json.dumps({"type": "error", "error": inner}).encode())
+    error = _part(result, "error")
+    inner = _part(error, "error") or error
+    status = _STATUS.get(str(inner.get("type")), 500)
+    return Reply(status, json.dumps({"type": "error", "error": inner}).encode())
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -287,6 +287,12 @@ def _lines(body: bytes) -> Iterator[dict[str, Any]]:
     for line in body.splitlines():
         if line.strip():
             yield _object(line)
+
+
+def _part(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return an object within an object; {} where there is none."""
+    part = data.get(name)
+    return part if isinstance(part, dict) else {}
 
 
 def _list(page: Mapping[str, Any]) -> Sequence[dict[str, Any]]:

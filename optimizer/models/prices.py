@@ -143,12 +143,6 @@ def prices_of(config: RunConfig) -> dict[ModelKey, Price]:
     return prices
 
 
-def asked_prices(config: RunConfig, prices: Mapping[ModelKey, Price]) -> dict[ModelKey, Price]:
-    """Return what a token of each model costs in the way that a run asks it: in batches, or call by call."""
-    batched = config.models.batch
-    return {key: price.in_batch if batched and role_of(key) != "prompt" else price for key, price in prices.items()}
-
-
 def _where(key: ModelKey) -> str:
     """Return where a config names a model."""
     return key if key == role_of(key) else "also"

@@ -124,7 +124,11 @@ def test_a_full_panel_fits_a_small_terminal(tmp_path: Path) -> None:
             row = begin_call(ledger, key, CallTag("task", "search", 1), {}).result(5)
             fail_call(ledger, row, Failure("server", f"{key} \x1b[31m{'long ' * 40}", 3)).result(5)
         view.begin(RunConfig(task="x"), TASK, budget, ledger)
-        view.connected(SimpleNamespace(limits=lambda: "3.0 requests/s, paused for 4 s"))  # type: ignore[arg-type]
+        out = ["12 calls out since 3 min, 6 answered", ""]
+        door = SimpleNamespace(limits=lambda: "3.0 requests/s, paused for 4 s", batches=lambda: out[0])
+        view.connected(door)  # type: ignore[arg-type]
+        assert ("batch", out[0]) in view._rows()
+        out.reverse()
         for number in range(9):
             view.event(Event("block", number, SHOWN, [1.0] * (number + 1)))
         for number in range(6, 12):

@@ -13,6 +13,7 @@ from support.jobs import lighten, make_task, rule, settings, write_config
 
 from optimizer.cli.main import cli
 from optimizer.cli.status import _lines
+from optimizer.ledger.batches import BatchOut
 from optimizer.report.status import Status
 from optimizer.testing.fake_server import FakeServer
 from optimizer.testing.faults import Fault
@@ -92,6 +93,15 @@ def test_what_a_provider_says_does_not_act_on_the_terminal(tmp_path: Path, monke
         assert "\\u001b]0;owned\\u0007 \\u009b31m \\u202e no" in told
     for told in (run.output, status.output, (out / "run.log").read_text()):
         assert not set("\x1b\x07\x9b\u202e") & set(told)
+
+
+def test_a_batch_that_is_out_is_told() -> None:
+    state = Status("interrupted", "sorting", "", {"running": 1}, None, None, {}, 0, (0, 3), {}, 0, 1, 9.0, 9.0, None)
+    since = time.time() - 4000
+    told = _lines(replace(state, batches=[BatchOut(500, 230, since)]), Path("out"))
+    begun = time.strftime("%Y-%m-%d %H:%M", time.localtime(since))
+    assert f"  batch     out since {begun}, 230 of 500 calls answered (1 h 6 min)" in told
+    assert told[-2] == "What a batch is answered is fetched, and not paid again, when the run goes on."
 
 
 def test_the_best_trials_prompt_is_told() -> None:

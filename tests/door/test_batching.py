@@ -32,7 +32,8 @@ from optimizer.testing.faults import Fault
 from optimizer.types import Usage
 
 PRICE = Price(4e-6, 1e-5)
-PROVIDERS = ("openai", "anthropic")
+SLOW_OPENAI = (pytest.param("openai", marks=pytest.mark.slow), "anthropic")
+SLOW_ANTHROPIC = ("openai", pytest.param("anthropic", marks=pytest.mark.slow))
 MANY = 12
 
 
@@ -42,7 +43,7 @@ def echo(messages: Messages) -> str:
 
 @pytest.fixture(autouse=True)
 def _haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"QUIET": 0.03, "FIRST_LOOK": 0.02, "SETTLING": 0.1}.items():
+    for name, value in {"QUIET": 0.02, "FIRST_LOOK": 0.01, "SETTLING": 0.05}.items():
         monkeypatch.setattr(batching, name, value)
     monkeypatch.setattr("optimizer.door.connection.FIRST_WAIT", 0.001)
 
@@ -115,7 +116,7 @@ def until(true: Callable[[], object]) -> None:
         time.sleep(0.005)
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
 def test_what_is_asked_at_once_is_one_batch_at_half_the_price(
     server: FakeServer, tmp_path: Path, provider: str
 ) -> None:
@@ -159,7 +160,7 @@ def test_few_calls_wait_in_a_batch_where_the_budget_has_no_room_for_their_price(
     assert len(server.batches.made) == 1
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("provider", SLOW_OPENAI)
 def test_what_fails_in_a_batch_is_repeated_or_fails_by_its_kind(
     server: FakeServer, tmp_path: Path, provider: str
 ) -> None:
@@ -197,9 +198,16 @@ def test_what_expires_again_and_again_fails_in_the_end(server: FakeServer, tmp_p
     assert usd == 0
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
-@pytest.mark.parametrize("fault", [Fault("hang_up"), Fault("status", 500), Fault("status", 503)])
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("provider", SLOW_ANTHROPIC)
+@pytest.mark.parametrize(
+    ("when", "fault"),
+    [
+        ("before", Fault("hang_up")),
+        ("after", Fault("status", 503)),
+        pytest.param("before", Fault("status", 500), marks=pytest.mark.slow),
+        pytest.param("after", Fault("hang_up"), marks=pytest.mark.slow),
+    ],
+)
 def test_a_submission_that_may_have_come_through_is_looked_for(
     server: FakeServer, tmp_path: Path, provider: str, fault: Fault, when: Any
 ) -> None:
@@ -238,34 +246,35 @@ def test_a_refusal_that_nothing_can_mend_stops_the_run(server: FakeServer, tmp_p
     assert not server.batches.made
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("provider", SLOW_OPENAI)
 def test_when_time_is_up_a_batch_is_cancelled_and_what_is_answered_is_taken(
     server: FakeServer, tmp_path: Path, provider: str
 ) -> None:
     server.batches.delay, server.batches.share = 3600, 0.25
-    with running(tmp_path / "ledger.db", endpoint_of(server, provider), limits=BudgetConfig(seconds=2)) as run:
+    with running(tmp_path / "ledger.db", endpoint_of(server, provider), limits=BudgetConfig(seconds=0.8)) as run:
         begun = time.monotonic()
         outcomes = run.ask(texts())
         took, usage, states = time.monotonic() - begun, run.usage(), run.states()
-    assert took < 2.5
+    assert took < 1.5
     assert [isinstance(outcome, BudgetSpent) for outcome in outcomes] == [number >= 3 for number in range(MANY)]
     assert usage.usd == pytest.approx(3 * (4e-6 * 3 + 1e-5 * 4) / 2), "what was cancelled cost nothing"
     assert states == {"done": 3, "failed": MANY - 3}
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
-@pytest.mark.parametrize("ended", [False, True])
-@pytest.mark.parametrize("batch", [True, False])
+@pytest.mark.parametrize("provider", SLOW_OPENAI)
+@pytest.mark.parametrize(
+    ("ended", "batch"), [(False, True), (True, False), pytest.param(True, True, marks=pytest.mark.slow)]
+)
 def test_after_a_kill_the_batch_that_is_out_is_taken_over(
     server: FakeServer, tmp_path: Path, provider: str, ended: bool, batch: bool
 ) -> None:
-    server.batches.delay = 0.4
+    server.batches.delay = 0.2
     server.batches.fates.extend([None, "expired"])
     first = Run(tmp_path / "ledger.db", endpoint_of(server, provider))
     first.submit(texts())
     until(lambda: [one.state for one in _batches(first.ledger)] == ["out"])
     first.close()
-    time.sleep(0.5 * ended)
+    time.sleep(0.25 * ended)
     with running(tmp_path / "ledger.db", endpoint_of(server, provider, batch)) as run:
         assert run.ask(texts()) == answers(texts())
         usage, spent = run.usage(), run.budget._spent
@@ -278,14 +287,14 @@ def test_after_a_kill_the_batch_that_is_out_is_taken_over(
     assert (usage.calls, usage.cached_calls) == (MANY, 0)
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("provider", SLOW_OPENAI)
 @pytest.mark.parametrize("arrived", [False, True])
 def test_a_submission_that_a_kill_cut_off_is_found_or_made_once(
     server: FakeServer, tmp_path: Path, provider: str, arrived: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kill comes before the submission, or after it and before its answer."""
     reached = threading.Event()
-    server.batches.delay = 0.3
+    server.batches.delay = 0.15
 
     async def hang(self: Any, label: str, bodies: Any) -> str:
         if arrived:
@@ -319,7 +328,7 @@ def test_somebody_elses_batch_of_the_same_size_is_not_taken_for_ours(server: Fak
 
 
 def test_what_is_out_is_told(server: FakeServer, tmp_path: Path) -> None:
-    server.batches.delay = 0.3
+    server.batches.delay = 0.15
     with running(tmp_path / "ledger.db", endpoint_of(server)) as run:
         futures = run.submit(texts())
         until(lambda: "6 answered" in run.door.batches())

@@ -38,7 +38,7 @@ def test_what_a_model_can_is_asked_with_eight_calls() -> None:
         "seed": "yes",
         "reasoning effort": "unknown",
         "prompt caching": "yes",
-        "batches": "unknown",
+        "batches": "yes",
         "limits in headers": "unknown",
     }
     asked = server.requests[2:6]

@@ -72,3 +72,19 @@ def test_what_is_not_reported_is_booked_at_the_most_it_can_be() -> None:
 def test_a_cache_larger_than_the_input_does_not_make_a_call_cheaper_than_free() -> None:
     used = metered(Reported(input_tokens=10, output_tokens=0, cache_read_tokens=50), "openai/x", PRICE, MOST)
     assert used == Usage(1, 0, 10, 10, 0, pytest.approx(1.0))
+
+
+def test_in_a_batch_all_costs_half_or_what_the_table_names() -> None:
+    assert Price(2.0, 10.0, 0.5, 2.5, 100).in_batch == Price(1.0, 5.0, 0.25, 1.25, 100)
+    assert Price(2.0, 10.0).in_batch == Price(1.0, 5.0)
+    assert Price(2.0, 10.0, batch=Price(0.5, 9.0)).in_batch == Price(0.5, 9.0)
+    claude, mini = price_of("anthropic/claude-haiku-4-5"), price_of("openai/gpt-4.1-mini")
+    assert claude is not None
+    assert mini is not None
+    for price in (claude, mini):
+        assert (price.in_batch.input, price.in_batch.output) == (price.input / 2, price.output / 2)
+    # Anthropic's discounts add up; of this model OpenAI names none for cached tokens in a batch.
+    assert (claude.cached, mini.cached) == (pytest.approx(1e-7), pytest.approx(1e-7))
+    assert (claude.in_batch.cached, mini.in_batch.cached) == (pytest.approx(5e-8), None)
+    used = metered(Reported(input_tokens=100, output_tokens=5, cache_read_tokens=80), "openai/x", mini.in_batch, MOST)
+    assert used.usd == pytest.approx(100 * 0.2e-6 + 5 * 0.8e-6)

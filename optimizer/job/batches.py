@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from optimizer.config.presets import PRESETS
 from optimizer.config.schema import RunConfig, is_local
 from optimizer.door.budget import Budget
@@ -11,15 +13,21 @@ from optimizer.models.capabilities import provider_of
 from optimizer.models.dialects import KEYS
 from optimizer.models.providers import BATCH_REMEDY
 from optimizer.task.task import Task
-from optimizer.types import role_of
+from optimizer.types import ModelKey, role_of
 
 HOUR = 3600.0
 
 
-def refuse_batches(config: RunConfig, task: Task) -> None:
-    """Raise ConfigError where a config wants batches and a model, by its name, the strategy or the program has none."""
+def refuse_batches(config: RunConfig, task: Task, held: Collection[ModelKey] = ()) -> None:
+    """Raise ConfigError where a config wants batches and a model, by its name, the strategy or the program has none.
+
+    `held` are models that the caller holds in memory.
+    """
     if not config.models.batch:
         return
+    if held:
+        what = "models.batch: a model given as an object cannot be asked in batches"
+        raise ConfigError(what, "Leave models.batch out, or name the model.")
     for key, model in config.models.by_key.items():
         if role_of(key) != "prompt" and (why := _without_batches(model.model)):
             raise ConfigError(f"models.batch: {model.model:.200} cannot be asked in batches: {why}", BATCH_REMEDY)

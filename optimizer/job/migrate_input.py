@@ -113,7 +113,8 @@ def _base(wanted: Wanted, prompt: SavedPrompt, old_run: Path | None) -> RunConfi
         what = f"{prompt.doubts.source or 'the prompt'}: a saved prompt holds no examples, and this one lies in no run"
         raise ConfigError(what, "Name its task: --task FOLDER, or a run's config: --config run.yaml.")
     task = ModelConfig.model_validate({"model": named.model, **settings})
-    models = config.models.model_copy(update={"task": task, "also": ()})  # a run for each new model
+    # A run for each new model, and none in batches: how long a call takes is measured.
+    models = config.models.model_copy(update={"task": task, "also": (), "batch": False})
     changes: dict[str, object] = {"models": models, "run_dir": None}
     if wanted.task is not None:
         changes["task"] = wanted.task

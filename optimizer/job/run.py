@@ -87,7 +87,7 @@ def _job(config: RunConfig, watcher: Watcher, task: Task | None, endpoints: Mapp
     refuse_judge(config, task)
     refuse_several(config, task)
     refuse_consistency(config, task)
-    refuse_batches(config, task)
+    refuse_batches(config, task, endpoints)
     if task.folds:
         share_of_budget(config, len(task.folds) + 1)
     run_dir = make_run_dir(config, task)

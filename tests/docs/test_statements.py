@@ -358,9 +358,9 @@ def damage_is_refused(world: World) -> None:
     assert "meta changed by itself" in message
 
 
-@says(LEDGER, "- A ledger of another version of metier: one line says so. (Version 9 today.)")
+@says(LEDGER, "- A ledger of another version of metier: one line says so. (Version 10 today.)")
 def another_version_is_refused(world: World) -> None:
-    assert VERSION == 9
+    assert VERSION == 10
     shutil.copytree(world.run, world.tmp / "run")
     with closing(Ledger(world.tmp / "run" / "ledger.db")) as ledger:
         ledger.put_meta("version", 7)

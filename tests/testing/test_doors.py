@@ -50,7 +50,9 @@ def forgets(*_: object) -> None:
     """Stands in for `find_call`: what was answered is not known any more."""
 
 
-def books_nothing(ledger: Ledger, key: str, tag: CallTag, request: Mapping[str, Any], most: object) -> Future[int]:
+def books_nothing(
+    ledger: Ledger, key: str, tag: CallTag, request: Mapping[str, Any], most: object, waits: bool
+) -> Future[int]:
     """Stands in for `begin_call`: what a kill cuts off is booked at nothing."""
     return begin_call(ledger, key, tag, request)
 

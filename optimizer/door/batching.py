@@ -20,6 +20,7 @@ What becomes of a request of a batch:
 - expired, or cancelled by somebody: it cost nothing, and is repeated, up to `failures.retries` times.
 - refused with the whole batch: those that the provider names as wrong fail, the others are repeated. Where it is full,
   later, in batches of half the size.
+- out in a batch that the provider has no more: it may have been charged, and is repeated.
 - out when the budget's time is nearly up: the batch is cancelled, what is answered by then is taken, and the rest ends
   as calls do whose time is up. It cost nothing.
 """
@@ -82,6 +83,10 @@ class _Waiting:
     charge: Charge
     future: asyncio.Future[Response | CallError | Literal["alone"]]
     insists: bool = False
+
+
+class _Gone(CallError):
+    """The provider has a batch, or its results, no more: what it was answered is lost, and may be charged."""
 
 
 @dataclass
@@ -273,6 +278,13 @@ class BatchConnection:
                     one.future.set_result(outcome)
             await self._written(end_batch(self._ledger, batch, "ended", taken))
             self._say(f"a batch of {len(calls):,} calls has ended: {taken:,} answered")
+        except _Gone as gone:
+            await self._written(end_batch(self._ledger, batch, "ended", 0))
+            self._say(gone.what)
+            for one in calls:
+                if not one.future.done():
+                    one.charge.lose(gone, gone.kind)
+                    one.future.set_result(gone)
         finally:
             self.out.remove(out)
 
@@ -314,6 +326,10 @@ class BatchConnection:
             if state.status == "refused":
                 return None
             results = await self._patiently(lambda: self._api.results(name))
+        except _Gone as gone:
+            await self._written(end_batch(self._ledger, batch.id, "ended", 0))
+            self._say(gone.what)
+            return {call.row: gone for call in batch.calls}
         finally:
             self.out.remove(out)
         outcomes = {}
@@ -376,12 +392,13 @@ class BatchConnection:
 
     async def _find(self, label: str, count: int, since: float, settling: float) -> str | None:
         """Look for a batch that may have been handed in; None once the provider is taken not to have it."""
-        until = time.monotonic() + settling
+        until, look = time.monotonic() + settling, FIRST_LOOK
         while True:
             found = await self._patiently(lambda: self._api.find(label, count, since, provider_ids(self._ledger)))
             if found.id is not None or (not found.unsure and time.monotonic() >= until):
                 return found.id
-            await asyncio.sleep(FIRST_LOOK)
+            await asyncio.sleep(look)
+            look = min(LONGEST_LOOK, SLOWER * look) if found.unsure else FIRST_LOOK
 
     async def _awaited(self, batch: int, name: str, out: Out, left: TimeLeft) -> tuple[State, bool]:
         """Wait for a batch's end; returns how it stands then, and whether it was cancelled because time was up."""
@@ -413,7 +430,10 @@ class BatchConnection:
         return True
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask the provider about a batch until it answers; raises StoppedByFailures once it has failed for too long."""
+        """Ask the provider about a batch until it answers; raises _Gone for a batch that is there no more.
+
+        Raises StoppedByFailures once it has failed for too long.
+        """
         attempt = 0
         while True:
             sent = time.monotonic()
@@ -421,6 +441,8 @@ class BatchConnection:
                 async with asyncio.timeout(self._endpoint.timeout):
                     outcome = await ask()
             except Exception as problem:  # noqa: BLE001 - the boundary to the provider, which `_failed` sorts
+                if (known := classify(problem)) is not None and known.kind == "unknown_model":
+                    raise _Gone("malformed", f"the provider has a batch no more: {known.what}") from None
                 error = self._failed(problem, sent)
                 if error.kind not in RETRYABLE:
                     what = f"{self._endpoint.model}: its batch cannot be asked for: {error.what}"

@@ -172,7 +172,7 @@ class Door:
 
     def batches(self) -> str:
         """Return which batches are out, in words; "" for none. Safe from any thread."""
-        batched = {one for one in self._connections.values() if isinstance(one, BatchConnection)}
+        batched = {one for one in self._connections.values() if isinstance(one, BatchConnection)} | {*self._reopened}
         return "; ".join(out.text() for one in batched for out in [*one.out])
 
     async def _hang_up(self) -> None:

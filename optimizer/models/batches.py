@@ -189,6 +189,7 @@ class AnthropicBatches:
 
     def __init__(self, wire: HttpWire) -> None:
         self._wire = wire
+        self._others: set[tuple[str, str]] = set()  # labels, and batches whose results have another one
 
     async def submit(self, label: str, requests: Mapping[str, Mapping[str, Any]]) -> str:
         """Hand in requests by their custom ids; returns the provider's id of the batch."""
@@ -205,12 +206,14 @@ class AnthropicBatches:
                 counts = _part(batch, "request_counts")
                 total = sum(_count(counts, name) for name in counts)
                 late = _seconds(batch.get("created_at")) >= since - SKEW
-                if not late or total != count or _id(batch) in known:
+                if not late or total != count or _id(batch) in known or (label, _id(batch)) in self._others:
                     continue
                 if batch.get("processing_status") != "ended":
                     unsure = True
                 elif any(name.startswith(f"{label}-") for name in await self.results(_id(batch))):
                     return Found(_id(batch))
+                else:
+                    self._others.add((label, _id(batch)))
             if not page.get("has_more") or not batches or _seconds(batches[-1].get("created_at")) < since - SKEW:
                 return Found(None, unsure)
             after = f"&after_id={_id(batches[-1])}"

@@ -99,7 +99,9 @@ class FakeBatches:
                 if protocol is OpenAI
                 else (self._anthropic(method, parts, query, body, complete))
             )
-        except (LookupError, TypeError, ValueError, AttributeError) as problem:
+        except KeyError as problem:
+            return 404, protocol.error(404, f"there is no {problem}")
+        except (IndexError, TypeError, ValueError, AttributeError) as problem:
             return 400, protocol.error(400, f"{type(problem).__name__}: {problem}")
 
     def _openai(

@@ -53,5 +53,8 @@ def test_check_shows_what_is_documented_with_its_source() -> None:
     with FakeServer(lambda messages: "Ann left Rome at 7") as server:
         asked = ["models", "check", "anthropic/fake", "--api-base", server.url]
         shown = CliRunner().invoke(cli, asked, env={"ANTHROPIC_API_KEY": "none"})
-    assert "  batches             yes      yes          the list of batches is there; none was handed in; half the price" in shown.stdout
+    assert (
+        "  batches             yes      yes          the list of batches is there; none was handed in; half the price"
+        in shown.stdout
+    )
     assert "/types/message_create_params.py (log-probabilities, seed)" in shown.stdout

@@ -318,6 +318,26 @@ def test_a_submission_that_a_kill_cut_off_is_found_or_made_once(
     assert usage.usd == pytest.approx((4e-6 * 3 + 1e-5 * 4) * MANY / 2)
 
 
+@pytest.mark.parametrize("provider", SLOW_OPENAI)
+def test_a_batch_that_the_provider_has_no_more_is_lost_and_asked_again(
+    server: FakeServer, tmp_path: Path, provider: str
+) -> None:
+    server.batches.delay = 3600
+    first = Run(tmp_path / "ledger.db", endpoint_of(server, provider))
+    first.submit(texts())
+    until(lambda: [one.state for one in _batches(first.ledger)] == ["out"])
+    first.close()
+    server.batches.made.clear()
+    server.batches.delay = 0
+    with running(tmp_path / "ledger.db", endpoint_of(server, provider)) as run:
+        assert run.ask(texts()) == answers(texts())
+        usage, states, lost = run.usage(), run.states(), lost_calls(run.ledger)
+        assert run.budget._spent["usd"] == pytest.approx(usage.usd)
+    assert states == {"done": MANY, "lost": MANY}
+    assert lost == MANY
+    assert usage.usd > (4e-6 * 3 + 1e-5 * 4) * MANY, "what was lost may have been charged"
+
+
 def test_somebody_elses_batch_of_the_same_size_is_not_taken_for_ours(server: FakeServer, tmp_path: Path) -> None:
     with running(tmp_path / "other.db", endpoint_of(server, "anthropic")) as other:
         assert other.ask(texts(first=100)) == answers(texts(first=100))

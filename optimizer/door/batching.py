@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from optimizer.config.schema import BATCH_CALLS, Failures
 from optimizer.door.breaker import Breaker
 from optimizer.door.charges import Charge
-from optimizer.door.connection import Connection
+from optimizer.door.connection import Connection, Ended
 from optimizer.door.delivery import Delivery
 from optimizer.door.failures import FATAL, RETRYABLE, checked, classify, problem_with
 from optimizer.errors import BudgetSpent, CallError, ModelError, StoppedByFailures
@@ -153,9 +153,7 @@ class BatchConnection:
         await self._wire.aclose()
         await self._ordinary.aclose()
 
-    async def call(
-        self, request: Request, tokens: int, charge: Charge, again: Callable[[], Awaitable[bool]]
-    ) -> tuple[Response | CallError, int]:
+    async def call(self, request: Request, tokens: int, charge: Charge, again: Callable[[], Awaitable[bool]]) -> Ended:
         """Return the answer, or how the call failed for good, and the attempts made; see Connection.call.
 
         Raises BudgetSpent where it was out when its time was up, and StoppedByFailures.
@@ -167,15 +165,15 @@ class BatchConnection:
                 if charge.leave_batch():
                     await self._written(put_calls(self._ledger, None, [charge.row]))
                     await self._written(repeat_call(self._ledger, charge.row, charge.holds, charge.most))
-                    outcome, attempts = await self._ordinary.call(request, tokens, charge, again)
-                    return outcome, attempt + attempts
+                    ended = await self._ordinary.call(request, tokens, charge, again)
+                    return ended._replace(attempts=attempt + ended.attempts)
                 insists = True
                 continue
             attempt += 1
             if not isinstance(outcome, CallError):
-                return outcome, attempt
+                return Ended(outcome, attempt, None)
             if outcome.kind not in RETRYABLE or attempt > self._failures.retries or not await again():
-                return outcome, attempt
+                return Ended(outcome, attempt, None)
             if outcome.kind == "rate_limit":
                 await asyncio.sleep(self._ordinary.backoff(attempt))
 

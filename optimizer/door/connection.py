@@ -27,12 +27,13 @@ MOST_TIMEOUTS = 3  # of one call: an endless one must not cost a night
 class Ended(NamedTuple):
     """How a call ended: its answer or how it failed for good, the attempts made, and the seconds of the last one.
 
-    They count from when the limiter let it through, so that no wait of ours is in them.
+    They count from when the limiter let it through, so that no wait of ours is in them. None is an answer of a batch,
+    which tells no time.
     """
 
     outcome: Response | CallError
     attempts: int
-    seconds: float = 0.0
+    seconds: float | None = 0.0
 
 
 class Connection:

@@ -60,7 +60,7 @@ class Answer(NamedTuple):
     """A response, its row in the ledger, its tokens when it was paid for, and their price in dollars.
 
     `seconds` are those from sending the request that was answered to its answer; None where the cache between runs
-    answered, which is no time of the model's.
+    answered, or a batch, which is no time of the model's.
     """
 
     row: int
@@ -299,8 +299,9 @@ class Door:
             paid = charge.settle(usage, time.monotonic() - begun)
             answer = response_json(outcome)
             self._written.add(key)  # before the wait: the answer is committed even if the caller leaves
-            seconds = round(took, DIGITS)  # as a resumed run reads it
-            written = finish_call(self.ledger, row, {**answer, SECONDS: seconds}, paid, attempts, usage)
+            seconds = None if took is None else round(took, DIGITS)  # as a resumed run reads it
+            kept = answer if seconds is None else {**answer, SECONDS: seconds}
+            written = finish_call(self.ledger, row, kept, paid, attempts, usage)
             await self._written_down(written)
             if self._shared is not None:
                 self._shared.put(key, answer, usage)

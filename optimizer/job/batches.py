@@ -32,6 +32,8 @@ def refuse_batches(config: RunConfig, task: Task, held: Collection[ModelKey] = (
         if role_of(key) != "prompt" and (why := _without_batches(model.model)):
             raise ConfigError(f"models.batch: {model.model:.200} cannot be asked in batches: {why}", BATCH_REMEDY)
     remedy = "Leave models.batch out."
+    if config.search.by_latency:
+        raise ConfigError("models.batch: how long an answer takes has a say, and a batch does not tell that", remedy)
     if config.search.strategy not in PRESETS:
         what = f"models.batch: the strategy {config.search.strategy} asks call after call, so that nothing is batched"
         raise ConfigError(what, remedy)

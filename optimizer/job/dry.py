@@ -16,8 +16,8 @@ from optimizer.config.schema import RunConfig
 from optimizer.door.recorder import Recorder
 from optimizer.export.template import openai_body
 from optimizer.forecast.lengths import plan_of
-from optimizer.job.consistency import refuse_consistency
 from optimizer.job.batches import refuse_batches
+from optimizer.job.consistency import refuse_consistency
 from optimizer.job.folder import mlflow_uri, run_path
 from optimizer.job.judge import refuse_judge
 from optimizer.job.session import asked_model, with_writer

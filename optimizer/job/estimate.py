@@ -15,8 +15,8 @@ from optimizer.forecast.forecast import Forecast, Range, Sample
 from optimizer.forecast.judged import with_judge
 from optimizer.forecast.lengths import EXAMPLES, plan_of, price_in_role, task_price
 from optimizer.forecast.ways import both_ways
-from optimizer.job.consistency import refuse_consistency
 from optimizer.job.batches import refuse_batches
+from optimizer.job.consistency import refuse_consistency
 from optimizer.job.folder import make_run_dir
 from optimizer.job.folds import share_of_budget
 from optimizer.job.judge import refuse_judge

@@ -14,8 +14,8 @@ from optimizer.config.load import load_config
 from optimizer.config.schema import RunConfig
 from optimizer.door.budget import refuse_past
 from optimizer.errors import Interrupted, LedgerError, MetierError
-from optimizer.job.consistency import refuse_consistency
 from optimizer.job.batches import refuse_batches
+from optimizer.job.consistency import refuse_consistency
 from optimizer.job.finish import finished_report
 from optimizer.job.folder import Job, make_run_dir, mlflow_uri
 from optimizer.job.folds import run_folds, share_of_budget

@@ -14,8 +14,8 @@ from optimizer.evaluate.evaluator import Evaluator, refuse_broken
 from optimizer.evaluate.latency import latency_of_results
 from optimizer.evaluate.precheck import Precheck, precheck
 from optimizer.forecast.lengths import forecast_by_length
-from optimizer.job.consistency import write_paraphrases
 from optimizer.job.batches import batch_time_note
+from optimizer.job.consistency import write_paraphrases
 from optimizer.job.finish import finish, limit_key, read_report
 from optimizer.job.folder import Job, models_json
 from optimizer.job.folds import Pooled

@@ -111,11 +111,12 @@ def paid_in_test(ledger: Reader, number: int) -> list[Paid]:
 def seconds_by_trial(ledger: Reader, trial: int | None = None) -> dict[int, list[float]]:
     """Return how long the answers took that each trial of the search paid for, by its number; of one trial, if given.
 
-    They are the seconds of the task model's calls, each without waits of ours.
+    They are the seconds of the task model's calls, each without waits of ours; what a batch answered tells none.
     """
     sql = (
         f"SELECT trial, {OWN_SECONDS} AS seconds FROM calls WHERE trial IS NOT NULL AND phase = 'search'"  # noqa: S608
-        " AND role = 'task' AND state = 'done' AND attempts > 0 AND (?1 IS NULL OR trial = ?1) ORDER BY id"
+        " AND role = 'task' AND state = 'done' AND attempts > 0 AND batch IS NULL AND (?1 IS NULL OR trial = ?1)"
+        " ORDER BY id"
     )
     found: dict[int, list[float]] = {}
     for row in ledger.read(sql, (trial,)):

@@ -11,8 +11,8 @@ from optimizer.config.load import with_value
 from optimizer.config.schema import RunConfig
 from optimizer.config.strict import validate
 from optimizer.errors import ConfigError, MetierError
-from optimizer.job.consistency import refuse_consistency
 from optimizer.job.batches import refuse_batches
+from optimizer.job.consistency import refuse_consistency
 from optimizer.job.folder import mlflow_uri
 from optimizer.job.judge import refuse_judge
 from optimizer.job.resume import hide_keys

@@ -23,7 +23,7 @@ from optimizer.errors import BudgetSpent, CallError, StoppedByFailures
 from optimizer.ledger.batches import batches_out, open_batches
 from optimizer.ledger.calls import CallTag, begin_attempt
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.spend import lost_calls, usage_by_role
+from optimizer.ledger.spend import lost_calls, seconds_by_trial, usage_by_role
 from optimizer.models.prices import Price
 from optimizer.models.providers import Endpoint, remote
 from optimizer.system.dspy_private import request_to_dict
@@ -125,6 +125,7 @@ def test_what_is_asked_at_once_is_one_batch_at_half_the_price(
         assert run.ask(asked) == answers(asked)
         assert run.ask(asked) == answers(asked)  # from the ledger
         usage, states = run.usage(), run.states()
+        timed = len(seconds_by_trial(run.ledger))
         assert batches_out(run.ledger) == []
         assert open_batches(run.ledger) == []
         assert run.door.batches() == ""
@@ -137,6 +138,7 @@ def test_what_is_asked_at_once_is_one_batch_at_half_the_price(
     assert usage.usd == pytest.approx(price.input * sent + price.output * 4 * MANY)
     assert usage.usd == pytest.approx((4e-6 * 3 + 1e-5 * 4) * MANY / 2)
     assert states == {"done": MANY}
+    assert timed == 0, "a batch tells no time of an answer"
 
 
 def test_few_calls_are_asked_alone_at_their_own_price(server: FakeServer, tmp_path: Path) -> None:

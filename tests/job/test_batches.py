@@ -108,6 +108,18 @@ def test_an_optimizer_that_asks_call_after_call_is_refused(tmp_path: Path, serve
         refuse_batches(settings, load_task_of(settings))
 
 
+def test_a_batch_does_not_tell_how_long_an_answer_takes(tmp_path: Path, server: FakeServer) -> None:
+    settings = load_config(config(tmp_path, server, search={"objective": ["score", "latency"]}))
+    with pytest.raises(ConfigError, match="how long an answer takes has a say"):
+        refuse_batches(settings, load_task_of(settings))
+
+
+def test_a_model_that_is_held_in_memory_is_refused(tmp_path: Path, server: FakeServer) -> None:
+    settings = load_config(config(tmp_path, server))
+    with pytest.raises(ConfigError, match="a model given as an object cannot be asked in batches"):
+        refuse_batches(settings, load_task_of(settings), {"task"})
+
+
 def test_time_is_spoken_of_where_a_batch_may_take_longer(tmp_path: Path, server: FakeServer) -> None:
     settings = load_config(config(tmp_path, server))
     day = 24 * 3600.0

@@ -17,6 +17,8 @@ Readout = Literal["generate", "choose", "calibrated"]
 Role = Literal["task", "prompt", "judge"]
 # Names a model of a run: its role, or `task:NAME` for each further task model beside the first (see `task_key`).
 ModelKey = str
+# Settings of a task model that may be lists: then each value is tried.
+SEARCHED = ("temperature", "max_tokens", "reasoning_effort")
 Phase = Literal["search", "test"]
 FailureKind = Literal[
     "rate_limit",
@@ -51,6 +53,21 @@ def digest(value: object, length: int = 16) -> str:
 def task_key(model: str) -> ModelKey:
     """Return the key of a task model, given its name as a candidate has it: "" is the first one."""
     return f"task:{model}" if model else "task"
+
+
+def names_of(models: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what task models are called, given their sections of the config.
+
+    It is the model's name, and where several have that name, behind it those of the SEARCHED settings in which they
+    differ: "openai/gpt-5-mini (reasoning_effort low)".
+    """
+    names = []
+    for one in models:
+        alike = [other for other in models if other["model"] == one["model"]]
+        differing = [name for name in SEARCHED if any(other.get(name) != one.get(name) for other in alike)]
+        settings = ", ".join(f"{name} {'null' if one.get(name) is None else one[name]}" for name in differing)
+        names.append(f"{one['model']} ({settings})" if settings else str(one["model"]))
+    return names
 
 
 def role_of(key: ModelKey) -> Role:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from optimizer.config.strict import Strict
-from optimizer.types import ModelKey, task_key
+from optimizer.types import SEARCHED, ModelKey, names_of, task_key
 
 Positive = Annotated[int, Field(gt=0)]
 # Calls in flight where nobody says how many: to a local model, and to any other.
@@ -41,15 +43,18 @@ class ModelConfig(Strict):
     model: str = Field(description="local/NAME, path/to/model.gguf, hf:owner/repo/file.gguf, or provider/model")
     api_base: str | None = Field(None, description="the endpoint's URL, for openai/…, anthropic/… and ollama_chat/…")
     api_key_env: str | None = Field(None, description="the environment variable that holds the key")
-    temperature: float = Field(0.0, ge=0, le=2)
+    temperature: float = Field(0.0, ge=0, le=2, description="of a task model also a list, which is searched")
     max_tokens: Positive | None = Field(
         None,
         description=f"of an answer; null: {ANSWER_TOKENS:,}; where only labels, numbers, yes or no are asked four "
-        f"times what the seed needs, 512 to {SHORT_TOKENS:,}; 400 for an instruction that the prompt model writes",
+        f"times what the seed needs, 512 to {SHORT_TOKENS:,}; 400 for an instruction that the prompt model writes; "
+        "of a task model also a list, which is searched",
     )
     stop: tuple[str, ...] = Field((), description="texts that end an answer, for short ones: ['\\n']")
     reasoning_effort: Effort | None = Field(
-        None, description="how long it thinks before it answers, if it can; null: as the provider has it"
+        None,
+        description="how long it thinks before it answers, if it can; null: as the provider has it; of a task model "
+        "also a list, which is searched",
     )
     price: ModelPrice | None = Field(None, description="default: litellm's table; dollars per million tokens")
 
@@ -91,14 +96,17 @@ class Models(Strict):
     @model_validator(mode="before")
     @classmethod
     def _several(cls, data: object) -> object:
-        if not (isinstance(data, dict) and isinstance(data.get("task"), (list, tuple))):
+        if not isinstance(data, dict) or data.get("task") is None:
             return data
-        if not data["task"]:
+        listed = isinstance(data["task"], (list, tuple))
+        if listed and not data["task"]:
             raise ValueError("models.task names no model")
-        if data.get("also"):
+        if listed and data.get("also"):
             raise ValueError("models.task is a list, so models.also has to be left out")
-        first, *others = data["task"]
-        return {**data, "task": first, "also": others}
+        also = data.get("also") or ()
+        named = list(data["task"]) if listed else [data["task"], *(also if isinstance(also, (list, tuple)) else ())]
+        first, *others = (one for each in named for one in _each_setting(each))
+        return {**data, "task": first, "also": others} if others else {**data, "task": first}
 
     @field_validator("task", "prompt", "judge", mode="before")
     @classmethod
@@ -114,13 +122,18 @@ class Models(Strict):
     def _each_once(self) -> Models:
         names = self.task_names
         if twice := next((name for name in names if names.count(name) > 1), None):
-            raise ValueError(f"models.task names {twice!r:.80} twice; name each model once")
+            raise ValueError(f"models.task names {twice!r:.80} twice; name each model once, or with other settings")
         return self
 
     @property
     def task_names(self) -> tuple[str, ...]:
-        """The names of all task models, as the config has them."""
-        return tuple(one.model for one in (self.task, *self.also))
+        """The names of all task models, as the config has them; see `names_of`."""
+        return tuple(names_of([one.model_dump() for one in (self.task, *self.also)]))
+
+    @property
+    def families(self) -> dict[str, str]:
+        """The model of each of `task_models`: those with one model and other settings are of a family."""
+        return dict(zip(self.task_models, (one.model for one in (self.task, *self.also)), strict=True))
 
     @property
     def task_models(self) -> tuple[str, ...]:
@@ -131,10 +144,23 @@ class Models(Strict):
     def by_key(self) -> dict[ModelKey, ModelConfig]:
         """The models that are named, by their keys, each with the endpoint that it is reached at."""
         named: dict[ModelKey, ModelConfig | None] = {"task": self.task, "prompt": self.prompt, "judge": self.judge}
-        named |= {task_key(one.model): one for one in self.also}
+        named |= {task_key(name): one for name, one in zip(self.task_models[1:], self.also, strict=True)}
         return {key: self._reached(model) for key, model in named.items() if model is not None}
 
     def _reached(self, model: ModelConfig) -> ModelConfig:
         return (
             model if model.api_base or is_local(model.model) else model.model_copy(update={"api_base": self.api_base})
         )
+
+
+def _each_setting(model: object) -> Iterable[object]:
+    """Return a model's section once for each combination of the settings that are lists, the first values first."""
+    if not isinstance(model, dict):
+        return [model]
+    lists = {name: model[name] for name in SEARCHED if isinstance(model.get(name), (list, tuple))}
+    for name, values in lists.items():
+        if not values:
+            raise ValueError(f"models.task: {name} is a list without a value")
+        if len({repr(value) for value in values}) < len(values):
+            raise ValueError(f"models.task: {name} names a value twice")
+    return [{**model, **dict(zip(lists, values, strict=True))} for values in itertools.product(*lists.values())]

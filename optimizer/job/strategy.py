@@ -71,7 +71,8 @@ async def make_strategy(
     programs = await with_missing_demos(session.evaluator, session.programs, first_config, first)
     evaluator = session.evaluator.with_programs(programs)
     space = await make_space(programs, config, number, session.writer, readouts.searched, seed)
-    space = replace(space, models=session.config.models.task_models, unread=readouts.unread)
+    models = session.config.models
+    space = replace(space, models=models.task_models, unread=readouts.unread, families=models.families)
     weight = cost_weight(first_config.budget)
     believed = first_ensemble(space, schedule.together)
     sampler = Sampler(

@@ -9,7 +9,7 @@ from optimizer.report.blocks import Section, Table, Text
 from optimizer.report.clean import cell
 from optimizer.report.gather import Facts
 from optimizer.report.words import interval, number
-from optimizer.types import Usage
+from optimizer.types import Usage, names_of
 
 HEAD = (
     "model",
@@ -42,8 +42,8 @@ def models_section(facts: Facts) -> list[Section]:
 def _names(facts: Facts) -> dict[str, str]:
     """Return the task models' names by those that candidates have: "" is the first one."""
     models = facts.identity.get("config", {}).get("models", {})
-    first = str(models.get("task", {}).get("model", ""))
-    return {"": first, **{one["model"]: one["model"] for one in models.get("also", ())}}
+    first, *others = names_of([models.get("task") or {"model": ""}, *models.get("also", ())])
+    return {"": first, **dict(zip(others, others, strict=True))}
 
 
 def _best(trials: Sequence[Trial]) -> tuple[float, Trial | None]:

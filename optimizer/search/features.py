@@ -29,10 +29,10 @@ class Features:
     """The dimensions of a space: `tables[d][i, j]` is the squared distance of levels i and j of dimension d.
 
     There are eight dimensions a predictor, in the order of KINDS. Two names (formats, policies, orders, readouts,
-    models) are 1 apart; counts differ on a logarithmic scale; instructions and demo sets half by their embeddings and
-    half by being two, so that embeddings which say nothing of the score cannot hide what was seen. A dimension that
-    means nothing for a candidate lies in the middle of its levels (as in Hutter & Osborne 2013, arXiv:1310.5738). All
-    tables are distances of points, so exp(−r · table) is a kernel for any r ≥ 0.
+    models) are 1 apart, two settings of one model half as far; counts differ on a logarithmic scale; instructions and
+    demo sets half by their embeddings and half by being two, so that embeddings which say nothing of the score cannot
+    hide what was seen. A dimension that means nothing for a candidate lies in the middle of its levels (as in Hutter &
+    Osborne 2013, arXiv:1310.5738). All tables are distances of points, so exp(−r · table) is a kernel for any r ≥ 0.
     """
 
     def __init__(self, space: Space, embed: Embed | None = None) -> None:
@@ -91,7 +91,7 @@ def _dimensions(space: Space, pool: Pool, embed: Embed | None) -> list[tuple[str
         ("order", [None, *demos.orders], _with_absent(_corners(len(demos.orders)))),
         ("set", [None, *range(len(sets))], _with_absent(_points(sets, embed))),
         ("readout", [None, *readouts], _with_absent(_corners(len(readouts)))),
-        ("model", list(space.models) if len(space.models) > 1 else [None], _corners(len(space.models))),
+        ("model", list(space.models) if len(space.models) > 1 else [None], _models(space)),
     ]
 
 
@@ -108,6 +108,14 @@ def _beliefs(space: Space, pool: Pool) -> Floats:
 def _corners(levels: int) -> Floats:
     """Return points that are all 1 apart."""
     return np.asarray(np.eye(levels) / np.sqrt(2))
+
+
+def _models(space: Space) -> Floats:
+    """Return a point for each model: half its family's corner, half a corner of its own."""
+    families = [space.families.get(name, name) for name in space.models]
+    distinct = list(dict.fromkeys(families))
+    theirs = _corners(len(distinct))[[distinct.index(name) for name in families]]
+    return np.asarray(np.hstack([theirs, _corners(len(families))]) / np.sqrt(2))
 
 
 def _with_absent(points: Floats) -> Floats:

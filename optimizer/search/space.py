@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
@@ -52,7 +52,8 @@ class Space:
     Instructions and sets are asked for by their index in the pool, as integers: Optuna refuses categories
     that change within a study, and pools grow. `prior` is what is believed of a candidate before it is tried.
     `models` are the names of the task models, the first of which is ""; those that are `unread` tell no
-    log-probabilities, so their answers are read by their words.
+    log-probabilities, so their answers are read by their words. Those that are one model with other settings have one
+    name in `families`.
     """
 
     pools: Mapping[str, Pool]
@@ -61,6 +62,7 @@ class Space:
     prior: Prior | None = None
     models: tuple[str, ...] = ("",)
     unread: frozenset[str] = frozenset()
+    families: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def reads_labels(self) -> bool:

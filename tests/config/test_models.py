@@ -68,3 +68,43 @@ def test_a_price_is_given_by_the_million_tokens_and_not_negative() -> None:
     assert (model.price.input, model.price.cached, model.price.output) == (0.4, None, 1.6)
     with pytest.raises(ValidationError):
         ModelPrice(input=-1, output=0)
+
+
+def test_a_list_as_a_setting_is_a_task_model_for_each_of_its_values() -> None:
+    given = {"model": "openai/a", "temperature": [0, 0.7], "reasoning_effort": [False, "low"], "max_tokens": 90}
+    models = Models.model_validate({"task": [given, "openai/b"]})
+    assert models.task == ModelConfig(model="openai/a", temperature=0.0, reasoning_effort="off", max_tokens=90)
+    assert models.task_names == (
+        "openai/a (temperature 0.0, reasoning_effort off)",
+        "openai/a (temperature 0.0, reasoning_effort low)",
+        "openai/a (temperature 0.7, reasoning_effort off)",
+        "openai/a (temperature 0.7, reasoning_effort low)",
+        "openai/b",
+    )
+    assert models.task_models == ("", *models.task_names[1:])
+    assert list(models.by_key) == ["task", *(f"task:{name}" for name in models.task_names[1:])]
+    named = models.by_key[f"task:{models.task_names[3]}"]
+    assert (named.model, named.temperature, named.reasoning_effort, named.max_tokens) == ("openai/a", 0.7, "low", 90)
+    assert list(models.families.values()) == ["openai/a"] * 4 + ["openai/b"]
+    assert Models.model_validate(models.model_dump()) == models
+    assert models == Models.model_validate({"task": given, "also": ["openai/b"]})
+
+
+def test_a_setting_with_one_value_is_that_value() -> None:
+    assert Models.model_validate({"task": {"model": "openai/a", "temperature": [0.5]}}) == Models(
+        task=ModelConfig(model="openai/a", temperature=0.5)
+    )
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"task": {"model": "openai/a", "temperature": []}}, "models.task: temperature is a list without a value"),
+        ({"task": {"model": "openai/a", "max_tokens": [9, 9]}}, "models.task: max_tokens names a value twice"),
+        ({"task": {"model": "openai/a", "temperature": [0, 3]}}, "temperature': .* less than or equal to 2"),
+        ({"task": "openai/a", "prompt": {"model": "openai/b", "temperature": [0, 1]}}, "'models.prompt.temperature'"),
+    ],
+)
+def test_what_a_list_of_settings_may_not_be_is_told(section: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        validate(RunConfig, {"task": "t", "models": section}, "run.yaml", ConfigError)

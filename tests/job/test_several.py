@@ -19,6 +19,7 @@ from optimizer.config.load import load_config
 from optimizer.errors import ConfigError
 from optimizer.job.dry import dry
 from optimizer.job.estimate import estimate
+from optimizer.job.export import ship
 from optimizer.job.run import run_config
 from optimizer.job.several import refuse_several
 from optimizer.ledger.reader import Reader
@@ -183,3 +184,34 @@ def test_the_front_of_three_holds_the_fast_model_and_the_fastest_within_a_margin
     page = (report.run_dir / "report.md").read_text()
     assert "median ms" in page
     assert "Median time of an answer, with its 95 % interval: the seed " in page
+
+
+def test_settings_of_a_model_are_searched_and_the_saved_prompt_has_the_winners(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that is right only at temperature 0.7: one call at a time, so that the last request is the one asked."""
+    lighten(monkeypatch.setattr)
+    with FakeServer(weak) as server:
+        server.answer = lambda messages: (rule if server.requests[-1]["temperature"] == 0.7 else weak)(messages)
+        data = settings(make_task(tmp_path / "task"), run_dir=str(tmp_path / "out"))
+        model = {"model": STRONG, "api_base": server.api_base, "temperature": [0, 0.7], "max_tokens": [40, 50]}
+        models = {"task": model, "concurrency": 1, "timeout": 20}
+        search = {**data["search"], "demos": {"counts": [0, 4], "policies": ["static"]}}  # which an export holds
+        path = write_config(tmp_path / "run.yaml", {**data, "models": models, "search": search})
+        report = run_config(path)
+        limits = [body.get("max_tokens") or body["max_completion_tokens"] for body in server.requests]
+        asked = {(body["temperature"], limit) for body, limit in zip(server.requests, limits, strict=True)}
+        assert asked >= {(0.0, 40), (0.0, 50), (0.7, 40), (0.7, 50)}
+        assert report.verdict == "improved"
+        limit = 40 if report.winner.candidate.model.endswith("40)") else 50
+        assert report.winner.candidate.model == f"openai/strong (temperature 0.7, max_tokens {limit})"
+        saved = load_prompt(report.run_dir / "best.json", trust=True)
+        assert (saved.named.model, saved.named.temperature, saved.named.max_tokens) == (STRONG, 0.7, limit)
+        word = next(iter(TRUTH))
+        assert saved(text=f"the south store has {word}")["kind"] == TRUTH[word]
+    page = (report.run_dir / "report.md").read_text()
+    assert "By model" in page
+    assert "temperature 0.7, max" in page
+    body = ship(report.run_dir / "best.json", "openai", None).text
+    assert json.loads(body)["temperature"] == 0.7
+    assert limit in json.loads(body).values()

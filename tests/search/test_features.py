@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -117,3 +118,12 @@ def test_readouts_are_one_apart_and_no_level_where_there_is_no_choice() -> None:
     assert found[1, 2] == 1
     assert (found[0, 1:] < 0.5).all()
     assert table(Features(space(readouts=("calibrated",))), "readout").shape == (1, 1)
+
+
+def test_two_settings_of_a_model_are_half_as_far_apart_as_two_models() -> None:
+    names = ("", "openai/a (temperature 0.7)", "openai/b")
+    families = dict(zip(names, ("openai/a", "openai/a", "openai/b"), strict=True))
+    over = replace(space(), models=names, families=families)
+    assert Features(over).tables[7].tolist() == [[0.0, 0.5, 1.0], [0.5, 0.0, 1.0], [1.0, 1.0, 0.0]]
+    apart = Features(replace(over, families={})).tables[7]
+    assert apart.tolist() == (1 - np.eye(3)).tolist()

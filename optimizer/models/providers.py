@@ -108,7 +108,11 @@ class Endpoint:
         import dspy
 
         bypass_proxies()
-        settings: dict[str, Any] = {"api_base": self.api_base, "api_key": self.api_key, "timeout": self.timeout}
+        settings: dict[str, Any] = {
+            "api_base": _with_version(self.model, self.api_base),
+            "api_key": self.api_key,
+            "timeout": self.timeout,
+        }
         settings = {name: value for name, value in settings.items() if value is not None}
         reasons, limit = self.reasons, None if asked is None else asked.max_tokens
         if not reasons:
@@ -137,6 +141,13 @@ class Endpoint:
         except ValueError:  # no such provider
             return False
         return False
+
+
+def _with_version(model: str, api_base: str | None) -> str | None:
+    """Return the address of an Ollama with /v1 where it has no path: DSPy speaks OpenAI's protocol with it there."""
+    parts = None if api_base is None else split_url(api_base)
+    bare = parts is not None and parts.path in ("", "/") and model.startswith(("ollama/", "ollama_chat/"))
+    return f"{str(api_base).rstrip('/')}/v1" if bare else api_base
 
 
 def remote(config: ModelConfig, timeout: float, concurrency: int) -> Endpoint:

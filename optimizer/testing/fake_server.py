@@ -19,7 +19,7 @@ from aiohttp import web
 from optimizer.testing.fake_batches import FakeBatches
 from optimizer.testing.faults import Chance, Fault, Plan, Quota
 from optimizer.testing.label_model import LabelModel, tokenize
-from optimizer.testing.protocols import PATHS, Messages, Protocol, Reply, Token, events, text_of
+from optimizer.testing.protocols import PATHS, Messages, Protocol, Reply, Token, events, protocol_at, text_of
 from optimizer.types import canonical_json
 
 Answer = Callable[[Messages], str]
@@ -30,7 +30,7 @@ __all__ = ["Answer", "FakeServer", "Messages", "text_of"]
 
 
 class FakeServer:
-    """Serves the OpenAI and the Anthropic protocol from a thread; use it in a `with` block.
+    """Serves the protocols of OpenAI, Azure, Anthropic and Google's Gemini from a thread; use it in a `with` block.
 
     `answer` takes the messages of a request and returns the assistant's text, after `delay` seconds. `fail`, `hang_up`,
     `inject`, `break_down`, `limit` and `gamble` make later requests fail, which are counted like any other.
@@ -159,7 +159,7 @@ class FakeServer:
             return _tokenized(await request.read())
         if self.batches.knows(request.path):
             return await self._about_batches(request)
-        protocol = PATHS.get(request.path)
+        protocol = protocol_at(request.path)
         if protocol is None or request.method != "POST":
             return _json(PATHS["/v1/chat/completions"].error(404, f"no such path: {request.path}"), 404)
         raw = await request.read()
@@ -267,6 +267,7 @@ class FakeServer:
     ) -> tuple[str, int, bool, tuple[Token, ...] | None]:
         """Return the answer's text, its length in tokens, whether it was cut, and the tokens if they were asked for."""
         limit = body.get("max_tokens") or body.get("max_completion_tokens")
+        limit = limit or (body.get("generationConfig") or {}).get("maxOutputTokens")
         if isinstance(self.answer, LabelModel):
             asked = protocol.sampling(body)
             answer = self.answer.generate(messages, limit, asked.bias, asked.top or 0)

@@ -1,8 +1,9 @@
-"""The two chat protocols that the fake server speaks: what is asked, and how a text is answered."""
+"""The chat protocols that the fake server speaks: what is asked, and how a text is answered."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,15 @@ _KINDS = {
     403: "permission_error",
     404: "not_found_error",
     429: "rate_limit_error",
+}
+_GOOGLES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    429: "RESOURCE_EXHAUSTED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
 }
 # The piece that ends an answer; it has no bytes.
 END = "<|end|>"
@@ -176,8 +186,74 @@ class Anthropic:
         return Sampling()
 
 
-Protocol = type[OpenAI] | type[Anthropic]
+class Gemini:
+    """POST /models/NAME:generateContent, as https://ai.google.dev/api/generate-content describes it.
+
+    Input tokens hold the cached ones.
+    """
+
+    @staticmethod
+    def messages(body: Mapping[str, Any]) -> Messages:
+        """Return the messages of a request, its system instruction first."""
+        asked = [{"role": "system", **body["systemInstruction"]}] if body.get("systemInstruction") else []
+        roles = {"model": "assistant"}
+        return [
+            {"role": roles.get(one.get("role", "user"), one.get("role", "user")), "content": list(one.get("parts", []))}
+            for one in [*asked, *body.get("contents", [])]
+        ]
+
+    @staticmethod
+    def reply(reply: Reply) -> dict[str, Any]:
+        """Return the body of a response."""
+        content = {"role": "model", "parts": [{"text": reply.text}]} if reply.text else {"role": "model"}
+        cached = {"cachedContentTokenCount": reply.cached} if reply.cached else {}
+        counts = {"promptTokenCount": reply.sent, "candidatesTokenCount": reply.made}
+        return {
+            "candidates": [{"content": content, "finishReason": "MAX_TOKENS" if reply.cut else "STOP", "index": 0}],
+            "usageMetadata": {**counts, **cached, "totalTokenCount": reply.sent + reply.made},
+            "modelVersion": reply.model,
+            "responseId": f"response-{reply.number}",
+        }
+
+    @staticmethod
+    def wrong_types(body: dict[str, Any]) -> dict[str, Any]:
+        """Return a response whose fields are not what they should be."""
+        return {**body, "candidates": {"content": 42}, "usageMetadata": "many"}
+
+    @staticmethod
+    def error(status: int, text: str) -> dict[str, Any]:
+        """Return the body of an error."""
+        return {"error": {"code": status, "message": text, "status": _GOOGLES.get(status, "INTERNAL")}}
+
+    @staticmethod
+    def refusal(body: Mapping[str, Any], unsupported: Collection[str]) -> dict[str, Any] | None:
+        """Return None: nothing is refused in this protocol."""
+        return None
+
+    @staticmethod
+    def marked(body: Mapping[str, Any]) -> int | None:
+        """Return None: whatever is like the last request is cached, without a mark."""
+        return None
+
+    @staticmethod
+    def sampling(body: Mapping[str, Any]) -> Sampling:
+        """Return that nothing is asked: the fake server has no log-probabilities in this protocol."""
+        return Sampling()
+
+
+Protocol = type[OpenAI] | type[Anthropic] | type[Gemini]
 PATHS: dict[str, Protocol] = {"/v1/chat/completions": OpenAI, "/v1/messages": Anthropic}
+# Azure has a path for each deployment, and Google one for each model.
+_MORE_PATHS: dict[str, Protocol] = {
+    r"/openai/deployments/[^/]+/chat/completions": OpenAI,
+    r"(/v1beta)?/models/[^/]+:generateContent": Gemini,
+}
+
+
+def protocol_at(path: str) -> Protocol | None:
+    """Return the protocol that is spoken at a path; None where nobody answers."""
+    more = (protocol for pattern, protocol in _MORE_PATHS.items() if re.fullmatch(pattern, path))
+    return PATHS.get(path) or next(more, None)
 
 
 def text_of(message: Mapping[str, Any]) -> str:

@@ -76,8 +76,9 @@ def check(
 ) -> None:
     """Say how far the judge of the task in the folder TASK agrees with people. Exit code 0: enough; 1: too little.
 
-    People scored answers in a data file: from 0 to 1, or on the rubric's scale; columns that bear the criteria's names
-    hold the scores of these. The result is kept in judge.json beside the task, where a run of it looks.
+    People scored answers in a data file, or by feedback on the task's MLflow traces: from 0 to 1, or on the rubric's
+    scale; columns and feedback that bear the criteria's names hold the scores of these. The result is kept in
+    judge.json beside the task, where a run of it looks.
 
     \b
     Examples:

@@ -12,6 +12,8 @@ from optimizer.task.text import equal, parse_json
 
 EXPECTATION, FEEDBACK = "expectation", "feedback"
 TEXT, MESSAGES, INPUTS, RESPONSE = "text", "messages", "inputs", "response"
+# Before the name of an output: the column of a trace's own answer, where what is right stands in the output's.
+ANSWER = "answer"
 
 
 class Assessment(NamedTuple):
@@ -63,10 +65,15 @@ class Rule:
             expected = self._of_answer(answers) | expected
         if len(expected) < len(self.outputs):
             return None
-        time = dt.datetime.fromtimestamp(trace.time / 1000, dt.UTC)
-        known = {"trace_id": trace.trace_id, "trace_time": time.isoformat(timespec="milliseconds")}
         said = dict(_assessment_columns(newest))
-        return {**answers, **_request_columns(request), **said, **trace.columns, **known, **expected}
+        return {**answers, **_request_columns(request), **said, **_trace_columns(trace), **expected}
+
+    def lacking(self) -> str:
+        """Return in words what a trace that does not count lacks."""
+        names, approved = ", ".join(f"'{name}'" for name in self.outputs), self.approved
+        value = f"at least {approved.at_least:g}" if approved.at_least is not None else repr(approved.value)
+        by = " or ".join(self.sources)
+        return f"without an expectation {names} and without feedback '{approved.feedback}' = {value} (by {by})"
 
     def _newest(self, assessments: Iterable[Assessment]) -> dict[tuple[str, str], Assessment]:
         """Return by kind and name the newest assessment, those of other sources only where there is no counted one."""
@@ -93,6 +100,58 @@ class Rule:
         if not values and len(columns) == 1 and answers.get(RESPONSE) is not None:
             return {columns[0]: answers[RESPONSE]}
         return values
+
+
+@dataclass(frozen=True)
+class ScoredRule(Rule):
+    """Which traces have answers that people scored, by feedback of these names, folded; each has its column.
+
+    With `reference` the right answer must be known too: an expectation, or the trace's own answer if it is approved.
+    """
+
+    scores: Mapping[str, str]
+    reference: bool
+
+    def may_count(self, assessments: Sequence[Assessment]) -> bool:
+        """Whether any of the scores is there, and what is right where that is wanted."""
+        spans = {None, *(one.span for one in assessments)}
+        of_each = [self._newest(one for one in assessments if one.span in (None, span)) for span in spans]
+        known = not self.reference or super().may_count(assessments)
+        return known and any(self._scores(newest) for newest in of_each)
+
+    def row(self, trace: Summary, request: Any, response: Any, root: str | None) -> dict[str, Any] | None:
+        """Return a trace's columns, None where it does not count.
+
+        The answers lie in columns `answer.OUTPUT` and what is right in the outputs' own; without a `reference` the
+        answers lie there. Each score lies in the column that its name has.
+        """
+        newest = self._newest(one for one in trace.assessments if one.span in (None, root))
+        answers, scores = _response_columns(response), self._scores(newest)
+        said = self._of_answer(answers)
+        expected = (said if self._approves(newest) else {}) | self._expected(newest) if self.reference else said
+        if not scores or len(said) < len(self.outputs) or len(expected) < len(self.outputs):
+            return None
+        known = {f"{ANSWER}.{name}": said[column] for name, column in self.outputs.items()}
+        return {**answers, **_request_columns(request), **_trace_columns(trace), **known, **scores, **expected}
+
+    def lacking(self) -> str:
+        """Return in words what a trace that does not count lacks."""
+        names, by = ", ".join(f"'{column}'" for column in self.scores.values()), " or ".join(self.sources)
+        right = f", or {super().lacking()}" if self.reference else ""
+        return f"without feedback {names} (by {by}), or without an answer{right}"
+
+    def _scores(self, newest: Mapping[tuple[str, str], Assessment]) -> dict[str, Any]:
+        found = {}
+        for (kind, name), one in newest.items():
+            column = self.scores.get(folded_name(name))
+            if kind == FEEDBACK and column is not None and one.source in self.sources and one.value is not None:
+                found[column] = one.value
+        return found
+
+
+def folded_name(name: str) -> str:
+    """Return a feedback's name as people may have written it: without case, `_` and `-` as spaces."""
+    return " ".join(name.casefold().replace("_", " ").replace("-", " ").split())
 
 
 def approves(approved: Approved, value: Any) -> bool:
@@ -196,6 +255,11 @@ def _content(content: Any) -> str | None:
     parts = content if isinstance(content, list) else []
     texts = [one["text"] for one in parts if isinstance(one, dict) and isinstance(one.get("text"), str)]
     return "\n".join(texts) if texts else None
+
+
+def _trace_columns(trace: Summary) -> dict[str, str]:
+    time = dt.datetime.fromtimestamp(trace.time / 1000, dt.UTC).isoformat(timespec="milliseconds")
+    return {**trace.columns, "trace_id": trace.trace_id, "trace_time": time}
 
 
 def _assessment_columns(newest: Mapping[tuple[str, str], Assessment]) -> Iterator[tuple[str, Any]]:

@@ -22,7 +22,17 @@ from optimizer.system.redact import hide, hide_credentials, scrub, split_url
 from optimizer.task.rows import Reading, Records, Row, keep
 from optimizer.task.schema import LAST_RUN, MlflowSpec, milliseconds
 from optimizer.task.text import no_such_file
-from optimizer.task.trace_columns import EXPECTATION, FEEDBACK, Assessment, Rule, Summary, decoded, part_of
+from optimizer.task.trace_columns import (
+    EXPECTATION,
+    FEEDBACK,
+    Assessment,
+    Rule,
+    ScoredRule,
+    Summary,
+    decoded,
+    folded_name,
+    part_of,
+)
 from optimizer.types import digest
 
 if TYPE_CHECKING:
@@ -59,11 +69,31 @@ def read_traces(
     What was read is noted in the facts of `reading`. Raises TaskError where MLflow cannot be reached, refuses the
     filter, or has no such traces.
     """
+    return _read(spec, Rule(outputs, spec.approved, spec.sources), folder, reading, window or Window())
+
+
+def read_scored_traces(
+    spec: MlflowSpec,
+    outputs: Mapping[str, str],
+    scores: Mapping[str, str],
+    reference: bool,
+    folder: Path,
+    reading: Reading,
+) -> list[Row]:
+    """Read the traces whose answers people scored, the oldest first; see `ScoredRule`.
+
+    `scores` has the column of each feedback's name. Raises TaskError as `read_traces` does.
+    """
+    names = {folded_name(name): column for name, column in scores.items()}
+    rule = ScoredRule(outputs, spec.approved, spec.sources, names, reference)
+    return _read(spec, rule, folder, reading, Window())
+
+
+def _read(spec: MlflowSpec, rule: Rule, folder: Path, reading: Reading, window: Window) -> list[Row]:
     mind_manners()
     from mlflow.exceptions import MlflowException
 
     uri = address_of(spec, folder)
-    window = window or Window()
     if spec.since == LAST_RUN:
         after = "all are read, as no run of this task is known here" if window.since is None else window.since
         reading.notes.append(f"{LABEL}: {spec.experiment}: traces since the {LAST_RUN}: {after}")
@@ -71,7 +101,7 @@ def read_traces(
     moment = milliseconds(window.as_of)
     moment = time.time_ns() // 1_000_000 if moment is None else moment
     try:
-        return _Source(spec, uri, Rule(outputs, spec.approved, spec.sources), moment).read(reading)
+        return _Source(spec, uri, rule, moment).read(reading)
     except TaskError:
         raise
     except ImportError as problem:
@@ -142,7 +172,7 @@ class _Source:
             raise self._nothing()
         others = self._seen - self._own - len(summaries)
         if others:
-            reading.notes.append(f"{label}: {others:,} of {self._seen:,} traces left out: {self._lacking()}")
+            reading.notes.append(f"{label}: {others:,} of {self._seen:,} traces left out: {self._rule.lacking()}")
         if self._own:
             reading.notes.append(f"{label}: {self._own:,} traces left out that metier wrote for its own runs")
         if self._seen >= self._spec.limit:
@@ -254,13 +284,7 @@ class _Source:
         ]
         remedy = "Let people assess traces in MLflow's UI, or correct 'outputs' and data.mlflow.approved and sources."
         there = f" Its assessments: {'; '.join(most)}." if most else " It has no assessments."
-        return TaskError(f"{where} has {self._seen - self._own:,} traces, all {self._lacking()}", remedy + there)
-
-    def _lacking(self) -> str:
-        approved, names = self._spec.approved, ", ".join(f"'{name}'" for name in self._rule.outputs)
-        value = f"at least {approved.at_least:g}" if approved.at_least is not None else repr(approved.value)
-        by = " or ".join(self._spec.sources)
-        return f"without an expectation {names} and without feedback '{approved.feedback}' = {value} (by {by})"
+        return TaskError(f"{where} has {self._seen - self._own:,} traces, all {self._rule.lacking()}", remedy + there)
 
     def _facts(self, rows: Sequence[Row]) -> dict[str, Any]:
         """Return what a run notes of its traces; `newest` and `as_of` are times in ISO 8601."""

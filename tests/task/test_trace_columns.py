@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.task.schema import Approved
-from optimizer.task.trace_columns import Assessment, Rule, Summary, approves, decoded, part_of
+from optimizer.task.trace_columns import Assessment, Rule, ScoredRule, Summary, approves, decoded, folded_name, part_of
 
 SAID = {"role": "user", "content": "Where is it?"}
 CHAT = [{"role": "system", "content": "Be kind."}, SAID, {"role": "assistant", "content": "Here."}]
@@ -195,3 +195,36 @@ def test_whatever_is_in_a_trace_it_counts_or_not(request: Any, response: Any, sa
 @given(st.text() | st.text(alphabet='{}[]":,\\ 1'))
 def test_any_text_can_be_decoded(text: str) -> None:
     decoded(text)
+
+
+def scored(*said: Assessment, reference: bool = False, response: Any = None) -> dict[str, Any] | None:
+    """Return the columns of a trace whose answer people scored as "Well put"."""
+    rule = ScoredRule({"team": "team"}, Approved(), ("human",), {"well put": "Well put"}, reference)
+    answer = {"team": "billing"} if response is None else response
+    made = rule.row(Summary("tr-1", 0, {}, said), {"message": "m"}, answer, "root")
+    assert rule.may_count(said) or made is None
+    return made
+
+
+def test_an_answer_counts_that_people_scored() -> None:
+    score = assessment("feedback", "well_put", 4)
+    made = scored(score) or {}
+    assert (made["Well put"], made["team"], made["message"]) == (4, "billing", "m")
+    assert scored(assessment("feedback", "correct", True)) is None
+    assert scored(assessment("feedback", "well-put", 4, source="llm_judge")) is None
+    assert scored(score, response={"other": 1}) is not None, "one output may be the whole response"
+    newer = assessment("feedback", "Well put", 2, time=2)
+    assert (scored(newer, score) or {})["Well put"] == 2
+
+
+def test_a_judge_that_is_shown_what_is_right_needs_it() -> None:
+    score, right = assessment("feedback", "Well put", 4), assessment("expectation", "team", "sales")
+    assert scored(score, reference=True) is None
+    made = scored(score, right, reference=True) or {}
+    assert (made["team"], made["answer.team"]) == ("sales", "billing")
+    approved = scored(score, assessment("feedback", "correct", True), reference=True) or {}
+    assert (approved["team"], approved["answer.team"]) == ("billing", "billing")
+
+
+def test_names_of_feedback_are_alike_however_they_are_written() -> None:
+    assert {folded_name(name) for name in ("Well put", "well_put", "WELL-PUT", " well  put ")} == {"well put"}

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from support.jobs import PLACES, TRUTH, lighten, make_task, rule, settings, write_config
+from support.judges import METRIC, judging, strict
 from support.traces import Logged, human, log
 
+from optimizer.cli.main import cli
 from optimizer.job.run import run_config
 from optimizer.ledger.examples import known_examples
 from optimizer.ledger.reader import Reader
@@ -67,6 +71,44 @@ def test_two_nights_of_traces(tmp_path: Path, tracking_server: TrackingServer, m
     examples = [_texts(report.run_dir) for report in (first, second)]
     assert all(examples)
     assert examples[0].isdisjoint(examples[1])
+
+
+def rated(count: int) -> list[Logged]:
+    """Return traces that people scored on a judge's criterion: half are wrong, each twentieth is misjudged."""
+    traces = []
+    for number in range(count):
+        word = list(TRUTH)[number % len(TRUTH)]
+        right = number % 2 == 0
+        text = f"the {PLACES[number % len(PLACES)]} store number {number} has {word}"
+        said = [human("expectation", "kind", TRUTH[word])]
+        if number % 4 < 3:  # the others nobody scored
+            said.append(human("feedback", "Right", 5 if right != (number % 20 == 0) else 1))
+        said.append(human("feedback", "right", 3, source="LLM_JUDGE"))
+        answer = TRUTH[word] if right else next(label for label in TRUTH.values() if label != TRUTH[word])
+        traces.append(Logged(1000 + number, {"text": text}, {"kind": answer}, said))
+    return traces
+
+
+def test_a_judge_is_checked_by_what_people_said_of_traces(
+    tmp_path: Path, tracking_server: TrackingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lighten(monkeypatch.setattr)
+    tracking_server.kill()
+    tracking_server.start()
+    log(tracking_server.uri, "rated", rated(80))
+    data = {"mlflow": {"experiment": "rated", "tracking_uri": tracking_server.uri}}
+    task = make_task(tmp_path / "task", data=data, metric=METRIC)
+    with FakeServer(judging(strict, rule)) as server:
+        command = ["judge", "check", str(task), "--model", "openai/judge", "--api-base", server.api_base]
+        done = CliRunner().invoke(cli, [*command, "--again", "0", "--json"])
+        nobody = CliRunner().invoke(cli, [*command, "--scores", "stars"])
+    assert done.exit_code == 0, done.output
+    record = json.loads(done.stdout)
+    assert record["answers"] == 60
+    assert record["agreement"]["accuracy"]["value"] == pytest.approx(56 / 60)
+    assert record["criteria"]["right"]["accuracy"] == record["agreement"]["accuracy"]
+    assert nobody.exit_code == 2
+    assert "no trace has feedback 'stars'" in nobody.output
 
 
 def _traces(run: Path) -> dict[str, Any]:

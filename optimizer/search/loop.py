@@ -61,7 +61,7 @@ class Search:
             if fatal := [problem for problem in problems if not isinstance(problem, BudgetSpent)]:
                 raise fatal[0]
             if problems:
-                self.log.unfinished(running)
+                self.log.unfinished(running, self.board)
                 return True
             candidates = {number: asked.candidate.id for number, asked in running.items()}
             staying, leaving = survivors(plan.race, self.board, candidates, start + len(block), plan.block)

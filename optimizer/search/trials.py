@@ -55,10 +55,11 @@ class TrialLog:
         own, leaders = board.paired(candidate, leader)
         self.reasons[number] = ("raced_out", _behind(mean(leaders) - mean(own), self._first.get(leader), len(own)))
 
-    def unfinished(self, running: dict[int, Asked]) -> None:
-        """Note that the budget ended while these were running."""
-        for number in running:
-            self.reasons[number] = ("raced_out", "the budget was spent before it had seen every example")
+    def unfinished(self, running: dict[int, Asked], board: Board) -> None:
+        """Note that the budget ended while these were running; who has seen every example is complete."""
+        for number, asked in running.items():
+            if len(board.results(asked.candidate.id)) < self.length:
+                self.reasons[number] = ("raced_out", "the budget was spent before it had seen every example")
 
     def finish(self, number: int, asked: Asked, board: Board, reference: str | None) -> Observation | None:
         """Record how a trial ended; returns what the sampler learns of it, None if it failed."""

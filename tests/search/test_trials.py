@@ -72,9 +72,9 @@ def test_a_trial_that_leaves_level_with_the_leader_is_not_called_behind(log: Tri
 def test_a_reason_is_used_once(log: TrialLog, ledger: Ledger) -> None:
     for number in (0, 1):
         log.begin(number, Asked(ONE))
-    log.unfinished({0: Asked(ONE)})
     made = Board()
     made.add(ONE, scores(1.0))
+    log.unfinished({0: Asked(ONE)}, made)
     for number in (0, 1):
         log.finish(number, Asked(ONE), made, None)
     assert [row.state for row in all_trials(ledger)] == ["raced_out", "complete"]
@@ -86,6 +86,15 @@ def test_who_falls_behind_at_the_last_example_has_seen_everything(log: TrialLog,
     log.begin(0, Asked(ONE))
     log.raced_out(0, made, ONE.id, TWO.id)
     log.finish(0, Asked(ONE), made, TWO.id)
+    (row,) = all_trials(ledger)
+    assert (row.state, row.reason, row.seen) == ("complete", "saw every example of the race", 4)
+
+
+def test_who_has_seen_everything_is_complete_though_the_budget_is_spent(log: TrialLog, ledger: Ledger) -> None:
+    made = board()
+    log.begin(0, Asked(ONE))
+    log.unfinished({0: Asked(ONE)}, made)
+    log.finish(0, Asked(ONE), made, None)
     (row,) = all_trials(ledger)
     assert (row.state, row.reason, row.seen) == ("complete", "saw every example of the race", 4)
 
@@ -104,7 +113,7 @@ def test_a_failed_trial_has_no_value(log: TrialLog, ledger: Ledger, events: list
 
 def test_a_trial_that_saw_nothing_has_no_score(log: TrialLog, ledger: Ledger) -> None:
     log.begin(0, Asked(ONE))
-    log.unfinished({0: Asked(ONE)})
+    log.unfinished({0: Asked(ONE)}, Board())
     assert log.finish(0, Asked(ONE), Board(), None) is None
     (row,) = all_trials(ledger)
     assert (row.score, row.value, row.seen) == (None, None, 0)

@@ -392,11 +392,11 @@ class BatchConnection:
         """Look for a batch that may have been handed in; None once the provider is taken not to have it."""
         until, look = time.monotonic() + settling, FIRST_LOOK
         while True:
-            found = await self._patiently(lambda: self._api.find(label, count, since, provider_ids(self._ledger)))
-            if found.id is not None or (not found.unsure and time.monotonic() >= until):
-                return found.id
+            match = await self._patiently(lambda: self._api.find(label, count, since, provider_ids(self._ledger)))
+            if match.id is not None or (not match.unsure and time.monotonic() >= until):
+                return match.id
             await asyncio.sleep(look)
-            look = min(LONGEST_LOOK, SLOWER * look) if found.unsure else FIRST_LOOK
+            look = min(LONGEST_LOOK, SLOWER * look) if match.unsure else FIRST_LOOK
 
     async def _awaited(self, batch: int, name: str, out: Out, left: TimeLeft) -> tuple[State, bool]:
         """Wait for a batch's end; returns how it stands then, and whether it was cancelled because time was up."""

@@ -51,7 +51,9 @@ def _without_batches(model: str) -> str:
     can = provider.of("batch").can
     if can == "no":
         return f"{provider.name} has none"
-    return f"those of {provider.name} are not known" + (" here, though it has some" if can != "unknown" else "")
+    if can == "unknown":
+        return "those of its provider are not known here"
+    return f"those of {provider.name} are not known here, though it has some"
 
 
 def batch_time_note(config: RunConfig, budget: Budget) -> str:

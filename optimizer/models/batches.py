@@ -75,7 +75,7 @@ Unanswered = Literal["expired", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Match:
     """The provider's id of a batch that is looked for; `unsure` where one that may be it has not ended."""
 
     id: str | None
@@ -91,7 +91,7 @@ class Batches(Protocol):
     async def submit(self, label: str, requests: Mapping[str, Mapping[str, Any]]) -> str:
         """Hand in requests by their custom ids; returns the provider's id of the batch."""
 
-    async def find(self, label: str, count: int, since: float, known: Collection[str]) -> Found:
+    async def find(self, label: str, count: int, since: float, known: Collection[str]) -> Match:
         """Look for the batch of this label, with so many requests, handed in since a time (seconds since 1970).
 
         `known` are the ids of other batches of ours.
@@ -139,7 +139,7 @@ class OpenAIBatches:
         about = {"endpoint": "/v1/chat/completions", "completion_window": "24h", "metadata": {LABEL: label}}
         return _id(_object(await self._wire.send("POST", "batches", {"input_file_id": _id(file), **about})))
 
-    async def find(self, label: str, count: int, since: float, known: Collection[str]) -> Found:
+    async def find(self, label: str, count: int, since: float, known: Collection[str]) -> Match:
         """Look for the batch that keeps this label."""
         after = ""
         while True:
@@ -147,9 +147,9 @@ class OpenAIBatches:
             batches = _list(page)
             for batch in batches:
                 if _part(batch, "metadata").get(LABEL) == label:
-                    return Found(_id(batch))
+                    return Match(_id(batch))
             if not page.get("has_more") or not batches or _seconds(batches[-1].get("created_at")) < since - SKEW:
-                return Found(None)
+                return Match(None)
             after = f"&after={_id(batches[-1])}"
 
     async def state(self, batch: str) -> State:
@@ -196,7 +196,7 @@ class AnthropicBatches:
         asked = [{"custom_id": name, "params": body} for name, body in requests.items()]
         return _id(_object(await self._wire.send("POST", "messages/batches", {"requests": asked})))
 
-    async def find(self, label: str, count: int, since: float, known: Collection[str]) -> Found:
+    async def find(self, label: str, count: int, since: float, known: Collection[str]) -> Match:
         """Look for the batch whose results have custom ids that begin with the label."""
         after, unsure = "", False
         while True:
@@ -211,11 +211,11 @@ class AnthropicBatches:
                 if batch.get("processing_status") != "ended":
                     unsure = True
                 elif any(name.startswith(f"{label}-") for name in await self.results(_id(batch))):
-                    return Found(_id(batch))
+                    return Match(_id(batch))
                 else:
                     self._others.add((label, _id(batch)))
             if not page.get("has_more") or not batches or _seconds(batches[-1].get("created_at")) < since - SKEW:
-                return Found(None, unsure)
+                return Match(None, unsure)
             after = f"&after_id={_id(batches[-1])}"
 
     async def state(self, batch: str) -> State:

@@ -10,13 +10,14 @@ import pytest
 from dspy.lm15 import Config, Message, Request, Response, Usage
 
 from optimizer.config.schema import NO_MASKS, BudgetConfig, Failures, Privacy
-from optimizer.door import breaker, connection
+from optimizer.door import batching, breaker, connection
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.shared import SharedCache
 from optimizer.models.prices import Price
 from optimizer.models.wire import OnHeaders
+from optimizer.testing.fake_server import FakeServer, text_of
 
 Act = Callable[[Request], Awaitable[Response]]
 
@@ -111,3 +112,13 @@ def make_door(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeD
     for door in made:
         if not door._loop.is_closed():
             door.close()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
+    """A fake provider that says what it was asked; its batches are handed in and looked at in haste."""
+    for name, value in {"QUIET": 0.02, "FIRST_LOOK": 0.01, "SETTLING": 0.05}.items():
+        monkeypatch.setattr(batching, name, value)
+    monkeypatch.setattr(connection, "FIRST_WAIT", 0.001)
+    with FakeServer(lambda messages: f"you said {text_of(messages[-1])}") as fake:
+        yield fake

@@ -1,119 +1,23 @@
 from __future__ import annotations
 
-import asyncio
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import wait
-from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from dspy.lm15 import Config, Message, Request
 
-from optimizer.config.schema import BATCH_CALLS, BudgetConfig, Failures, ModelConfig
+from door.batched import MANY, PRICE, SLOW_ANTHROPIC, SLOW_OPENAI, answers, endpoint_of, running, texts, until
+from optimizer.config.schema import BudgetConfig
 from optimizer.door import batching
-from optimizer.door.budget import Budget
 from optimizer.door.charges import most_of
-from optimizer.door.door import Door, tag_of_call
 from optimizer.errors import BudgetSpent, CallError, StoppedByFailures
 from optimizer.ledger.batches import batches_out, open_batches
-from optimizer.ledger.calls import CallTag, begin_attempt
-from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.spend import lost_calls, seconds_by_trial, usage_by_role
-from optimizer.models.prices import Price
-from optimizer.models.providers import Endpoint, remote
+from optimizer.ledger.spend import seconds_by_trial
 from optimizer.system.dspy_private import request_to_dict
-from optimizer.testing.fake_server import FakeServer, Messages, text_of
+from optimizer.testing.fake_server import FakeServer
 from optimizer.testing.faults import Fault
-from optimizer.types import Usage
-
-PRICE = Price(4e-6, 1e-5)
-SLOW_OPENAI = (pytest.param("openai", marks=pytest.mark.slow), "anthropic")
-SLOW_ANTHROPIC = ("openai", pytest.param("anthropic", marks=pytest.mark.slow))
-MANY = 12
-
-
-def echo(messages: Messages) -> str:
-    return f"you said {text_of(messages[-1])}"
-
-
-@pytest.fixture(autouse=True)
-def _haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"QUIET": 0.02, "FIRST_LOOK": 0.01, "SETTLING": 0.05}.items():
-        monkeypatch.setattr(batching, name, value)
-    monkeypatch.setattr("optimizer.door.connection.FIRST_WAIT", 0.001)
-
-
-@pytest.fixture
-def server() -> Iterator[FakeServer]:
-    with FakeServer(echo) as fake:
-        yield fake
-
-
-def endpoint_of(server: FakeServer, provider: str = "openai", batch: bool = True) -> Endpoint:
-    config = ModelConfig(model=f"{provider}/fake", api_base=server.api_base)
-    return replace(remote(config, 5.0, 4), batch=batch, concurrency=BATCH_CALLS)
-
-
-class Run:
-    """A door over a ledger, which can be opened again as after a kill."""
-
-    def __init__(self, path: Path, endpoint: Endpoint, limits: BudgetConfig | None = None, retries: int = 3) -> None:
-        self.ledger = Ledger(path)
-        begin_attempt(self.ledger)
-        self.budget = Budget(limits or BudgetConfig(), self.ledger.clock.now, time.time)
-        self.budget.begin(self.ledger, 0, 4)
-        failures = Failures(retries=retries, give_up_after=5)
-        self.door = Door(self.ledger, self.budget, {"task": endpoint}, {"task": PRICE}, failures)
-        self.news: list[str] = []
-        self.door.news = self.news.append
-
-    def ask(self, texts: Sequence[str]) -> list[Any]:
-        """Ask at once; returns each answer's text, or the exception."""
-        futures = self.submit(texts)
-        assert not wait(futures, 30).not_done, "a call does not end"
-        return [future.exception() or future.result().message.text for future in futures]
-
-    def submit(self, texts: Sequence[str]) -> list[Any]:
-        tag_of_call.set(CallTag("task", "search", 0))
-        config = Config(max_tokens=50, temperature=0)
-        return [self.door.submit("task", Request("fake", (Message.user(text),), config=config)) for text in texts]
-
-    def usage(self) -> Usage:
-        return sum(usage_by_role(self.ledger, "search").values(), Usage())
-
-    def states(self) -> Mapping[str, int]:
-        rows = self.ledger.read("SELECT state, COUNT(*) AS n FROM calls GROUP BY state")
-        return {row["state"]: row["n"] for row in rows}
-
-    def close(self) -> None:
-        self.door.close()
-        self.ledger.close()
-
-
-@contextmanager
-def running(path: Path, endpoint: Endpoint, **options: Any) -> Iterator[Run]:
-    with closing(Run(path, endpoint, **options)) as run:
-        yield run
-
-
-def texts(count: int = MANY, first: int = 0) -> list[str]:
-    return [f"number {first + number}" for number in range(count)]
-
-
-def answers(asked: Sequence[str]) -> list[str]:
-    return [f"you said {text}" for text in asked]
-
-
-def until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
@@ -263,83 +167,6 @@ def test_when_time_is_up_a_batch_is_cancelled_and_what_is_answered_is_taken(
     assert states == {"done": 3, "failed": MANY - 3}
 
 
-@pytest.mark.parametrize("provider", SLOW_OPENAI)
-@pytest.mark.parametrize(
-    ("ended", "batch"), [(False, True), (True, False), pytest.param(True, True, marks=pytest.mark.slow)]
-)
-def test_after_a_kill_the_batch_that_is_out_is_taken_over(
-    server: FakeServer, tmp_path: Path, provider: str, ended: bool, batch: bool
-) -> None:
-    server.batches.delay = 0.2
-    server.batches.fates.extend([None, "expired"])
-    first = Run(tmp_path / "ledger.db", endpoint_of(server, provider))
-    first.submit(texts())
-    until(lambda: [one.state for one in _batches(first.ledger)] == ["out"])
-    first.close()
-    time.sleep(0.25 * ended)
-    with running(tmp_path / "ledger.db", endpoint_of(server, provider, batch)) as run:
-        assert run.ask(texts()) == answers(texts())
-        usage, spent = run.usage(), run.budget._spent
-        assert lost_calls(run.ledger) == 0
-    assert len(server.batches.made) == 1
-    assert set(server.bodies.values()) == {1}, "nothing is asked again but what expired"
-    each = 4e-6 * 3 + 1e-5 * 4
-    assert usage.usd == pytest.approx(each * ((MANY - 1) / 2 + 1))
-    assert spent["usd"] == pytest.approx(usage.usd)
-    assert (usage.calls, usage.cached_calls) == (MANY, 0)
-
-
-@pytest.mark.parametrize("provider", SLOW_OPENAI)
-@pytest.mark.parametrize("arrived", [False, True])
-def test_a_submission_that_a_kill_cut_off_is_found_or_made_once(
-    server: FakeServer, tmp_path: Path, provider: str, arrived: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The kill comes before the submission, or after it and before its answer."""
-    reached = threading.Event()
-    server.batches.delay = 0.15
-
-    async def hang(self: Any, label: str, bodies: Any) -> str:
-        if arrived:
-            await self._api.submit(label, bodies)
-        reached.set()
-        await asyncio.sleep(60)
-        return ""
-
-    with monkeypatch.context() as patch:
-        patch.setattr(batching.BatchConnection, "_submit", hang)
-        first = Run(tmp_path / "ledger.db", endpoint_of(server, provider))
-        first.submit(texts())
-        assert reached.wait(20)
-        first.close()
-    assert len(server.batches.made) == arrived
-    with running(tmp_path / "ledger.db", endpoint_of(server, provider)) as run:
-        assert run.ask(texts()) == answers(texts())
-        usage = run.usage()
-    assert len(server.batches.made) == 1
-    assert set(server.bodies.values()) == {1}
-    assert usage.usd == pytest.approx((4e-6 * 3 + 1e-5 * 4) * MANY / 2)
-
-
-@pytest.mark.parametrize("provider", SLOW_OPENAI)
-def test_a_batch_that_the_provider_has_no_more_is_lost_and_asked_again(
-    server: FakeServer, tmp_path: Path, provider: str
-) -> None:
-    server.batches.delay = 3600
-    first = Run(tmp_path / "ledger.db", endpoint_of(server, provider))
-    first.submit(texts())
-    until(lambda: [one.state for one in _batches(first.ledger)] == ["out"])
-    first.close()
-    server.batches.made.clear()
-    server.batches.delay = 0
-    with running(tmp_path / "ledger.db", endpoint_of(server, provider)) as run:
-        assert run.ask(texts()) == answers(texts())
-        usage, states, lost = run.usage(), run.states(), lost_calls(run.ledger)
-        assert run.budget._spent["usd"] == pytest.approx(usage.usd)
-    assert states == {"done": MANY, "lost": MANY}
-    assert lost == MANY
-    assert usage.usd > (4e-6 * 3 + 1e-5 * 4) * MANY, "what was lost may have been charged"
-
-
 def test_somebody_elses_batch_of_the_same_size_is_not_taken_for_ours(server: FakeServer, tmp_path: Path) -> None:
     with running(tmp_path / "other.db", endpoint_of(server, "anthropic")) as other:
         assert other.ask(texts(first=100)) == answers(texts(first=100))
@@ -359,7 +186,3 @@ def test_what_is_out_is_told(server: FakeServer, tmp_path: Path) -> None:
         wait(futures, 20)
         until(lambda: len(run.news) == 2)
         assert run.news == ["a batch of 12 calls is out (batch_0)", "a batch of 12 calls has ended: 12 answered"]
-
-
-def _batches(ledger: Ledger) -> list[Any]:
-    return [SimpleNamespace(**dict(row)) for row in ledger.read("SELECT * FROM batches")]

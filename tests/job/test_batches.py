@@ -46,7 +46,7 @@ def config(folder: Path, server: FakeServer, model: str = "openai/fake", **chang
     return write_config(folder / "run.yaml", {**data, "models": models})
 
 
-class Told(Watcher):
+class Listener(Watcher):
     """Keeps what it is told."""
 
     def __init__(self) -> None:
@@ -61,14 +61,14 @@ def test_a_run_in_batches_ends_like_any_and_costs_half(
     tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lighten(monkeypatch.setattr)
-    told = Told()
-    report = run_config(config(tmp_path, server, budget={"usd": 5, "seconds": 3600}), told)
+    listener = Listener()
+    report = run_config(config(tmp_path, server, budget={"usd": 5, "seconds": 3600}), listener)
     assert report.verdict == "improved"
-    assert sum("budget.seconds leaves 1.0 hours, and a batch may take 24" in text for text in told.texts) == 1
+    assert sum("budget.seconds leaves 1.0 hours, and a batch may take 24" in text for text in listener.texts) == 1
     batches = list(server.batches.made.values())
-    assert [f"a batch of {len(one.lines)} calls is out ({one.id})" in told.texts for one in batches] == [True] * len(
-        batches
-    )
+    assert [f"a batch of {len(one.lines)} calls is out ({one.id})" in listener.texts for one in batches] == [
+        True
+    ] * len(batches)
     answers = [result for one in batches for result in (one.results or {}).values()]
     batched = sum(one[1]["usage"]["total_tokens"] for one in answers if isinstance(one, tuple))
     with closing(Reader(tmp_path / "out" / "ledger.db")) as ledger:
@@ -85,7 +85,7 @@ def test_a_run_in_batches_ends_like_any_and_costs_half(
         ("azure/x", "those of Azure OpenAI are not known here, though it has some"),
         ("gemini/x", "those of Google Gemini are not known here, though it has some"),
         ("ollama/x", "Ollama has none"),
-        ("groq/x", "those of a provider that is not known are not known"),
+        ("groq/x", "those of its provider are not known here"),
     ],
 )
 def test_models_without_batches_are_refused_by_name(tmp_path: Path, server: FakeServer, model: str, why: str) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.errors import CallError
-from optimizer.models.batches import Batches, Found, Reply, _anthropic_result, _object, _openai_result, batches_of
+from optimizer.models.batches import Batches, Match, Reply, _anthropic_result, _object, _openai_result, batches_of
 from optimizer.models.wire import HttpWire
 from optimizer.testing.fake_server import FakeServer, text_of
 
@@ -81,7 +81,7 @@ def test_openai_finds_a_batch_by_its_label_on_any_page(server: FakeServer) -> No
         since = time.time()
         return await batches.find("metier-0", 1, since, ()), await batches.find("metier-x", 1, since, ())
 
-    assert ask(server, "openai", work) == (Found("batch_0"), Found(None))
+    assert ask(server, "openai", work) == (Match("batch_0"), Match(None))
 
 
 def test_anthropic_is_sure_of_a_batch_by_its_results_alone(server: FakeServer) -> None:
@@ -92,16 +92,16 @@ def test_anthropic_is_sure_of_a_batch_by_its_results_alone(server: FakeServer) -
         server.batches.delay = 0.3
         await batches.submit("metier-b", bodies("metier-b", 3))
         since = time.time()
-        found = [await batches.find(label, 3, since, ()) for label in ("metier-b", "metier-c")]
+        ours = [await batches.find(label, 3, since, ()) for label in ("metier-b", "metier-c")]
         later = await batches.find("metier-b", 3, since + 3600, ())
         known = await batches.find("metier-c", 3, since, ("msgbatch_1",))
         await asyncio.sleep(0.35)
-        return found, later, known, [await batches.find(label, 3, since, ()) for label in ("metier-b", "metier-c")]
+        return ours, later, known, [await batches.find(label, 3, since, ()) for label in ("metier-b", "metier-c")]
 
-    found, later, known, ended = ask(server, "anthropic", work)
-    assert found == [Found(None, True)] * 2
-    assert later == known == Found(None)
-    assert ended == [Found("msgbatch_1"), Found(None)]
+    ours, later, known, ended = ask(server, "anthropic", work)
+    assert ours == [Match(None, True)] * 2
+    assert later == known == Match(None)
+    assert ended == [Match("msgbatch_1"), Match(None)]
 
 
 def test_openai_says_why_a_file_is_refused(server: FakeServer) -> None:

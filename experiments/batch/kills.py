@@ -107,29 +107,35 @@ def check(server: FakeServer, out: Path, before: tuple[int, int, int]) -> str:
     return f"{done} calls in {len(batches)} batches, {lost} lost, {max(0, again)} made again"
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def play(forks: Forks, provider: str, kills: int, seed: int) -> int:
+    """Kill runs of one provider's so often, go on, and check each; returns how many runs that were."""
+    runs = 0
+    with tempfile.TemporaryDirectory() as temporary, FakeServer(rule) as server:
+        server.batches.delay = 0.3
+        command = prepare(Path(temporary), server, provider)
+        out, begun = command.folder / "whole", time.monotonic()
+        passed, seconds = command.passed(forks, out), time.monotonic() - begun
+        print(f"{provider}: {check(server, out, (0, 0, 0))}, in {seconds:.1f} s", flush=True)
+        whole = outcome(out)
+        before = server.answered, server.tokens, len(server.batches.made)
+        for struck, at, out in killed(command, forks, passed, kills, seed, most=3, seconds=seconds):
+            figures = check(server, out, before)
+            before = server.answered, server.tokens, len(server.batches.made)
+            assert outcome(out) == whole, f"{at}: another outcome"
+            runs += 1
+            print(f"{struck:3} {at}: {figures}", flush=True)
+    return runs
+
+
+def main() -> None:
     """Kill, go on, and check."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
-    runs = 0
-    for number, provider in enumerate(PROVIDERS):
-        kills = (options.kills + number) // len(PROVIDERS)
-        with tempfile.TemporaryDirectory() as temporary, Forks() as forks, FakeServer(rule) as server:
-            server.batches.delay = 0.3
-            command = prepare(Path(temporary), server, provider)
-            out, begun = command.folder / "whole", time.monotonic()
-            passed, seconds = command.passed(forks, out), time.monotonic() - begun
-            print(f"{provider}: {check(server, out, (0, 0, 0))}, in {seconds:.1f} s", flush=True)
-            whole = outcome(out)
-            before = server.answered, server.tokens, len(server.batches.made)
-            for struck, at, out in killed(command, forks, passed, kills, options.seed, most=3, seconds=seconds):
-                figures = check(server, out, before)
-                before = server.answered, server.tokens, len(server.batches.made)
-                assert outcome(out) == whole, f"{at}: another outcome"
-                runs += 1
-                print(f"{struck:3} {at}: {figures}", flush=True)
+    options = parser.parse_args()
+    with Forks() as forks:
+        shares = [(options.kills + number) // len(PROVIDERS) for number in range(len(PROVIDERS))]
+        runs = sum(play(forks, *one, options.seed) for one in zip(PROVIDERS, shares, strict=True))
     print(f"{options.kills} kills of {runs} runs: no batch submitted twice, nothing committed asked again")
 
 

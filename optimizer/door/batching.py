@@ -67,7 +67,7 @@ Say = Callable[[str], None]
 TimeLeft = Callable[[], float | None]
 
 QUIET = 2.0  # seconds without a further call, after which those that wait are handed in
-FEWEST = 10  # calls: what fewer save is not worth the wait
+FEWEST = 20  # calls: what fewer save is not worth the wait; a pre-check has 10, and so has a race's block
 FIRST_LOOK, LONGEST_LOOK, SLOWER = 5.0, 60.0, 1.2  # seconds between two looks at a batch, and how they grow
 SETTLING = 60.0  # seconds after a submission that may not have come through, until a list is believed that lacks it
 # Seconds that a provider may take to end a batch that is cancelled; of a short time no more than this share.

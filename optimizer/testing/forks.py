@@ -67,7 +67,7 @@ class Forks:
 
         `at`, `raise_at`, `error` and `count` are the crash points' options; no file can grow beyond `largest` bytes.
         `slow` and `jumps` are what `slow_disk` and `set_clock` take; in `haste` a failed call is repeated at once,
-        and batches are handed in and looked at so.
+        and batches are handed in, from ten calls on, and looked at so.
         """
         options = {"--at": at, "--raise-at": raise_at, "--error": raise_at and error, "--count": count}
         crash = [str(word) for name, value in options.items() if value for word in (name, value)]
@@ -115,7 +115,7 @@ def _child(command: dict[str, Any]) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (command["largest"], -1))
     if command["haste"]:
         connection.FIRST_WAIT, breaker.FIRST_PROBE = 0.01, 0.05
-        batching.QUIET, batching.FIRST_LOOK, batching.SETTLING = 0.1, 0.03, 0.5
+        batching.QUIET, batching.FIRST_LOOK, batching.SETTLING, batching.FEWEST = 0.1, 0.03, 0.5, 10
     if command["slow"]:
         slow_disk(command["slow"])
     if command["jumps"]:

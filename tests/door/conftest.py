@@ -116,8 +116,8 @@ def make_door(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeD
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
-    """A fake provider that says what it was asked; its batches are handed in and looked at in haste."""
-    for name, value in {"QUIET": 0.02, "FIRST_LOOK": 0.01, "SETTLING": 0.05}.items():
+    """A fake provider that says what it was asked; batches are handed in from ten calls on, and looked at in haste."""
+    for name, value in {"QUIET": 0.02, "FIRST_LOOK": 0.01, "SETTLING": 0.05, "FEWEST": 10}.items():
         monkeypatch.setattr(batching, name, value)
     monkeypatch.setattr(connection, "FIRST_WAIT", 0.001)
     with FakeServer(lambda messages: f"you said {text_of(messages[-1])}") as fake:

@@ -82,8 +82,10 @@ def test_who_counts_is_told_the_seconds_of_an_answer_but_not_of_one_from_the_cac
 ) -> None:
     shared = SharedCache(tmp_path / "answers.db", lambda text: None)
     slow = FakeEndpoint(FakeWire([dspy_errors.LMServerError("down"), "a"], delay=0.1))
+    begun = time.monotonic()
     with collected_answers() as paid:
         ask(make_door(slow, shared=shared))
+    whole_call = time.monotonic() - begun
     with collected_answers() as remembered:
         ask(make_door(FakeEndpoint()))
     with closing(Ledger(tmp_path / "other.db")) as other, collected_answers() as recalled:
@@ -93,7 +95,7 @@ def test_who_counts_is_told_the_seconds_of_an_answer_but_not_of_one_from_the_cac
         (whole,) = other.read("SELECT response FROM calls")
     shared.close()
     # One attempt failed before it, and there was a wait: neither is the model's time for the answer.
-    assert 0.1 <= paid[0].seconds < 0.2  # type: ignore[operator]
+    assert 0.1 <= paid[0].seconds <= whole_call - 0.1  # type: ignore[operator]
     assert remembered[0].seconds == paid[0].seconds
     assert recalled[0].seconds is None
     assert "seconds" not in whole["response"]

@@ -17,8 +17,8 @@ from optimizer.evaluate.bounded import least_gain
 from optimizer.evaluate.statistics import detectable
 from optimizer.job.judge import judge_notes
 from optimizer.models.personal import Recognizers
-from optimizer.task.load import draft_task
-from optimizer.task.profile import Finding, Profile, has_labels, label_of, profile_of, text_of, texts_of
+from optimizer.task.load import Draft, draft_task
+from optimizer.task.profile import Finding, Profile, has_labels, label_of, profile_of, repeated_in, text_of, texts_of
 from optimizer.task.program import build_program
 from optimizer.types import Example
 
@@ -102,13 +102,31 @@ def check_task(path: str | Path, embedder: Callable[[], Embed] | None = None) ->
         # With folds all examples are searched on in the end: there are no splits to tell apart.
         splits = {"train": task.train, "validation": task.validation, "test": task.test}
         parts = parts if task.folds else splits
-    profile = _with_personal_data(profile_of(parts, draft.written.outputs), parts)
+    suspects, remarks = _in_all_rows(draft) if draft.cut else (None, ())
+    profile = profile_of(parts, draft.written.outputs, repeated=suspects is None)
+    if suspects is not None:
+        profile = profile.with_findings(repeated_in(suspects))
+    profile = _with_personal_data(profile.with_findings([], remarks), parts if suspects is None else suspects)
     labels = [name for name, spec in draft.written.outputs.items() if has_labels(spec)]
     for name in labels if embedder is not None else ():
         profile = _with_doubts(profile, parts, name, embedder())  # type: ignore[misc]
     proofs = {} if task is None else {"validation": proof_of(len(task.validation)), "test": proof_of(len(task.test))}
     notes = draft.parts.notes if task is None else (*task.notes, *judge_notes(task))
     return Checked(draft.written.name, task, refusal, notes, profile, proofs)
+
+
+def _in_all_rows(draft: Draft) -> tuple[Mapping[str, Sequence[Example]] | None, tuple[str, ...]]:
+    """Return the suspects among all rows of files of which not all are kept, and remarks; None where none were sought.
+
+    A leak or an address beyond the sample is none of this run's, but may be of the next one's.
+    """
+    try:
+        from optimizer.task.survey import suspects_of  # pyarrow, which comes with MLflow
+
+        return suspects_of(draft)
+    except (TaskError, ImportError) as problem:
+        why = problem.what if isinstance(problem, TaskError) else "it needs pyarrow"
+        return None, (f"copies, near-duplicates and personal data were looked for in the kept rows alone: {why}",)
 
 
 def proof_of(examples: int) -> Proof:

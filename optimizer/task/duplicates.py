@@ -102,16 +102,16 @@ def _hashes_of(texts: Sequence[str]) -> np.ndarray:
     inside = np.ones(len(runs), dtype=bool)
     for at in range(1, GRAM):  # a run that begins in one text and ends in the next one is none
         inside[starts[1:] - at] = False
-    runs = _mixed(runs[inside])
+    runs = mixed(runs[inside])
     begins = starts - np.arange(len(texts)) * (GRAM - 1)
     seeds = np.random.default_rng(0).integers(1, 2**32, size=BANDS * ROWS, dtype=np.uint32)
     result = np.empty((len(texts), BANDS * ROWS), dtype=np.uint32)
     for column, seed in enumerate(seeds):
-        result[:, column] = np.minimum.reduceat(_mixed(runs ^ seed), begins)
+        result[:, column] = np.minimum.reduceat(mixed(runs ^ seed), begins)
     return result
 
 
-def _mixed(numbers: np.ndarray) -> np.ndarray:
+def mixed(numbers: np.ndarray) -> np.ndarray:
     """Return whole numbers of 32 bits in which each bit depends on each bit (the end of MurmurHash3)."""
     numbers = (numbers ^ (numbers >> np.uint32(16))) * np.uint32(0x85EBCA6B)
     numbers = (numbers ^ (numbers >> np.uint32(13))) * np.uint32(0xC2B2AE35)

@@ -46,7 +46,8 @@ _REFUSED = "The metric refuses the expected answer itself: correct it, or choose
 class Draft:
     """A task that is read, and not known to be sound: what is wrong in its data is in the problems of its parts.
 
-    `facts` are what is to be kept of where its data came from, and `notes` what their readers said.
+    `facts` are what is to be kept of where its data came from, and `notes` what their readers said. `cut` tells that
+    not all rows of its files were kept.
     """
 
     written: TaskFile
@@ -55,6 +56,7 @@ class Draft:
     file: Path
     facts: Mapping[str, object]
     notes: Sequence[str] = ()
+    cut: bool = False
 
     def task(self) -> Task:
         """Return the task, split and checked; raises TaskError for anything wrong in it."""
@@ -98,7 +100,7 @@ def draft_task(path: str | Path, *, scored: bool = True, window: Window | None =
     reading = Reading(data.sample, written.split.seed, data.sheet, Problems(repairs=True), facts=facts)
     rows = _read(written, folder, reading, window or Window())
     parts = make_parts(rows, written, reading.problems, data.repair, reading.notes)
-    return Draft(written, parts, metric, file, facts, reading.notes)
+    return Draft(written, parts, metric, file, facts, reading.notes, bool(reading.cut))
 
 
 def checked_task(
@@ -217,8 +219,13 @@ def read_files(data: DataSpec, folder: Path, reading: Reading) -> dict[str, tupl
     if data.folder is not None:
         labels = None if data.labels is None else folder / data.labels
         return {"all": (read_folder(folder / data.folder, data.pattern, data.folder, reading, labels), data.folder)}
+    return {part: (read_rows(folder / name, name, reading), name) for part, name in files_of(data).items()}
+
+
+def files_of(data: DataSpec) -> dict[str, str]:
+    """Return the files that data name, by part."""
     files = {"all": data.path, "train": data.train, "validation": data.validation, "test": data.test}
-    return {part: (read_rows(folder / name, name, reading), name) for part, name in files.items() if name is not None}
+    return {part: name for part, name in files.items() if name is not None}
 
 
 def _check_slice(by: str, spec: TaskSpec, source: str) -> None:

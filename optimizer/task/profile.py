@@ -82,13 +82,23 @@ class Profile:
         return Profile(self.parts, tuple(ordered), (*self.remarks, *remarks))
 
 
-def profile_of(parts: Mapping[str, Sequence[Example]], outputs: Mapping[str, FieldSpec]) -> Profile:
-    """Return the profile of a task's splits, or of the parts of its data where it cannot be split."""
+def profile_of(
+    parts: Mapping[str, Sequence[Example]], outputs: Mapping[str, FieldSpec], repeated: bool = True
+) -> Profile:
+    """Return the profile of a task's splits, or of the parts of its data where it cannot be split.
+
+    Without `repeated` nobody looks for examples that are equal or nearly so.
+    """
     filled = {name: examples for name, examples in parts.items() if examples}
-    findings = [*_same(filled), *_near(filled)]
+    findings = repeated_in(filled) if repeated else []
     if set(filled) != {"all"}:
         findings += _thin(filled, outputs)
     return Profile({name: _part(examples, outputs) for name, examples in filled.items()}).with_findings(findings)
+
+
+def repeated_in(parts: Mapping[str, Sequence[Example]]) -> list[Finding]:
+    """Return what is to be said of examples with the same input, and with nearly the same one."""
+    return [*_same(parts), *_near(parts)]
 
 
 def text_of(example: Example) -> str:

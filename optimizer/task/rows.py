@@ -37,7 +37,7 @@ class Reading:
     """How data is to be read, and what its readers have to say: notes, and problems of rows that are left out.
 
     `sample` is how many rows of a file are kept, drawn by `seed`; `sheet` the sheet of a workbook; `facts` are what a
-    run notes of a source that is no file.
+    run notes of a source that is no file, and `cut` the names of files of which not all rows were kept.
     """
 
     sample: int | None = None
@@ -46,6 +46,7 @@ class Reading:
     problems: Problems = field(default_factory=Problems)
     notes: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
+    cut: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ def keep(records: Records, label: str, reading: Reading) -> list[Row]:
     if not kept and len(reading.problems) == before:
         raise TaskError(f"{label}: has no examples", _EMPTY)
     if len(kept) < total:
+        reading.cut.add(label)
         why = "as data.sample says" if reading.sample else "data.sample says how many"
         if len(kept) < (reading.sample or MOST_ROWS):
             why = f"more would take over {MOST_BYTES // 1_000_000} MB"

@@ -28,11 +28,8 @@ def read_table(path: Path, label: str, reading: Reading, own: str) -> list[Row]:
     Cells are text. Raises TaskError where nothing can be read; rows that cannot be are added to the problems.
     """
     encoding = encoding_of(path, label, reading, guess=True)
-    try:
-        with path.open(encoding=encoding, newline="") as file:
-            delimiter, named = _delimiter(head := file.read(LOOKED_AT), own)
-    except (OSError, ValueError) as problem:
-        raise unreadable(path, problem, TaskError) from None
+    head = _head(path, encoding)
+    delimiter, named = _delimiter(head, own)
     if delimiter != own:
         name = DELIMITERS.get(delimiter, repr(delimiter))
         reading.notes.append(f"{label}: its columns are separated by {name}")
@@ -40,6 +37,20 @@ def read_table(path: Path, label: str, reading: Reading, own: str) -> list[Row]:
     spaced = re.search(f'{re.escape(delimiter)} +"', head.lstrip().partition("\n")[0]) is not None
     table = _Table(path, label, reading, encoding, {"delimiter": delimiter, "skipinitialspace": spaced})
     return keep(table.records(skip=named), label, reading)
+
+
+def dialect_of(path: Path, encoding: str, own: str) -> tuple[str, int]:
+    """Return what separates the cells of a table, and how many lines stand above its header; raises TaskError."""
+    delimiter, named = _delimiter(_head(path, encoding), own)
+    return delimiter, int(named)
+
+
+def _head(path: Path, encoding: str) -> str:
+    try:
+        with path.open(encoding=encoding, newline="") as file:
+            return file.read(LOOKED_AT)
+    except (OSError, ValueError) as problem:
+        raise unreadable(path, problem, TaskError) from None
 
 
 def _delimiter(head: str, own: str) -> tuple[str, bool]:

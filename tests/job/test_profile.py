@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from support.jobs import BagOfWords, make_task, write_lines
 
@@ -65,6 +66,30 @@ def test_all_planted_defects_are_found_and_hardly_any_other(tmp_path: Path) -> N
     assert (near, counts) == (50, {"leak": 10, "conflict": 20, "personal": 20})
     assert seen["near_leak"].count == 25
     assert "ann.lee" not in json.dumps(checked.to_json())
+
+
+def test_of_large_files_all_rows_are_looked_through_though_few_are_kept(tmp_path: Path) -> None:
+    rows = examples(400, seed=1)
+    rows[300] = {"text": rows[5]["text"].upper(), "kind": rows[6]["kind"]}
+    words = rows[7]["text"].split()
+    rows[301] = {"text": " ".join([*words[:3], "other", *words[4:]]), "kind": rows[7]["kind"]}
+    rows[302]["text"] += " write to ann.lee@example.org"
+    make_task(tmp_path / "task", outputs=CHOICES, data={"path": "all.csv", "sample": 60})
+    pd.DataFrame(rows).to_csv(tmp_path / "task" / "all.csv", index=False)
+    checked = check_task(tmp_path / "task")
+    seen = found(checked)
+    assert checked.task is not None
+    assert len(checked.task.train) < 60
+    assert seen["conflict"].examples == (("all.csv:7", "all.csv:302"),)
+    assert seen["near_duplicate"].examples == (("all.csv:9", "all.csv:303"),)
+    assert seen["personal"].examples == (("all.csv:304",),)
+    assert any("looked for in all 400 rows" in remark for remark in checked.profile.remarks)
+
+
+def test_what_cannot_be_streamed_is_looked_at_as_far_as_it_is_kept(tmp_path: Path) -> None:
+    make_task(tmp_path / "task", examples(400, seed=1), outputs=CHOICES, data={"path": "examples.jsonl", "sample": 60})
+    remarks = check_task(tmp_path / "task").profile.remarks
+    assert any("in the kept rows alone: only CSV, TSV and Parquet are streamed" in remark for remark in remarks)
 
 
 def test_a_sound_task_has_splits_and_what_they_can_show(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What `search.strategy` may name: compositions of proposers, sampler and race, and DSPy's own optimizers."""
+"""What `search.strategy` may name: compositions of ours, other libraries' optimizers, and what needs no search."""
 
 from __future__ import annotations
 
@@ -46,4 +46,9 @@ OPTIMIZERS = (
     "COPRO",
     "SIMBA",
 )
-STRATEGIES = (*PRESETS, *(f"{DSPY}{name}" for name in OPTIMIZERS))
+# Optimizers of other packages, named as these name them.
+PEERS = ("gepa", "promptolution.CAPO", "promptolution.EvoPromptGA", "promptolution.OPRO")
+LIBRARIES = (*(f"{DSPY}{name}" for name in OPTIMIZERS), *PEERS)
+# One prompt that needs no search, by the policy that picks its demos.
+BASELINES: dict[str, Literal["nearest", "static"]] = {"baseline.nearest": "nearest", "baseline.random": "static"}
+STRATEGIES = (*PRESETS, *LIBRARIES, *BASELINES)

@@ -22,7 +22,7 @@ from optimizer.config.models import ModelPrice as ModelPrice
 from optimizer.config.models import Models as Models
 from optimizer.config.models import Positive as Positive
 from optimizer.config.models import is_local as is_local
-from optimizer.config.presets import DSPY, STRATEGIES
+from optimizer.config.presets import BASELINES, PRESETS, STRATEGIES
 from optimizer.config.strict import Strict
 from optimizer.errors import did_you_mean
 from optimizer.types import Order, Policy, Readout
@@ -93,7 +93,9 @@ class SearchConfig(Strict):
     """How candidates are searched."""
 
     strategy: str = Field("default", description=f"how candidates are found: {', '.join(STRATEGIES)}")
-    options: dict[str, Any] = Field({}, description="of DSPy's optimizer, if the strategy is one: {auto: light}")
+    options: dict[str, Any] = Field(
+        {}, description="of another library's optimizer: {auto: light}; of a baseline the number of demos: {count: 8}"
+    )
     objective: tuple[Objective, ...] = Field(
         ("score",),
         description="score, or the Pareto front of score and others: tokens or usd, a call, and latency: {score, usd}, "
@@ -187,8 +189,22 @@ class SearchConfig(Strict):
 
     @model_validator(mode="after")
     def _options_have_a_reader(self) -> SearchConfig:
-        if self.options and not self.strategy.startswith(DSPY):
-            raise ValueError(f"options are of DSPy's optimizers, and the strategy is {self.strategy}; leave them out")
+        if self.options and self.strategy in PRESETS:
+            what = f"options are of other libraries' optimizers and of baselines, and the strategy is {self.strategy}"
+            raise ValueError(f"{what}; leave them out")
+        return self
+
+    @model_validator(mode="after")
+    def _a_baseline_is_one_prompt(self) -> SearchConfig:
+        if self.strategy not in BASELINES:
+            return self
+        if unknown := self.options.keys() - {"count"}:
+            raise ValueError(f"options: {self.strategy} has no option '{min(unknown)}'; it has count, of its demos")
+        count = self.options.get("count", 1)
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+            raise ValueError(f"options.count is {count!r}; write how many demos are shown, at least 1")
+        if self.readouts is not None and len(self.readouts) > 1:
+            raise ValueError(f"readouts: {self.strategy} is one prompt, which has one readout; name one")
         return self
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import dspy
 from dspy.utils.exceptions import LMError
 
-from optimizer.config.presets import PRESETS
+from optimizer.config.presets import BASELINES, PRESETS
 from optimizer.config.schema import RunConfig, is_local
 from optimizer.door.recorder import Recorder
 from optimizer.evaluate.evaluator import call_program
@@ -74,7 +74,7 @@ async def plan_of(
     if config.models.prompt is not None:
         writer = recorder.model("prompt", writing_model(config.models))
     judging = calls_of(programs.task.metric)
-    search, proposals, assumed = await _search_of(config, schedule, predictors + judging)
+    search, proposals, assumed = await _search_of(config, schedule, predictors + judging, len(programs.task.validation))
     space = await make_space(programs, config.search, config.seed, writer)
     written = [sample_of([request], price, MOST_TOKENS) for _, request in recorder.requests]
     seen = [*schedule.examples, *(() if programs.task.folds else programs.task.test)]
@@ -124,9 +124,16 @@ def price_in_role(config: RunConfig, prices: Mapping[ModelKey, Price], key: Mode
     return prices.get(key, Price() if model is not None and is_local(model.model) else None)
 
 
-async def _search_of(config: RunConfig, schedule: Schedule, each: int) -> tuple[Range, Range, list[str]]:
+async def _search_of(
+    config: RunConfig, schedule: Schedule, each: int, validation: int
+) -> tuple[Range, Range, list[str]]:
     """Return the calls of trials, those of proposals between rounds, and what was assumed."""
     strategy = config.search.strategy
+    if strategy in BASELINES:
+        scored = (schedule.block + validation) * each
+        calls = min(scored, config.budget.calls or scored)
+        told = f"{strategy} is scored on {validation} validation examples, and the seed on {schedule.block}"
+        return Range(calls, calls, calls), Range(0, 0, 0), [told]
     if strategy not in PRESETS:
         calls = config.budget.calls or CALLS
         limit = f"{strategy} is set up to take {calls} calls at most, and ends when it is done"

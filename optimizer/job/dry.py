@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.config.presets import DSPY
+from optimizer.config.presets import LIBRARIES
 from optimizer.config.schema import RunConfig
 from optimizer.door.recorder import Recorder
 from optimizer.export.template import openai_body
@@ -155,8 +155,8 @@ def same_embedding(texts: Sequence[str]) -> NDArray[np.float32]:
 
 
 def _writes(config: RunConfig) -> bool:
-    """Tell if something is asked in the prompt model's role; of DSPy's optimizers the task model at need."""
-    return config.models.prompt is not None or config.search.strategy.startswith(DSPY)
+    """Tell if something is asked in the prompt model's role; of other libraries' optimizers the task model at need."""
+    return config.models.prompt is not None or config.search.strategy in LIBRARIES
 
 
 def _model(key: ModelKey, config: RunConfig, endpoint: Endpoint, texts: Mapping[str, str], calls: str) -> Receiver:

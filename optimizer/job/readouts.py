@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from optimizer.config.presets import PRESETS
+from optimizer.config.presets import BASELINES, LIBRARIES
 from optimizer.door.door import tag_of_call
 from optimizer.errors import BudgetSpent, ConfigError
 from optimizer.evaluate.evaluator import phase_tag
@@ -45,7 +45,7 @@ async def available_readouts(session: Session, examples: Sequence[Example]) -> R
     keeps it. Raises ConfigError where the config names a readout that cannot be had.
     """
     config = session.config.search
-    wanted = config.readouts or ("calibrated",)
+    wanted = config.readouts or (WORDS if config.strategy in BASELINES else ("calibrated",))
     if wanted == WORDS:
         return Readouts(WORDS)
     if (problem := _without_labels(session)) is not None:
@@ -85,7 +85,7 @@ def readable(session: Session, candidate: Candidate) -> Candidate:
 def _without_labels(session: Session) -> str | None:
     """Return why no label can be read from log-probabilities, whatever the model tells; None where one can."""
     config, predictors = session.config.search, session.programs.predictors
-    if config.strategy not in PRESETS:
+    if config.strategy in LIBRARIES:
         return f"the strategy {config.strategy} reads the words of answers"
     if not PLAIN & set(config.formats):
         return f"none of the formats is one of {', '.join(sorted(PLAIN))}, whose answers begin with the label"

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
-from optimizer.config.presets import DSPY, PRESETS
+from optimizer.config.presets import LIBRARIES
 from optimizer.config.schema import ANSWER_TOKENS, SHORT_TOKENS, ModelConfig, RunConfig
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door
@@ -114,8 +114,8 @@ def _evaluator(task: Task, config: RunConfig, programs: ProgramBuilder, door: Do
         door.ledger,
         first.concurrency,
         door.budget.calls_left,
-        # DSPy's optimizers ask again as they like; a search of ours must not, or it would take another way.
-        known_failures(door.ledger) if config.search.strategy in PRESETS else {},
+        # Other libraries' optimizers ask again as they like; a search of ours must not, or it would take another way.
+        known_failures(door.ledger) if config.search.strategy not in LIBRARIES else {},
         dict(zip(config.models.task_models[1:], others, strict=True)),
     )
 
@@ -142,8 +142,8 @@ def asked_model(config: RunConfig, task: Task, endpoint: Endpoint, name: str = "
 
 
 def _writer(config: RunConfig, door: Door, models: Fleet) -> dspy.LM | None:
-    """Return the LM that writes instructions; DSPy's optimizers take the task model where there is no other."""
-    if "prompt" not in models.endpoints and not config.search.strategy.startswith(DSPY):
+    """Return the LM that writes instructions; optimizers of libraries take the task model at need."""
+    if "prompt" not in models.endpoints and config.search.strategy not in LIBRARIES:
         return None
     return language_model(door, "prompt", with_writer(models.endpoints)["prompt"], writing_model(config.models))
 

@@ -1,4 +1,4 @@
-"""From a config to the strategy that searches: one of our presets, or one of DSPy's optimizers."""
+"""From a config to the strategy that searches: a preset of ours, another library's optimizer, or a baseline."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from optimizer.config.presets import DSPY, PRESETS
+from optimizer.config.presets import BASELINES, DSPY, PRESETS
 from optimizer.config.schema import BudgetConfig, RunConfig
 from optimizer.evaluate.evaluator import Evaluator
 from optimizer.job.demos import with_missing_demos
@@ -16,6 +16,7 @@ from optimizer.prompt.builder import ROOT, ProgramBuilder
 from optimizer.prompt.readout import labels_of
 from optimizer.search.board import Board
 from optimizer.search.ensembles import Ensembles, Sums, Together, Votes, first_ensemble, head_starts
+from optimizer.search.fixed import FixedSearch, fixed_candidate, whole_validation
 from optimizer.search.growing import make_proposals
 from optimizer.search.loop import Search
 from optimizer.search.pools import make_space
@@ -61,6 +62,12 @@ async def make_strategy(
     Raises ConfigError for an option that one of DSPy's optimizers does not have.
     """
     config = session.config.search
+    if config.strategy in BASELINES:
+        candidate = fixed_candidate(session.programs, session.config, readouts.searched[0])
+        schedule = whole_validation(schedule, session.task.validation)
+        log = TrialLog(session.ledger, len(schedule.examples), watch)
+        board = Board(aggregate=session.evaluator.aggregate, cost=config.cost)
+        return FixedSearch(candidate, session.evaluator, log, schedule, board)
     if config.strategy not in PRESETS:
         name = config.strategy.removeprefix(DSPY)
         optimizer = DspyOptimizer(name, config.options, config.formats[0], session.config.seed)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from optimizer.config.presets import DSPY, PRESETS
+from optimizer.config.presets import LIBRARIES, PRESETS, Preset
 from optimizer.config.schema import ProposerName, RunConfig
 from optimizer.job.judge import judge_of
 from optimizer.propose.registry import WRITING
@@ -30,15 +30,15 @@ def task_texts(config: RunConfig, task: Task, schedule: Schedule, predictors: in
     texts["validation inputs"] = f"inputs of {len(schedule.examples)} validation examples"
     seen = "their labels by the searches on other folds" if task.folds else "their labels never"
     texts["test inputs"] = f"inputs of {len(task.test)} test examples, {seen}"
-    if predictors > 1 or config.search.strategy.startswith(DSPY):
+    if predictors > 1 or config.search.strategy in LIBRARIES:
         texts["answers"] = "answers of the task model"
     return texts
 
 
 def _shows_demos(config: RunConfig) -> bool:
-    if config.search.strategy.startswith(DSPY):
+    if config.search.strategy in LIBRARIES:
         return True
-    searched = preset_config(config.search, PRESETS[config.search.strategy])
+    searched = preset_config(config.search, PRESETS.get(config.search.strategy, Preset()))
     return max(searched.demos.counts) > 0 or (config.test.baselines > 0 and max(config.search.demos.counts) > 0)
 
 
@@ -56,9 +56,9 @@ def writer_texts(config: RunConfig, task: Task, schedule: Schedule) -> dict[str,
     if to_paraphrase(task.metric, task.test):
         texts["validation inputs"] = f"{words['validation inputs']}, to be paraphrased"
         texts["test inputs"] = f"inputs of {len(task.test)} test examples, to be paraphrased"
-    if config.search.strategy.startswith(DSPY):  # what it shows is its own affair
+    if config.search.strategy in LIBRARIES:  # what it shows is its own affair
         return texts | words
-    searched = preset_config(config.search, PRESETS[config.search.strategy])
+    searched = preset_config(config.search, PRESETS.get(config.search.strategy, Preset()))
     asked = set(WRITING) & set(searched.proposers or get_args(ProposerName))
     shown = {_SHOWN[part] for name in asked for part in shown_by(name)}
     return {name: text for name, text in words.items() if name in shown} | texts

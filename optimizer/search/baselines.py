@@ -66,7 +66,7 @@ def simple_baselines(programs: ProgramBuilder, config: RunConfig) -> list[Baseli
     for policy, most in MOST.items():
         demos = config.search.demos.counts
         prompts = {
-            n: _with_demos(p, policy, most, demos, programs.pool_of(n), config.seed) for n, p in seed.prompts.items()
+            n: with_demos(p, policy, most, demos, programs.pool_of(n), config.seed) for n, p in seed.prompts.items()
         }
         shown = max(prompt.count for prompt in prompts.values())
         if shown:
@@ -87,9 +87,10 @@ def _with_labels(programs: ProgramBuilder, seed: Candidate) -> dict[str, Prompt]
     return prompts
 
 
-def _with_demos(
+def with_demos(
     prompt: Prompt, policy: Policy, most: int, counts: Sequence[int], pool: Sequence[Example], seed: int
 ) -> Prompt:
+    """Return a prompt with as many demos as the `counts` allow, at most `most`; random ones are drawn by the seed."""
     count = max((count for count in counts if count <= min(most, len(pool))), default=0)
     if not count:
         return prompt

@@ -23,7 +23,7 @@ SENTENCES = {
     "propose": "Who writes new instructions and demo sets, and the texts that they ask a model with.",
     "evaluate": "Candidates over examples; intervals and other statistics.",
     "search": "Space, sampler, race, board, schedule, the loop; winner, verdict, baselines.",
-    "teleprompt": "DSPy's own optimizers as strategies of a run.",
+    "teleprompt": "Other libraries' optimizers as strategies of a run: DSPy's, gepa's, promptolution's.",
     "track": "MLflow: the mirror's process, the registry, `metier ui`.",
     "report": "result.json, report.html, best.md, status, comparisons and audits, all read from the ledger.",
     "export": "A prompt as other tools hold it: one form a target.",

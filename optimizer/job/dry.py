@@ -39,6 +39,7 @@ from optimizer.system.loopback import is_loopback
 from optimizer.system.redact import split_url, without_credentials
 from optimizer.task.program import calls_each
 from optimizer.task.task import Task
+from optimizer.teleprompt.packages import refuse_missing
 from optimizer.types import Candidate, ModelKey, role_of
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ async def _dry(config: RunConfig) -> Dry:
     refuse_several(config, task)
     refuse_consistency(config, task)
     refuse_batches(config, task)
+    refuse_missing(config.search.strategy)
     each = calls_each(task)
     refuse_few(config, each)
     schedule = make_schedule(task.validation, config, task.outputs, each, ensemble_size(config, task))

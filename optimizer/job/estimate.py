@@ -31,6 +31,7 @@ from optimizer.search.ensembles import ensemble_size
 from optimizer.search.schedule import make_schedule, refuse_few
 from optimizer.task.program import calls_each
 from optimizer.task.task import Task
+from optimizer.teleprompt.packages import refuse_missing
 from optimizer.types import Candidate, Example
 
 PROBED = 4
@@ -52,6 +53,7 @@ async def _estimate(config: RunConfig, say: Say) -> Forecast:
     refuse_several(config, task)
     refuse_consistency(config, task)
     refuse_batches(config, task)
+    refuse_missing(config.search.strategy)
     runs = len(task.folds) + 1
     if task.folds:
         config, task = share_of_budget(config, runs), task.folds[0]

@@ -33,6 +33,7 @@ from optimizer.models.providers import Endpoint
 from optimizer.system.internal import internal_errors
 from optimizer.system.redact import scrub
 from optimizer.task.task import Task
+from optimizer.teleprompt.packages import refuse_missing
 from optimizer.types import Candidate, ModelKey
 
 
@@ -88,6 +89,7 @@ def _job(config: RunConfig, watcher: Watcher, task: Task | None, endpoints: Mapp
     refuse_several(config, task)
     refuse_consistency(config, task)
     refuse_batches(config, task, endpoints)
+    refuse_missing(config.search.strategy)
     if task.folds:
         share_of_budget(config, len(task.folds) + 1)
     run_dir = make_run_dir(config, task)

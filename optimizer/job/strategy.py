@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from optimizer.config.presets import BASELINES, DSPY, PRESETS
+from optimizer.config.presets import BASELINES, PRESETS
 from optimizer.config.schema import BudgetConfig, RunConfig
 from optimizer.evaluate.evaluator import Evaluator
 from optimizer.job.demos import with_missing_demos
@@ -28,7 +28,8 @@ from optimizer.search.trials import Event, TrialLog
 from optimizer.task.metrics.agreement import agreement
 from optimizer.task.metrics.worst import of_each
 from optimizer.task.task import Task
-from optimizer.teleprompt.strategy import DspyOptimizer, DspySearch
+from optimizer.teleprompt.library import LibraryOptimizer
+from optimizer.teleprompt.packages import library_search
 from optimizer.types import Candidate, Example, Readout
 
 # Of a candidate's cost against its score, where money or time are counted.
@@ -57,9 +58,9 @@ async def make_strategy(
 ) -> Strategy:
     """Return the strategy that the session's config names; `first_config` has the limits that the run was begun with.
 
-    A search of ours varies the `readouts`; DSPy's optimizers read the words of answers. `seed` is a prompt whose
-    instructions and demos are tried among the first; None: the task's own.
-    Raises ConfigError for an option that one of DSPy's optimizers does not have.
+    A search of ours varies the `readouts`; other libraries' optimizers read the words of answers. `seed` is a prompt
+    whose instructions and demos are tried among the first; None: the task's own.
+    Raises ConfigError for a package that is not installed, and an option that an optimizer does not have.
     """
     config = session.config.search
     if config.strategy in BASELINES:
@@ -69,9 +70,9 @@ async def make_strategy(
         board = Board(aggregate=session.evaluator.aggregate, cost=config.cost)
         return FixedSearch(candidate, session.evaluator, log, schedule, board)
     if config.strategy not in PRESETS:
-        name = config.strategy.removeprefix(DSPY)
-        optimizer = DspyOptimizer(name, config.options, config.formats[0], session.config.seed)
-        return DspySearch(optimizer, session.evaluator, session.programs, session.door, session.writer, schedule, watch)
+        optimizer = LibraryOptimizer(config.strategy, config.options, config.formats[0], session.config.seed)
+        parts = (session.evaluator, session.programs, session.door, session.writer)
+        return library_search(config.strategy)(optimizer, *parts, schedule, watch)
     preset, number = PRESETS[config.strategy], session.config.seed
     config, schedule = preset_config(config, preset), raced(schedule, preset)
     first = session.programs.seed(config.formats[0])

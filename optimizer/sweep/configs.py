@@ -27,6 +27,7 @@ from optimizer.sweep.share import Share, limited
 from optimizer.sweep.spec import Spec
 from optimizer.task.program import calls_each
 from optimizer.task.task import Task
+from optimizer.teleprompt.packages import refuse_missing
 from optimizer.types import canonical_json
 
 # Problems that are told of many.
@@ -108,6 +109,7 @@ class Checks:
         refuse_several(config, task)
         refuse_consistency(config, task)
         refuse_batches(config, task)
+        refuse_missing(config.search.strategy)
         refuse_few(config, calls_each(task))
         self._once(f"models {canonical_json(config.models.model_dump(mode='json'))}", lambda: foreseen(config.models))
         if config.budget.usd is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -92,3 +92,9 @@ def rolling(lm: dspy.LM, door: Door, model: ModelKey, gate: Gate) -> RolloutLM:
     made: RolloutLM = lm.copy(engine=DrawingEngine(partial(door.submit, model)))
     made.__class__, made.gate = RolloutLM, gate
     return made
+
+
+def asked_text(lm: RolloutLM, prompt: str, rollout: int) -> str:
+    """Return the text with which a model answers a prompt; each `rollout` is an answer of its own."""
+    answer = lm(prompt, rollout_id=rollout)[0]
+    return str(answer["text"] if isinstance(answer, Mapping) else answer)

@@ -33,9 +33,11 @@ class Scorer:
         record: TrialRecord,
         examples: Sequence[Example],
         gate: Gate,
+        origin: str,
     ) -> None:
-        """`names` are the predictors', in order, and `examples` all that it may be asked."""
+        """`names` are the predictors', in order, `examples` all that it may be asked, `origin` says whose it is."""
         self.evaluator, self.format_name, self.record, self.gate = evaluator, format_name, record, gate
+        self.origin = origin
         self._names = list(names)
         self._by_inputs = {digest(dict(example.inputs)): example for example in examples}
 
@@ -46,7 +48,7 @@ class Scorer:
         """Return the prompts that a program has come to."""
         pairs = zip(self._names, (p for _, p in program.named_predictors()), strict=True)
         prompts = {name: prompt_of(p, self.format_name, usable(p, self.format_name)) for name, p in pairs}
-        return Candidate(prompts, "dspy")
+        return Candidate(prompts, self.origin)
 
     def answer(self, student: TrackedStudent, inputs: Mapping[str, Any]) -> Any:
         """Run one example and record what came of it."""
@@ -130,6 +132,18 @@ def student_of(programs: ProgramBuilder, format_name: str, scorer: Scorer) -> Tr
     for _, predictor in program.named_sub_modules(dspy.Predict):
         predictor.lm = None
     return TrackedStudent(program, scorer)
+
+
+def with_prompts(
+    student: TrackedStudent, instructions: Sequence[str], demos: Sequence[dspy.Example] | None = None
+) -> TrackedStudent:
+    """Return a copy of a student with an instruction for each predictor, in order, and for all the same demos."""
+    made: TrackedStudent = student.deepcopy()
+    for (_, predictor), instruction in zip(made.program.named_predictors(), instructions, strict=True):
+        predictor.signature = predictor.signature.with_instructions(instruction)
+        if demos is not None:
+            predictor.demos = list(demos)
+    return made
 
 
 class UsablePredict(FormattedPredict):

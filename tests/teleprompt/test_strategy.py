@@ -12,7 +12,7 @@ import pytest
 from support.bench import Bench, wait_for
 from support.jobs import write_config
 
-from optimizer.config.presets import DSPY, STRATEGIES
+from optimizer.config.presets import DSPY, LIBRARIES, PRESETS
 from optimizer.ledger.answers import answers_of
 from optimizer.ledger.calls import answered_keys
 from optimizer.ledger.spend import usage_by_role
@@ -23,6 +23,8 @@ from teleprompt.made import BUDGET, answer, settings, small_task
 
 pytestmark = pytest.mark.timeout(280)
 KILLED_AFTER = 15
+# promptolution takes seconds to import: tests/teleprompt/test_promptolution_package.py plays its optimizers.
+KILLED = [*PRESETS, *(name for name in LIBRARIES if not name.startswith("promptolution")), "baseline.nearest"]
 IN_FLIGHT = 4
 
 
@@ -60,8 +62,8 @@ def check_run(bench: Bench, name: str, strategy: str) -> None:
     found = bench.result(name)
     assert found["winner"]["candidate_id"] in {row.candidate_id for row in trials}
     assert found["verdict"] in {"improved", "inconclusive", "worse"}
-    if strategy.startswith(DSPY):
-        assert {row.candidate.origin for row in trials[1:]} <= {"dspy"}
+    if strategy in LIBRARIES:
+        assert {row.candidate.origin for row in trials[1:]} <= {strategy.partition(".")[0]}
 
 
 def check_kill(strategy: str, folder: Path, server: FakeServer, forks: Forks) -> None:
@@ -85,26 +87,26 @@ def check_kill(strategy: str, folder: Path, server: FakeServer, forks: Forks) ->
     assert len(committed) >= KILLED_AFTER - 1 - IN_FLIGHT
 
 
-@pytest.mark.parametrize("strategy", ["dspy.MIPROv2"])
-def test_a_strategy_of_dspys_runs_from_yaml(strategy: str, folder: Path, server: FakeServer, forks: Forks) -> None:
+@pytest.mark.parametrize("strategy", ["dspy.MIPROv2", "gepa"])
+def test_a_strategy_of_a_library_runs_from_yaml(strategy: str, folder: Path, server: FakeServer, forks: Forks) -> None:
     bench = bench_of(strategy, folder, server, forks)
     asked = server.answered
-    assert bench.run("whole") == 0, bench.log("whole")
-    check_run(bench, "whole", strategy)
-    with bench.ledger("whole") as ledger:
+    assert bench.run(f"whole-{strategy}") == 0, bench.log(f"whole-{strategy}")
+    check_run(bench, f"whole-{strategy}", strategy)
+    with bench.ledger(f"whole-{strategy}") as ledger:
         assert len(answered_keys(ledger)) == server.answered - asked
-    assert "refuses" not in bench.log("whole")
+    assert "refuses" not in bench.log(f"whole-{strategy}")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", KILLED)
 def test_every_strategy_survives_a_kill(strategy: str, folder: Path, server: FakeServer, forks: Forks) -> None:
     check_kill(strategy, folder, server, forks)
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", [*PRESETS, *(name for name in LIBRARIES if name.startswith(DSPY))])
 def test_each_candidate_is_a_child_in_mlflow(strategy: str, folder: Path, server: FakeServer, forks: Forks) -> None:
     from optimizer.track.connect import connect
 
@@ -146,4 +148,4 @@ def test_a_prompt_model_that_cannot_be_read_is_one_message(strategy: str, folder
 def test_every_optimizer_that_can_be_named_has_its_settings() -> None:
     from optimizer.teleprompt.methods import METHODS
 
-    assert {f"{DSPY}{name}" for name in METHODS} == {name for name in STRATEGIES if name.startswith(DSPY)}
+    assert {f"{DSPY}{name}" for name in METHODS} == {name for name in LIBRARIES if name.startswith(DSPY)}

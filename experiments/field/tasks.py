@@ -1,7 +1,11 @@
-"""The tasks of the field, as folders that metier loads; every method is given the same split of them."""
+"""The tasks of the field, as folders that metier loads; every method is given the same split of them.
+
+`python -m experiments.field.tasks --data FOLDER` writes them to runs/field/tasks, one for each task and seed.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
 from collections import defaultdict
@@ -53,6 +57,8 @@ TASKS: dict[str, dict[str, Any]] = {
     },
 }
 
+SIZES, SEEDS = (200, 100, 100), (0, 1, 2, 3)
+
 # Played from a useless instruction, with a model that can write a better one: nothing in them tells what is asked.
 USELESS = "Do it."
 FROM_NOTHING: dict[str, dict[str, Any]] = {
@@ -97,6 +103,18 @@ def make_task(
     return folder
 
 
+def reorder(folder: Path, seed: int) -> None:
+    """Put a task's training and validation examples into an order of the seed's.
+
+    Several of DSPy's optimizers draw the same examples whatever their seed: what a seed can change is the order.
+    """
+    rng = random.Random(seed)  # noqa: S311 - an order of examples, not a secret
+    for part in ("train", "validation"):
+        file = folder / _FILES[part]
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+        file.write_text("".join(rng.sample(lines, len(lines))), encoding="utf-8")
+
+
 def places_of_test(name: str, data: Path, folder: Path) -> list[int]:
     """Return where the examples of a task's test stand in the data's test.jsonl, each input counted once.
 
@@ -132,3 +150,20 @@ def _draw(rows: list[Row], sizes: Sequence[int], rng: random.Random) -> list[lis
         parts.append(rng.sample(order[start : start + size], size))
         start += size
     return parts
+
+
+def main() -> None:
+    """Write the folder of every task for every seed: TASK-SEED, and bare-TASK-SEED with the useless instruction."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="a folder with TASK/train.jsonl and TASK/test.jsonl")
+    parser.add_argument("--folder", type=Path, default=Path("runs/field/tasks"), help="where the tasks are written")
+    options = parser.parse_args()
+    for seed in SEEDS:
+        for name in TASKS:
+            reorder(make_task(name, options.data, seed, SIZES, options.folder / f"{name}-{seed}"), seed)
+        for name in FROM_NOTHING:
+            reorder(make_task(name, options.data, seed, SIZES, options.folder / f"bare-{name}-{seed}", "bare"), seed)
+
+
+if __name__ == "__main__":
+    main()

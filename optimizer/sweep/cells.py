@@ -105,5 +105,7 @@ def _word(key: str, value: object) -> str:
     if isinstance(value, str):  # of a path its end, which tells it from the others
         text = re.split(r"[\\/]", value.rstrip("\\/"))[-1]
         return _UNFIT.sub("-", text).strip(".-") or "none"
+    if isinstance(value, Mapping) and set(value) == {"strategy"}:
+        return _word(key, value["strategy"])
     text = _UNFIT.sub("-", canonical_json(value)).strip(".-") or "none"
     return f"{key.rpartition('.')[2]}-{text}"

@@ -188,7 +188,12 @@ def by_example(cells: Iterable[CellRecord], side: int) -> dict[str, float]:
 
 
 def value_text(value: object) -> str:
-    """Return a value of a matrix as a reader would write it."""
+    """Return a value of a matrix as a reader would write it; of a section its strategy first, if it has one."""
+    if isinstance(value, Mapping) and value:
+        head = [str(value["strategy"])] if "strategy" in value else []
+        return ", ".join([*head, *(f"{key} {value_text(one)}" for key, one in value.items() if key != "strategy")])
+    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+        return " ".join(value)
     return value if isinstance(value, str) else canonical_json(value)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.field.tasks import TASKS, make_task, places_of_test
+from experiments.field.tasks import TASKS, make_task, places_of_test, reorder
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
 
@@ -55,3 +55,16 @@ def test_the_seed_alone_decides_the_draw(data: Path, tmp_path: Path) -> None:
 def test_more_examples_than_there_are_is_an_error(data: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="401 examples are asked for, and the file has 360"):
         make_task("banking10", data, 0, (300, 101, 10), tmp_path / "a")
+
+
+def test_a_seed_has_an_order_of_its_own_for_what_is_searched_on(data: Path, tmp_path: Path) -> None:
+    plain = made(data, tmp_path / "plain", 1)
+    orders = []
+    for seed in (1, 2, 1):
+        folder = make_task("banking10", data, 1, SIZES, tmp_path / "ordered")
+        reorder(folder, seed)
+        task = load_task(folder)
+        assert task.test == plain.test
+        assert {e.id for e in task.train} == {e.id for e in plain.train}
+        orders.append([e.id for e in (*task.train, *task.validation)])
+    assert orders[0] == orders[2] != orders[1]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from optimizer.sweep.results import ONLY, Results, by_example, outcome
+from optimizer.sweep.results import ONLY, Results, by_example, outcome, value_text
 from sweep.made import made_outcome, played_sweep
 
 MATRIX = {"task": ["one", "two"], "search.strategy": ["default", "random"], "seed": [0, 1]}
@@ -90,3 +90,12 @@ def test_the_target_is_what_half_of_a_tasks_cells_reached(tmp_path: Path) -> Non
 def test_two_tasks_of_one_name_are_told_apart_by_their_paths(tmp_path: Path) -> None:
     found = Results.read(played_sweep(tmp_path, {"task": ["a/x", "b/x"]}, lambda values: made_outcome("x")))
     assert found.tasks == ["x (a/x)", "x (b/x)"]
+
+
+def test_a_section_is_told_by_its_strategy_and_its_keys() -> None:
+    assert value_text({"strategy": "baseline.nearest", "readouts": ["calibrated"]}) == (
+        "baseline.nearest, readouts calibrated"
+    )
+    assert value_text({"strategy": "default"}) == "default"
+    assert value_text({"counts": [0, 4]}) == "counts [0,4]"
+    assert (value_text(True), value_text([1]), value_text("tpe"), value_text({})) == ("true", "[1]", "tpe", "{}")

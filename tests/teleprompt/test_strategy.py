@@ -122,12 +122,18 @@ def test_each_candidate_is_a_child_in_mlflow(strategy: str, folder: Path, server
     assert len(children) >= (1 if strategy.endswith("SIMBA") else 2)
 
 
-def test_an_option_that_it_does_not_have_is_refused(folder: Path, server: FakeServer, forks: Forks) -> None:
-    data = settings("dspy.MIPROv2", folder / "task", server.api_base)
-    data["search"]["options"] = {"autom": "light"}
-    bench = Bench(folder, write_config(folder / "wrong.yaml", data), server, forks)
-    assert bench.run("wrong") == 2
-    assert "did you mean 'auto'?" in bench.log("wrong")
+@pytest.mark.parametrize(
+    ("strategy", "option", "meant"),
+    [("dspy.MIPROv2", "autom", "auto"), ("gepa", "max_metric_call", "max_metric_calls")],
+)
+def test_an_option_that_it_does_not_have_is_refused(
+    strategy: str, option: str, meant: str, folder: Path, server: FakeServer, forks: Forks
+) -> None:
+    data = settings(strategy, folder / "task", server.api_base)
+    data["search"]["options"] = {option: 5}
+    bench = Bench(folder, write_config(folder / f"wrong-{strategy}.yaml", data), server, forks)
+    assert bench.run(f"wrong-{strategy}") == 2
+    assert f"did you mean '{meant}'?" in bench.log(f"wrong-{strategy}")
 
 
 @pytest.mark.parametrize("strategy", ["dspy.COPRO", "dspy.MIPROv2"])

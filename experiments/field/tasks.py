@@ -115,15 +115,6 @@ def reorder(folder: Path, seed: int) -> None:
         file.write_text("".join(rng.sample(lines, len(lines))), encoding="utf-8")
 
 
-def places_of_test(name: str, data: Path, folder: Path) -> list[int]:
-    """Return where the examples of a task's test stand in the data's test.jsonl, each input counted once.
-
-    Two seeds may draw the same example, and of a small file they draw all of it: who pools seeds has to know.
-    """
-    places = {row["input"]: place for place, row in enumerate(_read(data / name / "test.jsonl"))}
-    return [places[row["input"]] for row in _read(folder / "test.jsonl")]
-
-
 def _read(path: Path) -> list[Row]:
     """Return the rows, each input once."""
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from experiments.field.tasks import TASKS, make_task, places_of_test, reorder
+from experiments.field.tasks import TASKS, make_task, reorder
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
 
@@ -34,16 +33,6 @@ def test_each_split_has_the_labels_shares(data: Path, tmp_path: Path) -> None:
         for place, label in enumerate(labels):
             expected = len(split) * (1 + place % 3) / 19
             assert abs(counts[label] - expected) <= 1.5
-
-
-def test_places_tell_which_rows_of_the_data_the_test_is(data: Path, tmp_path: Path) -> None:
-    rows = (data / "banking10" / "test.jsonl").read_text(encoding="utf-8").splitlines()
-    for seed in (0, 1):
-        folder = make_task("banking10", data, seed, SIZES, tmp_path / str(seed))
-        places = places_of_test("banking10", data, folder)
-        assert [json.loads(rows[place])["input"] for place in places] == [
-            example.inputs["message"] for example in load_task(folder).test
-        ]
 
 
 def test_the_seed_alone_decides_the_draw(data: Path, tmp_path: Path) -> None:

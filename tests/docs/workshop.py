@@ -149,7 +149,7 @@ def answers() -> dict[str, Answer]:
     """Return the right answer to each input of tickets.csv and of the bundled tasks with one input."""
     with TICKETS.open(encoding="utf-8", newline="") as file:
         tables = [[(row["message"], row["team"]) for row in csv.DictReader(file)]]
-    for name in ("support_intent", "tickets_fr", "review_tone"):
+    for name in ("message_kind", "support_intent", "tickets_fr", "review_tone"):
         lines = (ROOT / "tasks" / name / "examples.jsonl").read_text(encoding="utf-8").splitlines()
         tables.append([tuple(json.loads(line).values()) for line in lines])
     return {message: Answer(label, min(other for _, other in table)) for table in tables for message, label in table}

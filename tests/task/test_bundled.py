@@ -29,6 +29,7 @@ BUNDLED = ROOT / "tasks"
 # The least number of examples in all splits together.
 LEAST = {
     "invoice_fields": 216,
+    "message_kind": 336,
     "policy_answers": 58,
     "review_tone": 520,
     "reviews_skewed": 280,
@@ -80,8 +81,9 @@ def test_a_bundled_task_has_examples_enough_in_each_split_and_none_twice(name: s
 @pytest.mark.parametrize("name", DESCRIBED)
 def test_the_readme_of_a_task_says_how_it_was_made_and_how_to_run_it(name: str) -> None:
     text = (BUNDLED / name / "README.md").read_text(encoding="utf-8")
-    for words in ("## How it was made", "## How to run it", "The licence is the project's", "score is stated yet"):
+    for words in ("## How it was made", "## How to run it", "The licence is the project's"):
         assert words in text
+    assert "score is stated yet" in text or "## What a local model scores" in text
     lines = re.findall(r"^    (metier .*)$", text.replace("\\\n", ""), re.MULTILINE)
     assert {f"metier tasks check tasks/{name}", f"metier run tasks/{name}"} <= {line.split(" --")[0] for line in lines}
     for line in lines:

@@ -12,7 +12,7 @@ import httpx
 import numpy as np
 
 from experiments.field.tasks import make_task
-from optimizer.config.schema import ModelConfig
+from optimizer.config.models import ModelConfig
 from optimizer.evaluate.calibration import UNKNOWN, calibration_error, fit, probabilities
 from optimizer.export.template import first_request, openai_body
 from optimizer.models.embed import Embedder

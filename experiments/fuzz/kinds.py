@@ -138,7 +138,7 @@ def _prepare(config: Any, folder: Path) -> None:
     """Make what a run makes of its settings: the end, the prices, the address of MLflow, the endpoints."""
     import time
 
-    from optimizer.config.schema import is_local
+    from optimizer.config.models import is_local
     from optimizer.door.budget import Budget, refuse_past
     from optimizer.job.folder import mlflow_uri
     from optimizer.job.resume import hide_keys
@@ -417,7 +417,7 @@ TARGETS = ("text", "messages", "openai", "anthropic", "dspy", "langchain", "prom
 @kind
 def best_json(folder: Path) -> Iterator[Kind]:
     """`metier export best.json` in every form."""
-    from optimizer.config.schema import ModelConfig
+    from optimizer.config.models import ModelConfig
     from optimizer.prompt.saved import dump_prompt
     from optimizer.task.load import load_task
     from optimizer.types import Candidate, Prompt
@@ -833,7 +833,8 @@ def _replies(folder: Path, model: str, valid: tuple[dict[str, Any], ...], base: 
 @contextmanager
 def _door(ledger: Any, model: str, base: str, cache: Any = None) -> Iterator[Any]:
     """Open the real door to a model at an address; what fails is not tried again."""
-    from optimizer.config.schema import BudgetConfig, Failures, ModelConfig
+    from optimizer.config.models import ModelConfig
+    from optimizer.config.schema import BudgetConfig, Failures
     from optimizer.door.budget import Budget
     from optimizer.door.door import Door
     from optimizer.models.prices import Price
@@ -967,7 +968,7 @@ def environment(folder: Path) -> Iterator[Kind]:
     import litellm  # noqa: F401 - it takes seconds
     from dspy.lm15 import Config, Message, Request
 
-    from optimizer.config.schema import ModelConfig
+    from optimizer.config.models import ModelConfig
     from optimizer.models.hub import default_endpoint
     from optimizer.models.providers import remote
     from optimizer.models.store import Store

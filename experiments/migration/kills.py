@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from experiments.killing import Command, killed, recorded, rule, write_task
-from optimizer.config.schema import ModelConfig
+from optimizer.config.models import ModelConfig
 from optimizer.prompt.saved import dump_prompt
 from optimizer.task.load import load_task
 from optimizer.testing.fake_server import FakeServer

@@ -11,7 +11,8 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-from optimizer.config.schema import BudgetConfig, Failures, Models
+from optimizer.config.models import Models
+from optimizer.config.schema import BudgetConfig, Failures
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door
 from optimizer.door.engine import language_model

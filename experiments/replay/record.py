@@ -21,7 +21,8 @@ import yaml
 
 from experiments.replay.tables import FOLDER, Choice, Table, dump
 from experiments.replay.worlds import candidate_of
-from optimizer.config.schema import ANSWER_TOKENS, BudgetConfig, Demos, Failures, ModelConfig, Models, SearchConfig
+from optimizer.config.models import ANSWER_TOKENS, ModelConfig, Models
+from optimizer.config.schema import BudgetConfig, Demos, Failures, SearchConfig
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door
 from optimizer.door.engine import language_model

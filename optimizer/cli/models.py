@@ -118,7 +118,7 @@ def check(name: str, api_base: str | None, api_key_env: str | None, as_json: boo
       metier models check local/smollm2-135m
       metier models check openai/my-model --api-base http://127.0.0.1:8000/v1
     """
-    from optimizer.config.schema import ModelConfig
+    from optimizer.config.models import ModelConfig
     from optimizer.job.models_check import check_model
 
     config = ModelConfig(model=name, api_base=api_base, api_key_env=api_key_env)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from optimizer.config.strict import Strict
+from optimizer.config.strict import Positive, Strict
 from optimizer.types import SEARCHED, ModelKey, names_of, task_key
 
-Positive = Annotated[int, Field(gt=0)]
 # Calls in flight where nobody says how many: to a local model, and to any other.
 LOCAL_CALLS, PROVIDER_CALLS = 1, 16
 # Calls in flight to a model that is asked in batches: as many as OpenAI takes in one.

@@ -8,22 +8,9 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-# The models' section is read by many under this module's name.
-from optimizer.config.models import ANSWER_TOKENS as ANSWER_TOKENS
-from optimizer.config.models import BATCH_CALLS as BATCH_CALLS
-from optimizer.config.models import LOCAL_CALLS as LOCAL_CALLS
-from optimizer.config.models import LOCAL_SECONDS as LOCAL_SECONDS
-from optimizer.config.models import PROVIDER_CALLS as PROVIDER_CALLS
-from optimizer.config.models import PROVIDER_SECONDS as PROVIDER_SECONDS
-from optimizer.config.models import SHORT_TOKENS as SHORT_TOKENS
-from optimizer.config.models import Effort as Effort
-from optimizer.config.models import ModelConfig as ModelConfig
-from optimizer.config.models import ModelPrice as ModelPrice
-from optimizer.config.models import Models as Models
-from optimizer.config.models import Positive as Positive
-from optimizer.config.models import is_local as is_local
+from optimizer.config.models import Models, is_local
 from optimizer.config.presets import BASELINES, PRESETS, STRATEGIES
-from optimizer.config.strict import Strict
+from optimizer.config.strict import Positive, Strict
 from optimizer.errors import did_you_mean
 from optimizer.types import Order, Policy, Readout
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from optimizer.config.yamlfile import composed, line_of
@@ -15,6 +15,7 @@ from optimizer.errors import MetierError, did_you_mean
 from optimizer.system.limits import shorten
 
 SHOWN, LONGEST_KEY = 5, 60
+Positive = Annotated[int, Field(gt=0)]
 
 
 class Strict(BaseModel):

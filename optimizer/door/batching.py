@@ -35,7 +35,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from optimizer.config.schema import BATCH_CALLS, Failures
+from optimizer.config.models import BATCH_CALLS
+from optimizer.config.schema import Failures
 from optimizer.door.breaker import Breaker
 from optimizer.door.charges import Charge
 from optimizer.door.connection import Connection, Ended

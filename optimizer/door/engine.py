@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from optimizer.config.schema import ModelConfig
+from optimizer.config.models import ModelConfig
 from optimizer.models.engine import AsyncEngine, SyncEngine
 from optimizer.models.providers import REASONING_LIMIT, Endpoint
 from optimizer.types import ModelKey

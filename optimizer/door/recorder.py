@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from optimizer.config.schema import ModelConfig, is_local
+from optimizer.config.models import ModelConfig, is_local
 from optimizer.door.engine import language_model
 from optimizer.errors import CallError
 from optimizer.models.providers import Endpoint

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from optimizer.config.schema import is_local
+from optimizer.config.models import is_local
 from optimizer.errors import TaskError
 from optimizer.export.bias import CannotHold, Tokenize, bias_body
 from optimizer.export.python_files import (

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel
 
-from optimizer.config.schema import ModelConfig
+from optimizer.config.models import ModelConfig
 from optimizer.door.recorder import Recorder
 from optimizer.errors import TaskError
 from optimizer.prompt.program import Programs

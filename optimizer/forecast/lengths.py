@@ -9,8 +9,9 @@ from typing import Any
 import dspy
 from dspy.utils.exceptions import LMError
 
+from optimizer.config.models import is_local
 from optimizer.config.presets import BASELINES, PRESETS
-from optimizer.config.schema import RunConfig, is_local
+from optimizer.config.schema import RunConfig
 from optimizer.door.recorder import Recorder
 from optimizer.evaluate.evaluator import call_program
 from optimizer.forecast.forecast import Forecast, Plan, Range, Sample

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard, get_args
 
 from optimizer.config.load import load_config
-from optimizer.config.schema import ModelConfig, RunConfig
+from optimizer.config.models import ModelConfig
+from optimizer.config.schema import RunConfig
 from optimizer.config.strict import Strict, validate
 from optimizer.errors import ConfigError, did_you_mean
 from optimizer.job.window import load_task_of

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from optimizer.config.models import is_local
 from optimizer.config.presets import PRESETS
-from optimizer.config.schema import RunConfig, is_local
+from optimizer.config.schema import RunConfig
 from optimizer.door.budget import Budget
 from optimizer.errors import ConfigError
 from optimizer.models.batches import LONGEST_BATCH

@@ -10,7 +10,7 @@ from pathlib import Path
 import dspy
 from dspy.utils.exceptions import AdapterParseError, LMError
 
-from optimizer.config.schema import Models
+from optimizer.config.models import Models
 from optimizer.errors import ModelError
 from optimizer.export.bias import cannot
 from optimizer.export.targets import Export, export

@@ -9,7 +9,8 @@ from typing import Literal, NoReturn, Protocol
 from xml.etree import ElementTree as Tree
 
 from optimizer.config.load import load_config
-from optimizer.config.schema import ModelConfig, RunConfig
+from optimizer.config.models import ModelConfig
+from optimizer.config.schema import RunConfig
 from optimizer.errors import ConfigError
 from optimizer.evaluate.aggregate import MEAN, Aggregate, aggregate_of, answers
 from optimizer.evaluate.evaluator import Result

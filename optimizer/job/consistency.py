@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from optimizer.config.models import ModelConfig
 from optimizer.config.presets import PRESETS
-from optimizer.config.schema import ModelConfig, RunConfig
+from optimizer.config.schema import RunConfig
 from optimizer.door.door import tag_of_call
 from optimizer.door.engine import language_model
 from optimizer.errors import BudgetSpent, ConfigError

@@ -8,7 +8,8 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from optimizer.config.schema import ModelConfig, Models, RunConfig
+from optimizer.config.models import ModelConfig, Models
+from optimizer.config.schema import RunConfig
 from optimizer.errors import ConfigError, TaskError
 from optimizer.evaluate.aggregate import aggregate_of, answers
 from optimizer.evaluate.evaluator import Result, phase_tag

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from optimizer.config.schema import ModelConfig, RunConfig
+from optimizer.config.models import ModelConfig
+from optimizer.config.schema import RunConfig
 from optimizer.errors import LedgerError
 from optimizer.job.study import write_study
 from optimizer.ledger.ledger import Ledger

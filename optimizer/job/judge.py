@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from optimizer.config.schema import ModelConfig, RunConfig
+from optimizer.config.models import ModelConfig
+from optimizer.config.schema import RunConfig
 from optimizer.door.door import Door
 from optimizer.door.engine import language_model
 from optimizer.errors import ConfigError

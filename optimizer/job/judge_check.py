@@ -11,7 +11,8 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from optimizer.config.schema import BudgetConfig, Cache, ModelConfig, RunConfig
+from optimizer.config.models import ModelConfig
+from optimizer.config.schema import BudgetConfig, Cache, RunConfig
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door, tag_of_call
 from optimizer.errors import BudgetSpent, CallError, ConfigError, StoppedByFailures

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from optimizer.config.load import load_config
-from optimizer.config.schema import ModelConfig, RunConfig
+from optimizer.config.models import ModelConfig
+from optimizer.config.schema import RunConfig
 from optimizer.errors import ConfigError, TaskError, did_you_mean
 from optimizer.job.judge import judge_of
 from optimizer.task.data import read_rows

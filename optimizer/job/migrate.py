@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from optimizer.config.schema import RunConfig, is_local
+from optimizer.config.models import is_local
+from optimizer.config.schema import RunConfig
 from optimizer.errors import Interrupted, StoppedByFailures
 from optimizer.evaluate.aggregate import Aggregate, aggregate_of, answers
 from optimizer.evaluate.evaluator import Result

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from optimizer.config.load import apply_override, load_config
-from optimizer.config.schema import ModelConfig, Notify, RunConfig, Tracking
+from optimizer.config.models import ModelConfig
+from optimizer.config.schema import Notify, RunConfig, Tracking
 from optimizer.config.strict import validate
 from optimizer.errors import ConfigError, LedgerError
 from optimizer.job.eval import check_fits

@@ -9,7 +9,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from optimizer.config.schema import BudgetConfig, Models, RunConfig, is_local
+from optimizer.config.models import Models, is_local
+from optimizer.config.schema import BudgetConfig, RunConfig
 from optimizer.errors import ConfigError, Interrupted, StoppedByFailures
 from optimizer.evaluate.evaluator import Result, phase_tag
 from optimizer.job.folder import models_json

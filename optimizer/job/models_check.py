@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from optimizer.config.schema import BudgetConfig, Failures, ModelConfig, Models, is_local
+from optimizer.config.models import ModelConfig, Models, is_local
+from optimizer.config.schema import BudgetConfig, Failures
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door, repetition_of_call
 from optimizer.door.failures import RETRYABLE, classify

@@ -12,7 +12,8 @@ from secrets import token_hex
 
 from optimizer import __version__
 from optimizer.config.load import apply_override
-from optimizer.config.schema import BudgetConfig, RunConfig, is_local
+from optimizer.config.models import is_local
+from optimizer.config.schema import BudgetConfig, RunConfig
 from optimizer.config.strict import validate
 from optimizer.errors import ConfigError, LedgerError
 from optimizer.ledger.answers import forget_failures

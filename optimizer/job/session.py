@@ -10,8 +10,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
+from optimizer.config.models import ANSWER_TOKENS, SHORT_TOKENS, ModelConfig
 from optimizer.config.presets import LIBRARIES
-from optimizer.config.schema import ANSWER_TOKENS, SHORT_TOKENS, ModelConfig, RunConfig
+from optimizer.config.schema import RunConfig
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door
 from optimizer.door.engine import language_model

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from optimizer.config.schema import SHORT_TOKENS
+from optimizer.config.models import SHORT_TOKENS
 from optimizer.errors import StoppedByFailures
 from optimizer.evaluate.aggregate import statistic_of
 from optimizer.evaluate.evaluator import Evaluator, refuse_broken

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from optimizer.config.schema import ModelConfig, RunConfig
+from optimizer.config.models import ModelConfig
+from optimizer.config.schema import RunConfig
 from optimizer.errors import ConfigError, LedgerError
 from optimizer.evaluate.drift import BETS
 from optimizer.evaluate.evaluator import Result

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from optimizer.config.schema import is_local
+from optimizer.config.models import is_local
 
 Feature = Literal["logprobs", "structured", "seed", "reasoning_effort", "caching", "batch", "rate_limits"]
 FEATURES: tuple[Feature, ...] = get_args(Feature)

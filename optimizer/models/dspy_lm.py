@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from optimizer.config.schema import PROVIDER_CALLS, PROVIDER_SECONDS, ModelConfig, Models
+from optimizer.config.models import PROVIDER_CALLS, PROVIDER_SECONDS, ModelConfig, Models
 from optimizer.models.environment import base_of, identity_at
 from optimizer.models.providers import Endpoint
 from optimizer.models.wire import OnHeaders, Wire

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self
 
-from optimizer.config.schema import (
+from optimizer.config.models import (
     BATCH_CALLS,
     LOCAL_CALLS,
     LOCAL_SECONDS,

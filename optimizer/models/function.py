@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from optimizer.config.schema import PROVIDER_CALLS, PROVIDER_SECONDS, ModelConfig, Models
+from optimizer.config.models import PROVIDER_CALLS, PROVIDER_SECONDS, ModelConfig, Models
 from optimizer.errors import CallError, ModelError
 from optimizer.models.dialects import dialect
 from optimizer.models.engine import AsyncEngine, SyncEngine

@@ -11,7 +11,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from optimizer.config.schema import ModelPrice, RunConfig, is_local
+from optimizer.config.models import ModelPrice, is_local
+from optimizer.config.schema import RunConfig
 from optimizer.errors import ConfigError
 from optimizer.types import ModelKey, Usage, role_of
 

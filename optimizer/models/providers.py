@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from optimizer.config.schema import PROVIDER_CALLS, PROVIDER_SECONDS, ModelConfig
+from optimizer.config.models import PROVIDER_CALLS, PROVIDER_SECONDS, ModelConfig
 from optimizer.errors import ModelError
 from optimizer.models.caching import MarkingWire
 from optimizer.models.dialects import KEYS

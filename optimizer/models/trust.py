@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 
-from optimizer.config.schema import ModelConfig, is_local
+from optimizer.config.models import ModelConfig, is_local
 from optimizer.models.dialects import KEYS
 from optimizer.models.providers import CALLABLE, Endpoint
 from optimizer.system.redact import scrub, without_credentials

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from optimizer.config.schema import MOST_TOGETHER, NO_MASKS, FormatName, ModelConfig, Models, Privacy
+from optimizer.config.models import ModelConfig, Models
+from optimizer.config.schema import MOST_TOGETHER, NO_MASKS, FormatName, Privacy
 from optimizer.config.strict import Strict
 from optimizer.config.yamlfile import read_text
 from optimizer.errors import TaskError

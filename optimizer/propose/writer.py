@@ -13,7 +13,7 @@ import dspy
 from dspy.utils.exceptions import AdapterParseError, LMError
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, nodes
 
-from optimizer.config.schema import ModelConfig, Models
+from optimizer.config.models import ModelConfig, Models
 from optimizer.door.door import repetition_of_call
 from optimizer.door.failures import metier_error_in
 from optimizer.errors import CallError

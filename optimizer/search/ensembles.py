@@ -10,8 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 from optuna.trial import FixedTrial
 
+from optimizer.config.models import is_local
 from optimizer.config.presets import PRESETS
-from optimizer.config.schema import Prior, RunConfig, is_local
+from optimizer.config.schema import Prior, RunConfig
 from optimizer.evaluate.calibration import UNKNOWN, cross_fitted
 from optimizer.evaluate.evaluator import Result
 from optimizer.evaluate.readouts import label_numbers

@@ -10,7 +10,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-from optimizer.config.schema import is_local
+from optimizer.config.models import is_local
 from optimizer.errors import Interrupted, LedgerError
 from optimizer.job.notify import notify
 from optimizer.job.signals import cancelled_by_signals

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from optimizer.config.schema import BudgetConfig, Positive
-from optimizer.config.strict import Strict, validate
+from optimizer.config.schema import BudgetConfig
+from optimizer.config.strict import Positive, Strict, validate
 from optimizer.config.yamlfile import read_yaml
 from optimizer.errors import ConfigError
 from optimizer.types import canonical_json

@@ -10,7 +10,8 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from optimizer.config.schema import BudgetConfig, RunConfig, is_local
+from optimizer.config.models import is_local
+from optimizer.config.schema import BudgetConfig, RunConfig
 from optimizer.errors import ConfigError
 
 LIMITS = ("calls", "tokens", "usd")

@@ -22,7 +22,8 @@ from dspy.lm15 import Config, Message, Request, Response
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from optimizer.config.schema import BudgetConfig, Failures, ModelConfig
+from optimizer.config.models import ModelConfig
+from optimizer.config.schema import BudgetConfig, Failures
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door, tag_of_call
 from optimizer.errors import BudgetSpent, CallError, LedgerError, StoppedByFailures

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from support.jobs import lighten, make_task, metier, rows, rule, settings, write_config, write_lines
 
 from optimizer.cli.main import cli
-from optimizer.config.schema import ModelConfig
+from optimizer.config.models import ModelConfig
 from optimizer.ledger.ledger import Ledger
 from optimizer.testing.fake_server import FakeServer
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from support.jobs import lighten, make_task, rows, rule, settings, write_config
 
 from optimizer.cli.main import cli
-from optimizer.config.schema import ModelConfig
+from optimizer.config.models import ModelConfig
 from optimizer.prompt.saved import dump_prompt
 from optimizer.task.load import load_task
 from optimizer.testing.fake_server import FakeServer

@@ -18,7 +18,8 @@ from support.jobs import lighten, make_task, rule, settings, write_config
 
 from optimizer import load_prompt
 from optimizer.cli.main import cli
-from optimizer.config.schema import ModelConfig, Models, RunConfig
+from optimizer.config.models import ModelConfig, Models
+from optimizer.config.schema import RunConfig
 from optimizer.errors import MetierError
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.trials import begin_trial

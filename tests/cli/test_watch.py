@@ -18,7 +18,7 @@ from support.bench import SEED, Bench
 from support.jobs import lighten, rule
 
 from optimizer.cli.main import cli
-from optimizer.config.schema import PROVIDER_CALLS
+from optimizer.config.models import PROVIDER_CALLS
 from optimizer.job.watch import watching
 from optimizer.ledger.decisions import WATCH, decisions_of
 from optimizer.ledger.reader import Reader

@@ -22,7 +22,8 @@ from support.jobs import lighten, make_task, rule, settings, write_config
 from docs.blocks import ROOT
 from optimizer.cli.main import cli
 from optimizer.cli.text import echo
-from optimizer.config.schema import ANSWER_TOKENS, SHORT_TOKENS, BudgetConfig, Failures, RunConfig
+from optimizer.config.models import ANSWER_TOKENS, SHORT_TOKENS
+from optimizer.config.schema import BudgetConfig, Failures, RunConfig
 from optimizer.door import connection
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from dspy.lm15 import Config, Message, Request
 
-from optimizer.config.schema import BATCH_CALLS, BudgetConfig, Failures, ModelConfig
+from optimizer.config.models import BATCH_CALLS, ModelConfig
+from optimizer.config.schema import BudgetConfig, Failures
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door, tag_of_call
 from optimizer.ledger.calls import CallTag, begin_attempt

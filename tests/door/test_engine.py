@@ -8,7 +8,7 @@ import dspy
 import pytest
 from dspy.utils import exceptions as dspy_errors
 
-from optimizer.config.schema import ModelConfig
+from optimizer.config.models import ModelConfig
 from optimizer.door.engine import AsyncEngine, SyncEngine, language_model
 from optimizer.door.failures import metier_error_in
 from optimizer.errors import BudgetSpent, CallError, StoppedByFailures

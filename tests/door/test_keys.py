@@ -7,7 +7,7 @@ from dspy.lm15 import Config, Message, Request, Response, Usage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer.config.schema import ModelConfig
+from optimizer.config.models import ModelConfig
 from optimizer.door.keys import call_key, response_json, samples
 from optimizer.models.providers import remote
 from optimizer.system.dspy_private import request_to_dict, response_from_dict

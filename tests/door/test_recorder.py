@@ -4,7 +4,7 @@ import dspy
 import pytest
 from dspy.utils.exceptions import LMError
 
-from optimizer.config.schema import ModelConfig
+from optimizer.config.models import ModelConfig
 from optimizer.door.recorder import Recorder
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from optimizer.config.schema import BudgetConfig, Failures, ModelConfig
+from optimizer.config.models import ModelConfig
+from optimizer.config.schema import BudgetConfig, Failures
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door, collected_answers
 from optimizer.door.engine import language_model

@@ -23,7 +23,7 @@ from dspy.utils.exceptions import AdapterParseError
 from support.jobs import BagOfWords, lighten, make_task, rule
 from support.readouts import LONG, SHORT, filled, labelled_prompt, labelled_task, labelling
 
-from optimizer.config.schema import ModelConfig
+from optimizer.config.models import ModelConfig
 from optimizer.evaluate.calibration import fit
 from optimizer.export.bias import Tokenize
 from optimizer.export.targets import export

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from support.jobs import BagOfWords, make_task, rule
 
-from optimizer.config.schema import ModelConfig
+from optimizer.config.models import ModelConfig
 from optimizer.errors import TaskError
 from optimizer.export.bias import CannotHold
 from optimizer.export.targets import TARGETS, export

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from jinja2 import Environment
 from support.jobs import BagOfWords, lighten
 
-from optimizer.config.schema import ModelConfig
+from optimizer.config.models import ModelConfig
 from optimizer.errors import TaskError
 from optimizer.export.bias import CannotHold
 from optimizer.export.targets import TARGETS, export, holds

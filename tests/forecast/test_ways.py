@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from optimizer.config.schema import BudgetConfig, Models, RunConfig
+from optimizer.config.models import Models
+from optimizer.config.schema import BudgetConfig, RunConfig
 from optimizer.forecast.forecast import Plan, Range, Sample
 from optimizer.forecast.ways import batches, both_ways
 from optimizer.models.prices import Price

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.jobs import BagOfWords, lighten, make_task, rule
 
-from optimizer.config.schema import ModelConfig
+from optimizer.config.models import ModelConfig
 from optimizer.errors import ConfigError, TaskError
 from optimizer.job.check import Wanted, check
 from optimizer.job.eval import evaluate_saved

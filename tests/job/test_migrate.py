@@ -14,7 +14,7 @@ import pytest
 from support.jobs import PLACES, TRUTH, drop_charts, lighten, make_task, rule, settings, write_config
 from support.readouts import labelled_prompt, labelled_task, labelling
 
-from optimizer.config.schema import ModelConfig
+from optimizer.config.models import ModelConfig
 from optimizer.errors import ConfigError, StoppedByFailures, TaskError
 from optimizer.job.load import load_prompt
 from optimizer.job.migrate import AS_IT_IS, STAYS, TUNED, UNTOLD, exit_code, migrate

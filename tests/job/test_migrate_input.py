@@ -9,7 +9,8 @@ import pytest
 from support.jobs import light_embeddings, make_task, settings, write_config
 
 import optimizer.track.promote
-from optimizer.config.schema import ModelConfig, Models, RunConfig
+from optimizer.config.models import ModelConfig, Models
+from optimizer.config.schema import RunConfig
 from optimizer.errors import ConfigError, LedgerError, TaskError
 from optimizer.job.migrate_input import Wanted, plan
 from optimizer.ledger.ledger import Ledger

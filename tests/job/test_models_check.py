@@ -5,7 +5,7 @@ import json
 import pytest
 from dspy.lm15 import Message, Response, Usage
 
-from optimizer.config.schema import ModelConfig, ModelPrice
+from optimizer.config.models import ModelConfig, ModelPrice
 from optimizer.job.models_check import Call, Finding, ModelChecked, _parallel, check_model
 from optimizer.testing.fake_server import FakeServer, Messages, text_of
 from optimizer.testing.faults import Fault

@@ -16,7 +16,8 @@ from support.jobs import lighten, make_task, settings, write_config
 from optimizer import load_prompt
 from optimizer.cli.main import cli
 from optimizer.config.load import load_config
-from optimizer.config.schema import ModelConfig, Privacy
+from optimizer.config.models import ModelConfig
+from optimizer.config.schema import Privacy
 from optimizer.errors import ConfigError, LedgerError
 from optimizer.job.dry import dry
 from optimizer.job.run import run_config

@@ -16,7 +16,8 @@ from support.jobs import BagOfWords
 
 from optimizer.cli.main import cli
 from optimizer.config.load import load_config
-from optimizer.config.schema import BudgetConfig, Failures, ModelConfig
+from optimizer.config.models import ModelConfig
+from optimizer.config.schema import BudgetConfig, Failures
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door
 from optimizer.door.engine import language_model

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from support.jobs import BagOfWords, light_embeddings, make_task, rule
 
-from optimizer.config.schema import BudgetConfig, ModelConfig, Models, RunConfig
+from optimizer.config.models import ModelConfig, Models
+from optimizer.config.schema import BudgetConfig, RunConfig
 from optimizer.errors import ConfigError
 from optimizer.evaluate.evaluator import phase_tag
 from optimizer.job.session import Session, open_session

@@ -11,7 +11,7 @@ from support.jobs import lighten, make_task, rule, settings, write_config
 
 from optimizer.cli.main import cli
 from optimizer.config.load import load_config
-from optimizer.config.schema import ANSWER_TOKENS, SHORT_TOKENS, Models
+from optimizer.config.models import ANSWER_TOKENS, SHORT_TOKENS, Models
 from optimizer.evaluate.precheck import LEAST_LIMIT
 from optimizer.job.run import run_config
 from optimizer.ledger.result import Report

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import dspy
 
-from optimizer.config.schema import ModelConfig, Models
+from optimizer.config.models import ModelConfig, Models
 from optimizer.models.dspy_lm import LMEndpoint
 from optimizer.models.fleet import Fleet
 from optimizer.models.wire import HttpWire

@@ -7,7 +7,7 @@ import os
 import dspy
 import pytest
 
-from optimizer.config.schema import ModelConfig, Models
+from optimizer.config.models import ModelConfig, Models
 from optimizer.errors import ModelError
 from optimizer.models.caching import MarkingWire
 from optimizer.models.dspy_lm import lm_endpoint

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from dspy.lm15 import Config, Message, Request
 
-from optimizer.config.schema import BudgetConfig, Failures, ModelConfig, Models
+from optimizer.config.models import ModelConfig, Models
+from optimizer.config.schema import BudgetConfig, Failures
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door
 from optimizer.errors import CallError, ModelError

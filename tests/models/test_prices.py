@@ -7,7 +7,7 @@ import sys
 import pytest
 from dspy.lm15 import Usage as Reported
 
-from optimizer.config.schema import ModelPrice
+from optimizer.config.models import ModelPrice
 from optimizer.models.prices import Price, configured, metered, price_of, price_table
 from optimizer.types import Usage
 

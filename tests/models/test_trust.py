@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from optimizer.config.schema import ModelConfig
+from optimizer.config.models import ModelConfig
 from optimizer.models.providers import Endpoint
 from optimizer.models.trust import OWN_KEYS, beyond_its_own, keys_sent
 

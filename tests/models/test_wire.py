@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.proxies import proxy
 
-from optimizer.config.schema import ModelConfig, Models
+from optimizer.config.models import ModelConfig, Models
 from optimizer.door.failures import checked, classify, problem_with
 from optimizer.errors import CallError
 from optimizer.models import wire

@@ -8,7 +8,8 @@ from typing import Any
 import dspy
 import pytest
 
-from optimizer.config.schema import ModelConfig, Privacy
+from optimizer.config.models import ModelConfig
+from optimizer.config.schema import Privacy
 from optimizer.errors import TaskError
 from optimizer.models.fleet import Fleet
 from optimizer.models.providers import Endpoint

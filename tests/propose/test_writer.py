@@ -6,7 +6,7 @@ import pytest
 from dspy import lm15
 from dspy.utils.exceptions import LMServerError
 
-from optimizer.config.schema import ModelConfig, Models
+from optimizer.config.models import ModelConfig, Models
 from optimizer.door.door import repetition_of_call
 from optimizer.propose import writer
 from optimizer.propose.grounded import Grounded

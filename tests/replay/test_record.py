@@ -10,7 +10,7 @@ from support import jobs
 
 from experiments.replay import record
 from experiments.replay.tables import Choice
-from optimizer.config.schema import ModelConfig, Models
+from optimizer.config.models import ModelConfig, Models
 from optimizer.ledger.ledger import Ledger
 from optimizer.task.load import load_task
 from optimizer.testing.fake_server import FakeServer

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from optimizer.config.schema import ModelConfig
+from optimizer.config.models import ModelConfig
 from optimizer.prompt.saved import SavedPrompt, dump_prompt, load_prompt
 from optimizer.task.load import load_task
 from optimizer.task.task import Task

@@ -11,7 +11,8 @@ import hypothesis
 import pytest
 from hypothesis.stateful import run_state_machine_as_test
 
-from optimizer.config.schema import BudgetConfig, ModelConfig
+from optimizer.config.models import ModelConfig
+from optimizer.config.schema import BudgetConfig
 from optimizer.ledger.calls import CallTag, begin_call
 from optimizer.ledger.ledger import Ledger
 from optimizer.models.providers import Endpoint, remote

@@ -256,16 +256,8 @@ class Evaluator:
         if isinstance(grade, Failure):
             return grade
         logprobs = getattr(prediction, "label_logprobs", None)
-        pair = self.pair_of(grade, example, answer, logprobs)
+        pair = pair_of(self.metric, grade, example, answer, logprobs)
         return Score(grade.value, answer, grade.feedback, logprobs=logprobs, parts=grade.parts, pair=pair)
-
-    def pair_of(
-        self, grade: Grade, example: Example, answer: Mapping[str, Any], logprobs: Sequence[float] | None
-    ) -> tuple[str, str] | None:
-        """Return what a statistic of all answers is made of: some look at labels' log-probabilities."""
-        if logprobs and isinstance(self.metric, LikelihoodMetric):
-            return self.metric.likely_pair(example, answer, logprobs)
-        return grade.pair
 
     async def _unreadable(self, text: str, example: Example) -> Score:
         grade = await graded(self.metric, example, None)
@@ -300,6 +292,15 @@ class Evaluator:
         raised = f"{type(problem).__name__}: {problem}"
         what = f"the program raised {raised}"
         return Score(grade.value, {RAISED: raised}, what, parts=grade.parts, pair=grade.pair)
+
+
+def pair_of(
+    metric: Metric, grade: Grade, example: Example, answer: Mapping[str, Any], logprobs: Sequence[float] | None
+) -> tuple[str, str] | None:
+    """Return what a statistic of all answers is made of: some look at labels' log-probabilities."""
+    if logprobs and isinstance(metric, LikelihoodMetric):
+        return metric.likely_pair(example, answer, logprobs)
+    return grade.pair
 
 
 def with_calls(result: Result, answers: Sequence[Answer]) -> Result:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from optimizer.evaluate.calibration import UNKNOWN, cross_fitted, fit
-from optimizer.evaluate.evaluator import Evaluator, Result
+from optimizer.evaluate.evaluator import Evaluator, Result, pair_of
 from optimizer.prompt.readout import Labels, labels_of
 from optimizer.types import Candidate, Example, Failure, Score
 
@@ -54,5 +54,5 @@ async def _read_as(evaluator: Evaluator, labels: Labels, number: int, example: E
     grade = await evaluator.graded(example, answer)
     if isinstance(grade, Failure):
         return grade
-    pair = evaluator.pair_of(grade, example, answer, result.logprobs)
+    pair = pair_of(evaluator.metric, grade, example, answer, result.logprobs)
     return replace(result, value=grade.value, answer=answer, feedback=grade.feedback, parts=grade.parts, pair=pair)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from statistics import mean
 from typing import Any
 
@@ -78,7 +79,7 @@ async def plan_of(
     search, proposals, assumed = await _search_of(config, schedule, predictors + judging, len(programs.task.validation))
     space = await make_space(programs, config.search, config.seed, writer)
     written = [sample_of([request], price, MOST_TOKENS) for _, request in recorder.requests]
-    seen = [*schedule.examples, *(() if programs.task.folds else programs.task.test)]
+    seen = chain(schedule.examples, () if programs.task.folds else programs.task.test)
     if texts := to_paraphrase(programs.task.metric, seen):
         written += [_paraphrase(text, price) for text in texts]
         assumed.append(f"{len(texts)} inputs are paraphrased by the prompt model before the search")

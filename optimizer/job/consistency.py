@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from optimizer.config.models import ModelConfig
 from optimizer.config.presets import PRESETS
@@ -50,7 +50,7 @@ def refuse_consistency(config: RunConfig, task: Task) -> None:
         )
 
 
-async def write_paraphrases(session: Session, examples: Sequence[Example]) -> str:
+async def write_paraphrases(session: Session, examples: Iterable[Example]) -> str:
     """Have the prompt model say the inputs of examples in other words, and return what is to be said of it, or "".
 
     They are written before the search, so that all candidates see the same, and a test waits for nothing. A text of

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 
 from optimizer.config.models import SHORT_TOKENS
 from optimizer.errors import StoppedByFailures
@@ -119,7 +120,7 @@ async def prepare(
     answered, graded = (asked + schedule.together) * tested * predictors, 2 * tested * judging
     share = graded / max(1, answered + graded)
     session.budget.begin(session.ledger, answered + graded, concurrency, baseline_calls, schedule.together, share)
-    seen = [*schedule.examples, *(() if task.folds else task.test)]
+    seen = chain(schedule.examples, () if task.folds else task.test)
     notes.add(await asyncio.ensure_future(write_paraphrases(session, seen)))  # a task's tag of calls is its own
     notes.add(batch_time_note(session.config, session.budget))
     readouts = await available_readouts(session, schedule.examples)

@@ -8,7 +8,7 @@ from typing import Protocol, Self
 
 import dspy
 
-from optimizer.prompt.demos import DemoPool, Embed
+from optimizer.prompt.demos import Embed, OriginalsHidden
 from optimizer.prompt.injection import calm
 from optimizer.task.module import predictors_of
 from optimizer.task.program import build_program
@@ -48,7 +48,7 @@ class ProgramBuilder(ABC):
         )
         whole = shown or {}
         self.pools = {
-            name: DemoPool(_merged(whole.get(name, ()), _covering(predictor, pool)), embed)
+            name: OriginalsHidden(_merged(whole.get(name, ()), _covering(predictor, pool)), embed)
             for name, predictor in self.predictors.items()
         }
 

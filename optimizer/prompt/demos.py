@@ -38,7 +38,7 @@ class DemoPool:
         return self  # copies of a program share it: nothing in it changes, and it may be large
 
     def choose(self, prompt: Prompt, inputs: Mapping[str, Any]) -> list[Example]:
-        """Return the demos for one input, in the order they are shown; never the input itself, nor what it was made of.
+        """Return the demos for one input, in the order they are shown; never the input itself.
 
         `given` order puts the nearest last, next to the input; `reversed` puts it first.
         """
@@ -53,12 +53,15 @@ class DemoPool:
             self._vectors = self._embed(self._texts).astype(np.float64)
         # The last digits of a product differ between processes: equal examples must rank alike in all of them.
         likeness = (self._vectors @ self._embed([text])[0]).round(DIGITS)
-        ranked = [
-            int(i) for i in np.argsort(-likeness, kind="stable") if self._texts[int(i)] not in (text, made_of.get())
-        ]
+        hidden = self._hidden(text)
+        ranked = [int(i) for i in np.argsort(-likeness, kind="stable") if self._texts[int(i)] not in hidden]
         if prompt.policy == "nearest":
             return ranked[: prompt.count]
         return self._spread(ranked[: SHORTLIST * prompt.count], likeness, prompt.count)
+
+    def _hidden(self, text: str) -> tuple[str, ...]:
+        """Return the texts that are not shown for an input: its own."""
+        return (text,)
 
     def _spread(self, shortlist: list[int], likeness: NDArray[np.float64], count: int) -> list[int]:
         """Pick by maximal marginal relevance (Carbonell & Goldstein 1998, doi:10.1145/290941.291025)."""
@@ -71,3 +74,14 @@ class DemoPool:
             ]
             chosen.append(shortlist.pop(int(np.argmax(np.round(gains, DIGITS)))))
         return chosen
+
+
+class OriginalsHidden(DemoPool):
+    """A pool that does not show what an input was made of either, where the metric `consistency` asks changed inputs.
+
+    It is a class of its own because exports carry the source of DemoPool, and never ask a changed input.
+    """
+
+    def _hidden(self, text: str) -> tuple[str, ...]:
+        original = made_of.get()
+        return (text,) if original is None else (text, original)

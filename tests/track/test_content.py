@@ -101,7 +101,12 @@ def test_what_was_sent_and_how_long_it_took(ledger: Ledger) -> None:
 
 
 def test_an_examples_seconds_span_its_calls() -> None:
-    calls = [Answered("a", 1.0, 2.0), Answered("a", 2.5, 4.0), Answered("b", 1.0, 1.25), Answered(None, 0.0, 9.0)]
+    calls = [
+        Answered("a", 1.0, 2.0, 1.0),
+        Answered("a", 2.5, 4.0, 1.5),
+        Answered("b", 1.0, 1.25, 0.25),
+        Answered(None, 0.0, 9.0, 9.0),
+    ]
     assert seconds_by_example(calls) == {"a": 3.0, "b": 0.25}
 
 

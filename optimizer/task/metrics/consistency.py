@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Final
 
@@ -139,7 +139,12 @@ def times_of(metric: Metric) -> int:
     return metric.times if isinstance(metric, ConsistencyMetric) else 1
 
 
-def to_paraphrase(metric: Metric, examples: Sequence[Example]) -> list[str]:
-    """Return the texts of examples that a model is to say in other words, each once; none where nobody wants it."""
+def to_paraphrase(metric: Metric, examples: Iterable[Example]) -> list[str]:
+    """Return the texts of examples that a model is to say in other words, each once.
+
+    Where nobody wants it there are none, and no example is looked at.
+    """
     names = metric.names.get(PARAPHRASE, ()) if isinstance(metric, ConsistencyMetric) else ()
+    if not names:
+        return []
     return list(dict.fromkeys(str(example.inputs[name]) for example in examples for name in names))

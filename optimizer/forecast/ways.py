@@ -12,6 +12,7 @@ from optimizer.models.batches import LONGEST_BATCH
 from optimizer.models.capabilities import ANTHROPIC, OPENAI, provider_of
 from optimizer.models.prices import Price
 from optimizer.search.schedule import Schedule
+from optimizer.types import role_of
 
 # Tokens sent for each one made, as in most calls of a run; it matters where only one kind is cheaper in a batch.
 SENT = 10
@@ -58,7 +59,7 @@ def batches(config: RunConfig, schedule: Schedule, plan: Plan) -> Range:
 
 
 def _task_models(config: RunConfig) -> list[tuple[str, str | None]]:
-    models = (one for key, one in config.models.by_key.items() if key.startswith("task"))
+    models = (one for key, one in config.models.by_key.items() if role_of(key) == "task")
     return [(one.model, one.api_base) for one in models]
 
 

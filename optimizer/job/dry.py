@@ -16,12 +16,9 @@ from optimizer.config.schema import RunConfig
 from optimizer.door.recorder import Recorder
 from optimizer.export.template import openai_body
 from optimizer.forecast.lengths import plan_of
-from optimizer.job.batches import refuse_batches
-from optimizer.job.consistency import refuse_consistency
 from optimizer.job.folder import mlflow_uri, run_path
-from optimizer.job.judge import refuse_judge
+from optimizer.job.refusals import refuse_unfit
 from optimizer.job.session import asked_model, with_writer
-from optimizer.job.several import refuse_several
 from optimizer.job.texts import judge_texts, mirror_texts, task_texts, writer_texts
 from optimizer.job.window import load_task_of
 from optimizer.models.embed import MODEL as EMBEDDER
@@ -39,7 +36,6 @@ from optimizer.system.loopback import is_loopback
 from optimizer.system.redact import split_url, without_credentials
 from optimizer.task.program import calls_each
 from optimizer.task.task import Task
-from optimizer.teleprompt.packages import refuse_missing
 from optimizer.types import Candidate, ModelKey, role_of
 
 if TYPE_CHECKING:
@@ -119,11 +115,7 @@ def dry(config: RunConfig) -> Dry:
 
 async def _dry(config: RunConfig) -> Dry:
     task = load_task_of(config)
-    refuse_judge(config, task)
-    refuse_several(config, task)
-    refuse_consistency(config, task)
-    refuse_batches(config, task)
-    refuse_missing(config.search.strategy)
+    refuse_unfit(config, task)
     each = calls_each(task)
     refuse_few(config, each)
     schedule = make_schedule(task.validation, config, task.outputs, each, ensemble_size(config, task))

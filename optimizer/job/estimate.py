@@ -15,13 +15,10 @@ from optimizer.forecast.forecast import Forecast, Range, Sample
 from optimizer.forecast.judged import with_judge
 from optimizer.forecast.lengths import EXAMPLES, plan_of, price_in_role, task_price
 from optimizer.forecast.ways import both_ways
-from optimizer.job.batches import refuse_batches
-from optimizer.job.consistency import refuse_consistency
 from optimizer.job.folder import make_run_dir
 from optimizer.job.folds import share_of_budget
-from optimizer.job.judge import refuse_judge
+from optimizer.job.refusals import refuse_unfit
 from optimizer.job.session import Session, open_session
-from optimizer.job.several import refuse_several
 from optimizer.job.window import load_task_of
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.spend import CallStats, call_stats, usage_by_role
@@ -31,7 +28,6 @@ from optimizer.search.ensembles import ensemble_size
 from optimizer.search.schedule import make_schedule, refuse_few
 from optimizer.task.program import calls_each
 from optimizer.task.task import Task
-from optimizer.teleprompt.packages import refuse_missing
 from optimizer.types import Candidate, Example
 
 PROBED = 4
@@ -49,11 +45,7 @@ def estimate(config: RunConfig, say: Say = lambda text: None) -> Forecast:
 
 async def _estimate(config: RunConfig, say: Say) -> Forecast:
     task = load_task_of(config)
-    refuse_judge(config, task)
-    refuse_several(config, task)
-    refuse_consistency(config, task)
-    refuse_batches(config, task)
-    refuse_missing(config.search.strategy)
+    refuse_unfit(config, task)
     runs = len(task.folds) + 1
     if task.folds:
         config, task = share_of_budget(config, runs), task.folds[0]

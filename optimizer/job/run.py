@@ -14,17 +14,14 @@ from optimizer.config.load import load_config
 from optimizer.config.schema import RunConfig
 from optimizer.door.budget import refuse_past
 from optimizer.errors import Interrupted, LedgerError, MetierError
-from optimizer.job.batches import refuse_batches
-from optimizer.job.consistency import refuse_consistency
 from optimizer.job.finish import finished_report
 from optimizer.job.folder import Job, make_run_dir, mlflow_uri
 from optimizer.job.folds import run_folds, share_of_budget
-from optimizer.job.judge import refuse_judge
 from optimizer.job.judge_record import agreement_note
 from optimizer.job.mirror import catch_up
 from optimizer.job.notify import finished, notify, stopped
+from optimizer.job.refusals import refuse_unfit
 from optimizer.job.resume import Claim, claim_run, hide_keys
-from optimizer.job.several import refuse_several
 from optimizer.job.watcher import Logged, Watcher
 from optimizer.job.window import load_task_of
 from optimizer.ledger.ledger import Ledger
@@ -33,7 +30,6 @@ from optimizer.models.providers import Endpoint
 from optimizer.system.internal import internal_errors
 from optimizer.system.redact import scrub
 from optimizer.task.task import Task
-from optimizer.teleprompt.packages import refuse_missing
 from optimizer.types import Candidate, ModelKey
 
 
@@ -85,11 +81,7 @@ def run_config(
 
 def _job(config: RunConfig, watcher: Watcher, task: Task | None, endpoints: Mapping[ModelKey, Endpoint]) -> Job:
     task = load_task_of(config) if task is None else task
-    refuse_judge(config, task)
-    refuse_several(config, task)
-    refuse_consistency(config, task)
-    refuse_batches(config, task, endpoints)
-    refuse_missing(config.search.strategy)
+    refuse_unfit(config, task, endpoints)
     if task.folds:
         share_of_budget(config, len(task.folds) + 1)
     run_dir = make_run_dir(config, task)

@@ -11,12 +11,9 @@ from optimizer.config.load import with_value
 from optimizer.config.schema import RunConfig
 from optimizer.config.strict import validate
 from optimizer.errors import ConfigError, MetierError
-from optimizer.job.batches import refuse_batches
-from optimizer.job.consistency import refuse_consistency
 from optimizer.job.folder import mlflow_uri
-from optimizer.job.judge import refuse_judge
+from optimizer.job.refusals import refuse_unfit
 from optimizer.job.resume import hide_keys
-from optimizer.job.several import refuse_several
 from optimizer.job.window import load_task_of
 from optimizer.models.fleet import foreseen
 from optimizer.models.prices import prices_of
@@ -27,7 +24,6 @@ from optimizer.sweep.share import Share, limited
 from optimizer.sweep.spec import Spec
 from optimizer.task.program import calls_each
 from optimizer.task.task import Task
-from optimizer.teleprompt.packages import refuse_missing
 from optimizer.types import canonical_json
 
 # Problems that are told of many.
@@ -105,11 +101,7 @@ class Checks:
     def check(self, config: RunConfig) -> Task:
         """Return a cell's task; raises MetierError for what its run would be refused for."""
         task = self.task(config)
-        refuse_judge(config, task)
-        refuse_several(config, task)
-        refuse_consistency(config, task)
-        refuse_batches(config, task)
-        refuse_missing(config.search.strategy)
+        refuse_unfit(config, task)
         refuse_few(config, calls_each(task))
         self._once(f"models {canonical_json(config.models.model_dump(mode='json'))}", lambda: foreseen(config.models))
         if config.budget.usd is not None:

@@ -33,7 +33,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 from optimizer.config.models import BATCH_CALLS
 from optimizer.config.schema import Failures
@@ -42,14 +42,13 @@ from optimizer.door.charges import Charge
 from optimizer.door.connection import Connection, Ended
 from optimizer.door.delivery import Delivery
 from optimizer.door.failures import FATAL, RETRYABLE, checked, classify, problem_with
-from optimizer.errors import BudgetSpent, CallError, ModelError, StoppedByFailures
+from optimizer.door.submissions import Gone, Out, Say, Submissions, TimeLeft
+from optimizer.errors import BudgetSpent, CallError, ModelError
 from optimizer.ledger.batches import (
     OpenBatch,
     batch_out,
     begin_batch,
-    count_answered,
     end_batch,
-    provider_ids,
     put_calls,
 )
 from optimizer.ledger.calls import repeat_call
@@ -63,17 +62,9 @@ from optimizer.system.redact import scrub
 if TYPE_CHECKING:
     from dspy.lm15 import Request, Response
 
-T = TypeVar("T")
-Say = Callable[[str], None]
-TimeLeft = Callable[[], float | None]
 
 QUIET = 2.0  # seconds without a further call, after which those that wait are handed in
 FEWEST = 20  # calls: what fewer save is not worth the wait; a pre-check has 10, and so has a race's block
-FIRST_LOOK, LONGEST_LOOK, SLOWER = 5.0, 60.0, 1.2  # seconds between two looks at a batch, and how they grow
-SETTLING = 60.0  # seconds after a submission that may not have come through, until a list is believed that lacks it
-# Seconds that a provider may take to end a batch that is cancelled; of a short time no more than this share.
-CANCELLING, CANCELLING_SHARE = 600.0, 0.1
-SUBMITTING = 900.0  # seconds that a submission may take
 
 
 @dataclass(eq=False)
@@ -84,24 +75,6 @@ class _Waiting:
     charge: Charge
     future: asyncio.Future[Response | CallError | Literal["alone"]]
     insists: bool = False
-
-
-class _Gone(CallError):
-    """The provider has a batch, or its results, no more: what it was answered is lost, and may be charged."""
-
-
-@dataclass
-class Out:
-    """A batch that is out: its requests, how many of them are answered, and since when (time.monotonic)."""
-
-    requests: int
-    answered: int
-    since: float
-
-    def text(self) -> str:
-        """Return it in words."""
-        minutes = (time.monotonic() - self.since) / 60
-        return f"{self.requests:,} calls out since {minutes:,.0f} min, {self.answered:,} answered"
 
 
 class BatchConnection:
@@ -117,6 +90,8 @@ class BatchConnection:
         self._wire: HttpWire = endpoint.batch_wire(lambda headers: None)
         self._api: Batches = batches_of(self._wire, endpoint.model.partition("/")[0])
         self._most = self._api.most_requests
+        parts = (endpoint, self._api, self._breaker, ordinary.backoff, failures.retries, ledger, delivery, say)
+        self._submissions = Submissions(*parts)
         self._queue: list[_Waiting] = []
         self._arrived = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -250,7 +225,7 @@ class BatchConnection:
         self.out.append(out)
         try:
             try:
-                name = await self._submit(label, bodies)
+                name = await self._submissions.submit(label, bodies)
             except CallError as refused:
                 await self._written(end_batch(self._ledger, batch, "refused", 0))
                 self._say(f"a batch of {len(calls):,} calls was refused: {refused.what}")
@@ -258,13 +233,15 @@ class BatchConnection:
                 return
             await self._written(batch_out(self._ledger, batch, name))
             self._say(f"a batch of {len(calls):,} calls is out ({name})")
-            state, cut = await self._awaited(batch, name, out, lambda: _least(one.charge.time_left() for one in calls))
+            state, cut = await self._submissions.awaited(
+                batch, name, out, lambda: least(one.charge.time_left() for one in calls)
+            )
             if state.status == "refused":
                 await self._written(end_batch(self._ledger, batch, "refused", 0))
                 self._say(f"a batch of {len(calls):,} calls was refused: {state.why}")
                 self._refused(calls, state)
                 return
-            results = await self._patiently(lambda: self._api.results(name))
+            results = await self._submissions.results(name)
             taken = 0
             for one in calls:
                 outcome = self._outcome(one.request, results.get(f"{label}-{one.charge.row}"), one.charge, cut)
@@ -277,7 +254,7 @@ class BatchConnection:
                     one.future.set_result(outcome)
             await self._written(end_batch(self._ledger, batch, "ended", taken))
             self._say(f"a batch of {len(calls):,} calls has ended: {taken:,} answered")
-        except _Gone as gone:
+        except Gone as gone:
             await self._written(end_batch(self._ledger, batch, "ended", 0))
             self._say(gone.what)
             for one in calls:
@@ -311,8 +288,8 @@ class BatchConnection:
 
         name = batch.provider
         if name is None:
-            since = batch.started
-            name = await self._find(batch.label, batch.requests, since, SETTLING + since - self._ledger.clock.now())
+            age = self._ledger.clock.now() - batch.started
+            name = await self._submissions.find(batch.label, batch.requests, batch.started, age)
             if name is None:
                 await self._written(end_batch(self._ledger, batch.id, "refused", 0))
                 return None
@@ -321,11 +298,11 @@ class BatchConnection:
         out = Out(batch.requests, 0, time.monotonic() - max(0.0, self._ledger.clock.now() - batch.started))
         self.out.append(out)
         try:
-            state, cut = await self._awaited(batch.id, name, out, left)
+            state, cut = await self._submissions.awaited(batch.id, name, out, left)
             if state.status == "refused":
                 return None
-            results = await self._patiently(lambda: self._api.results(name))
-        except _Gone as gone:
+            results = await self._submissions.results(name)
+        except Gone as gone:
             await self._written(end_batch(self._ledger, batch.id, "ended", 0))
             self._say(gone.what)
             return {call.row: gone for call in batch.calls}
@@ -368,103 +345,10 @@ class BatchConnection:
             charge.waste(metered(response.usage, self._endpoint.model, charge.price, charge.most))
         return error
 
-    async def _submit(self, label: str, bodies: dict[str, dict[str, object]]) -> str:
-        """Hand a batch in, once; returns the provider's name of it, or raises CallError where it is refused."""
-        began, attempt, doubtful = self._ledger.clock.now(), 0, False
-        while True:
-            if doubtful and (name := await self._find(label, len(bodies), began, SETTLING)) is not None:
-                return name
-            sent = time.monotonic()
-            try:
-                async with asyncio.timeout(SUBMITTING):
-                    name = await self._api.submit(label, bodies)
-            except Exception as problem:  # noqa: BLE001 - the boundary to the provider, which `_failed` sorts
-                error = self._failed(problem, sent)
-                attempt += 1
-                if error.kind not in RETRYABLE or (error.kind == "rate_limit" and attempt > self._failures.retries):
-                    raise error from None
-                doubtful = doubtful or error.kind != "rate_limit"
-                await asyncio.sleep(error.retry_after or self._ordinary.backoff(attempt))
-            else:
-                self._breaker.answered()
-                return name
-
-    async def _find(self, label: str, count: int, since: float, settling: float) -> str | None:
-        """Look for a batch that may have been handed in; None once the provider is taken not to have it."""
-        until, look = time.monotonic() + settling, FIRST_LOOK
-        while True:
-            match = await self._patiently(lambda: self._api.find(label, count, since, provider_ids(self._ledger)))
-            if match.id is not None or (not match.unsure and time.monotonic() >= until):
-                return match.id
-            await asyncio.sleep(look)
-            look = min(LONGEST_LOOK, SLOWER * look) if match.unsure else FIRST_LOOK
-
-    async def _awaited(self, batch: int, name: str, out: Out, left: TimeLeft) -> tuple[State, bool]:
-        """Wait for a batch's end; returns how it stands then, and whether it was cancelled because time was up."""
-        look, cut, seconds = FIRST_LOOK, False, left()
-        lead = 0.0 if seconds is None else min(CANCELLING, CANCELLING_SHARE * max(0.0, seconds))
-        while True:
-            state = await self._patiently(lambda: self._api.state(name))
-            if state.answered != out.answered:
-                out.answered = state.answered
-                await self._written(count_answered(self._ledger, batch, state.answered))
-            if state.status != "out":
-                return state, cut
-            seconds = left()
-            if seconds is not None and seconds <= lead and not cut:
-                self._say(f"time is nearly up: the batch that is out is cancelled ({name})")
-                cut, look = await self._cancelled(name), FIRST_LOOK
-            await asyncio.sleep(look if seconds is None or seconds <= lead else min(look, seconds - lead))
-            look = look if cut else min(LONGEST_LOOK, SLOWER * look)
-
-    async def _cancelled(self, name: str) -> bool:
-        """Cancel a batch; False where the provider does not do so: it may have ended just now."""
-        sent = time.monotonic()
-        try:
-            async with asyncio.timeout(self._endpoint.timeout):
-                await self._api.cancel(name)
-        except Exception as problem:  # noqa: BLE001 - the boundary to the provider, which `_failed` sorts
-            self._failed(problem, sent)
-            return False
-        return True
-
-    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask the provider about a batch until it answers; raises _Gone for a batch that is there no more.
-
-        Raises StoppedByFailures once it has failed for too long.
-        """
-        attempt = 0
-        while True:
-            sent = time.monotonic()
-            try:
-                async with asyncio.timeout(self._endpoint.timeout):
-                    outcome = await ask()
-            except Exception as problem:  # noqa: BLE001 - the boundary to the provider, which `_failed` sorts
-                if (known := classify(problem)) is not None and known.kind == "unknown_model":
-                    raise _Gone("malformed", f"the provider has a batch no more: {known.what}") from None
-                error = self._failed(problem, sent)
-                if error.kind not in RETRYABLE:
-                    what = f"{self._endpoint.model}: its batch cannot be asked for: {error.what}"
-                    raise StoppedByFailures(what, "Run the same command again later: nothing paid is lost.") from None
-                attempt += 1
-                await asyncio.sleep(error.retry_after or self._ordinary.backoff(attempt))
-            else:
-                self._breaker.answered()
-                return outcome
-
-    def _failed(self, problem: Exception, sent: float) -> CallError:
-        """Return how the provider failed; raises it where it is a bug, and StoppedByFailures where there is no hope."""
-        error = classify(problem)
-        if error is None:
-            raise problem
-        self._breaker.failed(error, sent)
-        self._breaker.check()
-        return error
-
     def _written(self, write: Future[int]) -> Awaitable[int]:
         return self._delivery.wait(write)
 
 
-def _least(times: Iterable[float | None]) -> float | None:
+def least(times: Iterable[float | None]) -> float | None:
     """Return the least of some times; None where none is limited."""
     return min((one for one in times if one is not None), default=None)

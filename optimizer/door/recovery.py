@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from optimizer.door.batching import BatchConnection
+from optimizer.door.batching import BatchConnection, least
 from optimizer.door.budget import Budget
 from optimizer.door.delivery import Delivery
 from optimizer.door.keys import response_json
@@ -108,5 +108,4 @@ class Recovery:
         self._budget.settle(tag, Usage(), Usage(paid.calls, 0, tokens, 0, 0, usd))
 
     def _time_left(self, calls: Sequence[BatchedCall]) -> float | None:
-        times = [self._budget.time_left(phase) for phase in {call.phase for call in calls}]
-        return min((one for one in times if one is not None), default=None)
+        return least(self._budget.time_left(phase) for phase in {call.phase for call in calls})

@@ -104,7 +104,7 @@ class Forks:
 
 
 def _child(command: dict[str, Any]) -> None:
-    from optimizer.door import batching, breaker, connection
+    from optimizer.door import batching, breaker, connection, submissions
     from optimizer.testing.crash import main
     from optimizer.testing.machine import set_clock, slow_disk
 
@@ -115,7 +115,8 @@ def _child(command: dict[str, Any]) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (command["largest"], -1))
     if command["haste"]:
         connection.FIRST_WAIT, breaker.FIRST_PROBE = 0.01, 0.05
-        batching.QUIET, batching.FIRST_LOOK, batching.SETTLING, batching.FEWEST = 0.1, 0.03, 0.5, 10
+        batching.QUIET, batching.FEWEST = 0.1, 10
+        submissions.FIRST_LOOK, submissions.SETTLING = 0.03, 0.5
     if command["slow"]:
         slow_disk(command["slow"])
     if command["jumps"]:

@@ -10,7 +10,7 @@ import pytest
 from dspy.lm15 import Config, Message, Request, Response, Usage
 
 from optimizer.config.schema import NO_MASKS, BudgetConfig, Failures, Privacy
-from optimizer.door import batching, breaker, connection
+from optimizer.door import batching, breaker, connection, submissions
 from optimizer.door.budget import Budget
 from optimizer.door.door import Door
 from optimizer.ledger.ledger import Ledger
@@ -117,8 +117,10 @@ def make_door(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeD
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
     """A fake provider that says what it was asked; batches are handed in from ten calls on, and looked at in haste."""
-    for name, value in {"QUIET": 0.02, "FIRST_LOOK": 0.01, "SETTLING": 0.05, "FEWEST": 10}.items():
+    for name, value in {"QUIET": 0.02, "FEWEST": 10}.items():
         monkeypatch.setattr(batching, name, value)
+    for name, value in {"FIRST_LOOK": 0.01, "SETTLING": 0.05}.items():
+        monkeypatch.setattr(submissions, name, value)
     monkeypatch.setattr(connection, "FIRST_WAIT", 0.001)
     with FakeServer(lambda messages: f"you said {text_of(messages[-1])}") as fake:
         yield fake

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from door.batched import MANY, SLOW_OPENAI, Run, answers, batches_of, endpoint_of, running, texts, until
-from optimizer.door import batching
+from optimizer.door import submissions
 from optimizer.ledger.spend import lost_calls
 from optimizer.testing.fake_server import FakeServer
 
@@ -57,7 +57,7 @@ def test_a_submission_that_a_kill_cut_off_is_found_or_made_once(
         return ""
 
     with monkeypatch.context() as patch:
-        patch.setattr(batching.BatchConnection, "_submit", hang)
+        patch.setattr(submissions.Submissions, "submit", hang)
         first = Run(tmp_path / "ledger.db", endpoint_of(server, provider))
         first.submit(texts())
         assert reached.wait(20)

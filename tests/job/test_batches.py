@@ -12,7 +12,7 @@ from support.jobs import lighten, make_task, rule, settings, write_config
 
 from optimizer.config.load import load_config
 from optimizer.config.schema import BudgetConfig
-from optimizer.door import batching
+from optimizer.door import batching, submissions
 from optimizer.door.budget import Budget
 from optimizer.errors import ConfigError, ModelError
 from optimizer.job.batches import batch_time_note, refuse_batches
@@ -31,8 +31,9 @@ EACH = 2.0  # dollars for a million tokens of either kind
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
-    for name, value in {"QUIET": 0.05, "FIRST_LOOK": 0.01, "SETTLING": 0.05}.items():
-        monkeypatch.setattr(batching, name, value)
+    monkeypatch.setattr(batching, "QUIET", 0.05)
+    for name, value in {"FIRST_LOOK": 0.01, "SETTLING": 0.05}.items():
+        monkeypatch.setattr(submissions, name, value)
     with FakeServer(rule) as fake:
         yield fake
 

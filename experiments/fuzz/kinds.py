@@ -20,7 +20,18 @@ from hypothesis import strategies as st
 
 from optimizer.cli.main import cli
 from optimizer.errors import CallError, StoppedByFailures
-from optimizer.testing.fuzz import damaged, files, json_text, mutated, odd_values, refusal, sound
+from optimizer.testing.fuzz import (
+    Damage,
+    broken,
+    damaged,
+    damages,
+    files,
+    json_text,
+    mutated,
+    odd_values,
+    refusal,
+    sound,
+)
 
 Act = Callable[[Any], str]
 
@@ -494,11 +505,11 @@ def ledger_damaged(folder: Path) -> Iterator[Kind]:
     """A run's SQLite file with damaged bytes, by every command that reads it."""
     whole = make_run(folder)
 
-    def act(made: tuple[bytes, tuple[str, ...]]) -> str:
-        (folder / "run" / "ledger.db").write_bytes(made[0])
+    def act(made: tuple[list[Damage], tuple[str, ...]]) -> str:
+        (folder / "run" / "ledger.db").write_bytes(broken(whole, made[0]))
         return _read_run(folder, made[1])
 
-    yield Kind(st.tuples(damaged(whole), OFTEN), act)
+    yield Kind(st.tuples(damages(len(whole)), OFTEN), act)
 
 
 @kind

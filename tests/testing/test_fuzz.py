@@ -11,7 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.errors import ConfigError, InternalError
-from optimizer.testing.fuzz import LONGEST_MESSAGE, ODD, damaged, files, json_text, mutated, refusal, sound
+from optimizer.testing.fuzz import (
+    LONGEST_MESSAGE,
+    ODD,
+    broken,
+    damaged,
+    damages,
+    files,
+    json_text,
+    mutated,
+    refusal,
+    sound,
+)
 
 SEED = int(os.environ.get("METIER_TEST_SEED", "20"))
 VALID: dict[str, Any] = {"a": [1, "two", {"b": None}], "c": {"d": 0.5}, "e": "text"}
@@ -45,6 +56,13 @@ def test_bytes_are_changed_in_length_and_in_place() -> None:
     made = drawn(damaged(valid))
     assert {len(one) < len(valid) for one in made} == {True, False}
     assert any(len(one) == len(valid) != 0 and one != valid for one in made)
+
+
+def test_damages_fit_bytes_that_earlier_ones_cut_off() -> None:
+    assert broken(b"", [("flip", 9, 3), ("zero", 9, 2), ("put", 9, b"x"), ("byte", 9, 65)]) == b"\x00xA"
+    assert broken(b"abcd", [("cut", 2, 1), ("twice", 9, 5), ("flip", 0, 1)]) == b"cbb"
+    for steps in drawn(damages(1_000)):
+        broken(b"0" * 10, steps)
 
 
 def test_files_are_still_readable_now_and_then() -> None:

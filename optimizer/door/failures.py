@@ -42,14 +42,18 @@ def classify(problem: Exception) -> CallError | None:
     """Return a CallError for what a provider's client raised; None for a bug."""
     if isinstance(problem, CallError):
         return problem
-    text = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
+    status = getattr(problem, "status", None)
+    text = next(
+        (line for line in str(problem).splitlines() if line.strip()),
+        f"HTTP {status} without a reason" if status else type(problem).__name__,
+    )
     kind = next((_KINDS[cls.__name__] for cls in type(problem).__mro__ if cls.__name__ in _KINDS), None)
     if kind is None:
         return None
-    if kind == "timeout" and getattr(problem, "status", None):
+    if kind == "timeout" and status:
         kind = "server"  # 408 and 504: a gateway gave up, which says nothing about this call's length
     if kind in {"malformed", "invalid_request"}:
-        kind = _by_its_words(kind, text, str(problem), getattr(problem, "status", None))
+        kind = _by_its_words(kind, text, str(problem), status)
     return CallError(kind, text, getattr(problem, "retry_after", None))
 
 

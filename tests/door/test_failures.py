@@ -75,6 +75,13 @@ def test_an_empty_message_is_named_after_its_class() -> None:
     assert error.what == "ConnectionResetError"
 
 
+@pytest.mark.parametrize("text", ["\n", " \r\n\t"])
+def test_a_blank_message_is_told_by_its_status(text: str) -> None:
+    error = classify(dspy_errors.LMInvalidRequestError(text, status=400))
+    assert error is not None
+    assert error.what == "HTTP 400 without a reason"
+
+
 def test_no_kind_is_both_retried_and_fatal() -> None:
     assert not RETRYABLE & FATAL
     assert "context_too_long" not in RETRYABLE | FATAL

@@ -314,7 +314,9 @@ def _metric(spec: Any, outputs: Mapping[str, FieldSpec], source: str) -> Metric:
 
 
 def _check_values(specs: Mapping[str, FieldSpec], values: Mapping[str, Any]) -> None:
-    """Raise ValueError where a demo's value is not of its field's type: DSPy's formats fail on it in their own ways."""
+    """Raise ValueError where a demo has none of these fields, or one of another type, on which formats fail."""
+    if specs.keys().isdisjoint(values):
+        raise ValueError(f"a demo lacks {next(iter(specs))!r}")
     for name in specs.keys() & values.keys():
         plain = specs[name].model_copy(update={"choices": None, "definitions": {}})
         try:

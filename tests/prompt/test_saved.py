@@ -194,6 +194,14 @@ def test_a_demo_of_another_type_than_its_field_is_refused(tmp_path: Path, task: 
         load_prompt(saved(tmp_path, json.dumps(data)))
 
 
+def test_a_demo_that_lacks_a_field_is_refused(tmp_path: Path, task: Task, best: Candidate) -> None:
+    data = json.loads(dump_prompt(task, best, MODEL, {}))
+    demo, name = data["prompts"][ROOT]["demos"][0], next(iter(task.inputs))
+    demo["inputs"] = {"a": demo["inputs"]}
+    with pytest.raises(TaskError, match=f"a demo lacks '{name}'"):
+        load_prompt(saved(tmp_path, json.dumps(data)))
+
+
 @pytest.fixture
 def fitted() -> Candidate:
     calibration = Calibration(0.9, (0.5, -0.25, -0.25), 0.97, ("bill", "card", "loan"))

@@ -25,7 +25,7 @@ _ACTING = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
 )
 # Of a message's line: what is shown of a long one's beginning and end. A value may be as long as the file it is from.
-BEGINNING, END, MOST_LINES, MOST_WORDS = 700, 200, 40, 30
+BEGINNING, END, MOST_LINES, MOST_WORDS, LONGEST_WORD = 700, 200, 40, 30, 60
 
 
 class MetierError(Exception):
@@ -96,11 +96,12 @@ class Interrupted(MetierError):
 
 
 def did_you_mean(seen: str, known: Iterable[str]) -> str:
-    """Return ' (did you mean …?)' for the nearest known word, else the known words."""
+    """Return 'did you mean …?' for the nearest known word, else the known words; long ones without their ends."""
     words = sorted(known)
     near = difflib.get_close_matches(seen[:BEGINNING], words, n=1, cutoff=0.6)
     if near:
         return f"did you mean '{near[0]}'?"
+    words = [word if len(word) <= LONGEST_WORD else f"{word[: LONGEST_WORD - 1]}…" for word in words]
     more = f" and {len(words) - MOST_WORDS:,} more" if len(words) > MOST_WORDS else ""
     return f"known: {', '.join(words[:MOST_WORDS])}{more}." if words else ""
 

@@ -84,6 +84,7 @@ def test_a_message_is_short_whatever_it_quotes() -> None:
 def test_of_very_many_known_words_some_are_shown() -> None:
     hint = did_you_mean("x" * 100_000, [f"label {n:05}" for n in range(10_000)])
     assert hint.endswith("label 00029 and 9,970 more.")
+    assert did_you_mean("text", ["[" * 5_000, "kind"]) == f"known: {'[' * 59}…, kind."
 
 
 def test_nothing_in_a_message_acts_on_a_terminal() -> None:

@@ -84,17 +84,20 @@ def coerce(spec: FieldSpec, value: Any) -> Any:
 def _absent(rows: Sequence[Row], fields: Fields, also: Sequence[str], label: str, problems: Problems) -> frozenset[str]:
     """Return the columns that are needed and no row has, each of them a problem; none where there are no rows."""
     there = {column for row in rows for column in row.values}
-    absent = set()
-    for name in (*fields.inputs, *fields.outputs, *also) if rows else ():
-        column = fields.fields.get(name, name) if name not in also else name
-        if column not in there:
-            absent.add(column)
-            what, how = f"for the field '{name}'", f"Or map it in the task, as in fields: {{{name}: column}}."
-            if name in also:
-                what, how = "to split by", "Correct it under split."
-            remedy = f"In its columns, {did_you_mean(column, there)} {how}"
-            problems.add(label, f"no column '{column}' {what}", remedy)
-    return frozenset(absent)
+    needed = {name: fields.fields.get(name, name) for name in (*fields.inputs, *fields.outputs)} if rows else {}
+    absent = {name: column for name, column in needed.items() if column not in there}
+    hints = {name: did_you_mean(column, there) for name, column in absent.items()}
+    for name, column in absent.items():
+        hint = hints[name]
+        # Where no column has a similar name they are all listed: once, for equal remedies are one.
+        mapped = next(other for other in absent if hints[other] == hint)
+        remedy = f"In its columns, {hint} Or map it in the task, as in fields: {{{mapped}: column}}."
+        problems.add(label, f"no column '{column}' for the field '{name}'", remedy)
+    unsplit = [column for column in also if rows and column not in there]
+    for column in unsplit:
+        remedy = f"In its columns, {did_you_mean(column, there)} Correct it under split."
+        problems.add(label, f"no column '{column}' to split by", remedy)
+    return frozenset((*absent.values(), *unsplit))
 
 
 class _Wrong:

@@ -24,11 +24,9 @@ ROOT = Path(__file__).parents[2]
 VENDORS = ("Nordwind", "Brightwater", "Halden & Co", "Mirabel", "Oakfield", "Tessera")
 ITEMS = ("desk lamps", "paper rolls", "garden chairs", "steel hooks", "blue folders", "tea cups")
 METRIC = '''
-def score(example, answer):
+def score(expected, answer):
     """Return the share of the expected words that the answer holds."""
-    if answer is None:
-        return 0.0, "unreadable"
-    wanted = set(example.outputs["summary"].lower().split())
+    wanted = set(expected["summary"].lower().split())
     held = wanted & set(str(answer["summary"]).lower().split())
     return len(held) / len(wanted), f"{len(held)} of {len(wanted)} words"
 '''

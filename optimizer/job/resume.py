@@ -147,13 +147,16 @@ def hide_keys(config: RunConfig) -> None:
 def stored_config(run_dir: str | Path, overrides: Sequence[str] = (), *, asks: bool = True) -> RunConfig:
     """Return the config that a run was begun with, `key=value` overrides applied; `asks`: to ask its models with.
 
-    Raises LedgerError where no run lies, ConfigError where the config held a password that is needed.
+    Raises LedgerError where no run or no config lies, ConfigError where the config held a password that is needed.
     """
     with closing(Reader(Path(run_dir) / "ledger.db")) as ledger:
         identity, task, hook = ledger.meta("identity"), ledger.meta("task_path"), ledger.meta("notify")
     if identity is None:
         raise LedgerError(f"{run_dir}: the run stopped before it began", "Start it with `metier run CONFIG`.")
-    data = {**identity["config"], "task": task, "run_dir": str(run_dir), "notify": {"url_env": hook}}
+    if "models" not in (config := identity.get("config", {})):
+        remedy = f"Go on with `metier run CONFIG --run-dir {run_dir}`."
+        raise LedgerError(f"{run_dir}: its ledger does not hold the config that it was begun with", remedy)
+    data = {**config, "task": task, "run_dir": str(run_dir), "notify": {"url_env": hook}}
     for override in overrides:
         data = apply_override(data, override)
     if not asks:

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import sqlite3
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from optimizer.errors import LedgerError
 from optimizer.job.resume import stored_config
 from optimizer.ledger.answers import known_failures
 from optimizer.ledger.decisions import ACCEPT, EXTEND, decisions_of
+from optimizer.ledger.ledger import Ledger
 from optimizer.testing.faults import Fault
 
 pytestmark = pytest.mark.timeout(280)
@@ -199,6 +201,13 @@ def test_the_config_is_read_back_from_the_ledger(bench: Bench, tmp_path: Path) -
     assert Path(stored.task).is_absolute()
     with pytest.raises(LedgerError, match="no run lies here"):
         stored_config(tmp_path / "nowhere")
+
+
+def test_a_ledger_without_a_config_is_refused(tmp_path: Path) -> None:
+    with closing(Ledger(tmp_path / "ledger.db")) as ledger:
+        ledger.put_meta("identity", {"task": {"name": "sorting"}})
+    with pytest.raises(LedgerError, match="does not hold the config"):
+        stored_config(tmp_path)
 
 
 def test_a_second_process_is_refused_or_waits(bench: Bench) -> None:

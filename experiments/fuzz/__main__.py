@@ -26,6 +26,8 @@ ROOT = Path(__file__).parents[2]
 SECONDS, PATIENCE = 5.0, 60.0
 # A disk in memory: a ledger waits for a true one at each commit.
 MEMORY = "/dev/shm"  # noqa: S108
+# Hypothesis keeps what it draws: after so many inputs it begins anew, with another seed, and forgets.
+EACH = 500
 # Bytes of address space beyond what the imports take: a runaway ends in MemoryError, not in a machine without memory.
 ROOM = 4_000_000_000
 
@@ -83,16 +85,10 @@ def fuzz(name: str, inputs: int, seed: int, minutes: float) -> dict[str, Any]:
         os.environ["METIER_CACHE"] = folder
         tempfile.tempdir = folder
         with KINDS[name](Path(folder)) as kind:
-
-            @seeded(seed)
-            @settings(
-                max_examples=inputs,
-                database=None,
-                deadline=None,
-                phases=[Phase.generate],
-                suppress_health_check=list(HealthCheck),
+            options = settings(
+                database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
             )
-            @given(kind.inputs)
+
             def one(made: Any) -> None:
                 nonlocal slowest
                 if time.monotonic() - begun > 60 * minutes:
@@ -127,7 +123,9 @@ def fuzz(name: str, inputs: int, seed: int, minutes: float) -> dict[str, Any]:
 
             begun = time.monotonic()
             with suppress(Enough):
-                one()
+                for first in range(0, inputs, EACH):
+                    count = min(EACH, inputs - first)
+                    seeded(1_000_000 * seed + first)(settings(options, max_examples=count)(given(kind.inputs)(one)))()
             seconds = time.monotonic() - begun
         os.chdir("/")
     start = started[0] if started else memory("VmRSS")

@@ -50,5 +50,8 @@ OPTIMIZERS = (
 PEERS = ("gepa", "promptolution.CAPO", "promptolution.EvoPromptGA", "promptolution.OPRO")
 LIBRARIES = (*(f"{DSPY}{name}" for name in OPTIMIZERS), *PEERS)
 # One prompt that needs no search, by the policy that picks its demos.
-BASELINES: dict[str, Literal["nearest", "static"]] = {"baseline.nearest": "nearest", "baseline.random": "static"}
+DEMOS: dict[str, Literal["nearest", "static"]] = {"baseline.nearest": "nearest", "baseline.random": "static"}
+# The best of the prompts that somebody wrote, into a file of the task's folder.
+INSTRUCTIONS, INSTRUCTIONS_FILE = "baseline.instructions", "instructions.yaml"
+BASELINES = (*DEMOS, INSTRUCTIONS)
 STRATEGIES = (*PRESETS, *LIBRARIES, *BASELINES)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, field_validator, model_validator
 
 from optimizer.config.models import Models, is_local
-from optimizer.config.presets import BASELINES, PRESETS, STRATEGIES
+from optimizer.config.presets import BASELINES, DEMOS, INSTRUCTIONS_FILE, PRESETS, STRATEGIES
 from optimizer.config.strict import Positive, Strict
 from optimizer.errors import did_you_mean
 from optimizer.types import Order, Policy, Readout
@@ -81,7 +81,9 @@ class SearchConfig(Strict):
 
     strategy: str = Field("default", description=f"how candidates are found: {', '.join(STRATEGIES)}")
     options: dict[str, Any] = Field(
-        {}, description="of another library's optimizer: {auto: light}; of a baseline the number of demos: {count: 8}"
+        {},
+        description="of another library's optimizer: {auto: light}; of a baseline the number of demos: {count: 8}, or "
+        "the file of its instructions, in the task's folder: {file: instructions.yaml}",
     )
     objective: tuple[Objective, ...] = Field(
         ("score",),
@@ -182,16 +184,20 @@ class SearchConfig(Strict):
         return self
 
     @model_validator(mode="after")
-    def _a_baseline_is_one_prompt(self) -> SearchConfig:
+    def _a_baseline_has_its_own_options(self) -> SearchConfig:
         if self.strategy not in BASELINES:
             return self
-        if unknown := self.options.keys() - {"count"}:
-            raise ValueError(f"options: {self.strategy} has no option '{min(unknown)}'; it has count, of its demos")
-        count = self.options.get("count", 1)
+        demos = self.strategy in DEMOS
+        known, what = ("count", "of its demos") if demos else ("file", "of its instructions")
+        if unknown := self.options.keys() - {known}:
+            raise ValueError(f"options: {self.strategy} has no option '{min(unknown)}'; it has {known}, {what}")
+        count, file = self.options.get("count", 1), self.options.get("file", INSTRUCTIONS_FILE)
         if not isinstance(count, int) or isinstance(count, bool) or count < 1:
             raise ValueError(f"options.count is {count!r}; write how many demos are shown, at least 1")
+        if not isinstance(file, str) or not file:
+            raise ValueError(f"options.file is {file!r}; name a file of the task's folder: {INSTRUCTIONS_FILE}")
         if self.readouts is not None and len(self.readouts) > 1:
-            raise ValueError(f"readouts: {self.strategy} is one prompt, which has one readout; name one")
+            raise ValueError(f"readouts: {self.strategy} does not search the readout; name one")
         return self
 
 

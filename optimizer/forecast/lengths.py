@@ -11,7 +11,7 @@ import dspy
 from dspy.utils.exceptions import LMError
 
 from optimizer.config.models import is_local
-from optimizer.config.presets import BASELINES, PRESETS
+from optimizer.config.presets import BASELINES, INSTRUCTIONS, PRESETS
 from optimizer.config.schema import RunConfig
 from optimizer.door.recorder import Recorder
 from optimizer.evaluate.evaluator import call_program
@@ -131,6 +131,10 @@ async def _search_of(
 ) -> tuple[Range, Range, list[str]]:
     """Return the calls of trials, those of proposals between rounds, and what was assumed."""
     strategy = config.search.strategy
+    if strategy == INSTRUCTIONS:
+        told = f"{strategy} races the prompts of its file over {validation} validation examples, while there are calls"
+        calls = config.budget.calls or CALLS
+        return Range(0, calls, calls), Range(0, 0, 0), [told]
     if strategy in BASELINES:
         scored = (schedule.block + validation) * each
         calls = min(scored, config.budget.calls or scored)

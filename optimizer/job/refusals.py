@@ -9,6 +9,7 @@ from optimizer.job.batches import refuse_batches
 from optimizer.job.consistency import refuse_consistency
 from optimizer.job.judge import refuse_judge
 from optimizer.job.several import refuse_several
+from optimizer.search.written import refuse_unwritten
 from optimizer.task.task import Task
 from optimizer.teleprompt.packages import refuse_missing
 from optimizer.types import ModelKey
@@ -24,3 +25,4 @@ def refuse_unfit(config: RunConfig, task: Task, held: Collection[ModelKey] = ())
     refuse_consistency(config, task)
     refuse_batches(config, task, held)
     refuse_missing(config.search.strategy)
+    refuse_unwritten(config, task)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from optimizer.config.presets import BASELINES
+from optimizer.config.presets import DEMOS
 from optimizer.config.schema import RunConfig
 from optimizer.errors import BudgetSpent
 from optimizer.evaluate.evaluator import Evaluator, phase_tag
@@ -25,7 +25,7 @@ def fixed_candidate(programs: ProgramBuilder, config: RunConfig, readout: Readou
 
     `search.options.count` says how many, at most all training examples; 16 random or 8 nearest ones by default.
     """
-    policy = BASELINES[config.search.strategy]
+    policy = DEMOS[config.search.strategy]
     most = int(config.search.options.get("count", MOST[policy]))
     prompts = {}
     for name, prompt in programs.seed(config.search.formats[0]).prompts.items():

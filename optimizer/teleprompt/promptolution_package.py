@@ -2,7 +2,7 @@
 
 Their prompts are an instruction, CAPO's with a few examples. The library's own form is left out: one message, in which
 the label stands between two markers. The prompts to begin with are the task's own, and three that the library's own
-function asks the prompt model for.
+function asks the prompt model for; or the first three of a file that the option `initial_prompts` names.
 """
 
 from __future__ import annotations
@@ -28,15 +28,16 @@ from promptolution.tasks.classification_tasks import ClassificationTask
 from promptolution.utils.prompt_creation import create_prompts_from_task_description
 
 from optimizer.errors import ConfigError, did_you_mean
+from optimizer.task.instruction_list import read_instructions
 from optimizer.teleprompt.library import LibrarySearch, answer_all, dspy_example
 from optimizer.teleprompt.models import RolloutLM, Stopped, asked_text
 from optimizer.teleprompt.tracked import TrackedStudent, with_prompts
 from optimizer.types import Example
 
 KINDS: dict[str, type[BaseOptimizer]] = {"CAPO": CAPO, "EvoPromptGA": EvoPromptGA, "OPRO": OPRO}
-# What a run gives them; all else that their constructors take is an option, and these two.
+# What a run gives them; all else that their constructors take is an option, and these three.
 OURS = {"self", "predictor", "task", "meta_llm", "initial_prompts", "df_few_shots", "callbacks"}
-STEPS, BLOCK = "n_steps", "n_subsamples"
+STEPS, BLOCK, INITIAL = "n_steps", "n_subsamples", "initial_prompts"
 PROMPTS = 4
 # More than a budget allows: it ends the loop.
 MOST_STEPS = 1000
@@ -58,11 +59,12 @@ class PromptolutionSearch(LibrarySearch):
     def check_options(self) -> None:
         """Raise ConfigError for an option that the optimizer does not have, and for a program of several calls."""
         name = self.optimizer.name
-        known = (set(inspect.signature(KINDS[name].__init__).parameters) - OURS) | {STEPS, BLOCK}
+        known = (set(inspect.signature(KINDS[name].__init__).parameters) - OURS) | {STEPS, BLOCK, INITIAL}
         for key in self.optimizer.options:
             if key not in known:
                 hint = did_you_mean(key, known)
                 raise ConfigError(f"search.options: {name} has no option '{key}'", f"For '{key}', {hint}")
+        self._initial_prompts()
         if len(self.programs.predictors) > 1:
             what = f"search.strategy: {self.optimizer.strategy} writes one instruction, and the program has several"
             raise ConfigError(what, "Choose gepa, one of DSPy's optimizers, or a strategy of ours.")
@@ -83,6 +85,7 @@ class PromptolutionSearch(LibrarySearch):
         options = {**FITTED.get(name, {}), **self.optimizer.options}
         steps = options.pop(STEPS, MOST_STEPS)
         block = options.pop(BLOCK, max(2, self.calls // PARTS.get(name, PART)))
+        options.pop(INITIAL, None)
         if name == "CAPO":
             options["df_few_shots"] = _frame(self.programs.task.train)
         train, threads = self.programs.task.train, self.evaluator.concurrency
@@ -92,12 +95,25 @@ class PromptolutionSearch(LibrarySearch):
         task = _task(self.examples, f"{self.programs.task.description} {own}".strip(), block, seed)
         with _seeded(seed), _hushed():
             try:
-                written = create_prompts_from_task_description(task.task_description, writer, n_prompts=PROMPTS - 1)
+                written = [one for one in self._initial_prompts() if one != own][: PROMPTS - 1]
+                if not written:
+                    count = PROMPTS - 1
+                    written = create_prompts_from_task_description(task.task_description, writer, n_prompts=count)
                 initial = {"initial_prompts": [own, *written], "predictor": predictor, "task": task}
                 best = KINDS[name](meta_llm=writer, **initial, **options).optimize(n_steps=steps)[0]
             except Ended:
                 raise Stopped from None
         return predictor.student_of(str(best))
+
+    def _initial_prompts(self) -> Sequence[str]:
+        """Return the prompts of the file that the options name; none where they name none."""
+        file = self.optimizer.options.get(INITIAL)
+        if file is None:
+            return ()
+        if not isinstance(file, str):
+            what = f"search.options: {INITIAL} is {file!r}"
+            raise ConfigError(what, "Name a file of the task's folder: instructions.yaml.")
+        return read_instructions(self.programs.task.folder, file, f"search.options: {INITIAL}")
 
 
 class PromptModel(BaseLLM):

@@ -6,24 +6,16 @@
 from __future__ import annotations
 
 import argparse
-import json
 import random
-from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-Row = dict[str, str]
+from experiments.draw import draw, read_rows, reorder, write_task
 
 _BANKING = [
     *("card_arrival", "card_linking", "cash_withdrawal_charge", "declined_card_payment", "edit_personal_details"),
     *("exchange_rate", "lost_or_stolen_card", "pending_top_up", "top_up_failed", "transfer_timing"),
 ]
-_FILES = {part: f"{part}.jsonl" for part in ("train", "validation", "test")}
-# More labels than this are no classes but free text, which cannot be stratified.
-MOST_LABELS = 20
 
 # As a user would write them down: a short instruction, and what goes in and out.
 TASKS: dict[str, dict[str, Any]] = {
@@ -89,58 +81,10 @@ def make_task(
     """
     rng = random.Random(f"{name} {seed}")  # noqa: S311 - a draw of examples, not a secret
     train, validation, test = sizes
-    drawn = _draw(_read(data / name / "train.jsonl"), (train, validation), rng)
-    drawn += _draw(_read(data / name / "test.jsonl"), (test,), rng)
-    folder.mkdir(parents=True, exist_ok=True)
-    for file, rows in zip(_FILES.values(), drawn, strict=True):
-        (folder / file).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    drawn = draw(read_rows(data / name / "train.jsonl"), (train, validation), rng)
+    drawn += draw(read_rows(data / name / "test.jsonl"), (test,), rng)
     written = TASKS[name] if setting == "usual" else FROM_NOTHING[name]
-    fields = {next(iter(written["inputs"])): "input", next(iter(written["outputs"])): "output"}
-    text = yaml.safe_dump(
-        {"name": name if setting == "usual" else "task", **written, "data": _FILES, "fields": fields}, sort_keys=False
-    )
-    (folder / "task.yaml").write_text(text, encoding="utf-8")
-    return folder
-
-
-def reorder(folder: Path, seed: int) -> None:
-    """Put a task's training and validation examples into an order of the seed's.
-
-    Several of DSPy's optimizers draw the same examples whatever their seed: what a seed can change is the order.
-    """
-    rng = random.Random(seed)  # noqa: S311 - an order of examples, not a secret
-    for part in ("train", "validation"):
-        file = folder / _FILES[part]
-        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-        file.write_text("".join(rng.sample(lines, len(lines))), encoding="utf-8")
-
-
-def _read(path: Path) -> list[Row]:
-    """Return the rows, each input once."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return list({row["input"]: row for row in rows}.values())
-
-
-def _draw(rows: list[Row], sizes: Sequence[int], rng: random.Random) -> list[list[Row]]:
-    """Return disjoint draws of these sizes, each with the labels' shares as near as whole examples allow."""
-    if sum(sizes) > len(rows):
-        raise ValueError(f"{sum(sizes)} examples are asked for, and the file has {len(rows)}; ask for fewer")
-    by_label: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        by_label[row["output"]].append(row)
-    if len(by_label) > MOST_LABELS:
-        by_label = {"": rows}
-    placed = []
-    for label in sorted(by_label):
-        group = rng.sample(by_label[label], len(by_label[label]))
-        placed += [((place + 0.5) / len(group), label, row) for place, row in enumerate(group)]
-    # Each label's examples lie evenly over [0, 1], so that every stretch of the order has the labels' shares.
-    order = [row for _, _, row in sorted(placed, key=lambda one: one[:2])]
-    parts, start = [], 0
-    for size in sizes:
-        parts.append(rng.sample(order[start : start + size], size))
-        start += size
-    return parts
+    return write_task(folder, name if setting == "usual" else "task", written, drawn)
 
 
 def main() -> None:

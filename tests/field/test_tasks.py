@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.field.tasks import TASKS, make_task, reorder
+from experiments.draw import reorder
+from experiments.field.tasks import TASKS, make_task
 from optimizer.task.load import load_task
 from optimizer.task.task import Task
 

@@ -121,8 +121,9 @@ def add(folder: str, values: tuple[str, ...], parallel: int | None, dry: bool, q
 
 
 def _play(source: Path, home: Path | None, additions: tuple[str, ...], parallel: int | None, quiet: bool) -> None:
+    from optimizer.sweep.artifacts import report_kept
     from optimizer.sweep.mirror import mirrored
-    from optimizer.sweep.report import make_sweep_report
+    from optimizer.sweep.report import FILES, make_sweep_report
     from optimizer.sweep.run import play_sweep, sweep_folder
 
     say = (lambda text: None) if quiet else lambda text: echo(text)
@@ -133,8 +134,9 @@ def _play(source: Path, home: Path | None, additions: tuple[str, ...], parallel:
             echo(f"How it stands: metier sweep status {sweep_folder(source, home)}", err=True, whole=True)
         raise
     page = make_sweep_report(ended.folder)
-    if problem := mirrored(ended.folder):
-        echo(f"{problem}; again: metier sweep {ended.folder}", err=True)
+    for problem in (mirrored(ended.folder), report_kept(ended.folder, FILES)):
+        if problem:
+            echo(f"{problem}; again: metier sweep {ended.folder}", err=True)
     echo("\n".join(_result(ended)))
     echo(str(page), whole=True)
     if not ended.complete:

@@ -14,6 +14,7 @@ from optimizer.config.schema import BudgetConfig, RunConfig
 from optimizer.config.strict import validate
 from optimizer.door.budget import moment
 from optimizer.errors import ConfigError
+from optimizer.sweep.artifacts import Artifacts
 from optimizer.sweep.ledger import CellRecord, CellState, SweepLedger
 from optimizer.sweep.player import Order, Played, Player
 from optimizer.sweep.share import limited, time_share
@@ -70,10 +71,11 @@ class Drive:
         clock: Clock,
         about: Mapping[str, Any],
         say: Say,
+        artifacts: Artifacts | None = None,
     ) -> None:
         """`configs` are by the cells' names; `about` is what MLflow is told of the sweep."""
         self._ledger, self._configs, self._player, self._about, self._say = ledger, configs, player, about, say
-        self._parallel, self._clock = parallel, clock
+        self._parallel, self._clock, self._artifacts = parallel, clock, artifacts
         records = [one for one in ledger.cells() if one.state != "finished" and one.cell.name in configs]
         self._waiting = sorted(records, key=lambda one: ORDER.get(one.state, 0))
         self._total, self._ended = len(configs), len(configs) - len(records)
@@ -114,13 +116,17 @@ class Drive:
             play = self._ledger.begin_play(record.id, config.budget.model_dump(mode="json"))
             self._say(f"{name}: {'goes on' if record.plays or death else 'begins'}")
             try:
-                played = await self._player.play(Order(name, config, self._about))
+                url = None if self._artifacts is None else self._artifacts.url
+                played = await self._player.play(Order(name, config, self._about, url))
             except asyncio.CancelledError:
                 self._ledger.end_play(play, "interrupted", "the sweep was interrupted")
                 raise
             self._ledger.end_play(play, played.state, scrub(played.message), played.outcome)
             if played.state != "lost":
                 break
+        if self._artifacts is not None:
+            for problem in await asyncio.to_thread(self._artifacts.after, name):
+                self._say(problem)
         self._ended += 1
         self._say(f"{name}: {_how(played)} ({self._ended} of {self._total})")
 

@@ -26,6 +26,8 @@ from optimizer.sweep.share import Share
 from optimizer.system.files import is_file, private_file
 
 FILE, VERSION = "sweep.db", 1
+# The name under which it holds what the sweep is.
+SPEC = "spec"
 # Seconds that a sweep waits for the lock: `metier sweep status` may hold it for an instant.
 PATIENCE = 0.5
 SCHEMA = f"""

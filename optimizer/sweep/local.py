@@ -64,7 +64,7 @@ class LocalPlayer:
             with suppress(OSError, RuntimeError):  # the cell has ended meanwhile
                 pipe.write(json.dumps(message).encode() + b"\n")
 
-        reply({"name": order.name, "config": order.config.model_dump(mode="json"), "sweep": dict(order.sweep)})
+        reply(order.as_data(order.config))
         played: Played | None = None
         async for line in child.stdout:
             message = _parsed(line)

@@ -56,8 +56,7 @@ class RayPlayer:
         errors = self._ray.exceptions
         paths = {name: os.path.abspath(str(getattr(order.config, name))) for name in ("task", "run_dir")}
         config = order.config.model_copy(update=paths)
-        data = {"name": order.name, "config": config.model_dump(mode="json"), "sweep": dict(order.sweep)}
-        task = self._task.remote(json.dumps(data), self._limits)
+        task = self._task.remote(json.dumps(order.as_data(config)), self._limits)
         answer = asyncio.wrap_future(task.future())
         try:
             return Played(**json.loads(await asyncio.shield(answer)))
@@ -85,7 +84,8 @@ def play_order(order: str, limits: Any) -> str:
 
     data = json.loads(order)
     limiter_of.set(partial(RayLimiter, limits))
-    played, _ = play(validate(RunConfig, data["config"], data["name"], ConfigError), data["sweep"])
+    config = validate(RunConfig, data["config"], data["name"], ConfigError)
+    played, _ = play(config, data["sweep"], data["artifacts"])
     return json.dumps({"state": played.state, "message": played.message, "outcome": played.outcome})
 
 

@@ -17,14 +17,11 @@ from optimizer.door.budget import refuse_past
 from optimizer.errors import ConfigError, LedgerError, did_you_mean
 from optimizer.sweep.cells import Cell, Matrix, combinations, named, same
 from optimizer.sweep.configs import Checks, checked_configs
-from optimizer.sweep.ledger import CellRecord, SweepReader
+from optimizer.sweep.ledger import SPEC, CellRecord, SweepReader
 from optimizer.sweep.schema import SweepConfig
 from optimizer.sweep.share import LIMITS, Held, Share, shares
 from optimizer.sweep.spec import Spec
 from optimizer.types import canonical_json
-
-# The name under which a sweep's ledger holds what the sweep is.
-SPEC = "spec"
 
 
 @dataclass

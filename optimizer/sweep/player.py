@@ -12,11 +12,20 @@ from optimizer.sweep.ledger import PlayState
 
 @dataclass(frozen=True)
 class Order:
-    """A cell to play: its run's config with what it may spend; `sweep` is what MLflow is told of the whole."""
+    """A cell to play: its run's config with what it may spend; `sweep` is what MLflow is told of the whole.
+
+    `artifacts` is where its folder is kept, too: a path or an address of fsspec's.
+    """
 
     name: str
     config: RunConfig
     sweep: Mapping[str, Any]
+    artifacts: str | None = None
+
+    def as_data(self, config: RunConfig) -> dict[str, Any]:
+        """Return the order as data for another process, with this `config`."""
+        data = {"name": self.name, "config": config.model_dump(mode="json"), "sweep": dict(self.sweep)}
+        return {**data, "artifacts": self.artifacts}
 
 
 @dataclass(frozen=True)

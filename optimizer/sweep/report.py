@@ -16,7 +16,7 @@ from optimizer.system.files import private_file, write_atomically
 if TYPE_CHECKING:
     import pandas as pd
 
-PAGE, MARKDOWN, CSV, PARQUET = "report.html", "report.md", "cells.csv", "cells.parquet"
+FILES = PAGE, MARKDOWN, CSV, PARQUET = "report.html", "report.md", "cells.csv", "cells.parquet"
 
 
 def make_sweep_report(folder: Path) -> Path:

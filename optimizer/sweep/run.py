@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -14,13 +14,14 @@ from optimizer.config.models import is_local
 from optimizer.errors import Interrupted, LedgerError
 from optimizer.job.notify import notify
 from optimizer.job.signals import cancelled_by_signals
+from optimizer.sweep.artifacts import Artifacts, address_of, artifacts_of
 from optimizer.sweep.drive import Clock, Drive, Say
-from optimizer.sweep.ledger import FILE, SweepLedger
+from optimizer.sweep.ledger import FILE, SPEC, SweepLedger
 from optimizer.sweep.local import LocalPlayer
-from optimizer.sweep.plan import SPEC, Planned, added, current_spec, planned
+from optimizer.sweep.plan import Planned, added, current_spec, planned
 from optimizer.sweep.player import Player
 from optimizer.sweep.schema import LOCAL_CELLS, PROVIDER_CELLS, RayCluster
-from optimizer.sweep.spec import read_spec
+from optimizer.sweep.spec import Spec, read_spec
 from optimizer.system.files import is_file, is_folder, output_folder
 
 SWEEPS = Path("sweeps")
@@ -72,6 +73,7 @@ def play_sweep(
     spec = None if is_folder(source) else read_spec(source)
     if spec is None and not is_file(home / FILE):
         raise LedgerError(f"{source}: no sweep lies here", f"Name a sweep's YAML file, or a folder with a {FILE}.")
+    artifacts = _brought(home, spec)
     if spec is not None and not is_file(home / FILE):
         planned(spec, home, [])  # what is wrong is told before a folder is made
     with ExitStack() as stack:
@@ -80,16 +82,23 @@ def play_sweep(
         spec = added(spec, additions)
         plan = planned(spec, home, ledger.cells(), ledger.meta("budget"))
         _write_down(ledger, plan)
+        if artifacts is not None:
+            artifacts.put_first()
+            for problem in artifacts.even_out([one.cell.name for one in ledger.cells() if one.state == "finished"]):
+                say(problem)
         clock = Clock.of(spec.sweep.budget, ledger)
         player = stack.enter_context(closing(player or make_player(spec.sweep.where)))
         at_once = parallel or spec.sweep.parallel or player.room() or cells_at_once(plan.configs.values())
         say(f"{len(plan.configs):,} cells, {at_once} at a time, in {home}")
         about = {"id": ledger.meta("id"), "name": home.resolve().name}
         played = any(one.state != "finished" for one in ledger.cells() if one.cell.name in plan.configs)
-        drive = Drive(ledger, plan.configs, player, at_once, clock, about, say)
+        drive = Drive(ledger, plan.configs, player, at_once, clock, about, say, artifacts)
         try:
             asyncio.run(_until_stopped(drive))
         except asyncio.CancelledError:
+            if artifacts is not None:
+                with suppress(OSError, LedgerError):
+                    artifacts.put_sweep()
             raise Interrupted("interrupted", f"Go on with `metier sweep {home}`: nothing paid is lost.") from None
         states = [one.state for one in ledger.cells() if one.cell.name in plan.configs]
         finished = states.count("finished")
@@ -97,6 +106,14 @@ def play_sweep(
         if played:
             notify(spec.notify, ended.body(), say)
         return ended
+
+
+def _brought(home: Path, spec: Spec | None) -> Artifacts | None:
+    """Return the sweep's artifacts, after what this machine lacks of its ledger was brought; None: it keeps none."""
+    artifacts = artifacts_of(address_of(home) if spec is None else spec.sweep.artifacts, home)
+    if artifacts is not None:
+        artifacts.bring_sweep(lambda ledger: current_spec(ledger, spec))
+    return artifacts
 
 
 async def _until_stopped(drive: Drive) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -57,6 +58,21 @@ class SweepConfig(Strict):
     where: Literal["local"] | RayCluster = Field(
         "local", description="which machines play the cells: local, this one, or {ray: auto}, a cluster's"
     )
+
+    artifacts: str | None = Field(
+        None,
+        description="where the sweep's folder is kept, too, so that any machine can go on with it: an absolute path or "
+        "an address of fsspec's, such as s3://bucket/nights/first; one for each sweep",
+    )
+
+    @field_validator("artifacts")
+    @classmethod
+    def _whole_address(cls, artifacts: str | None) -> str | None:
+        if artifacts is not None and "://" not in artifacts and not os.path.isabs(artifacts):
+            raise ValueError("write an absolute path, or an address such as s3://bucket/folder")
+        if artifacts is not None and "@" in artifacts.partition("://")[2].partition("/")[0]:
+            raise ValueError("a password does not belong there; keys are read from the environment")
+        return artifacts
 
     @field_validator("where", mode="before")
     @classmethod

@@ -25,6 +25,7 @@ from optimizer.ledger.facts import SWEEP
 from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import is_finished
+from optimizer.sweep.artifacts import kept
 from optimizer.sweep.outcome import outcome_of
 from optimizer.sweep.player import Played
 from optimizer.sweep.turns import Line, SharedLimiter
@@ -39,13 +40,24 @@ def work(commands: IO[str], news: IO[str]) -> int:
     threading.Thread(target=_listen, args=(commands, line), name="lifeline", daemon=True).start()
     limiter_of.set(partial(SharedLimiter, line))
     config = validate(RunConfig, order["config"], order["name"], ConfigError)
-    played, code = play(config, order["sweep"])
+    played, code = play(config, order["sweep"], order.get("artifacts"))
     line.send({"state": played.state, "message": played.message, "outcome": played.outcome})
     return code
 
 
-def play(config: RunConfig, sweep: Mapping[str, Any]) -> tuple[Played, int]:
-    """Run a cell to its end, or go on with it; returns how it went, and the exit code of its process."""
+def play(config: RunConfig, sweep: Mapping[str, Any], artifacts: str | None = None) -> tuple[Played, int]:
+    """Run a cell to its end, or go on with it; returns how it went, and the exit code of its process.
+
+    Its folder is kept at `artifacts`, too. A cell whose copy fails has failed: it is played again, which pays nothing.
+    """
+    try:
+        with kept(artifacts, Path(config.run_dir or "")):
+            return _played(config, sweep)
+    except MetierError as problem:
+        return Played("failed", scrub(str(problem))), problem.exit_code
+
+
+def _played(config: RunConfig, sweep: Mapping[str, Any]) -> tuple[Played, int]:
     folder = Path(config.run_dir or "")
     try:
         if not _has_ended(folder):

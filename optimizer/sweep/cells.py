@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from optimizer.errors import ConfigError, did_you_mean
-from optimizer.sweep.schema import MOST_CELLS
+from optimizer.sweep.schema import MOST_CELLS, keys_of
 from optimizer.types import canonical_json, digest
 
 Values = Mapping[str, Any]
@@ -36,18 +36,22 @@ class Cell:
 def combinations(matrix: Matrix, exclude: Sequence[Values] = ()) -> list[Values]:
     """Return each combination of values that is not excluded; all with the first seed before those with the second.
 
-    So a sweep that is cut short has played as many strategies, models and tasks as it could.
+    So a sweep that is cut short has played as many strategies, models and tasks as it could. A key of several, such as
+    `task, seed`, gives each of them its value of a row.
     Raises ConfigError where there are too many, or an exclusion leaves out none of them.
     """
     count = math.prod(len(values) for values in matrix.values())
     if count > MOST_CELLS:
         what = f"matrix: {count:,} cells; at most {MOST_CELLS:,} are played"
         raise ConfigError(what, "Take fewer values of a key.")
+    choices = [[_settings(key, value) for value in values] for key, values in matrix.items()]
     for number, excluded in enumerate(exclude):
-        _refuse_idle(f"exclude[{number}]", excluded, matrix)
-    order = sorted(matrix, key=lambda key: key != "seed")  # the first key varies slowest
-    rows = (dict(zip(order, row, strict=True)) for row in itertools.product(*(matrix[key] for key in order)))
-    cells: list[Values] = [{key: row[key] for key in matrix} for row in rows]
+        _refuse_idle(f"exclude[{number}]", excluded, choices)
+    cells: list[Values] = [
+        {key: value for settings in row for key, value in settings.items()} for row in itertools.product(*choices)
+    ]
+    ranks: dict[str, int] = {}
+    cells.sort(key=lambda cell: ranks.setdefault(canonical_json(cell.get("seed")), len(ranks)))
     left = [cell for cell in cells if not any(covers(excluded, cell) for excluded in exclude)]
     if not left:
         raise ConfigError("exclude: every cell is left out", "Leave out fewer.")
@@ -64,9 +68,19 @@ def same(one: object, other: object) -> bool:
     return canonical_json(one) == canonical_json(other)
 
 
-def _refuse_idle(where: str, excluded: Values, matrix: Matrix) -> None:
+def _settings(key: str, value: Any) -> Values:
+    """Return what a value of a matrix's key sets: of a key of several, each to its value of the row."""
+    keys = keys_of(key)
+    return {key: value} if len(keys) == 1 else dict(zip(keys, value, strict=True))
+
+
+def _refuse_idle(where: str, excluded: Values, choices: Sequence[Sequence[Values]]) -> None:
     if not excluded:
         raise ConfigError(f"{where}: names no key, so it would leave out every cell", "Name keys with values.")
+    matrix: dict[str, list[Any]] = {}
+    for settings in itertools.chain(*choices):
+        for key, value in settings.items():
+            matrix.setdefault(key, []).append(value)
     for key, value in excluded.items():
         if key not in matrix:
             raise ConfigError(f"{where}: '{key}' is no key of the matrix", f"In '{key}': {did_you_mean(key, matrix)}")

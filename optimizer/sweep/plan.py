@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from optimizer.errors import ConfigError, LedgerError, did_you_mean
 from optimizer.sweep.cells import Cell, Matrix, combinations, named, same
 from optimizer.sweep.configs import Checks, checked_configs
 from optimizer.sweep.ledger import SPEC, CellRecord, SweepReader
-from optimizer.sweep.schema import SweepConfig
+from optimizer.sweep.schema import SweepConfig, keys_of
 from optimizer.sweep.share import LIMITS, Held, Share, shares
 from optimizer.sweep.spec import Spec
 from optimizer.types import canonical_json
@@ -48,11 +48,15 @@ def current_spec(ledger: SweepReader, spec: Spec | None) -> Spec:
         keys = ", ".join(sorted(key for key in {*was, *now} if not same(was.get(key), now.get(key))))
         what = f"{ledger.path.parent}: this sweep was begun with another run (its base differs in {keys})"
         raise LedgerError(what, "Undo the change, or give another --folder.")
-    if set(known["sweep"]["matrix"]) != set(spec.sweep.matrix):
+    if _keys(known["sweep"]["matrix"]) != _keys(spec.sweep.matrix):
         was, now = ", ".join(known["sweep"]["matrix"]), ", ".join(spec.sweep.matrix)
         what = f"{ledger.path.parent}: this sweep's matrix has other keys: {was}, not {now}"
         raise LedgerError(what, "Undo the change, or give another --folder. More values of a key may be added.")
     return spec
+
+
+def _keys(matrix: Iterable[str]) -> set[str]:
+    return {one for key in matrix for one in keys_of(key)}
 
 
 def added(spec: Spec, additions: Sequence[str]) -> Spec:

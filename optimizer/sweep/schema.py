@@ -24,6 +24,11 @@ OWN = {"run_dir": "each cell has a folder of its own", "notify": "the webhook is
 Values = Annotated[tuple[Any, ...], Field(min_length=1)]
 
 
+def keys_of(key: str) -> tuple[str, ...]:
+    """Return the keys of a run that a matrix's key sets: `task, seed` sets two, each of its values is a row of two."""
+    return tuple(part.strip() for part in key.split(","))
+
+
 class SweepBudget(BudgetConfig):
     """What all cells together may spend; null is no limit. `calls` and `tokens` bound the searches, the others all."""
 
@@ -44,7 +49,9 @@ class SweepConfig(Strict):
 
     base: str = Field(description="a run's YAML file, a task's folder or task.yaml; taken from the sweep's folder")
     matrix: dict[str, Values] = Field(
-        min_length=1, description="for each key, as `--set` takes it, the values that it has in turn; also task, seed"
+        min_length=1,
+        description="for each key, as `--set` takes it, the values that it has in turn; also task, seed. What varies "
+        "together is one key of several, with rows of values: `task, seed: [[a, 0], [b, 1]]`",
     )
     exclude: tuple[dict[str, Any], ...] = Field(
         (), description="cells that are left out: those that have all values of one of these mappings"
@@ -86,9 +93,18 @@ class SweepConfig(Strict):
     @field_validator("matrix")
     @classmethod
     def _each_value_once(cls, matrix: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
+        known: set[str] = set()
         for key, values in matrix.items():
-            if key.split(".")[0] in OWN:
-                raise ValueError(f"{key} cannot vary: {OWN[key.split('.')[0]]}")
+            keys = keys_of(key)
+            for one in keys:
+                if (first := one.split(".")[0]) in OWN:
+                    raise ValueError(f"{one} cannot vary: {OWN[first]}")
+                if one in known or not one:
+                    raise ValueError(f"{key!r} names {one!r} again" if one else f"{key!r} has a comma too many")
+                known.add(one)
+            for row in values if len(keys) > 1 else ():
+                if not isinstance(row, (list, tuple)) or len(row) != len(keys):
+                    raise ValueError(f"{key!r} has the value {row!r:.80}; write a row of {len(keys)} values: [a, b]")
             if len({canonical_json(value) for value in values}) < len(values):
                 raise ValueError(f"{key} has a value twice")
         return matrix

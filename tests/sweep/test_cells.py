@@ -76,6 +76,18 @@ def test_all_seeds_of_a_round_come_before_the_next() -> None:
     assert [*combinations(TWENTY_FOUR)[0]] == [*TWENTY_FOUR], "in the matrix's own order"
 
 
+def test_what_varies_together_is_one_key_of_several() -> None:
+    rows = {"task, seed": [["a-0", 0], ["b-0", 0], ["a-1", 1], ["b-1", 1]], "search.strategy": ["tpe", "random"]}
+    crossed = {"task": ["a-0", "b-0", "a-1", "b-1"], "seed": [0, 1], "search.strategy": ["tpe", "random"]}
+    wrong = [{"task": task, "seed": 1 - int(task[-1])} for task in crossed["task"]]
+    cells = combinations(rows)
+    assert cells == combinations(crossed, [wrong[0], wrong[1], wrong[2], wrong[3]])
+    assert [*cells[0]] == ["task", "seed", "search.strategy"]
+    assert [cell["seed"] for cell in cells] == [0] * 4 + [1] * 4
+    left = combinations(rows, [{"task": "a-0", "search.strategy": "tpe"}])
+    assert left == cells[1:]
+
+
 @pytest.mark.parametrize(
     ("exclude", "message"),
     [

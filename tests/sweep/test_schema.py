@@ -38,4 +38,8 @@ def test_what_is_wrong_is_told_with_its_line_and_a_remedy(tmp_path: Path) -> Non
     assert "told once, at the end" in refused(path, matrix={"notify.url": ["x"]})
     assert "write the time in quotes" in refused(path, budget={"until": 1350})
     assert "at least 1 item" in refused(path, matrix={"seed": []})
+    assert "write a row of 2 values: [a, b]" in refused(path, matrix={"task, seed": [["a", 0], ["b"]]})
+    assert "names 'seed' again" in refused(path, matrix={"task, seed": [["a", 0]], "seed": [1]})
+    assert "a comma too many" in refused(path, matrix={"task, ": [["a", 0]]})
+    assert "each cell has a folder of its own" in refused(path, matrix={"task, run_dir": [["a", "b"]]})
     assert "'where'" in refused(path, where="moon")

@@ -25,7 +25,12 @@ def read_rows(path: Path) -> list[Row]:
 
 def distinct(rows: Sequence[Row]) -> list[Row]:
     """Return the rows, each input once, with its last output."""
-    return list({row["input"]: row for row in rows}.values())
+    return list({inputs_of(row): row for row in rows}.values())
+
+
+def inputs_of(row: Row) -> tuple[str, ...]:
+    """Return what a row has besides its output."""
+    return tuple(value for column, value in row.items() if column != "output")
 
 
 def draw(rows: Sequence[Row], sizes: Sequence[int], rng: random.Random) -> list[list[Row]]:
@@ -53,12 +58,13 @@ def draw(rows: Sequence[Row], sizes: Sequence[int], rng: random.Random) -> list[
 def write_task(folder: Path, name: str, task: Mapping[str, Any], parts: Sequence[Sequence[Row]]) -> Path:
     """Write a task's folder and return it: `task` as task.yaml, and the rows of train, validation and test.
 
-    A row's input is the task's first input, its output the first output.
+    A row's output is the task's first output, its other columns are the task's inputs; the only one may be named input.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for file, rows in zip(FILES.values(), parts, strict=True):
         (folder / file).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    fields = {next(iter(task["inputs"])): "input", next(iter(task["outputs"])): "output"}
+    inputs = list(task["inputs"])
+    fields = ({inputs[0]: "input"} if len(inputs) == 1 else {}) | {next(iter(task["outputs"])): "output"}
     text = yaml.safe_dump({"name": name, **task, "data": FILES, "fields": fields}, sort_keys=False)
     (folder / "task.yaml").write_text(text, encoding="utf-8")
     return folder

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.outside import tasks
-from experiments.outside.repositories import Clones, Repository
+from experiments.outside import capo, confidence, langprobe
+from experiments.outside.repositories import Clones
 
 PROMPTS = '''
 """Prompts; a module that must not be run."""
@@ -47,8 +47,16 @@ def make_repository(folder: Path, files: Mapping[str, bytes]) -> str:
     return subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
 
 
-def with_commit(repository: Repository, commit: str, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(tasks, name, replace(repository, commit=commit))
+def clones_of(files: Mapping[str, Mapping[str, bytes]], folder: Path, monkeypatch: pytest.MonkeyPatch) -> Clones:
+    """Write repositories in the place of those that the modules name, such as CAPO, and return them as clones."""
+    folders = []
+    for name, contents in files.items():
+        folders.append(folder / name)
+        commit = make_repository(folders[-1], contents)
+        for module in (capo, confidence, langprobe):
+            if (known := getattr(module, name, None)) is not None:
+                monkeypatch.setattr(module, name, replace(known, commit=commit))
+    return Clones(folders)
 
 
 @pytest.fixture
@@ -66,8 +74,4 @@ def clones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clones:
         },
         "SENTENCES": {f"data/stsa.fine.{part}": content for part, content in sentences.items()},
     }
-    folders = []
-    for name, files in made.items():
-        folders.append(tmp_path / "clones" / name)
-        with_commit(getattr(tasks, name), make_repository(folders[-1], files), monkeypatch, name)
-    return Clones(folders)
+    return clones_of(made, tmp_path / "clones", monkeypatch)

@@ -7,8 +7,9 @@ import pytest
 import yaml
 
 from experiments.outside import tasks
+from experiments.outside.benchmark import Data
 from experiments.outside.repositories import Clones
-from experiments.outside.tasks import BENCHMARKS, Data, make_task, with_our_format
+from experiments.outside.tasks import BENCHMARKS, make_task
 from optimizer.task.instruction_list import read_instructions
 from optimizer.task.load import load_task
 
@@ -50,36 +51,9 @@ def test_a_benchmark_whose_files_are_not_at_hand_is_named(
     tasks.main()
     said = capsys.readouterr().out
     assert "sst5: written" in said
-    assert "agnews: left out, the rows are none of a repository's: --data" in said
+    assert "agnews: left out, --data names no folder with agnews/train.jsonl" in said
+    assert "scone: left out, selenashe/ScoNe: no folder has its commit" in said
     names = {path.name for path in (tmp_path / "made").iterdir()}
-    assert names == {"sst5-0", "sst5-1"}
+    assert names >= {"sst5-0", "sst5-1"}
+    assert not any(name.startswith(("agnews", "scone", "emotion")) for name in names)
     assert yaml.safe_load((tmp_path / "made" / "sst5-1" / "task.yaml").read_text())["metric"] == "exact_match"
-
-
-@pytest.mark.parametrize(
-    ("theirs", "ours"),
-    [
-        (
-            "What is it? Pick from a or b. Remember to format as <final_answer> x </final_answer>.",
-            "What is it? Pick from a or b. Answer with the label alone.",
-        ),
-        (
-            "Determine if this is a or b and put your answer between <final_answer> tags.",
-            "Determine if this is a or b. Answer with the label alone.",
-        ),
-        (
-            "Read it. Call it a or b, and present your answer between <final_answer> </final_answer> tags.",
-            "Read it. Call it a or b. Answer with the label alone.",
-        ),
-        (
-            "Is it a or b? Answer with just the word 'a' or 'b' inside <final_answer> </final_answer> tags.",
-            "Is it a or b? Answer with just the word 'a' or 'b'.",
-        ),
-        (
-            "Sort it. Format your answer as <final_answer>a</final_answer> or <final_answer>b</final_answer>.",
-            "Sort it. Answer with the label alone.",
-        ),
-    ],
-)
-def test_the_markers_give_way_to_our_format(theirs: str, ours: str) -> None:
-    assert with_our_format(theirs) == ours

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -59,15 +60,23 @@ def write(folder: Path, api_base: str, calls: int) -> Path:
     return folder / "sweep.yaml"
 
 
+def light() -> None:
+    """Let this process, a worker of Ray's perhaps, have an embedder that costs nothing."""
+    from optimizer.testing.light import drop_charts, lighten
+
+    lighten(setattr)
+    drop_charts(setattr)
+
+
 def cells() -> None:
     """Be metier, with an embedder that costs nothing: this machine's cores are not what is measured."""
     from optimizer.cli.main import main
-    from optimizer.sweep import local
-    from optimizer.testing.light import drop_charts, lighten
+    from optimizer.sweep import local, on_ray
 
     local.COMMAND = (sys.executable, __file__, "--metier")
-    lighten(setattr)
-    drop_charts(setattr)
+    hook = {"worker_process_setup_hook": "limits.light"}
+    on_ray.RayPlayer = partial(on_ray.RayPlayer, runtime_env=hook)  # type: ignore[misc, assignment]
+    light()
     sys.argv = ["metier", *sys.argv[2:]]
     main()
 

@@ -44,7 +44,7 @@ class RayPlayer:
         }
         if self._mine:
             _connect(ray, address, options)
-        self._limits = ray.remote(num_cpus=0)(Limits).remote()
+        self._limits = ray.remote(**_beside_driver(ray, address))(Limits).remote()
         self._task = ray.remote(num_cpus=1, max_retries=0)(play_order)
 
     def room(self) -> int | None:
@@ -155,6 +155,20 @@ class RayLimiter:
     def describe(self) -> str:
         """Return what was known of the limits at the last turn."""
         return self._text
+
+
+def _beside_driver(ray: Any, address: str) -> dict[str, Any]:
+    """Return where the limits' actor lives: on the driver's machine, if it has one, so that no other takes it along.
+
+    Where its process is killed it is begun anew, and learns anew what providers allow.
+    """
+    options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
+    if address.startswith("ray://"):  # a client's machine is none of the cluster's
+        return options
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    node = ray.get_runtime_context().get_node_id()
+    return {**options, "scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=True)}
 
 
 def _ray() -> Any:

@@ -1,20 +1,20 @@
-"""A sweep on a real Ray of two worker processes, where Ray is installed."""
+"""A sweep on a real Ray of three nodes on this machine, where Ray is installed."""
 
 from __future__ import annotations
 
 import os
-import signal
-import threading
+import secrets
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
 
+import psutil
 import pytest
 from support.jobs import ROOT, rule
 
-from optimizer.errors import ConfigError
+from optimizer.errors import ConfigError, LedgerError
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.spend import lost_calls, usage_by_role
 from optimizer.sweep import on_ray
@@ -50,53 +50,76 @@ def test_without_ray_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A Ray of two worker processes on this machine, whose cells are light."""
-    ray = pytest.importorskip("ray", reason="Ray is not installed")
+def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Connect to a Ray of three nodes on this machine, with one processor each; yields their raylets' process ids."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")  # Ray reads it when it is imported
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    ray = pytest.importorskip("ray", reason="Ray is not installed")
+    from ray.cluster_utils import Cluster
+
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
     extra = {"env_vars": {"PYTHONPATH": path}, "worker_process_setup_hook": "sweep.test_on_ray.lighten_worker"}
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR", runtime_env=extra)
     monkeypatch.setattr(on_ray, "environment", dict)
-    yield ray
-    ray.shutdown()
+    options = {"num_cpus": 1, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=options)
+    try:
+        made = [cluster.head_node, *(cluster.add_node(num_cpus=1) for _ in range(2))]
+        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR", runtime_env=extra)
+        yield [node.all_processes["raylet"][0].process.pid for node in made]
+    finally:
+        ray.shutdown()
+        for node in [*cluster.worker_nodes, cluster.head_node]:  # a killed one is not waited for
+            node.kill_all_processes(check_alive=False, allow_graceful=False)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(280)
 @pytest.mark.filterwarnings("default")
-def test_two_workers_play_a_sweep_though_one_is_killed(tmp_path: Path, cluster: Any) -> None:
-    with FakeServer(rule, delay=0.02) as server:
-        sweep = write_sweep(tmp_path, server.api_base, budget={"calls": 240}, parallel=None, where={"ray": "auto"})
+def test_three_nodes_play_a_sweep_though_one_is_killed_and_a_worker(tmp_path: Path, nodes: list[int]) -> None:
+    matrix = {"seed": [0, 1, 2, 3]}
+    with FakeServer(rule, delay=0.15) as server:
+        sweep = write_sweep(
+            tmp_path, server.api_base, matrix=matrix, budget={"calls": 240}, parallel=None, where={"ray": "auto"}
+        )
         home = tmp_path / "out"
-        killer = threading.Thread(target=_kill_one, args=(server, home))
-        killer.start()
-        player = RayPlayer()
-        assert player.room() == 2
-        ended = play_sweep(sweep, home, player=player)
-        killer.join()
-        assert ended.complete
+        with ThreadPoolExecutor(1) as pool:
+            killed = pool.submit(_kill_two, home, nodes)
+            player = RayPlayer()
+            assert player.room() == 3
+            ended = play_sweep(sweep, home, player=player)
+            assert ended.complete
+            used, lost = killed.result()
+        assert used == set(nodes), "one cell on each"
         with closing(SweepReader(home)) as ledger:
-            assert sum(one.plays for one in ledger.cells()) == 5, "one was lost, and played again"
-        searched = answered = lost = 0
+            again = {one.cell.name for one in ledger.cells() if one.plays > 1}
+            assert again == lost, "they were played again"
+        searched = answered = in_flight = 0
         for path in (home / "cells").iterdir():
             with closing(Reader(path / "ledger.db")) as run:
                 search, test = (sum(usage_by_role(run, phase).values(), Usage()) for phase in ("search", "test"))
-                lost += lost_calls(run)
+                in_flight += lost_calls(run)
             searched, answered = searched + search.calls, answered + search.calls + test.calls
         assert searched <= 240
-        assert answered <= server.answered <= answered + lost, "a committed call was asked again"
+        assert answered <= server.answered <= answered + in_flight, "a committed call was asked again"
 
 
-def _kill_one(server: FakeServer, home: Path) -> None:
-    """Kill the first worker that has begun a cell, by the process that its ledger names."""
+def _kill_two(home: Path, nodes: list[int]) -> tuple[set[int], set[str]]:
+    """Kill the last node once each plays a cell, and the head's worker; returns who played, and the cells that died."""
     deadline = time.monotonic() + 200
-    while time.monotonic() < deadline:
-        if server.count >= 20:
-            for path in (home / "cells").glob("*/ledger.db"):
-                with closing(Reader(path)) as ledger:
-                    attempts = ledger.meta("attempts")
-                if attempts:
-                    os.kill(attempts[-1]["pid"], signal.SIGKILL)
-                    return
+    players: dict[int, tuple[str, int]] = {}
+    while set(players) < set(nodes) and time.monotonic() < deadline:
         time.sleep(0.05)
+        players = {}
+        for path in home.glob("cells/*/ledger.db"):
+            with suppress(LedgerError, psutil.Error), closing(Reader(path)) as ledger:
+                attempts = ledger.meta("attempts")
+                if attempts and usage_by_role(ledger, "search"):
+                    pid = attempts[-1]["pid"]
+                    parents = {one.pid for one in psutil.Process(pid).parents()}
+                    players |= {node: (path.parent.name, pid) for node in nodes if node in parents}
+    raylet = psutil.Process(nodes[-1])
+    for process in (raylet, *raylet.children(recursive=True), psutil.Process(players[nodes[0]][1])):
+        process.kill()
+    return set(players), {players[nodes[0]][0], players[nodes[-1]][0]}

@@ -17,9 +17,11 @@ from optimizer.evaluate.bounded import least_gain
 from optimizer.evaluate.statistics import detectable
 from optimizer.job.judge import judge_notes
 from optimizer.models.personal import Recognizers
-from optimizer.task.load import Draft, draft_task
+from optimizer.task.load import Draft, draft_task, load_task_file
 from optimizer.task.profile import Finding, Profile, has_labels, label_of, profile_of, repeated_in, text_of, texts_of
 from optimizer.task.program import build_program
+from optimizer.task.schema import TaskFile
+from optimizer.task.survey import suspects_of, will_be_cut
 from optimizer.types import Example
 
 if TYPE_CHECKING:
@@ -29,8 +31,8 @@ if TYPE_CHECKING:
 # Fewer digits are a day's, an amount's or an invoice's more often than a telephone's.
 LEAST_DIGITS = 8
 _DAY_OR_AMOUNT = re.compile(r"(?<![\d./-])\d{1,2}([./-])\d{1,2}\1(?:\d{4}|\d{2})(?![./-]?\d)|\d[.,]\d\d\s+\d")
-# Telephone numbers are looked for in so many texts with so many digits: a millisecond each.
-MOST_PHONE_TEXTS, PHONE_DIGITS = 20_000, 7
+# Telephone numbers are looked for in so many texts with as many digits: a millisecond each.
+MOST_PHONE_TEXTS = 20_000
 # Of a label in doubt: so many nearest neighbours have one other label, among at most so many examples.
 NEIGHBOURS, MOST_EMBEDDED = 5, 5_000
 # The variance of a score that is 1 every other time, and else 0: no score varies more.
@@ -90,7 +92,7 @@ def check_task(path: str | Path, embedder: Callable[[], Embed] | None = None) ->
 
     Raises TaskError where the data cannot be read at all; what else is wrong is the `refusal`.
     """
-    draft = draft_task(path)
+    draft, suspects, remarks = _read(path)
     task, refusal = None, None
     try:
         task = draft.task()
@@ -102,7 +104,6 @@ def check_task(path: str | Path, embedder: Callable[[], Embed] | None = None) ->
         # With folds all examples are searched on in the end: there are no splits to tell apart.
         splits = {"train": task.train, "validation": task.validation, "test": task.test}
         parts = parts if task.folds else splits
-    suspects, remarks = _in_all_rows(draft) if draft.cut else (None, ())
     profile = profile_of(parts, draft.written.outputs, repeated=suspects is None)
     if suspects is not None:
         profile = profile.with_findings(repeated_in(suspects))
@@ -115,15 +116,24 @@ def check_task(path: str | Path, embedder: Callable[[], Embed] | None = None) ->
     return Checked(draft.written.name, task, refusal, notes, profile, proofs)
 
 
-def _in_all_rows(draft: Draft) -> tuple[Mapping[str, Sequence[Example]] | None, tuple[str, ...]]:
+def _read(path: str | Path) -> tuple[Draft, Mapping[str, Sequence[Example]] | None, tuple[str, ...]]:
+    """Return the task as far as it can be read, the suspects where not all rows are kept, and remarks on them.
+
+    Suspects are sought before the examples are read, where it is known that they will be needed: both take memory.
+    """
+    written, folder = load_task_file(path)
+    early = _in_all_rows(written, folder) if will_be_cut(written, folder) else None
+    draft = draft_task(path)
+    return (draft, *(early or _in_all_rows(written, folder))) if draft.cut else (draft, None, ())
+
+
+def _in_all_rows(written: TaskFile, folder: Path) -> tuple[Mapping[str, Sequence[Example]] | None, tuple[str, ...]]:
     """Return the suspects among all rows of files of which not all are kept, and remarks; None where none were sought.
 
     A leak or an address beyond the sample is none of this run's, but may be of the next one's.
     """
     try:
-        from optimizer.task.survey import suspects_of  # pyarrow, which comes with MLflow
-
-        return suspects_of(draft)
+        return suspects_of(written, folder)
     except (TaskError, ImportError) as problem:
         why = problem.what if isinstance(problem, TaskError) else "it needs pyarrow"
         return None, (f"copies, near-duplicates and personal data were looked for in the kept rows alone: {why}",)
@@ -152,7 +162,7 @@ def _with_personal_data(profile: Profile, parts: Mapping[str, Sequence[Example]]
     except ConfigError:
         remarks.append("telephone numbers were not looked for: that needs pip install 'metier[privacy]'")
     else:
-        dialled = [(origin, text) for origin, text in texts if sum(map(str.isdigit, text)) >= PHONE_DIGITS]
+        dialled = [(origin, text) for origin, text in texts if sum(map(str.isdigit, text)) >= LEAST_DIGITS]
         if len(dialled) > MOST_PHONE_TEXTS:
             remarks.append(f"telephone numbers were looked for in {MOST_PHONE_TEXTS:,} of {len(dialled):,} texts")
             dialled = dialled[:: -(-len(dialled) // MOST_PHONE_TEXTS)]

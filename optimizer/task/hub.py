@@ -41,8 +41,8 @@ def rows_of_dataset(dataset: Any, label: str, reading: Reading | None = None) ->
         values = {key: _named(to_name.get(key), value) for key, value in raw[1].items()}
         return Row(values, f"{label} row {raw[0]}")
 
-    records = Records(enumerate(dataset, 1), row)
-    return list(map(row, records.raw)) if reading is None else keep(records, label, reading)
+    raw = enumerate(dataset, 1)
+    return list(map(row, raw)) if reading is None else keep(Records(raw, row), label, reading)
 
 
 def _named(to_name: Callable[[int], str] | None, value: Any) -> Any:

@@ -10,9 +10,9 @@ import math
 import random
 import sys
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from optimizer.errors import TaskError
 from optimizer.task.text import Problems
@@ -22,6 +22,7 @@ MOST_ROWS, MOST_BYTES = 200_000, 200_000_000
 _EMPTY = "Write one example a line (see the README's 'Data')."
 
 Item = TypeVar("Item")
+Made = TypeVar("Made", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,51 @@ class Reading:
     cut: set[str] = field(default_factory=set)
 
 
+class Passing(Protocol[Made]):
+    """A stream of which items can be passed over without being made."""
+
+    @property
+    def passed(self) -> int:
+        """How many items are behind."""
+
+    def after(self, skip: int) -> tuple[Made] | None:
+        """Pass over so many items and return the next one, in a tuple; None where there is none."""
+
+
+class InBlocks(Generic[Item]):
+    """A stream that comes in sequences, of which an item is made when it is asked for."""
+
+    def __init__(self, blocks: Iterable[Sequence[Item]]) -> None:
+        self._blocks = iter(blocks)
+        self._block: Sequence[Item] = ()
+        self._next = self.passed = 0
+
+    def after(self, skip: int) -> tuple[Item] | None:
+        """Pass over so many items and return the next one, in a tuple; None where there is none."""
+        while (left := len(self._block) - self._next) <= skip:
+            skip, self._next, self.passed = skip - left, 0, self.passed + left
+            if (block := next(self._blocks, None)) is None:
+                self._block = ()
+                return None
+            self._block = block
+        self._next, self.passed = self._next + skip + 1, self.passed + skip + 1
+        return (self._block[self._next - 1],)
+
+
+class _OneByOne(Generic[Item]):
+    """A stream of items that are all made, as most readers have it."""
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self._count = itertools.count()
+        self._items: Iterator[tuple[Item, int]] = zip(items, self._count, strict=False)
+        self.passed = 0
+
+    def after(self, skip: int) -> tuple[Item] | None:
+        entry = next(itertools.islice(self._items, min(skip, sys.maxsize - 1), None), None)
+        self.passed = next(self._count) if entry is None else entry[1] + 1
+        return entry and (entry[0],)
+
+
 @dataclass(frozen=True)
 class Records:
     """What a reader streams: raw records that cost little, and how one of them becomes a row.
@@ -56,7 +102,7 @@ class Records:
     `row` returns None for a record that it added to the problems.
     """
 
-    raw: Iterable[Any]
+    raw: Iterable[Any] | Passing[Any]
     row: Callable[[Any], Row | None]
 
 
@@ -78,7 +124,9 @@ def keep(records: Records, label: str, reading: Reading) -> list[Row]:
     return [row for raw in kept if (row := records.row(raw)) is not None]
 
 
-def reservoir(items: Iterable[Item], most: int, seed: int, heaviest: int = MOST_BYTES) -> tuple[list[Item], int]:
+def reservoir(
+    items: Iterable[Item] | Passing[Item], most: int, seed: int, heaviest: int = MOST_BYTES
+) -> tuple[list[Item], int]:
     """Return at most `most` of the items, in their order, and how many there were; each is as likely to be kept.
 
     Each item has a random key, and those with the smallest are kept. Keys are drawn for those only that are kept for
@@ -86,18 +134,16 @@ def reservoir(items: Iterable[Item], most: int, seed: int, heaviest: int = MOST_
     `heaviest` bytes, the larger half of the keys goes. `random()` is the same on every version of Python.
     """
     draw = random.Random(seed).random  # noqa: S311 - a sample, no secret
-    numbers = itertools.count()
-    counted: Iterator[tuple[Item, int]] = zip(items, numbers, strict=False)
+    stream: Passing[Item] = _OneByOne(items) if isinstance(items, Iterable) else items
     kept: list[tuple[float, int, int, Item]] = []  # a heap of (-key, number, bytes, item)
     whole = 0
     while True:
         full = len(kept) >= most
         bound = -kept[0][0] if full else 1.0
         skip = math.log(1 - draw()) / math.log1p(-bound) if full and bound > 0 else 0
-        entry = next(itertools.islice(counted, min(int(skip), sys.maxsize - 1), None), None)
-        if entry is None:
-            return [item for *_, item in sorted(kept, key=lambda one: one[1])], next(numbers)
-        item, number = entry
+        if (entry := stream.after(int(skip))) is None:
+            return [item for *_, item in sorted(kept, key=lambda one: one[1])], stream.passed
+        item, number = entry[0], stream.passed - 1
         whole += (weight := _weight(item))
         if full:
             whole -= heapq.heapreplace(kept, (-draw() * bound, number, weight, item))[2]

@@ -11,9 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from optimizer.config.strict import validate
 from optimizer.errors import TaskError
-from optimizer.task.survey import File, can_survey, survey
+from optimizer.task import survey as module
+from optimizer.task.schema import TaskFile
+from optimizer.task.streams import File
+from optimizer.task.survey import can_survey, survey, will_be_cut
 
+TASK = {"name": "a", "inputs": {"text": {}}, "outputs": {"team": {}}, "instruction": "Which?", "metric": "exact_match"}
 SYLLABLES = [a + b for a in "bdfgklmnprst" for b in "aeiou"]
 
 
@@ -90,10 +95,54 @@ def test_several_inputs_and_numbers_are_one_text(tmp_path: Path) -> None:
     assert {"a.parquet row 2", "a.parquet row 51"} <= seen({"all": file}, ("text", "n"))
 
 
-def test_what_cannot_be_streamed_is_told(tmp_path: Path) -> None:
+def test_answers_are_searched_for_personal_data_too(tmp_path: Path) -> None:
+    rows, answers = texts(60), ["fine"] * 60
+    answers[7] = "ask ann.meier@example.org"
+    file = write(tmp_path / "a.csv", rows, answer=answers, n=list(range(60)))
+    found = survey({"all": file}, ["text"], ["text", "answer"], ["answer", "n"])
+    assert [(row.origin, row.values["answer"]) for row in found.rows["all"]] == [("a.csv:9", answers[7])]
+
+
+def test_each_kind_has_its_share_of_the_rows_that_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(module, "MOST_SUSPECTS", 12)
+    rows = texts(100)
+    rows[:50] = [rows[0]] * 50
+    rows[99] += " mail ann.meier@example.org"
+    found = survey({"all": write(tmp_path / "a.csv", rows)}, ["text"], ["text"])
+    assert found.rows["all"][-1].origin == "a.csv:101"
+    assert len(found.rows["all"]) == 12
+    assert found.remarks == ("of 51 rows that may be one of these 12 were looked at",)
+
+
+def test_a_row_without_all_cells_hides_no_other(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    path.write_text("text,team\none,a\ntwo\n", encoding="utf-8")
-    with pytest.raises(TaskError, match=r"a\.csv: cannot be streamed"):
-        survey({"all": File(path, "a.csv")}, ["text"], ["text"])
+    path.write_text(f"text,team\none mail@example.org,a,\ntwo\n{'x y' * 9},a\n{'X Y' * 9},b\n", encoding="utf-8")
+    assert seen({"all": File(path, "a.csv")}) == {"a.csv:2", "a.csv:4", "a.csv:5"}
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_what_cannot_be_streamed_is_told(tmp_path: Path, suffix: str) -> None:
+    file = write(tmp_path / f"a.{suffix}", texts(10))
+    with pytest.raises(TaskError, match=rf"a\.{suffix}: cannot be streamed"):
+        survey({"all": file}, ["question"], ["question"])
     assert not can_survey({"all": File(tmp_path / "a.jsonl", "a.jsonl")})
     assert not can_survey({})
+
+
+def test_whether_rows_will_be_left_out_is_told_before_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = validate(TaskFile, {**TASK, "data": {"train": "a.csv", "test": "b.parquet", "sample": 20}}, "", TaskError)
+    assert not will_be_cut(written, tmp_path), "no file is there"
+    write(tmp_path / "a.csv", texts(20))
+    write(tmp_path / "b.parquet", texts(20))
+    assert not will_be_cut(written, tmp_path)
+    write(tmp_path / "b.parquet", texts(21))
+    assert will_be_cut(written, tmp_path)
+    (tmp_path / "b.parquet").write_bytes(b"none")
+    assert not will_be_cut(written, tmp_path)
+    write(tmp_path / "a.csv", texts(21))
+    assert will_be_cut(written, tmp_path)
+    write(tmp_path / "a.csv", texts(2))
+    monkeypatch.setattr(module, "MOST_BYTES", 10)
+    assert will_be_cut(written, tmp_path)

@@ -116,7 +116,7 @@ def _forget_other_version(draft: Path, remote: _Remote) -> None:
     """Drop a partial file that belongs to another version than the one the hub has now."""
     note = draft.with_name(f"{draft.name}.etag")
     with contextlib.suppress(FileNotFoundError):
-        if note.read_text(encoding="utf-8") == remote.etag:
+        if note.read_bytes() == remote.etag.encode():
             return
     draft.unlink(missing_ok=True)
     note.write_text(remote.etag, encoding="utf-8")

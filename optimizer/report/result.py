@@ -47,5 +47,5 @@ def write_result(report: Report) -> None:
     """Write result.json into the run's folder, unless it is there already."""
     path = report.run_dir / "result.json"
     text = json.dumps(report.to_json(), ensure_ascii=False, indent=2) + "\n"
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+    if not path.is_file() or path.read_bytes() != text.encode():
         write_atomically(path, text)

@@ -56,6 +56,12 @@ def test_result_json_is_written_whole(report: MakeReport, tmp_path: Path) -> Non
     assert os.listdir(tmp_path) == ["result.json"]
 
 
+def test_a_damaged_result_json_is_written_anew(report: MakeReport, tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_bytes(b'{"a": "\xc8"}')
+    write_result(report())
+    assert json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))["task"]
+
+
 def test_writing_replaces_and_a_failure_leaves_the_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.json"
     write_atomically(path, "old")

@@ -70,7 +70,11 @@ def mirror_sweep(folder: Path) -> str:
 def entry_of(results: Results) -> SweepEntry:
     """Return what MLflow is told of a sweep."""
     states = [one.state for one in results.cells]
-    matrix = dict(results.spec.get("sweep", {}).get("matrix", {}))
+    # Of the cells, not of the matrix: one of its keys may be several, `task, seed`, and MLflow allows no comma.
+    settings: dict[str, list[Any]] = {}
+    for one in results.cells:
+        for key, value in one.cell.values.items():
+            settings.setdefault(key, []).append(value)
     figures = {f"cells_{state}": float(states.count(state)) for state in ("finished", "failed", "waiting")}
     figures["cells_improved"] = float(sum(outcome(one)["verdict"] == "improved" for one in results.finished))
     figures |= spent_of([outcome(one)["spent"] for one in results.finished])
@@ -83,7 +87,7 @@ def entry_of(results: Results) -> SweepEntry:
     return SweepEntry(
         status="FINISHED" if states.count("finished") == len(states) else "FAILED",
         ended=max(ends, default=time.time()),
-        params={key: ", ".join(map(value_text, values)) for key, values in matrix.items()},
+        params={key: ", ".join(dict.fromkeys(map(value_text, values))) for key, values in settings.items()},
         figures={name: figures[name] for name in figures if name not in LIMITS or figures[name]},
         files={name: path.read_text(encoding="utf-8") for name, path in files.items() if path.is_file()},
     )

@@ -8,7 +8,6 @@ from typing import Protocol
 
 from optimizer.config.presets import BASELINES, INSTRUCTIONS, PRESETS
 from optimizer.config.schema import BudgetConfig, RunConfig
-from optimizer.errors import ConfigError
 from optimizer.evaluate.evaluator import Evaluator
 from optimizer.job.demos import with_missing_demos
 from optimizer.job.readouts import Readouts
@@ -26,7 +25,7 @@ from optimizer.search.proposals import Grows
 from optimizer.search.sampler import Sampler
 from optimizer.search.schedule import Schedule
 from optimizer.search.trials import Event, TrialLog
-from optimizer.search.written import WrittenSearch, written_candidates
+from optimizer.search.written import WrittenSearch, refuse_changed, written_candidates
 from optimizer.task.metrics.agreement import agreement
 from optimizer.task.metrics.worst import of_each
 from optimizer.task.task import Task
@@ -36,8 +35,6 @@ from optimizer.types import Candidate, Example, Readout
 
 # Of a candidate's cost against its score, where money or time are counted.
 COST_WEIGHT = 0.5
-# In the ledger: the candidates of `baseline.instructions`.
-WRITTEN = "written"
 
 
 class Strategy(Protocol):
@@ -74,7 +71,7 @@ async def make_strategy(
         programs, readout = session.programs, readouts.searched[0]
         if config.strategy == INSTRUCTIONS:
             written = written_candidates(programs, session.config, readout)
-            _refuse_changed(session, written)
+            refuse_changed(session.ledger, written)
             return WrittenSearch(written, session.evaluator, log, schedule, board)
         return FixedSearch(fixed_candidate(programs, session.config, readout), session.evaluator, log, schedule, board)
     if config.strategy not in PRESETS:
@@ -106,17 +103,6 @@ async def make_strategy(
     together = _together(session.task, programs, schedule.examples, readouts.searched)
     board = Board(head_starts(believed, config.prior), evaluator.aggregate, config.cost, config.objective)
     return Search(sampler, evaluator, log, schedule, board, Ensembles(proposals, together, schedule.together))
-
-
-def _refuse_changed(session: Session, written: Sequence[Candidate]) -> None:
-    """Raise ConfigError where a resumed run would race other prompts than before."""
-    ids = [one.id for one in written]
-    known = session.ledger.meta(WRITTEN)
-    if known is None:
-        session.ledger.put_meta(WRITTEN, ids)
-    elif known != ids:
-        what = f"{INSTRUCTIONS}: its file has other instructions than when this run began"
-        raise ConfigError(what, "Begin another run with them.")
 
 
 def _together(

@@ -9,6 +9,7 @@ from optimizer.config.presets import INSTRUCTIONS, INSTRUCTIONS_FILE
 from optimizer.config.schema import RunConfig
 from optimizer.errors import ConfigError
 from optimizer.evaluate.evaluator import Evaluator
+from optimizer.ledger.ledger import Ledger
 from optimizer.prompt.builder import ProgramBuilder
 from optimizer.search.board import Board
 from optimizer.search.proposals import Grows, NoProposals
@@ -21,6 +22,8 @@ from optimizer.task.task import Task
 from optimizer.types import Candidate, Readout
 
 SOURCE = "search.options: file"
+# In the ledger: the ids of the candidates.
+WRITTEN = "written"
 
 
 def refuse_unwritten(config: RunConfig, task: Task) -> None:
@@ -41,6 +44,17 @@ def written_candidates(programs: ProgramBuilder, config: RunConfig, readout: Rea
     ((name, prompt),) = seed.prompts.items()
     texts = read_instructions(programs.task.folder, _file(config), SOURCE)
     return [Candidate({name: replace(prompt, instruction=text, readout=readout)}, "written") for text in texts]
+
+
+def refuse_changed(ledger: Ledger, written: Sequence[Candidate]) -> None:
+    """Raise ConfigError where a resumed run would race other prompts than before."""
+    ids = [one.id for one in written]
+    known = ledger.meta(WRITTEN)
+    if known is None:
+        ledger.put_meta(WRITTEN, ids)
+    elif known != ids:
+        what = f"{INSTRUCTIONS}: its file has other instructions than when this run began"
+        raise ConfigError(what, "Begin another run with them.")
 
 
 def _file(config: RunConfig) -> str:

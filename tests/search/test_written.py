@@ -15,12 +15,31 @@ from optimizer.config.schema import RunConfig
 from optimizer.config.strict import validate
 from optimizer.errors import ConfigError, MetierError, TaskError
 from optimizer.job.run import run_config
+from optimizer.job.session import task_programs
+from optimizer.ledger.ledger import Ledger
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import Report
 from optimizer.ledger.trials import all_trials
 from optimizer.prompt.builder import ROOT
+from optimizer.search.written import refuse_changed, written_candidates
+from optimizer.task.load import load_task
 from optimizer.testing.fake_server import FakeServer, Messages, text_of
+from optimizer.types import Candidate, Prompt
 
+PROGRAM = """import dspy
+
+
+class Twice(dspy.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = dspy.Predict("text -> topic"), dspy.Predict("topic -> kind")
+
+    def forward(self, text):
+        return self.second(topic=self.first(text=text).topic)
+
+
+build = Twice
+"""
 WRITTEN = ["Sort it.", "Guess.", "Name the kind of thing.", "Be brief.", "Sort the thing by its kind."]
 
 
@@ -75,6 +94,24 @@ def test_what_the_budget_does_not_pay_is_left_out(
     assert sum(trial.seen for trial in trials) == 26
     assert all(trial.seen >= 4 for trial in trials)
     assert report.winner.candidate.prompts[ROOT].instruction == "Name the kind of thing."
+
+
+def test_a_resumed_run_races_the_same_prompts(ledger: Ledger) -> None:
+    first, other = (Candidate({ROOT: Prompt(text)}, "written") for text in ("Sort it.", "Sort them."))
+    refuse_changed(ledger, [first])
+    refuse_changed(ledger, [first])
+    with pytest.raises(ConfigError, match="other instructions than when this run began"):
+        refuse_changed(ledger, [first, other])
+
+
+def test_a_program_of_several_calls_has_no_single_instruction(tmp_path: Path) -> None:
+    make_task(tmp_path / "task", program="program.py:build")
+    (tmp_path / "task" / "program.py").write_text(PROGRAM, encoding="utf-8")
+    programs = task_programs(load_task(tmp_path / "task"))
+    made = settings(tmp_path / "task", "http://localhost:1/v1")
+    run = validate(RunConfig, made | {"search": {"strategy": "baseline.instructions"}}, "run.yaml", ConfigError)
+    with pytest.raises(ConfigError, match="replaces one instruction, and the program has 2"):
+        written_candidates(programs, run, "generate")
 
 
 @pytest.mark.parametrize(

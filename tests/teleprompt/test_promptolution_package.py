@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import yaml
 from support.jobs import lighten, write_config
 
 from optimizer.config.load import load_config
@@ -58,3 +59,23 @@ def test_an_optimizer_of_promptolutions_is_a_strategy(
     with pytest.raises(ConfigError) as refused:
         run_config(load_config(write_config(tmp_path / "run.yaml", data | {"run_dir": str(tmp_path / "other")})))
     assert "has no option" in refused.value.what
+
+
+def test_the_prompts_to_begin_with_may_be_those_of_a_file(
+    tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lighten(monkeypatch.setattr)
+    task = small_task(tmp_path / "task")
+    texts = [f"Name the team, as number {number} says." for number in range(5)]
+    (task / "instructions.yaml").write_text(yaml.safe_dump({"instructions": texts}), encoding="utf-8")
+    data = settings("promptolution.EvoPromptGA", task, server.api_base, run_dir=str(tmp_path / "run"))
+    data["search"]["options"] = {"initial_prompts": "instructions.yaml"}
+    report = run_config(load_config(write_config(tmp_path / "run.yaml", data)))
+    with closing(Reader(report.run_dir / "ledger.db")) as ledger:
+        tried = {row.candidate.prompts["predict"].instruction for row in all_trials(ledger)}
+    assert {*texts[:3]} <= tried
+    assert not {*texts[3:]} & tried
+    data["search"]["options"] = {"initial_prompts": ["instructions.yaml"]}
+    with pytest.raises(ConfigError) as refused:
+        run_config(load_config(write_config(tmp_path / "run.yaml", data | {"run_dir": str(tmp_path / "other")})))
+    assert "Name a file of the task's folder" in refused.value.remedy

@@ -38,7 +38,8 @@ class Benchmark:
     `task` has what task.yaml says of fields and metric. `rows` returns those to draw training and validation examples
     from, and those of the test; None: there is one file, and the test is drawn from it, too. The first of the
     `instructions` is the seed. `others` are further lists of instructions, by the name of their file. `sizes` are
-    those of train, validation and test.
+    those of train, validation and test. `program` is a file that becomes the task's program.py, whose predictors then
+    have their own instructions.
     """
 
     task: Mapping[str, Any]
@@ -47,6 +48,7 @@ class Benchmark:
     description: Callable[[Data], str] = lambda data: ""
     others: Mapping[str, Callable[[Data], Sequence[str]]] = field(default_factory=dict)
     sizes: tuple[int, int, int] = SIZES
+    program: Path | None = None
 
 
 def labelled(

@@ -1,4 +1,4 @@
-"""Small programs of LangProBe (arXiv:2502.20315): Scone, Iris and HeartDisease, as one call each.
+"""Small programs of LangProBe (arXiv:2502.20315): Scone, Iris and HeartDisease, as one call each; Scone as seven, too.
 
 Instructions, fields and their descriptions are those of its signatures. An answer's possible values are told to metier
 as choices, where LangProBe names them in the answer's description alone.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from experiments.draw import Row, distinct
 from experiments.outside.benchmark import Benchmark, Data, labelled
@@ -115,6 +116,13 @@ BENCHMARKS: dict[str, Benchmark] = {
         _scone,
         # The signature's docstring is its own short form, so that this is the instruction.
         _instructions("context, question -> answer", tuple(_SCONE_FIELDS)),
+    ),
+    "scone_fuser": Benchmark(
+        labelled(_SCONE_FIELDS, ("answer", "Yes or No"), ("Yes", "No")),
+        _scone,
+        _instructions("context, question -> answer", tuple(_SCONE_FIELDS)),
+        sizes=(200, 100, 60),
+        program=Path(__file__).with_name("generator_critic_fuser.py"),
     ),
     "iris": Benchmark(
         labelled(_IRIS_FIELDS, ("answer", "setosa, versicolor, or virginica"), SPECIES),

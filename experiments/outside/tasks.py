@@ -38,8 +38,12 @@ def make_task(name: str, data: Data, seed: int, folder: Path) -> Path:
         parts += draw(tested, benchmark.sizes[2:], rng)
     instructions, description = benchmark.instructions(data), benchmark.description(data)
     described = {"description": description} if description else {}
-    write_task(folder, name, {**described, "instruction": instructions[0], **benchmark.task}, parts)
-    _write_instructions(folder / "instructions.yaml", instructions)
+    program = {"program": "program.py:build"} if benchmark.program is not None else {}
+    write_task(folder, name, {**described, "instruction": instructions[0], **benchmark.task, **program}, parts)
+    if benchmark.program is None:
+        _write_instructions(folder / "instructions.yaml", instructions)
+    else:
+        (folder / "program.py").write_bytes(benchmark.program.read_bytes())
     for file, read in benchmark.others.items():
         _write_instructions(folder / file, read(data))
     reorder(folder, seed)

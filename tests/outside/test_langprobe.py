@@ -1,15 +1,22 @@
 from __future__ import annotations
 
+import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import dspy
 import pytest
+from support.jobs import lighten
 
 from experiments.outside.benchmark import Data
 from experiments.outside.langprobe import BENCHMARKS, SCONE_FILES
 from experiments.outside.repositories import Clones
+from experiments.outside.tasks import BENCHMARKS as BENCHMARKS_OF_TASKS
 from experiments.outside.tasks import make_task
 from optimizer.task.load import load_task
+from optimizer.task.program import build_program
+from optimizer.testing.fake_server import FakeServer, Messages, text_of
 
 from .conftest import clones_of
 
@@ -63,3 +70,28 @@ def test_a_task_may_have_several_inputs(tmp_path: Path) -> None:
     assert Counter(example.outputs["answer"] for example in task.test) == {
         species: pytest.approx(25, abs=1) for species in ("setosa", "versicolor", "virginica")
     }
+
+
+def test_the_program_fuses_what_it_criticized(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lighten(monkeypatch.setattr)
+    rows = [{"context": f"There are {n} hats.", "question": "Is there a hat?", "output": "Yes"} for n in range(6)]
+    small = replace(BENCHMARKS["scone_fuser"], rows=lambda data: (rows, None), sizes=(2, 2, 2))
+    monkeypatch.setitem(BENCHMARKS_OF_TASKS, "scone_fuser", small)
+    folder = make_task("scone_fuser", Data(Clones([])), 0, tmp_path / "scone_fuser-0")
+    seen: list[str] = []
+
+    def answer(messages: Messages) -> str:
+        seen.append("\n".join(map(text_of, messages)))
+        names = re.findall(r"^\d+\. `(\w+)`", seen[-1].partition("Your output fields are:")[2], re.MULTILINE)
+        said = {"answer": "Yes", "feedback": '["good"]', "final_response": "No"}
+        return "\n\n".join(f"[[ ## {name} ## ]]\n{said.get(name, 'so')}" for name in [*names, "completed"])
+
+    program = build_program(load_task(folder))
+    with FakeServer(answer) as server:
+        lm = dspy.LM("openai/fake", api_base=server.api_base, api_key="x", cache=False)
+        with dspy.context(lm=lm):
+            said = program(context="There is no hat.", question="Is there a hat?")
+    assert said.answer == "No"
+    assert len(seen) == 7
+    assert "[5] Yes" in seen[5]
+    assert "good" in seen[6]

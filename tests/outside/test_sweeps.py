@@ -17,7 +17,9 @@ from optimizer.sweep.schema import load_sweep
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize(("name", "cells"), [("capo", 36), ("langprobe", 36), ("gepa", 26), ("gsm8k", 12)])
+@pytest.mark.parametrize(
+    ("name", "cells"), [("capo", 36), ("langprobe", 36), ("gepa", 26), ("gsm8k", 12), ("program", 6)]
+)
 def test_each_cell_is_a_run_on_the_split_of_its_seed(name: str, cells: int) -> None:
     sweep = load_sweep(ROOT / "experiments" / "outside" / f"{name}.yaml")
     base = read_yaml(ROOT / sweep.base, ConfigError)

@@ -1,12 +1,13 @@
-"""Does it matter who plays a cell? The same sweep, one cell at a time, two at a time, and on Ray where it is there.
+"""Does it matter who plays a cell? The same sweep, one cell at a time on this machine, and by four workers of Ray's.
 
-`python experiments/sweep/same.py` plays eight cells against a fake provider in each way, asserts that every cell has
-the same winner, scores and calls, and prints the seconds.
+`python experiments/sweep/same.py` plays 24 cells against a fake provider in both ways, asserts that every cell has the
+same winner, scores and calls, and prints the seconds and their ratio. `--mlflow`: with MLflow, where each way must
+leave one experiment with one run a cell below one of the sweep's.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import argparse
 import os
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from limits import answer, write
 
 from optimizer.sweep import local
 from optimizer.sweep.ledger import SweepReader
+from optimizer.sweep.mirror import mirrored
 from optimizer.sweep.on_ray import RayPlayer
 from optimizer.sweep.player import Player
 from optimizer.sweep.run import play_sweep
@@ -37,13 +39,13 @@ def light() -> None:
     drop_charts(setattr)
 
 
-def ray_player() -> Player:
-    """Return a player on a Ray of this machine, with two workers."""
+def ray_player(workers: int) -> Player:
+    """Return a player on a Ray of this machine, with so many workers."""
     import ray
 
     path = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
     extra: dict[str, Any] = {"env_vars": {"PYTHONPATH": path}, "worker_process_setup_hook": "same.light"}
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR", runtime_env=extra)
+    ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level="ERROR", runtime_env=extra)
     return RayPlayer()
 
 
@@ -57,28 +59,58 @@ def outcomes(home: Path) -> dict[str, Any]:
     }
 
 
+def check_mlflow(home: Path, cells: int) -> None:
+    """Assert that the sweep is one experiment: a run for the sweep, and below it one for each cell."""
+    from mlflow import MlflowClient
+
+    assert not mirrored(home)
+    client = MlflowClient(f"sqlite:///{home / 'cells' / 'mlflow.db'}")
+    (experiment,) = [one for one in client.search_experiments() if one.name == home.name]
+    runs = client.search_runs([experiment.experiment_id], max_results=10_000)
+    parents = {one.info.run_id: one.data.tags.get("mlflow.parentRunId") for one in runs}
+    (top,) = [run for run, parent in parents.items() if parent is None]
+    below = [run for run, parent in parents.items() if parent == top]
+    print(f"MLflow: one experiment, {len(below)} runs below the sweep's, {len(runs) - 1 - len(below)} below them")
+    assert len(below) == cells
+
+
 def main() -> None:
-    """Play in each way, and compare."""
+    """Play in both ways, and compare."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cells", type=int, default=24)
+    parser.add_argument("--calls", type=int, default=150, help="of each cell's search")
+    parser.add_argument("--delay", type=float, default=0.5, help="seconds of an answer")
+    parser.add_argument("--in-flight", type=int, default=4, help="calls in flight, of each cell")
+    parser.add_argument("--workers", type=int, default=4, help="of Ray's")
+    parser.add_argument("--mlflow", action="store_true")
+    options = parser.parse_args()
     local.COMMAND = (sys.executable, str(HERE / "limits.py"), "--metier")
-    with tempfile.TemporaryDirectory() as scratch, FakeServer(answer, delay=0.02) as server:
-        sweep = write(Path(scratch), server.api_base, 150)
+    with tempfile.TemporaryDirectory() as scratch, FakeServer(answer, delay=options.delay) as server:
+        sweep, run = write(Path(scratch), server.api_base, options.calls), Path(scratch) / "run.yaml"
         data = yaml.safe_load(sweep.read_text())
-        sweep.write_text(yaml.safe_dump({**data, "parallel": None}))
-        ways: dict[str, tuple[int, Player | None]] = {"one at a time": (1, None), "two at a time": (2, None)}
-        if importlib.util.find_spec("ray") is not None:
-            ways["on Ray, two workers"] = (2, ray_player())
-        found: dict[str, dict[str, Any]] = {}
+        budget = {"calls": options.cells * options.calls}
+        data |= {"parallel": None, "matrix": {"seed": [*range(options.cells)]}, "budget": budget}
+        sweep.write_text(yaml.safe_dump(data))
+        base = yaml.safe_load(run.read_text())
+        base["models"]["concurrency"] = options.in_flight
+        run.write_text(yaml.safe_dump({**base, "tracking": {} if options.mlflow else base["tracking"]}))
+        ways: dict[str, tuple[int, Player | None]] = {"one at a time": (1, None)}
+        ways["on Ray"] = (options.workers, ray_player(options.workers))
+        results: dict[str, dict[str, Any]] = {}
+        seconds: list[float] = []
         for way, (parallel, player) in ways.items():
             begun, home = time.monotonic(), Path(scratch) / way.replace(" ", "-")
             assert play_sweep(sweep, home, parallel=parallel, player=player).complete
-            found[way] = outcomes(home)
-            print(f"{way}: {time.monotonic() - begun:.0f} s", flush=True)
-        first, *others = found.values()
-        assert len(first) == 8
-        assert all(other == first for other in others), "the cells came to different results"
-        print(
-            f"{len(first)} cells are the same in {len(found)} ways: winners, scores by example, calls, tokens, curves"
-        )
+            seconds.append(time.monotonic() - begun)
+            results[way] = outcomes(home)
+            print(f"{way}: {seconds[-1]:.0f} s", flush=True)
+            if options.mlflow:
+                check_mlflow(home, options.cells)
+        one, other = results.values()
+        assert len(one) == options.cells
+        assert one == other, "the cells came to different results"
+        print(f"{len(one)} cells are the same in both ways: winners, scores by example, calls, tokens, curves")
+        print(f"Ray with {options.workers} workers took {seconds[1] / seconds[0]:.2f} of the time")
 
 
 if __name__ == "__main__":

@@ -46,7 +46,8 @@ class ModelConfig(Strict):
     max_tokens: Positive | None = Field(
         None,
         description=f"of an answer; null: {ANSWER_TOKENS:,}; where only labels, numbers, yes or no are asked four "
-        f"times what the seed needs, 512 to {SHORT_TOKENS:,}; 400 for an instruction that the prompt model writes; "
+        f"times what the seed needs, 512 to {SHORT_TOKENS:,}; 400 for an instruction that the prompt model writes, but "
+        f"{ANSWER_TOKENS:,} where it writes for another library; "
         "of a task model also a list, which is searched",
     )
     stop: tuple[str, ...] = Field((), description="texts that end an answer, for short ones: ['\\n']")

@@ -143,10 +143,17 @@ def asked_model(config: RunConfig, task: Task, endpoint: Endpoint, name: str = "
 
 
 def _writer(config: RunConfig, door: Door, models: Fleet) -> dspy.LM | None:
-    """Return the LM that writes instructions; optimizers of libraries take the task model at need."""
-    if "prompt" not in models.endpoints and config.search.strategy not in LIBRARIES:
+    """Return the LM that writes instructions; optimizers of libraries take the task model at need.
+
+    They set no limit of their own, and a small model may write for ever.
+    """
+    library = config.search.strategy in LIBRARIES
+    if "prompt" not in models.endpoints and not library:
         return None
-    return language_model(door, "prompt", with_writer(models.endpoints)["prompt"], writing_model(config.models))
+    endpoint, model = with_writer(models.endpoints)["prompt"], writing_model(config.models)
+    if library and model.max_tokens is None and not (endpoint.reasons or model.reasons):
+        model = model.model_copy(update={"max_tokens": ANSWER_TOKENS})
+    return language_model(door, "prompt", endpoint, model)
 
 
 def with_writer(by_role: Mapping[ModelKey, T]) -> dict[ModelKey, T]:

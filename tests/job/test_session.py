@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from support.jobs import BagOfWords, light_embeddings, make_task, rule
 
-from optimizer.config.models import ModelConfig, Models
-from optimizer.config.schema import BudgetConfig, RunConfig
+from optimizer.config.models import ANSWER_TOKENS, ModelConfig, Models
+from optimizer.config.schema import BudgetConfig, RunConfig, SearchConfig
 from optimizer.errors import ConfigError
 from optimizer.evaluate.evaluator import phase_tag
 from optimizer.job.session import Session, open_session
 from optimizer.ledger.ledger import Ledger
 from optimizer.models.fleet import Fleet
 from optimizer.models.function import caller_endpoint
-from optimizer.models.providers import Endpoint
+from optimizer.models.providers import Endpoint, remote
 from optimizer.prompt.program import Programs
 from optimizer.task.load import load_task
 from optimizer.task.metrics.build import build_metric
@@ -55,6 +55,25 @@ def test_a_model_in_memory_answers_and_is_not_started(task: Task, tmp_path: Path
             assert len(asyncio.run(scores(session))) == 4
         assert (tmp_path / "run.log").is_file()
         assert ledger.read("SELECT COUNT(*) AS n FROM calls WHERE state = 'done'")[0]["n"] == 4
+
+
+@pytest.mark.parametrize(
+    ("strategy", "own", "limit"), [("dspy.GEPA", None, ANSWER_TOKENS), ("dspy.GEPA", 9, 9), ("default", None, None)]
+)
+def test_what_writes_for_a_library_has_a_limit(
+    task: Task, tmp_path: Path, strategy: str, own: int | None, limit: int | None
+) -> None:
+    """A small model once wrote 16,384 tokens for gepa's first reflection."""
+    prompt = ModelConfig(model="openai/fake", api_base="http://127.0.0.1:9/v1", max_tokens=own)
+    models = Models(task=ModelConfig(model="callable/answer"), prompt=prompt)
+    config = RunConfig(task="sorting", models=models, search=SearchConfig(strategy=strategy))
+    endpoints: dict[Role, Endpoint] = {"task": caller_endpoint(answer, models), "prompt": remote(prompt, 4.0, 1)}
+    with (
+        closing(Ledger(tmp_path / "ledger.db")) as ledger,
+        open_session(task, config, ledger, endpoints) as session,
+    ):
+        assert session.writer is not None
+        assert session.writer.kwargs.get("max_tokens") == limit
 
 
 def test_the_programs_may_be_the_callers(task: Task, tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ import csv
 import json
 import os
 import re
-import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -106,7 +106,7 @@ def write(folder: Path, suffix: str, sentences: int) -> None:
     for name, part in (("train", slice(0, train)), ("test", slice(train, ROWS))):
         if suffix == "csv":
             with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file)
+                writer = csv.writer(file, quoting=csv.QUOTE_ALL)
                 writer.writerow(["message", "team"])
                 writer.writerows(zip(made.texts[part], made.labels[part], strict=True))
         else:
@@ -128,20 +128,25 @@ def origin(suffix: str, number: int) -> str:
 
 def measured(folder: Path, suffix: str) -> Iterator[str]:
     """Run the command; yield what it took, and what it found."""
-    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    began = time.monotonic()
     command = [sys.executable, "-m", "optimizer", "tasks", "check", str(folder), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    seconds, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
+        with subprocess.Popen(command, stdout=out, stderr=errors) as process:
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        seconds, processor = time.monotonic() - began, used.ru_utime + used.ru_stime
+        out.seek(0)
+        errors.seek(0)
+        printed, said = out.read(), errors.read()
     size = sum(file.stat().st_size for file in folder.glob(f"*.{suffix}")) / 1e9
     yield (
         f"{suffix}, {ROWS:,} rows, {size:.2f} GB: {seconds:.0f} s, {processor:.0f} s of processors, "
-        f"{after.ru_maxrss / 1e6:.2f} GB at most, exit code {done.returncode}"
+        f"{used.ru_maxrss * 1024 / 1e9:.2f} GB at most, exit code {process.returncode}"
     )
-    if not done.stdout:
-        yield done.stderr
+    if not printed:
+        yield said
         return
-    findings = json.loads(done.stdout)["findings"]
+    findings = json.loads(printed)["findings"]
     planted_rows = json.loads((folder / "planted.json").read_text(encoding="utf-8"))
     for kind, names in KINDS.items():
         groups = [group for finding in findings if finding["kind"] in names for group in finding["examples"]]
@@ -157,13 +162,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", choices=("parquet", "csv"))
+    parser.add_argument("--write", action="store_true", help="write the files, and run nothing")
     asked = parser.parse_args()
     for suffix, sentences in (("parquet", 4), ("csv", 44)):
         if asked.only not in (None, suffix):
             continue
         folder = asked.folder / suffix
-        if not (folder / "planted.json").exists():
+        if asked.write:
             write(folder, suffix, sentences)
+            continue
+        if not (folder / "planted.json").exists():
+            # In a process of its own: the memory of one that starts another counts as that one's, too.
+            command = [sys.executable, "-m", "experiments.profile.measure", str(asked.folder), "--only", suffix]
+            subprocess.run([*command, "--write"], check=True)
         for line in measured(folder, suffix):
             sys.stdout.write(f"{line}\n")
             sys.stdout.flush()

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 END = 200
 # A run of letters without spaces. Of the runs of a text one in `HASHED` is hashed, and one in `SAMPLED` kept; a run in
 # more texts than `MOST_TEXTS` says nothing.
-RUN, HASHED, SAMPLED, MOST_TEXTS = 8, 4, 16, 24
+RUN, HASHED, SAMPLED, MOST_TEXTS = 8, 2, 16, 24
 # Least hashes of a text's runs: texts meet where all hashes of a band agree, and not too many others have them.
 BANDS, WIDTH, MOST_MET = 32, 3, 500
 # Of the texts that meet each is paired with so many before it; they are alike where such a share of hashes agrees.
-BEFORE, ALIKE = 4, 0.38
+BEFORE, ALIKE = 4, 0.35
 # Numbers that are looked at together, and pairs that are kept: the most alike.
 TOGETHER, MOST_PAIRS = 1 << 20, 200_000
 _BASE = np.uint32(0x01000193)

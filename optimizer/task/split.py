@@ -7,9 +7,10 @@ on the order of the file's lines, on Python's version or on a random generator's
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from optimizer.errors import TaskError
@@ -31,6 +32,7 @@ _NAMES = ("train", "validation", "test")
 Examples = tuple[Example, ...]
 Keyed = tuple[Example, Key]
 Stratum = Callable[[Example], str]
+KeyOf = Callable[[Example], Hashable]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ def make_splits(
     """
     notes: list[str] = []
     problems = Problems() if problems is None else problems
-    add_twins(parts, problems)
+    key_of = _folded_once()
+    add_twins(parts, problems, key_of)
     problems.refuse()
     keyed = {
         name: list(zip(part, (keys or {}).get(name, [""] * len(part)), strict=True)) for name, part in parts.items()
@@ -71,7 +74,7 @@ def make_splits(
     elif "validation" in parts:
         cuts = {name: keyed[name] for name in _NAMES}
     else:
-        train = _without_copies(keyed["train"], notes)
+        train = _without_copies(keyed["train"], notes, key_of)
         whole = spec.train + spec.validation
         train, validation = cut_keyed(train, (spec.train / whole, spec.validation / whole), spec, outputs, label, notes)
         notes.append(f"validation: {len(validation)} examples cut from train, which keeps {len(train)}")
@@ -79,13 +82,12 @@ def make_splits(
     splits = {name: tuple(example for example, _ in pairs) for name, pairs in cuts.items()}
     _check_sizes(splits, sum(len(part) for part in parts.values()), spec, tuple(parts), label)
     if set(parts) == {"train", "test"}:  # contradicting copies in train, of which each may be in another split
-        add_twins(splits, problems)
+        add_twins(splits, problems, key_of)
         problems.refuse()
     if keys is not None:
         _check_keys(cuts, spec)
-    return Splits(
-        splits["train"], splits["validation"], splits["test"], (*notes, *_remarks(splits, outputs, "all" not in parts))
-    )
+    notes += _remarks(splits, outputs, "all" not in parts, key_of)
+    return Splits(splits["train"], splits["validation"], splits["test"], tuple(notes))
 
 
 def stratum_of(examples: Sequence[Example], outputs: Mapping[str, FieldSpec]) -> Stratum:
@@ -194,12 +196,25 @@ def _rounded(number: float) -> int:
     return math.floor(number + 0.5 + _EPSILON)
 
 
-def add_twins(parts: Mapping[str, Sequence[Example]], problems: Problems) -> None:
+def _folded_once() -> KeyOf:
+    """Return what `input_key` says of examples that are held meanwhile, as a digest: long texts are folded once."""
+    known: dict[int, bytes] = {}
+
+    def key_of(example: Example) -> bytes:
+        if (key := known.get(id(example))) is None:
+            text = input_key(example).encode(errors="surrogatepass")
+            key = known[id(example)] = hashlib.blake2b(text, digest_size=16).digest()
+        return key
+
+    return key_of
+
+
+def add_twins(parts: Mapping[str, Sequence[Example]], problems: Problems, key_of: KeyOf = input_key) -> None:
     """Add to the problems each example of one set that has another's input, and each of a part that has one of another.
 
     Inputs are the same if they are after case, spaces and spelling variants are folded.
     """
-    for other, twin, name, example in _same_inputs(parts):
+    for other, twin, name, example in _same_inputs(parts, key_of):
         if other == name != "all":
             continue
         same = dict(twin.outputs) == dict(example.outputs)
@@ -218,12 +233,12 @@ class _Twins:
         return self._pair
 
 
-def _same_inputs(splits: Mapping[str, Sequence[Example]]) -> Iterator[tuple[str, Example, str, Example]]:
+def _same_inputs(splits: Mapping[str, Sequence[Example]], key_of: KeyOf) -> Iterator[tuple[str, Example, str, Example]]:
     """Yield (split, first example with an input, split, further example with it)."""
-    first: dict[str, tuple[str, Example]] = {}
+    first: dict[Hashable, tuple[str, Example]] = {}
     for name, examples in splits.items():
         for example in examples:
-            if (known := first.get(key := input_key(example))) is not None:
+            if (known := first.get(key := key_of(example))) is not None:
                 yield *known, name, example
             else:
                 first[key] = name, example
@@ -235,8 +250,8 @@ def _pair(one: Example, two: Example) -> str:
     return f"{one.origin} and {two.origin} have the same input {shorten(value)} with {same} outputs"
 
 
-def _without_copies(train: Sequence[Keyed], notes: list[str]) -> list[Keyed]:
-    distinct = {(input_key(pair[0]), canonical_json(dict(pair[0].outputs))): pair for pair in reversed(train)}
+def _without_copies(train: Sequence[Keyed], notes: list[str], key_of: KeyOf) -> list[Keyed]:
+    distinct = {(key_of(pair[0]), canonical_json(dict(pair[0].outputs))): pair for pair in reversed(train)}
     if dropped := len(train) - len(distinct):
         notes.append(f"train: {dropped} exact copies dropped, so that none could land in validation")
     return list(reversed(distinct.values()))
@@ -259,10 +274,12 @@ def _check_sizes(
     raise TaskError(f"{label}: {total} examples give {sizes}; each needs at least {SMALLEST}", remedy)
 
 
-def _remarks(splits: Mapping[str, Examples], outputs: Mapping[str, FieldSpec], may_repeat: bool) -> list[str]:
+def _remarks(
+    splits: Mapping[str, Examples], outputs: Mapping[str, FieldSpec], may_repeat: bool, key_of: KeyOf
+) -> list[str]:
     remarks = []
     for name, examples in splits.items():
-        copies = len(examples) - len({input_key(example) for example in examples}) if may_repeat else 0
+        copies = len(examples) - len(set(map(key_of, examples))) if may_repeat else 0
         if copies:
             remarks.append(f"{name}: {copies} examples repeat another's input")
         for field, spec in outputs.items():

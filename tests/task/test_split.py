@@ -10,6 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from optimizer.errors import TaskError
+from optimizer.task import split as module
+from optimizer.task.repair import input_key
 from optimizer.task.schema import FieldSpec, SplitSpec
 from optimizer.task.split import Splits, cut, interleaved, make_splits, stratum_of
 from optimizer.types import Example
@@ -191,3 +193,17 @@ def test_the_number_of_examples_that_the_error_asks_for_is_enough(fractions: tup
         make_splits({"all": examples("aab")}, spec, OUTPUTS, "a")
     needed = int(caught.value.remedy.split("at least ")[1].split()[0])
     make_splits({"all": examples("ab" * (needed // 2) + "a" * (needed % 2))}, spec, OUTPUTS, "a")
+
+
+def test_each_input_is_folded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    folded: Counter[str] = Counter()
+
+    def key(example: Example) -> str:
+        folded[example.id] += 1
+        return input_key(example)
+
+    monkeypatch.setattr(module, "input_key", key)
+    some = examples(LABELS * 14)
+    make_splits({"train": some[:30], "test": some[30:]}, EVEN, OUTPUTS, "a")
+    assert set(folded.values()) == {1}
+    assert len(folded) == 42

@@ -80,9 +80,8 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 def test_three_nodes_play_a_sweep_though_one_is_killed_and_a_worker(tmp_path: Path, nodes: list[int]) -> None:
     matrix = {"seed": [0, 1, 2, 3]}
     with FakeServer(rule, delay=0.15) as server:
-        sweep = write_sweep(
-            tmp_path, server.api_base, matrix=matrix, budget={"calls": 240}, parallel=None, where={"ray": "auto"}
-        )
+        changes = {"matrix": matrix, "budget": {"calls": 240}, "parallel": None, "where": {"ray": "auto"}}
+        sweep = write_sweep(tmp_path, server.api_base, artifacts=str(tmp_path / "store"), **changes)
         home = tmp_path / "out"
         with ThreadPoolExecutor(1) as pool:
             killed = pool.submit(_kill_two, home, nodes)
@@ -95,6 +94,8 @@ def test_three_nodes_play_a_sweep_though_one_is_killed_and_a_worker(tmp_path: Pa
         with closing(SweepReader(home)) as ledger:
             again = {one.cell.name for one in ledger.cells() if one.plays > 1}
             assert again == lost, "they were played again"
+            copied = {path.parents[1].name for path in (tmp_path / "store" / "cells").rglob("result.json")}
+            assert copied == {one.cell.name for one in ledger.cells()}, "each worker copies its cells"
         searched = answered = in_flight = 0
         for path in (home / "cells").iterdir():
             with closing(Reader(path / "ledger.db")) as run:

@@ -176,6 +176,6 @@ def remote(config: ModelConfig, timeout: float, concurrency: int) -> Endpoint:
 def _is_address(model: str, base: str) -> bool:
     """Tell if a model may be asked at an address; of those that our own wire asks, it must be one of the web."""
     parts = split_url(base)
-    if parts is None or model.partition("/")[0] not in KEYS:
-        return parts is not None
+    if parts is None or not base.isprintable() or model.partition("/")[0] not in KEYS:
+        return parts is not None and base.isprintable()
     return parts.scheme in ("http", "https") and bool(parts.hostname)

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
-from optimizer.errors import CallError
+from optimizer.errors import CallError, ModelError
 from optimizer.models.dialects import Dialect, dialect
 from optimizer.models.headers import retry_after
 from optimizer.system.limits import check_depth, shorten
 from optimizer.system.loopback import is_loopback
-from optimizer.system.redact import hide, hide_credentials, without_credentials
+from optimizer.system.redact import hide, hide_credentials, split_url, without_credentials
 
 if TYPE_CHECKING:
     import aiohttp
@@ -174,11 +174,21 @@ def _basic(url: str) -> str | None:
 
 
 def proxy_for(url: str) -> str | None:
-    """Return the proxy that the environment names for an address; none for this machine, which no proxy reaches."""
+    """Return the proxy that the environment names for an address; none for this machine, which no proxy reaches.
+
+    One without a scheme, HOST:PORT, speaks HTTP. Raises ModelError for what is no address.
+    """
     from urllib.request import getproxies, proxy_bypass
 
     parts = urlsplit(url)
-    return None if is_loopback(url) or proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+    if is_loopback(url) or proxy_bypass(parts.hostname or "") or not (named := getproxies().get(parts.scheme)):
+        return None
+    proxy = named if "://" in named else f"http://{named}"
+    address = split_url(proxy)
+    if address is None or address.scheme not in ("http", "https") or not address.hostname or not proxy.isprintable():
+        what = f"the proxy of {parts.scheme}:// addresses, {without_credentials(proxy)!r:.120}, is no address"
+        raise ModelError(what, f"Correct {parts.scheme}_proxy in the environment: http://HOST:PORT.")
+    return proxy
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ def test_an_lms_own_account_is_named() -> None:
     assert lm_endpoint(lm, Models()).identity == "openai/x@default api_version=7 organization=org-1"
 
 
-@pytest.mark.parametrize("base", ["//x", "x", "ftp://x/v1", "http://", "http:///v1"])
+@pytest.mark.parametrize("base", ["//x", "x", "ftp://x/v1", "http://", "http:///v1", "http://u:p\udcf3@x/v1"])
 def test_what_is_no_web_address_is_refused(base: str) -> None:
     with pytest.raises(ModelError, match="is no address"):
         remote(ModelConfig(model="openai/fake", api_base=base), 1.0, 1)

@@ -18,7 +18,7 @@ from support.proxies import proxy
 
 from optimizer.config.models import ModelConfig, Models
 from optimizer.door.failures import checked, classify, problem_with
-from optimizer.errors import CallError
+from optimizer.errors import CallError, ModelError
 from optimizer.models import wire
 from optimizer.models.caching import MarkingWire
 from optimizer.models.dspy_lm import lm_endpoint
@@ -254,6 +254,17 @@ def test_a_proxy_of_the_environment_is_used_but_for_this_machine(
     assert outcome(dial(server), request()) == (None, None)  # what a local model is asked goes to no proxy
     monkeypatch.setenv("no_proxy", "models.example.org")
     assert proxy_for("http://models.example.org/v1") is None
+
+
+@pytest.mark.parametrize("named", ["//x", "sqlite://", "http://", "me:secret@", "http://[::1", "http://a\x0cb"])
+def test_a_proxy_that_is_no_address_is_refused(named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("http_proxy", "squid.example.org:3128")
+    assert proxy_for("http://models.example.org/v1") == "http://squid.example.org:3128"
+    monkeypatch.setenv("http_proxy", named)
+    with pytest.raises(ModelError, match=r"the proxy of http:// addresses.*is no address") as refused:
+        proxy_for("http://models.example.org/v1")
+    assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize("model", ["anthropic/fake", "hosted_vllm/fake"])

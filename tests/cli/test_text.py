@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from optimizer.cli.text import duration, echo, spent_of, wrapped
+from optimizer.cli.text import best_text, duration, echo, spent_of, wrapped
 
 PATH = "/a/very/long/path/that-has-hyphens/and/fits/on/no/line"
 
@@ -29,6 +29,13 @@ def test_only_a_terminal_is_told_wrapped_lines(
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
     echo("more than twenty characters")
     assert len(capsys.readouterr().out.splitlines()) == lines
+
+
+def test_the_best_trial_is_told_with_its_interval_if_that_is_known() -> None:
+    best = {"trial": 3, "score": 0.5, "low": 0.25, "high": 0.75, "examples": 12}
+    assert best_text(best) == "0.500 [0.25, 0.75] on 12 validation examples (trial 3)"
+    assert best_text({**best, "high": None}) == "0.500 – on 12 validation examples (trial 3)"
+    assert best_text(None) == "none yet"
 
 
 def test_a_duration_is_told_in_two_units() -> None:

@@ -269,6 +269,8 @@ class _Text(Strict):
 
 
 def _from_json(data: dict[str, Any], source: str, trust: bool) -> SavedPrompt:
+    from optimizer.prompt.builder import ROOT
+
     inputs, outputs = (
         {name: FieldSpec.model_validate(spec) for name, spec in data[side].items()} for side in ("inputs", "outputs")
     )
@@ -282,6 +284,8 @@ def _from_json(data: dict[str, Any], source: str, trust: bool) -> SavedPrompt:
         raise TaskError(what, "Save what compile() returned with its own save(), and load that.")
     pool = tuple(map(Example.from_json, data["pool"]))
     if not program:
+        if candidate.prompts.keys() != {ROOT}:
+            raise ValueError(f"prompts has {', '.join(candidate.prompts)!r:.80}, and a task without a program {ROOT!r}")
         for example in (*pool, *(demo for prompt in candidate.asked for demo in prompt.demos)):
             _check_values(inputs, example.inputs)
             _check_values(outputs, example.outputs)

@@ -194,6 +194,13 @@ def test_a_demo_of_another_type_than_its_field_is_refused(tmp_path: Path, task: 
         load_prompt(saved(tmp_path, json.dumps(data)))
 
 
+def test_a_prompt_for_an_unknown_predictor_is_refused(tmp_path: Path, task: Task, best: Candidate) -> None:
+    data = json.loads(dump_prompt(task, best, MODEL, {}))
+    data["prompts"] = {"other": data["prompts"][ROOT]}
+    with pytest.raises(TaskError, match=f"prompts has 'other', and a task without a program '{ROOT}'"):
+        load_prompt(saved(tmp_path, json.dumps(data)))
+
+
 def test_a_demo_that_lacks_a_field_is_refused(tmp_path: Path, task: Task, best: Candidate) -> None:
     data = json.loads(dump_prompt(task, best, MODEL, {}))
     demo, name = data["prompts"][ROOT]["demos"][0], next(iter(task.inputs))

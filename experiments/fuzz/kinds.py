@@ -161,7 +161,7 @@ def _prepare(config: Any, folder: Path) -> None:
     mlflow_uri(config, folder)
     hide_keys(config)
     prices_of(config)
-    if not any(is_local(model.model) for model in config.models.by_role.values()):
+    if not any(is_local(model.model) for model in config.models.by_key.values()):
         with Fleet(config.models):
             pass
 

@@ -39,8 +39,9 @@ def test_what_the_search_once_found_is_mended() -> None:
 @pytest.mark.parametrize(
     ("n", "values", "chances", "missed", "improved"),
     [
+        (104, PAIRED, (0.5, 0.0, 0.5), 0.062, 0.031),
+        (150, (-1.0, -0.4), (0.5, 0.5), 0.060, None),
         (100, PAIRED, (0.4854, 0.5105, 0.0041), 0.055, None),
-        (100, PAIRED, (0.499, 0.002, 0.499), None, 0.027),
         (30, (-0.5, 1.0), (0.3775, 0.6225), 0.058, None),
         (40, (0.0339, 0.2682, -1.0), (0.7499, 0.1772, 0.0729), None, 0.032),
     ],

@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 from optimizer.errors import spelled_out
-from optimizer.report.words import interval
 
 
 def echo(text: str, err: bool = False, whole: bool = False) -> None:
@@ -62,5 +61,7 @@ def best_text(best: Mapping[str, Any] | None) -> str:
     """Return the best trial so far, as `report.status` tells it, with its 95 % interval."""
     if best is None:
         return "none yet"
+    from optimizer.report.words import interval
+
     score = f"{best['score']:.3f} {interval(best['low'], best['high'], form='.2f')}"
     return f"{score} on {best['examples']} validation examples (trial {best['trial']})"

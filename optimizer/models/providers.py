@@ -13,7 +13,7 @@ from optimizer.models.dialects import KEYS
 from optimizer.models.environment import base_of, identity_at
 from optimizer.models.wire import HttpWire, OnHeaders, Wire
 from optimizer.system.loopback import bypass_proxies, is_loopback
-from optimizer.system.redact import split_url, without_credentials
+from optimizer.system.redact import is_web_address, split_url, without_credentials
 from optimizer.types import digest
 
 if TYPE_CHECKING:
@@ -175,7 +175,6 @@ def remote(config: ModelConfig, timeout: float, concurrency: int) -> Endpoint:
 
 def _is_address(model: str, base: str) -> bool:
     """Tell if a model may be asked at an address; of those that our own wire asks, it must be one of the web."""
-    parts = split_url(base)
-    if parts is None or not base.isprintable() or model.partition("/")[0] not in KEYS:
-        return parts is not None and base.isprintable()
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
+    if model.partition("/")[0] in KEYS:
+        return is_web_address(base)
+    return split_url(base) is not None and base.isprintable()

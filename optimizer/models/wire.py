@@ -14,7 +14,7 @@ from optimizer.models.dialects import Dialect, dialect
 from optimizer.models.headers import retry_after
 from optimizer.system.limits import check_depth, shorten
 from optimizer.system.loopback import is_loopback
-from optimizer.system.redact import hide, hide_credentials, split_url, without_credentials
+from optimizer.system.redact import hide, hide_credentials, is_web_address, without_credentials
 
 if TYPE_CHECKING:
     import aiohttp
@@ -184,8 +184,7 @@ def proxy_for(url: str) -> str | None:
     if is_loopback(url) or proxy_bypass(parts.hostname or "") or not (named := getproxies().get(parts.scheme)):
         return None
     proxy = named if "://" in named else f"http://{named}"
-    address = split_url(proxy)
-    if address is None or address.scheme not in ("http", "https") or not address.hostname or not proxy.isprintable():
+    if not is_web_address(proxy):
         what = f"the proxy of {parts.scheme}:// addresses, {without_credentials(proxy)!r:.120}, is no address"
         raise ModelError(what, f"Correct {parts.scheme}_proxy in the environment: http://HOST:PORT.")
     return proxy

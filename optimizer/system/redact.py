@@ -52,6 +52,12 @@ def split_url(url: str | None) -> SplitResult | None:
         return None
 
 
+def is_web_address(url: str) -> bool:
+    """Tell if a URL is one that HTTP can be spoken with: a scheme of the web, a host, and nothing unprintable."""
+    parts = split_url(url)
+    return parts is not None and url.isprintable() and parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
 def scrub_secrets(text: str) -> str:
     """Return a text without the secrets that are known: for data, which is left alone otherwise."""
     for secret in _secrets():

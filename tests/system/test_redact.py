@@ -15,6 +15,7 @@ from optimizer.system.redact import (
     HIDDEN,
     ScrubbingFormatter,
     hide_credentials,
+    is_web_address,
     scrub,
     scrub_secrets,
     without_credentials,
@@ -137,3 +138,14 @@ def test_errors_at_fifty_places_leak_nothing(bench: Bench) -> None:
 def test_an_address_that_is_none_is_not_shown() -> None:
     assert without_credentials("http://[bad") == HIDDEN
     hide_credentials("http://user:word@[bad")
+
+
+@pytest.mark.parametrize(
+    ("url", "is_one"),
+    [
+        *[(url, True) for url in ("http://x", "https://me:secret@x.example:8/v1", "http://[::1]:9")],
+        *[(url, False) for url in ("", "x", "//x", "ftp://x", "http://", "http:///v1", "http://[::1", "http://a\x0cb")],
+    ],
+)
+def test_what_http_can_be_spoken_with_is_a_web_address(url: str, is_one: bool) -> None:
+    assert is_web_address(url) is is_one

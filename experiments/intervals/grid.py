@@ -15,7 +15,7 @@ from scipy.optimize import minimize
 from scipy.special import gammaln, softmax, xlogy
 
 from optimizer.evaluate.bounded import mean_interval
-from optimizer.testing.distributions import Distribution, Goal, errors_of
+from optimizer.testing.distributions import Distribution, Goal, errors_of, samples
 
 # Chances, finer where they are small: rare losses are what misleads.
 FINE = np.unique(np.round(np.concatenate([np.geomspace(0.0005, 0.02, 14), np.linspace(0.02, 1, 99)]), 6))
@@ -31,14 +31,6 @@ SIZES = (20, 30, 40, 60, 100, 150, 200, 300)
 CELLS = 4_000_000
 Worst = tuple[float, Distribution]
 NOTHING: Worst = (0.0, Distribution((), ()))
-
-
-def samples(n: int, kinds: int) -> np.ndarray:
-    """Return all samples of n as counts of each kind; shape (samples, kinds)."""
-    axes = np.meshgrid(*[np.arange(n + 1)] * (kinds - 1), indexing="ij")
-    first = np.stack([axis.ravel() for axis in axes], axis=-1)
-    first = first[first.sum(axis=1) <= n]
-    return np.column_stack([first, n - first.sum(axis=1)])
 
 
 def shares(chances: np.ndarray, kinds: int) -> np.ndarray:

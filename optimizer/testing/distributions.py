@@ -85,6 +85,14 @@ def errors_of(
     return Errors(above, below, improved, exact)
 
 
+def samples(n: int, kinds: int) -> np.ndarray:
+    """Return all samples of n as counts of each kind; shape (samples, kinds)."""
+    axes = np.meshgrid(*[np.arange(n + 1)] * (kinds - 1), indexing="ij")
+    first = np.stack([axis.ravel() for axis in axes], axis=-1)
+    first = first[first.sum(axis=1) <= n]
+    return np.column_stack([first, n - first.sum(axis=1)])
+
+
 def worst(
     goal: Goal,
     n: int,
@@ -141,9 +149,7 @@ def _most_tempting(values: np.ndarray, n: int, method: Method) -> Distribution:
     lost = ((1 - some) * high + some * middle) / (high - low)
     chances = np.column_stack([lost, some, 1 - some - lost])
     chances = chances[(chances > 0).all(axis=1)]
-    first, second = np.meshgrid(np.arange(n + 1), np.arange(n + 1))
-    counts = np.column_stack([first.ravel(), second.ravel(), n - first.ravel() - second.ravel()])
-    counts = counts[counts[:, 2] >= 0]
+    counts = samples(n, TRIPLE)
     found = np.array([low, middle, high])
     improved = counts[method(found, counts)[0] > 0]
     ways = gammaln(n + 1) - gammaln(improved + 1).sum(axis=1)

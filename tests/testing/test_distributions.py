@@ -5,7 +5,7 @@ import pytest
 
 from optimizer.evaluate.bounded import mean_interval
 from optimizer.evaluate.statistics import wilson
-from optimizer.testing.distributions import Distribution, Errors, Goal, errors_of, worst
+from optimizer.testing.distributions import Distribution, Errors, Goal, errors_of, samples, worst
 
 GAINED_OFTEN_LOST_SELDOM = Distribution((0.02, 0.0, -1.0), (0.4, 0.592, 0.008))
 MOST_WRONG = Distribution((-1.0, -0.8, 1.0), (0.6, 0.38, 0.02))  # scores of 0, 0.1 and 1
@@ -75,6 +75,13 @@ def test_the_worst_that_a_short_search_finds_is_within_what_is_stated(
     found = worst(goal, n, kinds, values=values, rounds=3)
     assert holds(found.errors), found
     assert goal == "missed" or (found.distribution.mean == pytest.approx(0) and found.errors.improved <= 0.035)
+
+
+def test_all_samples_are_listed_once() -> None:
+    counts = samples(4, 3)
+    assert len(counts) == len({tuple(row) for row in counts}) == 15  # 6 over 2
+    assert (counts.sum(axis=1) == 4).all()
+    assert counts.min() == 0
 
 
 def test_the_search_finds_what_is_wrong_with_an_interval() -> None:

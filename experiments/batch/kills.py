@@ -26,11 +26,11 @@ import yaml
 
 from experiments.killing import Command, killed, recorded, rule, write_task
 from optimizer.ledger.reader import Reader
-from optimizer.ledger.spend import usage_by_role
+from optimizer.ledger.spend import usage_in
 from optimizer.testing.fake_batches import FakeBatch
 from optimizer.testing.fake_server import FakeServer
 from optimizer.testing.forks import Forks
-from optimizer.types import Usage, canonical_json
+from optimizer.types import canonical_json
 
 # Dollars for a million tokens of either kind, so that the sum does not hang on which kind they are.
 EACH = 2.0
@@ -66,8 +66,7 @@ def outcome(out: Path) -> tuple[Any, ...]:
 def dollars(out: Path) -> float:
     """Return what a run's ledger says that it has paid."""
     with closing(Reader(out / "ledger.db")) as ledger:
-        used = [sum(usage_by_role(ledger, phase).values(), Usage()) for phase in ("search", "test")]
-    return sum(one.usd for one in used)
+        return usage_in(ledger, "search").usd + usage_in(ledger, "test").usd
 
 
 def answered_in(batches: Sequence[FakeBatch]) -> tuple[Counter[str], int]:

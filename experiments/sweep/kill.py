@@ -27,10 +27,9 @@ from limits import answer, write
 
 from optimizer.errors import LedgerError
 from optimizer.ledger.reader import Reader
-from optimizer.ledger.spend import lost_calls, usage_by_role
 from optimizer.sweep.status import sweep_status
 from optimizer.testing.fake_server import FakeServer
-from optimizer.types import Usage
+from optimizer.testing.paid import paid_by
 
 HERE = Path(__file__).parent
 # Seconds that a driver may take to notice that Ray's head is gone.
@@ -156,17 +155,11 @@ def report(options: argparse.Namespace, home: Path, deaths: dict[str, int], serv
     """Count what was paid, and print it."""
     state = sweep_status(home)
     assert state.cells["finished"] == 8, state
-    searched = answered = lost = 0
-    for path in (home / "cells").iterdir():
-        with closing(Reader(path / "ledger.db")) as ledger:
-            search, test = (sum(usage_by_role(ledger, phase).values(), Usage()) for phase in ("search", "test"))
-            lost += lost_calls(ledger)
-        searched, answered = searched + search.calls, answered + search.calls + test.calls
+    paid = paid_by((home / "cells").iterdir())
     print("killed: " + ", ".join(f"{count} times a {what}" for what, count in deaths.items()))
-    print(f"{answered} calls committed, {searched} of them in searches that may have {8 * options.calls}")
-    print(f"{server.answered} answered by the provider, {lost} noted as lost in flight")
-    assert searched <= 8 * options.calls
-    assert answered <= server.answered <= answered + lost
+    print(f"{paid.committed} calls committed, {paid.searched} of them in searches that may have {8 * options.calls}")
+    print(f"{server.answered} answered by the provider, {paid.lost} noted as lost in flight")
+    paid.check(server.answered, 8 * options.calls)
 
 
 if __name__ == "__main__":

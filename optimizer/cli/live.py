@@ -247,10 +247,9 @@ class State:
         """Return what was spent, against each limit that is set."""
         used = self._budget.used()
         if not used:
-            from optimizer.ledger.spend import usage_by_role
-            from optimizer.types import Usage
+            from optimizer.ledger.spend import usage_in
 
-            total = sum(usage_by_role(self._ledger, "search").values(), Usage())
+            total = usage_in(self._ledger, "search")
             return f"{total.calls:,} calls, {total.tokens:,} tokens, no limit"
         return ", ".join(_of(name, *pair) for name, pair in used.items())
 

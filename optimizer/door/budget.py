@@ -16,7 +16,7 @@ from optimizer.errors import BudgetSpent, ConfigError
 from optimizer.ledger.calls import CallTag
 from optimizer.ledger.clock import resume_clock
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.spend import booked_for_lost, call_stats, usage_by_role
+from optimizer.ledger.spend import booked_for_lost, call_stats, usage_in
 from optimizer.system.steady import SteadyClock
 from optimizer.types import Phase, Usage
 
@@ -75,7 +75,7 @@ class Budget:
         The dollars and the time of the test's `calls`, and of those of the `baselines`, are kept for them: see
         TestForecast.
         """
-        search, test = (sum(usage_by_role(ledger, phase).values(), Usage()) for phase in ("search", "test"))
+        search, test = usage_in(ledger, "search"), usage_in(ledger, "test")
         text = self.limits.until
         until = None if text is None else (text, moment(text, self._wall()))
         self.restore(search, test, *resume_clock(ledger, self._start, until))

@@ -39,6 +39,11 @@ def usage_by_role(ledger: Reader, phase: Phase, trial: int | None = None) -> dic
     return {row["role"]: _usage(row) for row in ledger.read(sql, (phase, trial))}
 
 
+def usage_in(ledger: Reader, phase: Phase) -> Usage:
+    """Return what was spent in a phase by all roles together."""
+    return sum(usage_by_role(ledger, phase).values(), Usage())
+
+
 def usage_by_trial(ledger: Reader, trial: int | None = None) -> dict[int, Usage]:
     """Return what the task model's calls cost in the search, by the trial's number; of one trial, if given."""
     which = "trial IS NOT NULL" if trial is None else "trial = ?"

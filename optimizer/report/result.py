@@ -8,7 +8,7 @@ from typing import Any
 
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import Report
-from optimizer.ledger.spend import usage_by_role
+from optimizer.ledger.spend import usage_by_role, usage_in
 from optimizer.ledger.trials import trial_figures
 from optimizer.system.files import write_atomically
 from optimizer.types import Phase, Usage
@@ -34,7 +34,7 @@ def unspent_note(ledger: Reader) -> str:
     trials, calls = (config.get(part, {}).get(key) for part, key in (("search", "trials"), ("budget", "calls")))
     if not trials or not calls or len(trial_figures(ledger)) < trials:
         return ""
-    left = calls - sum(usage_by_role(ledger, "search").values(), Usage()).calls
+    left = calls - usage_in(ledger, "search").calls
     if 3 * left < calls:
         return ""
     return (

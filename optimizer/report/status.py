@@ -15,10 +15,9 @@ from optimizer.ledger.clock import active_seconds, end_moment
 from optimizer.ledger.reader import Reader
 from optimizer.ledger.result import result_of
 from optimizer.ledger.sent import Masked, masked_data
-from optimizer.ledger.spend import lost_calls, seconds_by_trial, usage_by_role
+from optimizer.ledger.spend import lost_calls, seconds_by_trial, usage_in
 from optimizer.ledger.trials import TrialFigures, best_trial, find_trial, trial_figures
 from optimizer.report.words import consistency_in_words, dimensions_of
-from optimizer.types import Usage
 
 STATES = ("complete", "raced_out", "failed", "running")
 # Of the budget: before so much is spent, the time that it took tells nothing of the rest.
@@ -83,7 +82,7 @@ def read_status(ledger: Reader) -> Status:
         latency=None if best is None else _latency(ledger, identity, best.number),
         prompt="" if best is None else dimensions_of(find_trial(ledger, best.number).candidate),
         spent=spent,
-        test_calls=sum(usage_by_role(ledger, "test").values(), Usage()).calls,
+        test_calls=usage_in(ledger, "test").calls,
         cut=cut_answers(ledger),
         failures={kind: count for kind, count, _ in failures_by_kind(ledger)},
         lost_calls=lost_calls(ledger),
@@ -115,8 +114,7 @@ def best_figures(trials: Sequence[TrialFigures]) -> dict[str, Any] | None:
 
 
 def _spent(ledger: Reader, budget: Mapping[str, Any], active: float) -> dict[str, tuple[float, float | None]]:
-    search = sum(usage_by_role(ledger, "search").values(), Usage())
-    test = sum(usage_by_role(ledger, "test").values(), Usage())
+    search, test = usage_in(ledger, "search"), usage_in(ledger, "test")
     figures = {
         "calls": float(search.calls),
         "tokens": float(search.tokens),

@@ -17,8 +17,8 @@ from optimizer.ledger.spend import (
     asked_calls,
     lost_calls,
     recalled_calls,
-    usage_by_role,
     usage_by_trial,
+    usage_in,
 )
 from optimizer.ledger.trials import TrialFigures, trial_figures
 from optimizer.report.words import dimensions_of
@@ -42,8 +42,7 @@ def outcome_of(run_dir: Path) -> dict[str, Any]:
         if report is None:
             raise LedgerError(f"{run_dir}: this run has no result", f"Let it finish with `metier resume {run_dir}`.")
         identity = ledger.meta("identity") or {}
-        searched = sum(usage_by_role(ledger, "search").values(), Usage())
-        tested = sum(usage_by_role(ledger, "test").values(), Usage())
+        searched, tested = usage_in(ledger, "search"), usage_in(ledger, "test")
         answers = answers_of(ledger, report.seed.candidate.id, "test")
         return {
             "run_id": report.run_id,

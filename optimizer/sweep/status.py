@@ -9,12 +9,11 @@ from pathlib import Path
 
 from optimizer.errors import LedgerError
 from optimizer.ledger.reader import Reader
-from optimizer.ledger.spend import usage_by_role
+from optimizer.ledger.spend import usage_in
 from optimizer.ledger.trials import trial_figures
 from optimizer.sweep.configs import CELLS
 from optimizer.sweep.ledger import CellRecord, SweepReader
 from optimizer.sweep.share import LIMITS, spent_of
-from optimizer.types import Usage
 
 STATES = ("finished", "running", "interrupted", "failed", "waiting")
 
@@ -71,7 +70,7 @@ def _state(record: CellRecord, playing: bool) -> str:
 def spent_so_far(folder: Path, record: CellRecord) -> dict[str, float]:
     """Return what a cell has spent that is not finished, as the budget counts it; nothing where that cannot be read."""
     with suppress(LedgerError), closing(Reader(folder / CELLS / record.cell.name / "ledger.db")) as ledger:
-        search, test = (sum(usage_by_role(ledger, phase).values(), Usage()) for phase in ("search", "test"))
+        search, test = usage_in(ledger, "search"), usage_in(ledger, "test")
         return {"calls": search.calls, "tokens": search.tokens, "usd": search.usd + test.usd}
     return {}
 

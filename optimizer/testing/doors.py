@@ -31,7 +31,7 @@ from optimizer.ledger.calls import CallTag, begin_attempt
 from optimizer.ledger.clock import active_seconds, catch_up
 from optimizer.ledger.ledger import Ledger, Write
 from optimizer.ledger.reader import connect
-from optimizer.ledger.spend import usage_by_role
+from optimizer.ledger.spend import usage_in
 from optimizer.models.prices import Price
 from optimizer.models.providers import Endpoint, remote
 from optimizer.system.steady import SteadyClock
@@ -319,7 +319,7 @@ class DoorMachine(RuleBasedStateMachine):
 
     def usage(self, phase: Phases) -> Usage:
         """Return what the ledger says that a phase took."""
-        return sum(usage_by_role(self.ledger, phase).values(), Usage())
+        return usage_in(self.ledger, phase)
 
     def copy(self, path: Path) -> None:
         """Keep what a kill would leave of the ledger: what is committed."""

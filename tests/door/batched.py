@@ -20,7 +20,7 @@ from optimizer.door.budget import Budget
 from optimizer.door.door import Door, tag_of_call
 from optimizer.ledger.calls import CallTag, begin_attempt
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.spend import usage_by_role
+from optimizer.ledger.spend import usage_in
 from optimizer.models.prices import Price
 from optimizer.models.providers import Endpoint, remote
 from optimizer.testing.fake_server import FakeServer
@@ -62,7 +62,7 @@ class Run:
         return [self.door.submit("task", Request("fake", (Message.user(text),), config=config)) for text in texts]
 
     def usage(self) -> Usage:
-        return sum(usage_by_role(self.ledger, "search").values(), Usage())
+        return usage_in(self.ledger, "search")
 
     def states(self) -> Mapping[str, int]:
         rows = self.ledger.read("SELECT state, COUNT(*) AS n FROM calls GROUP BY state")

@@ -17,7 +17,7 @@ from optimizer.door.failures import classify
 from optimizer.errors import BudgetSpent
 from optimizer.ledger.calls import CallTag
 from optimizer.ledger.ledger import Ledger
-from optimizer.ledger.spend import usage_by_role
+from optimizer.ledger.spend import usage_by_role, usage_in
 from optimizer.models.prices import Price
 from optimizer.system.dspy_private import request_to_dict
 from optimizer.types import Phase, Usage
@@ -131,7 +131,7 @@ def test_a_kill_after_a_lost_attempt_leaves_both_booked_until_the_call_is_answer
     first.submit("task", request())
     assert repeating.wait(10)
     first.close()
-    booked = sum(usage_by_role(ledger, "search").values(), Usage())
+    booked = usage_in(ledger, "search")
     assert (booked.input_tokens, booked.output_tokens, booked.usd) == (
         2 * most.input_tokens,
         2 * most.output_tokens,
@@ -140,7 +140,7 @@ def test_a_kill_after_a_lost_attempt_leaves_both_booked_until_the_call_is_answer
     second = make_door(FakeEndpoint(), price=PRICE)
     second.budget.begin(ledger, 0, 1)
     second.submit("task", request()).result(10)
-    paid = sum(usage_by_role(ledger, "search").values(), Usage())
+    paid = usage_in(ledger, "search")
     assert (paid.calls, paid.input_tokens, paid.output_tokens) == (1, 3 * 7, 3 + 2 * 10)
     assert second.budget._spent["usd"] == pytest.approx(paid.usd)
 
@@ -168,7 +168,7 @@ def test_what_the_test_lost_does_not_count_in_the_search_nor_the_other_way(
     second = make_door(FakeEndpoint(), price=PRICE, tokens=10_000, usd=1e6)
     second.budget.begin(ledger, 0, 1)
     ask_in(asked_in, second).result(10)
-    search, test = (sum(usage_by_role(ledger, phase).values(), Usage()) for phase in ("search", "test"))
+    search, test = usage_in(ledger, "search"), usage_in(ledger, "test")
     used = second.budget.used()
     assert used["tokens"][0] == search.tokens > 0
     assert used["usd"][0] == pytest.approx(search.usd + test.usd)

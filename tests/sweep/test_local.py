@@ -17,13 +17,13 @@ from support.jobs import metier, rule
 
 from optimizer.config.schema import RunConfig
 from optimizer.ledger.reader import Reader
-from optimizer.ledger.spend import lost_calls, usage_by_role
+from optimizer.ledger.spend import lost_calls
 from optimizer.sweep import local
 from optimizer.sweep.local import LocalPlayer
 from optimizer.sweep.player import Order, Played
 from optimizer.sweep.status import sweep_status
 from optimizer.testing.fake_server import FakeServer
-from optimizer.types import Usage
+from optimizer.testing.paid import paid_by
 from sweep.made import write_sweep
 
 BEGIN = """
@@ -139,28 +139,17 @@ def test_a_sweep_that_is_killed_and_gone_on_with_pays_nothing_twice(tmp_path: Pa
     out, err = driver.communicate(timeout=120)
     assert driver.returncode == 0, out + err
     assert out.startswith("4 cells are finished")
-    assert sweep_status(home).spent["calls"] == (_checked(home, server), 240)
+    paid = paid_by((home / "cells").iterdir())
+    paid.check(server.answered, 240)
+    assert sweep_status(home).spent["calls"] == (paid.searched, 240)
     begun = {path.name for path in (home / "cells").iterdir()}
     driver = metier("sweep", "add", home, "seed=2", "--quiet", **options)
     out, err = driver.communicate(timeout=120)
     assert driver.returncode == 0, out + err
     new = {path.name for path in (home / "cells").iterdir()} - begun
     assert new == {"default--seed-2", "random--seed-2"}
-    _checked(home, server)
+    paid_by((home / "cells").iterdir()).check(server.answered, 240)
     assert (home / "report.html").stat().st_size > 10_000
-
-
-def _checked(home: Path, server: FakeServer) -> int:
-    """Return the calls of all searches; none that was committed was asked again, and their sum is in the budget."""
-    searched = answered = lost = 0
-    for path in (home / "cells").iterdir():
-        with closing(Reader(path / "ledger.db")) as ledger:
-            search, test = (sum(usage_by_role(ledger, phase).values(), Usage()) for phase in ("search", "test"))
-            lost += lost_calls(ledger)
-        searched, answered = searched + search.calls, answered + search.calls + test.calls
-    assert searched <= 240
-    assert answered <= server.answered <= answered + lost
-    return searched
 
 
 def _is_played(path: Path) -> bool:

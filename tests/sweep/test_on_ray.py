@@ -16,14 +16,14 @@ from support.jobs import ROOT, rule
 
 from optimizer.errors import ConfigError, LedgerError
 from optimizer.ledger.reader import Reader
-from optimizer.ledger.spend import lost_calls, usage_by_role
+from optimizer.ledger.spend import usage_by_role
 from optimizer.sweep import on_ray
 from optimizer.sweep.ledger import SweepReader
 from optimizer.sweep.on_ray import RayPlayer
 from optimizer.sweep.run import play_sweep
 from optimizer.sweep.schema import RayCluster, load_sweep
 from optimizer.testing.fake_server import FakeServer
-from optimizer.types import Usage
+from optimizer.testing.paid import paid_by
 from sweep.made import write_sweep
 
 
@@ -96,14 +96,7 @@ def test_three_nodes_play_a_sweep_though_one_is_killed_and_a_worker(tmp_path: Pa
             assert again == lost, "they were played again"
             copied = {path.parents[1].name for path in (tmp_path / "store" / "cells").rglob("result.json")}
             assert copied == {one.cell.name for one in ledger.cells()}, "each worker copies its cells"
-        searched = answered = in_flight = 0
-        for path in (home / "cells").iterdir():
-            with closing(Reader(path / "ledger.db")) as run:
-                search, test = (sum(usage_by_role(run, phase).values(), Usage()) for phase in ("search", "test"))
-                in_flight += lost_calls(run)
-            searched, answered = searched + search.calls, answered + search.calls + test.calls
-        assert searched <= 240
-        assert answered <= server.answered <= answered + in_flight, "a committed call was asked again"
+        paid_by((home / "cells").iterdir()).check(server.answered, 240)
 
 
 def _kill_two(home: Path, nodes: list[int]) -> tuple[set[int], set[str]]:

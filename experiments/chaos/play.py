@@ -7,9 +7,10 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
@@ -19,6 +20,8 @@ from experiments.chaos.job import HELPER, Job
 from experiments.chaos.judge import Outcome, differences, outcome_of, paid_twice
 from experiments.chaos.plan import Blow, Plan
 from experiments.chaos.tracking import Tracking
+from optimizer.errors import LedgerError
+from optimizer.ledger.reader import Reader
 from optimizer.testing.fake_server import FakeServer
 from optimizer.testing.faults import Fault
 from optimizer.testing.forks import Forks
@@ -157,11 +160,20 @@ class Play:
             time.sleep(0.005)
         self.kills += code == KILLED
         self.cut_off += code != 0
-        self.begun = self.begun or ((self.out / "ledger.db").exists() and b"identity" in self._ledger_bytes())
+        self.begun = self.begun or self._can_go_on()
         return code
 
-    def _ledger_bytes(self) -> bytes:
-        return b"".join(path.read_bytes() for path in self.out.glob("ledger.db*"))
+    def _can_go_on(self) -> bool:
+        """Whether `metier resume` can take the run up. A copy is asked: whoever opens a ledger may change it.
+
+        Bytes alone do not tell: a kill may leave those of a transaction that was never committed.
+        """
+        with TemporaryDirectory() as copy, suppress(LedgerError):
+            for path in self.out.glob("ledger.db*"):
+                shutil.copy(path, copy)
+            with closing(Reader(Path(copy) / "ledger.db")) as ledger:
+                return ledger.meta("identity") is not None
+        return False
 
     def _expect(self, code: int, codes: set[int], what: str, *texts: str) -> None:
         self.struck.append(what)

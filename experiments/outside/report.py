@@ -1,75 +1,27 @@
-"""What sweeps over the outside benchmarks came to, as Markdown: `python -m experiments.outside.report SWEEP_DIR …`.
+"""What sweeps over the outside benchmarks came to, as Markdown: `python -m experiments.outside.report PATH …`.
 
-The figures are those of the sweeps' own ledgers. A benchmark's seeds have other splits, so its test examples are pooled
-over the seeds: one that several seeds test counts once, with its mean.
+A path is a sweep's folder, or a file that `experiments/cells.py` made. The seeds of a benchmark are taken together
+(`experiments/pooled.py`).
 """
 
 from __future__ import annotations
 
 import argparse
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
+from experiments.cells import finished_in
+from experiments.pooled import NONE, Run, Scores, gain, gain_text, mean_of, run_of, score, score_text, table
 from optimizer.config.presets import INSTRUCTIONS
-from optimizer.evaluate.statistics import Interval, binomial, difference, interval
-from optimizer.sweep.ledger import CellRecord
-from optimizer.sweep.results import Results, outcome, value_text
+from optimizer.evaluate.statistics import binomial
 
 PUBLISHED = Path(__file__).with_name("published.yaml")
 IMPROVED = "improved"
-NONE = "–"
-
-# What each test example scored, by its id.
-Scores = Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Run:
-    """One finished cell: what its seed and its winner scored on the test, and what the search took."""
-
-    task: str
-    method: str
-    split: str
-    seed: Scores
-    winner: Scores
-    verdict: str
-    calls: float
-    seconds: float
-
-    @property
-    def recommended(self) -> Scores:
-        """The scores of the prompt that the run recommends: the winner's if it is surely better, else the seed's."""
-        return self.winner if self.verdict == IMPROVED else self.seed
-
-
-class Estimate(NamedTuple):
-    """A score or a difference with its 95 % interval."""
-
-    mean: float
-    ci95: Interval
-
-
-def run_of(record: CellRecord) -> Run:
-    """Return a finished cell as a run; answers that never came are left out."""
-    told = outcome(record)
-    seed, winner = ({k: v[side] for k, v in told["test"].items() if v[side] is not None} for side in (0, 1))
-    split = str(record.cell.values.get("seed", ""))
-    method = method_of(record.cell.values)
-    return Run(told["task"], method, split, seed, winner, told["verdict"], told["asked"], told["seconds"])
-
-
-def method_of(values: Mapping[str, Any]) -> str:
-    """Return a cell's method: its strategy, and what else its search section says but with which prompts it begins."""
-    search = values.get("search") or {"strategy": values.get("search.strategy", "default")}
-    options = {key: value for key, value in search.get("options", {}).items() if key != "initial_prompts"}
-    others = {key: value for key, value in search.items() if key != "options"}
-    return value_text({**others, "options": options} if options else others)
 
 
 def untuned(runs: Sequence[Run]) -> dict[tuple[str, str], Scores]:
@@ -86,34 +38,9 @@ def untuned(runs: Sequence[Run]) -> dict[tuple[str, str], Scores]:
     return {key: max((one for one in each if one), key=mean_of, default={}) for key, each in known.items()}
 
 
-def mean_of(scores: Scores) -> float:
-    """Return the mean over the test examples."""
-    return fmean(scores.values())
-
-
-def score(runs: Iterable[Scores]) -> Estimate | None:
-    """Return the mean over the distinct test examples of all splits, and its interval; None without an answer."""
-    values = [fmean(each) for each in _by_example(runs).values()]
-    return Estimate(fmean(values), interval(values)) if values else None
-
-
-def gain(pairs: Iterable[tuple[Scores, Scores]]) -> Estimate | None:
-    """Return how far the first of each pair is ahead of the second on the same examples, and its interval."""
-    ours: list[Scores] = []
-    theirs: list[Scores] = []
-    for one, other in pairs:
-        ours.append({name: value for name, value in one.items() if name in other})
-        theirs.append({name: value for name, value in other.items() if name in one})
-    a, b = ([fmean(each) for each in _by_example(side).values()] for side in (ours, theirs))
-    return Estimate(fmean(a) - fmean(b), difference(a, b)) if a else None
-
-
-def _by_example(runs: Iterable[Scores]) -> dict[str, list[float]]:
-    values: dict[str, list[float]] = defaultdict(list)
-    for run in runs:
-        for name, value in run.items():
-            values[name].append(value)
-    return values
+def recommended(run: Run) -> Scores:
+    """Return the scores of the prompt that a run recommends: the winner's if it is surely better, else the seed's."""
+    return run.winner if run.verdict == IMPROVED else run.seed
 
 
 def below(runs: Sequence[Run], bars: Mapping[tuple[str, str], Scores], of: Callable[[Run], Scores]) -> tuple[int, int]:
@@ -140,26 +67,26 @@ def report(runs: Sequence[Run], published: Mapping[str, Any]) -> str:
     def bar_of(run: Run) -> Scores:
         return bars[run.task, run.split]
 
-    scores = [[name, *(_score(score(run.winner for run in of[task, name])) for task in tasks)] for name in methods]
-    best = [_score(score(bar for (name, _), bar in bars.items() if name == task)) for task in tasks]
+    scores = [[name, *(score_text(score(run.winner for run in of[task, name])) for task in tasks)] for name in methods]
+    best = [score_text(score(bar for (name, _), bar in bars.items() if name == task)) for task in tasks]
     gains = [
-        [name, *(_gain(gain((run.winner, bar_of(run)) for run in of[task, name])) for task in tasks)]
+        [name, *(gain_text(gain((run.winner, bar_of(run)) for run in of[task, name])) for task in tasks)]
         for name in methods
     ]
     fallen = []
     for name in methods:
         own = [run for run in runs if run.method == name]
         seeds = {(run.task, run.split): run.seed for run in own}
-        sides = [below(own, bars, _winner), below(own, seeds, _winner), below(own, bars, _recommended)]
+        sides = [below(own, bars, _winner), below(own, seeds, _winner), below(own, bars, recommended)]
         calls, seconds = fmean(run.calls for run in own), fmean(run.seconds for run in own)
         fallen.append([name, *map(_share, sides), f"{calls:.0f}", f"{seconds:.0f}"])
     parts = [
         "Scores on the test in percent, with 95 % intervals over test examples, those of all seeds pooled:",
-        _table(["method", *tasks], [*scores, ["best untuned prompt", *best]]),
+        table(["method", *tasks], [*scores, ["best untuned prompt", *best]]),
         "Points ahead of the best untuned prompt of the same task and seed, paired on the same test examples:",
-        _table(["method", *tasks], gains),
+        table(["method", *tasks], gains),
         "Runs whose prompt scores less than an untuned one on the test; calls of a search, seconds of a run:",
-        _table(
+        table(
             ["method", "below the best untuned", "below its own seed", "as recommended, below the best", "calls", "s"],
             fallen,
         ),
@@ -169,10 +96,6 @@ def report(runs: Sequence[Run], published: Mapping[str, Any]) -> str:
 
 def _winner(run: Run) -> Scores:
     return run.winner
-
-
-def _recommended(run: Run) -> Scores:
-    return run.recommended
 
 
 def _published(tasks: Sequence[str], published: Mapping[str, Any]) -> list[str]:
@@ -187,19 +110,7 @@ def _published(tasks: Sequence[str], published: Mapping[str, Any]) -> list[str]:
     if not rows:
         return []
     head = ["task", "method", "score", "ahead of the untuned", "runs below it", "model", "source"]
-    return ["Published, with other models and budgets: levels do not compare.", _table(head, rows)]
-
-
-def _score(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return NONE
-    return f"{100 * estimate.mean:.1f} [{100 * estimate.ci95[0]:.0f}, {100 * estimate.ci95[1]:.0f}]"
-
-
-def _gain(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return NONE
-    return f"{100 * estimate.mean:+.1f} [{100 * estimate.ci95[0]:+.0f}, {100 * estimate.ci95[1]:+.0f}]"
+    return ["Published, with other models and budgets: levels do not compare.", table(head, rows)]
 
 
 def _share(counted: Sequence[int]) -> str:
@@ -208,20 +119,14 @@ def _share(counted: Sequence[int]) -> str:
     return f"{fallen} of {of} [{100 * low:.0f} %, {100 * high:.0f} %]"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def main() -> None:
-    """Print the report of the finished cells of the sweeps, all taken together."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sweeps", type=Path, nargs="+", metavar="SWEEP_DIR", help="folders of sweeps")
-    folders = parser.parse_args().sweeps
-    results = [Results.read(folder) for folder in folders]
-    runs = [run_of(record) for each in results for record in each.finished]
-    unfinished = sum(len(each.cells) - len(each.finished) for each in results)
-    print(f"{len(runs)} cells" + (f"; {unfinished} more have no result." if unfinished else "."), end="\n\n")
+    """Print the report of the finished cells of the paths, all taken together."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "paths", type=Path, nargs="+", metavar="PATH", help="folders of sweeps, or files of their cells"
+    )
+    runs = [run_of(cell) for path in parser.parse_args().paths for cell in finished_in(path)]
+    print(f"{len(runs)} cells.", end="\n\n")
     if runs:
         print(report(runs, yaml.safe_load(PUBLISHED.read_text(encoding="utf-8"))))
 

@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 from sweep.made import made_outcome, played_sweep
 
-from experiments.outside.report import PUBLISHED, Run, below, gain, method_of, report, run_of, score, untuned
+from experiments.cells import finished_in
+from experiments.outside.report import PUBLISHED, below, recommended, report, untuned
 from experiments.outside.tasks import BENCHMARKS
-from optimizer.evaluate.statistics import difference, interval
-from optimizer.sweep.results import Results
+from experiments.pooled import Run, run_of, score
 
 SEED = {"a": 1.0, "b": 0.0, "c": 0.0, "d": 0.0}
 
@@ -31,25 +30,6 @@ def test_the_best_untuned_prompt_is_the_better_of_the_seed_and_the_written_ones(
     assert untuned(runs) == {("t", "0"): WRITTEN.winner, ("t", "1"): SEED}
 
 
-def test_a_score_pools_the_test_examples_of_all_splits() -> None:
-    # Example a is tested twice and counts once, with 1/2; the mean is (1/2 + 0 + 1) / 3.
-    scored = score([{"a": 1.0, "b": 0.0}, {"a": 0.0, "c": 1.0}])
-    assert scored is not None
-    assert scored.mean == pytest.approx(0.5)
-    assert scored.ci95 == interval([0.5, 0.0, 1.0])
-    assert score([]) is None
-
-
-def test_a_gain_is_paired_by_example_and_split() -> None:
-    # By example: a 1 − 0, b 0 − 1, c 1 − 0 and, in the other split, 1 − 1; d has no pair. (1 − 1 + 1/2) / 3.
-    pairs = [({"a": 1.0, "b": 0.0, "c": 1.0}, {"a": 0.0, "b": 1.0, "c": 0.0, "d": 1.0}), ({"c": 1.0}, {"c": 1.0})]
-    gained = gain(pairs)
-    assert gained is not None
-    assert gained.mean == pytest.approx(1 / 6)
-    assert gained.ci95 == difference([1.0, 0.0, 1.0], [0.0, 1.0, 0.5])
-    assert gain([({"a": 1.0}, {"b": 1.0})]) is None
-
-
 def test_runs_below_the_bar_are_counted_and_a_tie_is_none() -> None:
     bars = {("t", split): WRITTEN.winner for split in "012"}  # a half is right
     worse, level, better = SEED, {"a": 1.0, "b": 1.0}, {"a": 1.0, "b": 1.0, "c": 1.0, "d": 0.0}
@@ -58,21 +38,7 @@ def test_runs_below_the_bar_are_counted_and_a_tie_is_none() -> None:
     assert below(runs, bars, lambda one: one.winner) == (1, 3)
     assert below([WRITTEN], {("t", "0"): WRITTEN.winner}, lambda one: one.winner) == (0, 1)
     # Without "improved" a run recommends its seed, which is below the bar.
-    assert below(runs, bars, lambda one: one.recommended) == (2, 3)
-
-
-@pytest.mark.parametrize(
-    ("values", "method"),
-    [
-        ({"search": {"strategy": "default"}, "models.prompt": None}, "default"),
-        ({"search.strategy": "gepa"}, "gepa"),
-        ({"search": {"strategy": "promptolution.CAPO", "options": {"initial_prompts": "x"}}}, "promptolution.CAPO"),
-        ({"search": {"strategy": "baseline.nearest", "options": {"count": 4}}}, "baseline.nearest, options count 4"),
-        ({"search": {"strategy": "dspy.GEPA", "formats": ["chat"]}}, "dspy.GEPA, formats chat"),
-    ],
-)
-def test_a_method_is_named_by_its_search(values: Mapping[str, Any], method: str) -> None:
-    assert method_of(values) == method
+    assert below(runs, bars, recommended) == (2, 3)
 
 
 def test_the_report_is_made_of_a_sweeps_own_ledger(tmp_path: Path) -> None:
@@ -86,7 +52,7 @@ def test_the_report_is_made_of_a_sweeps_own_ledger(tmp_path: Path) -> None:
         return {**made, "test": dict(zip(names, made["test"].values(), strict=True))}
 
     folder = played_sweep(tmp_path / "sweep", matrix, play)
-    runs = [run_of(record) for record in Results.read(folder).finished]
+    runs = [run_of(cell) for cell in finished_in(folder)]
     text = report(runs, yaml.safe_load(PUBLISHED.read_text(encoding="utf-8")))
     default = [one for one in runs if one.method == "default"]
     scored = score(one.winner for one in default)

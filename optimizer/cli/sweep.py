@@ -14,6 +14,7 @@ import click
 from optimizer.cli.arguments import JSON, Completed
 from optimizer.cli.help import Command
 from optimizer.cli.text import echo, spent_of
+from optimizer.errors import Interrupted
 
 if TYPE_CHECKING:
     from optimizer.sweep.run import Ended
@@ -122,16 +123,19 @@ def add(folder: str, values: tuple[str, ...], parallel: int | None, dry: bool, q
 
 def _play(source: Path, home: Path | None, additions: tuple[str, ...], parallel: int | None, quiet: bool) -> None:
     from optimizer.sweep.artifacts import report_kept
-    from optimizer.sweep.mirror import mirrored
+    from optimizer.sweep.mirror import STOPPED_PATIENCE, mirrored
     from optimizer.sweep.report import FILES, make_sweep_report
     from optimizer.sweep.run import play_sweep, sweep_folder
 
     say = (lambda text: None) if quiet else lambda text: echo(text)
+    folder = sweep_folder(source, home)
     try:
         ended = play_sweep(source, home, additions, parallel, say)
-    except BaseException:
-        if (sweep_folder(source, home) / "sweep.db").is_file():
-            echo(f"How it stands: metier sweep status {sweep_folder(source, home)}", err=True, whole=True)
+    except BaseException as end:
+        if (folder / "sweep.db").is_file():
+            if isinstance(end, Interrupted) and (away := mirrored(folder, STOPPED_PATIENCE)):
+                echo(f"MLflow does not know that the sweep was stopped: {away}", err=True)
+            echo(f"How it stands: metier sweep status {folder}", err=True, whole=True)
         raise
     page = make_sweep_report(ended.folder)
     for problem in (mirrored(ended.folder), report_kept(ended.folder, FILES)):

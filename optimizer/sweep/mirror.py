@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,11 @@ from optimizer.system.files import is_file
 from optimizer.system.process import environment
 from optimizer.track.sweep import SweepEntry, write_sweep
 
-# Seconds that the end of a sweep waits for MLflow.
-PATIENCE = 120.0
+# Seconds that the end of a sweep waits for MLflow, and that it does where somebody stopped it and waits for the prompt.
+PATIENCE, STOPPED_PATIENCE = 120.0, 20.0
 
 
-def mirrored(folder: Path) -> str:
+def mirrored(folder: Path, patience: float = PATIENCE) -> str:
     """Tell MLflow how a sweep ended, from a process of its own; returns what went wrong, "" if nothing did.
 
     MLflow is imported there, which takes seconds and much memory. Nothing is started where no cell is mirrored.
@@ -34,7 +34,7 @@ def mirrored(folder: Path) -> str:
         return ""
     command = [*local.COMMAND, "sweep", "mirror", str(folder)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=environment(), check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=patience, env=environment(), check=False)
     except subprocess.TimeoutExpired:
         return "MLflow took too long"
     if done.returncode == 0:
@@ -85,9 +85,16 @@ def entry_of(results: Results) -> SweepEntry:
     ends = [one.ended for one in results.cells if one.ended is not None]
     files = {name: results.folder / name for name in (PAGE, MARKDOWN, CSV)}
     return SweepEntry(
-        status="FINISHED" if states.count("finished") == len(states) else "FAILED",
+        status=_status(states),
         ended=max(ends, default=time.time()),
         params={key: ", ".join(dict.fromkeys(map(value_text, values))) for key, values in settings.items()},
         figures={name: figures[name] for name in figures if name not in LIMITS or figures[name]},
         files={name: path.read_text(encoding="utf-8") for name, path in files.items() if path.is_file()},
     )
+
+
+def _status(states: Sequence[str]) -> str:
+    """Return how a sweep ended, in MLflow's words: one that was stopped before its last cell was killed."""
+    if states.count("finished") == len(states):
+        return "FINISHED"
+    return "FAILED" if "failed" in states else "KILLED"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -159,8 +160,9 @@ def _is_played(path: Path) -> bool:
 
 @pytest.mark.slow
 def test_ctrl_c_lets_cells_stop_in_order(tmp_path: Path, server: FakeServer) -> None:
-    home = tmp_path / "out"
-    sweep = write_sweep(tmp_path, server.api_base, matrix={"seed": [0]})
+    home, uri = tmp_path / "out", f"sqlite:///{tmp_path}/mlflow.db"
+    run = {"tracking": {"mlflow": {"uri": uri}}}
+    sweep = write_sweep(tmp_path, server.api_base, run, matrix={"seed": [0]})
     driver = metier("sweep", sweep, "--folder", home, light=True, cwd=tmp_path)
     wait_for(lambda: server.count >= 12)
     os.kill(driver.pid, signal.SIGINT)
@@ -171,3 +173,7 @@ def test_ctrl_c_lets_cells_stop_in_order(tmp_path: Path, server: FakeServer) -> 
         assert lost_calls(ledger) == 0
         assert ledger.read("SELECT COUNT(*) AS n FROM calls WHERE state = 'intent'")[0]["n"] == 0, "none was cut off"
     assert sweep_status(home).cells["interrupted"] == 1
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as mlflow:
+        children = "SELECT run_uuid FROM tags WHERE key = 'mlflow.parentRunId'"
+        told = mlflow.execute(f"SELECT name, status FROM runs WHERE run_uuid NOT IN ({children})")
+        assert told.fetchall() == [("out", "KILLED")]

@@ -29,5 +29,10 @@ def test_a_sweep_with_a_failed_cell_has_failed(tmp_path: Path) -> None:
     assert (entry.status, entry.figures["cells_failed"]) == ("FAILED", 2.0)
 
 
+def test_a_sweep_that_was_stopped_was_killed(tmp_path: Path) -> None:
+    folder = played_sweep(tmp_path, MATRIX, lambda values: made_outcome("a", 0.5) if values["seed"] == 0 else None)
+    assert entry_of(Results.read(folder)).status == "KILLED"
+
+
 def test_nothing_is_told_where_no_cell_is_mirrored(tmp_path: Path) -> None:
     assert mirrored(played(tmp_path, fails=False)) == ""

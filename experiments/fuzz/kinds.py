@@ -835,7 +835,7 @@ def _replies(folder: Path, model: str, valid: tuple[dict[str, Any], ...], base: 
             server.break_down(Fault("raw", body=_grown(reply)))
             with _door(ledger, model, f"{server.url}{base}") as door:
                 refused = _asked(door, model, f"call {count}")
-                door.limits()
+                door.connections.limits()
                 return refused
 
         yield Kind(http_replies(valid), act)

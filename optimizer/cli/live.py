@@ -107,7 +107,7 @@ class LiveView(Watcher):
 
     def connected(self, door: Door) -> None:
         """Take note of who knows the provider's limits, and what is out."""
-        self.limits, self.batches = door.limits, door.batches
+        self.limits, self.batches = door.connections.limits, door.connections.batches
 
     def event(self, event: Event) -> None:
         """Take note of a trial that moved on."""

@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,11 +17,10 @@ from optimizer.config.schema import NO_MASKS, Failures, Privacy
 from optimizer.door.batching import BatchConnection
 from optimizer.door.budget import Budget
 from optimizer.door.charges import Charge, most_of
-from optimizer.door.connection import Connection
+from optimizer.door.connections import Connections
 from optimizer.door.delivery import Delivery
 from optimizer.door.keys import call_key, response_json
-from optimizer.door.limiter import Turns, limiter_of
-from optimizer.door.recovery import Recovery, Source
+from optimizer.door.recovery import Recovery
 from optimizer.errors import BudgetSpent, CallError, LedgerError
 from optimizer.ledger.calls import (
     SECONDS,
@@ -42,7 +41,7 @@ from optimizer.models.masks import masks_for
 from optimizer.models.prices import Price, metered
 from optimizer.models.providers import Endpoint
 from optimizer.system.dspy_private import request_to_dict, response_from_dict
-from optimizer.types import Failure, ModelKey, Role, Usage, role_of
+from optimizer.types import Failure, ModelKey, Usage, role_of
 
 if TYPE_CHECKING:
     from dspy.lm15 import Request, Response
@@ -126,11 +125,8 @@ class Door:
         self._loop = asyncio.new_event_loop()
         # Only the keys of answers that were at least queued for the ledger are looked up there.
         self._delivery, self._written = Delivery(self._loop), answered_keys(ledger)
-        self._reopened: list[BatchConnection] = []  # for batches of before, of endpoints that are not asked so any more
-        self.news: Callable[[str], None] = lambda text: None  # is told of batches, on the door's own thread
-        self._failures = failures
-        self._connections = self._connect()
-        self._recovery = Recovery(ledger, budget, self._delivery, self._source_of, self._keep)
+        self.connections = Connections(endpoints, prices, failures, ledger, self._delivery)
+        self._recovery = Recovery(ledger, budget, self._delivery, self.connections.source_of, self._keep)
         self._longest: dict[ModelKey, int] = {}  # tokens of an answer so far
         self._thread = threading.Thread(target=self._loop.run_forever, name="door", daemon=True)
         self._thread.start()
@@ -159,29 +155,16 @@ class Door:
         self._thread.join()
         self._loop.close()
 
-    def limits(self) -> str:
-        """Return what is known of the providers' limits, in words; "" where none was met."""
-        limits = dict.fromkeys(connection.limits() for connection in self._connections.values())
-        return "; ".join(filter(None, limits))
-
     def check_batches(self) -> None:
         """Look whether the endpoints that are to be asked in batches have any; raises ModelError where one has none."""
-        for one in set(self._connections.values()):
-            if isinstance(one, BatchConnection):
-                asyncio.run_coroutine_threadsafe(one.probe(), self._loop).result()
-
-    def batches(self) -> str:
-        """Return which batches are out, in words; "" for none. Safe from any thread."""
-        batched = {one for one in self._connections.values() if isinstance(one, BatchConnection)} | {*self._reopened}
-        return "; ".join(out.text() for one in batched for out in [*one.out])
+        asyncio.run_coroutine_threadsafe(self.connections.check_batches(), self._loop).result()
 
     async def _hang_up(self) -> None:
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        for connection in {*self._connections.values(), *self._reopened}:
-            await connection.aclose()
+        await self.connections.aclose()
         self.ledger.leave()
 
     async def _complete(
@@ -256,7 +239,7 @@ class Door:
         return metered(response.usage, self._endpoints[model].model, price, most_of(data, price)).usd
 
     async def _pay(self, model: ModelKey, request: Request, data: Mapping[str, Any], key: str, tag: CallTag) -> Answer:
-        price, connection = self._prices.get(model, Price()), self._connections[model]
+        price, connection = self._prices.get(model, Price()), self.connections[model]
         alone = price, most_of(data, price)
         charge = Charge(self.budget, tag, *alone)
         batched = isinstance(connection, BatchConnection)
@@ -333,50 +316,6 @@ class Door:
     def _refuse_unwritable(self) -> None:
         if self._unwritable is not None:
             raise self._unwritable
-
-    def _connect(self) -> dict[ModelKey, Connection | BatchConnection]:
-        """Return each model's connection: one in two roles has one, and the models of an account share a limiter.
-
-        What writes instructions is asked alone, even where the same model answers in batches.
-        """
-        make, endpoints = limiter_of.get(), self._endpoints
-        limiters = {account: make(account) for account in {endpoint.account for endpoint in endpoints.values()}}
-        made: dict[tuple[str, str, bool], Connection | BatchConnection] = {}
-        connections = {}
-        for model, endpoint in endpoints.items():
-            batched = endpoint.batch and role_of(model) != "prompt"
-            key = (endpoint.identity, endpoint.account, batched)
-            if key not in made:
-                limiter = limiters[endpoint.account]
-                made[key] = self._batching(endpoint, limiter) if batched else self._plain(endpoint, limiter)
-            connections[model] = made[key]
-        return connections
-
-    def _plain(self, endpoint: Endpoint, limiter: Turns) -> Connection:
-        return Connection(endpoint, self._failures, limiter)
-
-    def _batching(self, endpoint: Endpoint, limiter: Turns) -> BatchConnection:
-        plain = self._plain(endpoint, limiter)
-        return BatchConnection(
-            endpoint, plain, self._failures, self.ledger, self._delivery, lambda text: self.news(text)
-        )
-
-    def _source_of(self, identity: str) -> Source | None:
-        """Return who can ask for the batches of an endpoint, also where the run asks call by call by now."""
-        models = [model for model, endpoint in self._endpoints.items() if endpoint.identity == identity]
-        if not models:
-            return None
-        endpoint = self._endpoints[models[0]]
-        known = [one for model in models if isinstance(one := self._connections[model], BatchConnection)]
-        if not known:
-            known = [self._batching(endpoint, limiter_of.get()(endpoint.account))]
-            self._reopened += known
-
-        def price(role: Role) -> Price:
-            model = next((model for model in models if role_of(model) == role), models[0])
-            return self._prices.get(model, Price())
-
-        return Source(known[0], endpoint.model, price)
 
     def _keep(self, key: str, answer: dict[str, Any], usage: Usage) -> bool:
         """Take note of an answer of a batch of before; False where the call is answered already."""

@@ -155,7 +155,9 @@ class _Asker:
             "seed": _no("the protocol has none") if self._provider.of("seed").can == "no" else _is_same(*twice),
             "caching": _is_cached(*cached),
             "batch": _has_batches(self._endpoint),
-            "rate_limits": ("yes", limits) if (limits := self._door.limits()) else ("unknown", "none was met"),
+            "rate_limits": ("yes", limits)
+            if (limits := self._door.connections.limits())
+            else ("unknown", "none was met"),
         }
         rest: tuple[Seen, str] = ("unknown", "not asked")
         features = [self._finding(NAMES[feature], *seen.get(feature, rest)) for feature in FEATURES]

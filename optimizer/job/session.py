@@ -87,7 +87,7 @@ def open_session(
         endpoints, prices_by_role = with_writer(models.endpoints), with_writer(prices)
         door = Door(ledger, budget, endpoints, prices_by_role, config.failures, shared, config.privacy)
         stack.enter_context(closing(door))
-        door.news = say
+        door.connections.news = say
         door.check_batches()
         task = with_judge(task, config, door, models)
         programs = programs or task_programs(task, say)

@@ -31,7 +31,7 @@ class Watcher:
         """The search begins."""
 
     def connected(self, door: Door) -> None:
-        """Models can be called; `door.limits()` tells how fast."""
+        """Models can be called; `door.connections.limits()` tells how fast."""
 
     def event(self, event: Event) -> None:
         """A trial began, was scored on a block, or ended."""

@@ -125,8 +125,8 @@ def test_a_full_panel_fits_a_small_terminal(tmp_path: Path) -> None:
             fail_call(ledger, row, Failure("server", f"{key} \x1b[31m{'long ' * 40}", 3)).result(5)
         view.begin(RunConfig(task="x"), TASK, budget, ledger)
         out = ["12 calls out since 3 min, 6 answered", ""]
-        door = SimpleNamespace(limits=lambda: "3.0 requests/s, paused for 4 s", batches=lambda: out[0])
-        view.connected(door)  # type: ignore[arg-type]
+        connections = SimpleNamespace(limits=lambda: "3.0 requests/s, paused for 4 s", batches=lambda: out[0])
+        view.connected(SimpleNamespace(connections=connections))  # type: ignore[arg-type]
         assert ("batch", out[0]) in view._rows()
         out.reverse()
         for number in range(9):

@@ -48,7 +48,7 @@ class Run:
         failures = Failures(retries=retries, give_up_after=5)
         self.door = Door(self.ledger, self.budget, {"task": endpoint}, {"task": PRICE}, failures)
         self.news: list[str] = []
-        self.door.news = self.news.append
+        self.door.connections.news = self.news.append
 
     def ask(self, texts: Sequence[str]) -> list[Any]:
         """Ask at once; returns each answer's text, or the exception."""

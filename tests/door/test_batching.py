@@ -32,7 +32,7 @@ def test_what_is_asked_at_once_is_one_batch_at_half_the_price(
         timed = len(seconds_by_trial(run.ledger))
         assert batches_out(run.ledger) == []
         assert open_batches(run.ledger) == []
-        assert run.door.batches() == ""
+        assert run.door.connections.batches() == ""
     assert (len(server.batches.made), server.count, server.answered) == (1, 0, MANY)
     # "user: number 0" is 3 tokens, "you said number 0" 4, and the server knows the first tokens of the last request.
     rows = next(iter(server.batches.made.values())).results
@@ -180,9 +180,9 @@ def test_what_is_out_is_told(server: FakeServer, tmp_path: Path) -> None:
     server.batches.delay = 0.15
     with running(tmp_path / "ledger.db", endpoint_of(server)) as run:
         futures = run.submit(texts())
-        until(lambda: "6 answered" in run.door.batches())
+        until(lambda: "6 answered" in run.door.connections.batches())
         until(lambda: [one.answered for one in batches_out(run.ledger)] == [6])
-        assert run.door.batches() == "12 calls out since 0 min, 6 answered"
+        assert run.door.connections.batches() == "12 calls out since 0 min, 6 answered"
         wait(futures, 20)
         until(lambda: len(run.news) == 2)
         assert run.news == ["a batch of 12 calls is out (batch_0)", "a batch of 12 calls has ended: 12 answered"]

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # Of the panel: its first column, however long the other one is, and the lines and spaces around both.
 NAME_WIDTH, FRAME, WIDEST = len("cut off"), 7, 120
+# Seconds without a line after which a pipe is told how the race stands: the trials of a round may all end at its end.
+SILENCE = 60.0
 
 
 def make_watcher(quiet: bool) -> Watcher:
@@ -44,12 +46,14 @@ class Troubles(Watcher):
 
 
 class Lines(Watcher):
-    """One plain line for each trial that ends, and for each quarter of the test."""
+    """A plain line for each trial that ends, one for the race after a silence, and one for each quarter of the test."""
 
     _told: tuple[str, int] = ("", 0)
+    _heard = 0.0  # when the last line was printed
 
     def say(self, text: str) -> None:
         """Print a message."""
+        self._heard = time.monotonic()
         echo(text, whole=True)
 
     def begin(self, config: RunConfig, task: Task, budget: Budget, ledger: Ledger) -> None:
@@ -64,6 +68,10 @@ class Lines(Watcher):
         self.state.take(event)
         if event.kind == "ended":
             self.say(f"{_trial_line(event)}; best {best_text(self.state.best)}; {self.state.spent_text()}")
+        elif time.monotonic() - self._heard >= SILENCE and (ahead := self.state.leaders(1)):
+            ((number, score, seen),) = ahead
+            racing = f"{len(self.state.racing)} racing, ahead trial {number} with {score:.3f} on {seen}"
+            self.say(f"{racing}; {self.state.spent_text()}; {self.state.left_text()}")
 
     def testing(self, answered: int, planned: int, what: str) -> None:
         """Print a line where another quarter of the test's answers is there."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from optimizer.cli import live
 from optimizer.cli.live import Lines, LiveView, State, Troubles, make_watcher
 from optimizer.cli.text import best_text
 from optimizer.config.schema import BudgetConfig, RunConfig
@@ -60,6 +61,28 @@ def test_the_budget_and_the_time_left_are_told(state: Any) -> None:
     budget.restore(Usage(calls=25), Usage())
     assert shown.spent_text() == "25 of 50 calls"
     assert shown.left_text().startswith("about ")
+
+
+def test_lines_tell_how_a_long_race_stands(
+    state: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, budget, ledger = state
+    now = [1000.0]
+    monkeypatch.setattr(live.time, "monotonic", lambda: now[0])
+    view = Lines()
+    view.begin(RunConfig(task="x"), TASK, budget, ledger)
+    capsys.readouterr()
+    view.event(Event("started", 0, SEED, []))
+    view.event(Event("block", 0, SEED, [1.0, 0.0]))
+    assert capsys.readouterr().out == "", "a line has just been printed"
+    now[0] += live.SILENCE
+    view.event(Event("started", 1, SHOWN, []))
+    view.event(Event("block", 1, SHOWN, [1.0] * 3))
+    told = capsys.readouterr().out.splitlines()
+    assert told == ["2 racing, ahead trial 0 with 0.500 on 2; 0 of 50 calls; time left not known yet"]
+    now[0] += live.SILENCE
+    view.event(Event("block", 0, SEED, [1.0, 0.0, 0.0]))
+    assert capsys.readouterr().out.startswith("2 racing, ahead trial 1 with 1.000 on 3; ")
 
 
 def test_lines_tell_the_task_its_notes_and_each_end(state: Any, capsys: pytest.CaptureFixture[str]) -> None:

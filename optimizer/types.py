@@ -111,13 +111,23 @@ class Calibration:
     """What makes a model's log-probabilities of labels fair: `scale` × log-probability + the label's offset, in nats.
 
     `labels` name the offsets. `evidence` is the probability, by the examples it was fitted on, that offsets are needed
-    at all; without evidence they are next to 0. They are one model's, and mean nothing to another.
+    at all; without evidence they are next to 0. They are one model's, and mean nothing to another. `lean` is the part
+    of the offsets that the model did not ask for, but the task's metric, which counts rare labels as much as frequent
+    ones; () for none.
     """
 
     scale: float
     offsets: tuple[float, ...]
     evidence: float
     labels: tuple[str, ...] = ()
+    lean: tuple[float, ...] = ()
+
+    def leant(self, lean: Sequence[float]) -> Calibration:
+        """Return it with offsets that lean to some labels as well."""
+        if not any(lean):
+            return self
+        offsets = tuple(offset + more for offset, more in zip(self.offsets, lean, strict=True))
+        return replace(self, offsets=offsets, lean=tuple(lean))
 
     def best(self, logprobs: Sequence[float]) -> int:
         """Return the number of the likeliest label, given the log-probability of each."""
@@ -127,23 +137,26 @@ class Calibration:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain data."""
-        return {
+        data = {
             "scale": self.scale,
             "offsets": list(self.offsets),
             "evidence": self.evidence,
             "labels": list(self.labels),
         }
+        return data | ({"lean": list(self.lean)} if self.lean else {})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Calibration:
         """Rebuild a calibration from `to_json`'s data. Raises KeyError, TypeError or ValueError if it is not that."""
         labels, offsets = tuple(data["labels"]), tuple(map(float, data["offsets"]))
-        scale, evidence = float(data["scale"]), float(data["evidence"])
+        scale, evidence, lean = float(data["scale"]), float(data["evidence"]), tuple(map(float, data.get("lean", ())))
         if len(labels) != len(offsets) or not all(isinstance(label, str) for label in labels):
             raise ValueError("a calibration has a label, which is text, for each of its offsets")
-        if not all(map(math.isfinite, (scale, evidence, *offsets))):
+        if lean and len(lean) != len(offsets):
+            raise ValueError("of a calibration that leans each offset has its part of that")
+        if not all(map(math.isfinite, (scale, evidence, *offsets, *lean))):
             raise ValueError("a calibration's numbers must be finite")
-        return cls(scale, offsets, evidence, labels)
+        return cls(scale, offsets, evidence, labels, lean)
 
 
 def first_greatest(values: Sequence[float]) -> int:

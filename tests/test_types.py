@@ -28,13 +28,14 @@ plain = st.recursive(
 )
 examples = st.builds(Example, st.dictionaries(text, plain, max_size=3), st.dictionaries(text, plain, max_size=3))
 numbers = st.floats(-50, 50)
-calibrations = st.lists(st.tuples(text, numbers), max_size=4).flatmap(
-    lambda pairs: st.builds(
+calibrations = st.lists(st.tuples(text, numbers, numbers), max_size=4).flatmap(
+    lambda rows: st.builds(
         Calibration,
         scale=numbers,
-        offsets=st.just(tuple(offset for _, offset in pairs)),
+        offsets=st.just(tuple(offset for _, offset, _ in rows)),
         evidence=st.floats(0, 1),
-        labels=st.just(tuple(label for label, _ in pairs)),
+        labels=st.just(tuple(label for label, _, _ in rows)),
+        lean=st.sampled_from([(), tuple(part for _, _, part in rows)]),
     )
 )
 prompts = st.builds(

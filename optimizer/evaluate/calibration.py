@@ -8,7 +8,7 @@ are (batch calibration: Zhou et al. 2023, arXiv:2309.17249).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -21,6 +21,8 @@ HELD = 1e-3  # a spread that holds the offsets at 0
 STEPS, ENOUGH = 30, 1e-6  # of Newton's method, and the gain after which another step is not worth it
 FOLDS, BINS = 10, 15  # of these at most, from 2
 UNKNOWN = -1  # in the place of a label that nobody knows
+# From examples × labels of probabilities, and their labels by number, to what is added to log-probabilities of labels.
+Lean = Callable[[np.ndarray, Sequence[int]], np.ndarray]
 
 
 def probabilities(calibration: Calibration, logprobs: np.ndarray) -> np.ndarray:
@@ -56,11 +58,12 @@ def fit(logprobs: np.ndarray, labels: Sequence[int], names: Sequence[str] = (), 
     return Calibration(float(mean[0]), offsets, min(1.0, float(weights[2:].sum())), tuple(names))
 
 
-def cross_fitted(logprobs: np.ndarray, labels: Sequence[int], prompts: int = 1) -> np.ndarray:
+def cross_fitted(logprobs: np.ndarray, labels: Sequence[int], prompts: int = 1, lean: Lean | None = None) -> np.ndarray:
     """Return each example's calibrated probabilities, fitted without its own label: examples × labels.
 
     Labels should come in turn, as they do in a search: the folds are consecutive, and as long as there are labels
     where that leaves two of them. A fit that lacks more of one label than of others is held against just that label.
+    With `lean` they are no probabilities any more: the label with the greatest is the answer that is best for a score.
     """
     table, truth = np.asarray(logprobs, dtype=float), np.asarray(labels)
     chances = np.empty_like(table)
@@ -68,7 +71,9 @@ def cross_fitted(logprobs: np.ndarray, labels: Sequence[int], prompts: int = 1) 
     folds = np.arange(len(table)) * count // len(table)
     for fold in range(count):
         out = folds == fold
-        chances[out] = probabilities(fit(table, np.where(out, UNKNOWN, truth).tolist(), (), prompts), table[out])
+        others = np.where(out, UNKNOWN, truth).tolist()
+        shares = probabilities(fit(table, others, (), prompts), table)
+        chances[out] = shares[out] if lean is None else shares[out] * np.exp(lean(shares, others))
     return chances
 
 

@@ -33,15 +33,21 @@ def readout_section(facts: Facts) -> list[Section]:
 
 
 def offsets_table(calibration: Calibration, most: int = SHOWN) -> Table:
-    """Return the labels with their offsets, the most favoured first; of more than `most` the largest offsets."""
-    pairs = list(zip(calibration.labels, calibration.offsets, strict=True))
-    shown = sorted(pairs, key=lambda pair: -abs(pair[1]))[:most]
+    """Return the labels with their offsets, the most favoured first; of more than `most` the largest offsets.
+
+    Where offsets lean to labels for the metric, the last column is that part of them; the others tell of the model.
+    """
+    lean = calibration.lean or (0.0,) * len(calibration.labels)
+    known = list(zip(calibration.labels, calibration.offsets, lean, strict=True))
+    shown = sorted(known, key=lambda row: -abs(row[1]))[:most]
     rows = [
-        (cell(label), f"{offset:+.2f}", f"{math.exp(offset):.2f}", meaning(offset))
-        for label, offset in sorted(shown, key=lambda pair: pair[1])
+        (cell(label), f"{offset:+.2f}", f"{math.exp(offset):.2f}", meaning(offset - part), f"{part:+.2f}")
+        for label, offset, part in sorted(shown, key=lambda row: row[1])
     ]
-    caption = "Offsets by label" if len(shown) == len(pairs) else f"The {most} largest of {len(pairs)} offsets by label"
-    return Table(caption, ("label", "offset in nats", "its odds are multiplied by", "what it tells"), rows)
+    head = ("label", "offset in nats", "its odds are multiplied by", "what it tells", "of it for the metric")
+    columns = len(head) if calibration.lean else len(head) - 1
+    caption = "Offsets by label" if len(shown) == len(known) else f"The {most} largest of {len(known)} offsets by label"
+    return Table(caption, head[:columns], [row[:columns] for row in rows])
 
 
 def meaning(offset: float) -> str:
@@ -59,10 +65,11 @@ def offset_lines(calibration: Calibration) -> Sequence[str]:
 def _evidence(calibration: Calibration) -> str:
     """Return how sure it is that offsets are needed, and what the scale does."""
     evidence, scale = min(1.0, calibration.evidence), calibration.scale
-    small = "" if evidence >= 0.5 else ": so they are small"
+    small = ": so they are small" if evidence < 0.5 and not calibration.lean else ""
+    leant = "Offsets lean to what the metric wants said more often than is likely. " if calibration.lean else ""
     return (
-        f"The probability that offsets are needed at all, as these answers show it, is {evidence:.2f}{small}. Before "
-        f"they are added, log-probabilities are multiplied by {scale:.2f}{_scale(scale)}."
+        f"The probability that offsets are needed at all, as these answers show it, is {evidence:.2f}{small}. {leant}"
+        f"Before they are added, log-probabilities are multiplied by {scale:.2f}{_scale(scale)}."
     )
 
 

@@ -8,6 +8,9 @@ from typing import Literal, get_args
 import numpy as np
 
 from optimizer.evaluate.calibration import calibration_error, fit, probabilities
+from optimizer.evaluate.leaning import leaning
+from optimizer.task.metrics.population import Kind as Statistics
+from optimizer.task.metrics.population import Statistic
 
 # fair: as sure as it is right. offsets: it favours labels. frequency: it does not know how frequent they are. scale:
 # too sure, or not sure enough. classwise: that by label. tails: now and then far off. twins: it mixes labels up in
@@ -35,6 +38,20 @@ class Gain:
     points: float
     error_before: float
     error_after: float
+
+
+def rare(share: float, signal: float, rng: np.random.Generator, examples: int = 84) -> Table:
+    """Return a table of two labels, the second of which has a `share`, from a model that favours one of them."""
+    offset = 1.5 * rng.normal()
+
+    def drawn(count: int) -> tuple[np.ndarray, np.ndarray]:
+        truth = (rng.random(count) < share).astype(int)
+        noise = rng.normal(size=(count, 2))
+        noise[np.arange(count), truth] += signal
+        scores = signal * noise + np.array([offset, 0.0])
+        return scores - np.log(np.exp(scores).sum(axis=1, keepdims=True)), truth
+
+    return Table(*drawn(examples), *drawn(FRESH))
 
 
 def table(kind: Kind, rng: np.random.Generator) -> Table:
@@ -78,3 +95,16 @@ def gain(one: Table) -> Gain:
         calibration_error(chances / chances.sum(axis=1, keepdims=True), labels.tolist()) for chances in (before, after)
     ]
     return Gain(100 * float(right), *errors)
+
+
+def by_statistic(one: Table, kind: Statistics) -> tuple[float, float]:
+    """Return a statistic of the answers to fresh examples, in points: the likeliest labels, and those that lean."""
+    names = tuple(str(number) for number in range(one.logprobs.shape[1]))
+    statistic = Statistic(kind, names, names[-1] if kind == "f_beta" else None)
+    calibration = fit(one.logprobs, one.labels.tolist())
+    lean = leaning(statistic, names, probabilities(calibration, one.logprobs), one.labels.tolist())
+    likely = np.log(probabilities(calibration, one.fresh_logprobs))
+    right = np.eye(len(names))[one.fresh_labels]
+    tables = (right.T @ np.eye(len(names))[scores.argmax(axis=1)] for scores in (likely, likely + lean))
+    before, after = (100 * statistic.of_table(each) for each in tables)
+    return before, after

@@ -10,8 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import dspy
+import numpy as np
 import pytest
 
+from optimizer.evaluate.calibration import fit
 from optimizer.evaluate.evaluator import Evaluator, Result
 from optimizer.evaluate.readouts import calibrated
 from optimizer.ledger.answers import answers_of, put_scores
@@ -77,6 +79,14 @@ def score(evaluator: Evaluator, example: Example, logprobs: Sequence[float]) -> 
     return Score(value, answer, feedback, tokens=7, calls=1, logprobs=tuple(logprobs))
 
 
+def of_rare(seed: int, count: int = 60) -> tuple[list[Example], list[list[float]]]:
+    """Return examples one in six of which is a loan, and the log-probabilities of a model that can hardly tell."""
+    rng = random.Random(seed)
+    examples = [Example({"message": f"message {n}"}, {"team": LABELS[n % 6 == 0]}) for n in range(count)]
+    odds = [rng.gauss(-2.0, 0.8) + 1.0 * (example.outputs["team"] == "loan") for example in examples]
+    return examples, [[-math.log1p(math.exp(one)), one - math.log1p(math.exp(one))] for one in odds]
+
+
 def fitted(
     evaluator: Evaluator, one: Candidate, examples: Sequence[Example], results: Sequence[Result]
 ) -> tuple[Candidate, list[Result]]:
@@ -102,6 +112,51 @@ def test_a_planted_bias_is_mended(evaluator: Evaluator, examples: list[Example])
     assert calibration.offsets[1] - calibration.offsets[0] > 1.0
     assert [one.answer["team"] for one in read if isinstance(one, Score)] == [e.outputs["team"] for e in examples]
     assert all(isinstance(one, Score) and (one.tokens, one.calls) == (7, 1) for one in read)
+
+
+def test_macro_f1_lets_answers_lean_to_the_rare_label(evaluator: Evaluator, tmp_path: Path) -> None:
+    examples, told = of_rare(0)
+    metric = build_metric("macro_f1", {"team": FieldSpec(choices=LABELS)}, tmp_path)
+    by_f1 = replace(evaluator, metric=metric)
+    loans, leans = {}, {}
+    for name, one in {"right answers": evaluator, "macro_f1": by_f1}.items():
+        results: list[Result] = [
+            replace(score(one, example, logprobs), pair=(str(example.outputs["team"]), "card"))
+            for example, logprobs in zip(examples, told, strict=True)
+        ]
+        after, read = fitted(one, candidate(), examples, results)
+        calibration = after.prompts[ROOT].calibration
+        assert calibration is not None
+        loans[name], leans[name] = said(read).count({"team": "loan"}), calibration.lean
+        assert calibration.offsets == pytest.approx(_plain(examples, told, calibration.lean))
+    assert leans["right answers"] == ()
+    assert leans["macro_f1"][1] > 0.3
+    assert loans["right answers"] < 3 < 8 < loans["macro_f1"], "10 are"
+
+
+def _plain(examples: Sequence[Example], told: Sequence[Sequence[float]], lean: Sequence[float]) -> list[float]:
+    """Return the offsets that the model needs, with what the metric adds to them."""
+    offsets = fit(np.array(told), [LABELS.index(example.outputs["team"]) for example in examples]).offsets
+    return [offset + more for offset, more in zip(offsets, lean or (0.0, 0.0), strict=True)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_examples_own_label_does_not_make_it_lean(evaluator: Evaluator, tmp_path: Path, seed: int) -> None:
+    examples, told = of_rare(seed, 30)
+    metric = build_metric("balanced_accuracy", {"team": FieldSpec(choices=LABELS)}, tmp_path)
+    by_recall = replace(evaluator, metric=metric)
+
+    def read(at: int, label: str) -> Mapping[str, object] | None:
+        changed = [*examples]
+        changed[at] = replace(examples[at], outputs={"team": label})
+        results: list[Result] = [
+            replace(score(by_recall, example, logprobs), pair=(str(example.outputs["team"]), "card"))
+            for example, logprobs in zip(changed, told, strict=True)
+        ]
+        return said(fitted(by_recall, candidate(), changed, results)[1])[at]
+
+    for at in range(0, 30, 5):
+        assert read(at, "card") == read(at, "loan")
 
 
 def test_what_it_is_fitted_to_does_not_change_what_a_candidate_is(

@@ -47,6 +47,20 @@ def test_a_calibrated_winner_is_told_with_its_offsets(facts: Facts) -> None:
     ]
 
 
+def test_what_offsets_do_for_the_metric_is_told_apart(facts: Facts) -> None:
+    leant = dataclasses.replace(FITTED, evidence=0.25).leant((-0.9, 1.5, -0.6, 0.0))
+    (section,) = readout_section(read_by(facts, "calibrated", leant))
+    assert "is 0.25. Offsets lean to what the metric wants said more often than is likely. Before" in texts(section)[1]
+    table = tables(section)["Offsets by label"]
+    assert table.head[-1] == "of it for the metric"
+    assert list(table.rows) == [
+        ("other", "-0.30", "0.74", "the model held it back", "-0.60"),
+        ("billing", "+0.00", "1.00", "the model held it back", "-0.90"),
+        ("refund", "+0.00", "1.00", "the model was fair to it", "+0.00"),
+        ("delivery", "+0.30", "1.35", "the model favoured it", "+1.50"),
+    ]
+
+
 def test_without_evidence_the_offsets_are_said_to_be_small(facts: Facts) -> None:
     weak = dataclasses.replace(FITTED, scale=0.8, evidence=0.25)
     (section,) = readout_section(read_by(facts, "calibrated", weak))

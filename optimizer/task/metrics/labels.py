@@ -120,3 +120,8 @@ def label_in(spec: FieldSpec, value: Any) -> str:
         return YES if coerce(spec, value) else NO
     except ValueError:
         return ""
+
+
+def label_of(value: object) -> str:
+    """Return what statistics call the label that an output has as its value."""
+    return str(value) if not isinstance(value, bool) else YES if value else NO

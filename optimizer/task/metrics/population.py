@@ -106,6 +106,11 @@ class Statistic:
         """Return the statistic of some answers, each as many times as its weight says; 0.0 of none."""
         return self._value_and_slope(self._counts(*self._numbers(pairs), weights))[0]
 
+    def of_table(self, table: np.ndarray) -> float:
+        """Return the statistic, given how often each label was answered where each was right: right × answered."""
+        sums = np.diag(table), table.sum(axis=1), table.sum(axis=0)
+        return self._value_and_slope(Counts(*(np.append(each, 0.0) for each in sums)))[0]
+
     def influences(self, pairs: Sequence[Pair | Cell], weights: np.ndarray | None = None) -> np.ndarray:
         """Return what each answer says of the statistic: their mean is the statistic itself.
 

@@ -46,6 +46,16 @@ def test_each_is_what_scikit_learn_says(statistic: Statistic) -> None:
 
 @pytest.mark.parametrize("statistic", KINDS, ids=lambda one: one.kind)
 @given(PAIRS)
+def test_a_table_of_answers_says_the_same(statistic: Statistic, pairs: list[Pair]) -> None:
+    table = np.zeros((len(LABELS), len(LABELS)))
+    named = [(truth, said) for truth, said in pairs if said]
+    for truth, said in named:
+        table[LABELS.index(truth), LABELS.index(said)] += 1
+    assert statistic.of_table(table) == pytest.approx(statistic.of(named))
+
+
+@pytest.mark.parametrize("statistic", KINDS, ids=lambda one: one.kind)
+@given(PAIRS)
 def test_influences_are_the_statistic_on_average_and_its_derivatives(statistic: Statistic, pairs: list[Pair]) -> None:
     influences, value = statistic.influences(pairs), statistic.of(pairs)
     assert statistic.least <= value <= 1

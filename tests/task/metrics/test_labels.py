@@ -11,7 +11,7 @@ from optimizer.evaluate.aggregate import Population, aggregate_of
 from optimizer.propose.subjects import reward_of
 from optimizer.task.metrics.base import BuiltIn, Grade, graded
 from optimizer.task.metrics.build import STATISTICS, WHOLE, build_metric, builtin_of
-from optimizer.task.metrics.labels import StatisticMetric
+from optimizer.task.metrics.labels import StatisticMetric, label_of
 from optimizer.task.schema import FieldSpec
 from optimizer.types import Example
 
@@ -135,3 +135,14 @@ def test_a_number_or_a_text_in_json() -> None:
 def test_fields_that_do_not_fit_are_refused(spec: Any, outputs: Any, message: str) -> None:
     with pytest.raises(TaskError, match=message):
         build_metric(spec, outputs, Path())
+
+
+@pytest.mark.parametrize(
+    ("spec", "values"), [(FieldSpec(type="bool"), [True, False]), (FieldSpec(choices=("yes", "no")), ["yes", "no"])]
+)
+def test_a_value_has_the_name_that_the_statistic_has_for_it(spec: FieldSpec, values: list[Any], tmp_path: Path) -> None:
+    metric = build_metric("macro_f1", {"answer": spec}, tmp_path)
+    for value in values:
+        truth, said = metric.pair(Example({"q": "x"}, {"answer": value}), {"answer": value})
+        assert truth == said == label_of(value)
+        assert label_of(value) in metric.statistic.labels

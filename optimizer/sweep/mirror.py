@@ -22,7 +22,7 @@ from optimizer.system.process import environment
 from optimizer.track.sweep import SweepEntry, write_sweep
 
 # Seconds that the end of a sweep waits for MLflow, and that it does where somebody stopped it and waits for the prompt.
-PATIENCE, STOPPED_PATIENCE = 120.0, 20.0
+PATIENCE, STOPPED_PATIENCE = 120.0, 60.0
 
 
 def mirrored(folder: Path, patience: float = PATIENCE) -> str:

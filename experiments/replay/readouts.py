@@ -22,6 +22,7 @@ from experiments.replay.tables import Table, load
 from experiments.replay.worlds import SETTINGS, World, in_turn, world_of
 from optimizer.config.schema import BudgetConfig, RunConfig
 from optimizer.errors import BudgetSpent
+from optimizer.evaluate.aggregate import MEAN
 from optimizer.evaluate.calibration import fit
 from optimizer.evaluate.evaluator import BlockCut
 from optimizer.prompt.program import ROOT
@@ -146,6 +147,8 @@ class Reading:
 
 class Answering:
     """An evaluator that answers from what was recorded; a prompt's answer to an example is paid for once."""
+
+    aggregate = MEAN
 
     def __init__(self, reading: Reading, budget: int) -> None:
         self._reading, self._left, self._paid = reading, budget, set[tuple[str, int]]()
